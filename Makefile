@@ -1,0 +1,71 @@
+# A fresh machine needs Python 3.11 or newer, git and make; `make demo` and `make test` bring the rest into .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+# Set PYTHON to choose an interpreter.
+PYTHON ?=
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
+
+.PHONY: help demo test check lint format bench clean
+
+help:  ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+demo: $(VENV)/demo.stamp  ## install, then show a sync against a local server that imitates the API
+	@$(BIN)/neuroon demo
+
+# `coverage run` rather than pytest --cov: pytest imports plugins of this package before pytest-cov starts to measure.
+test: $(VENV)/dev.stamp  ## install, then run the whole suite with coverage (at least 95 %)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -n auto
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=95
+
+lint: $(VENV)/dev.stamp  ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy neuroon_async $(wildcard tests/typing)
+
+check: lint test  ## everything that must hold before a change lands
+
+format: $(VENV)/dev.stamp  ## put the code in shape
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: $(VENV)/dev.stamp  ## measure throughput and memory
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+clean:  ## remove all that was installed or made
+	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Each interpreter is run before it is chosen: a pyenv shim may exist and fail, and a system Python may lack venv.
+$(BIN)/python:
+	@for candidate in $(PYTHONS); do \
+		if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+			echo "Creating $(VENV) with $$("$$candidate" --version) ($$(command -v "$$candidate"))"; \
+			"$$candidate" -m venv --clear $(VENV); \
+			exit 0; \
+		fi; \
+	done; \
+	echo "No usable Python 3.11 or newer (with the venv module) among: $(PYTHONS)." >&2; \
+	echo "Install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
+	exit 1
+
+$(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
+	@echo "Installing neuroon-async and what the demo needs into $(VENV) (once)"
+	@$(PIP) install --upgrade pip
+	@$(PIP) install -e '.[cli]'
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
+	@echo "Installing neuroon-async and the development tools into $(VENV) (once; about a minute)"
+	@$(PIP) install --upgrade pip
+	@$(PIP) install -e '.[dev]'
+	@touch $(VENV)/demo.stamp $@

@@ -1,0 +1,100 @@
+"""The async Python SDK for Neuroon's Plugin API: sync a shop's catalog, verify its domain, report conversions.
+
+>>> from neuroon_async import NeuroonClient, Product
+>>> async def main():
+...     async with NeuroonClient.from_env() as client:
+...         report = await client.products.sync(
+...             [Product(external_id="SKU-1", name="Tea", price=4.50, url="https://shop.example/tea")]
+...         )
+...         print(report)
+"""
+
+from .clicks import ClickLog
+from .client import NeuroonClient
+from .contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit, SyncMode
+from .errors import (
+    APIError,
+    AuthenticationFailed,
+    ClientClosed,
+    ConfigurationError,
+    Conflict,
+    ConnectionFailed,
+    InvalidBatch,
+    InvalidConversion,
+    InvalidProduct,
+    NeuroonError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    RequestTimeout,
+    ResponseDecodeError,
+    ServerError,
+    TransportError,
+    UnprocessableEntity,
+    UnsafeFullSync,
+    ValidationFailed,
+)
+from .models import (
+    BatchResult,
+    Conversion,
+    ConversionItem,
+    Product,
+    ProductError,
+    Shop,
+    Verification,
+    VerificationData,
+)
+from .rate_limits import Limiter, LimitState, LocalLimiter, Permit
+from .resources.widget import WidgetTokenSigner
+from .retries import RetryBudget, RetryPolicy
+from .sync.dead_letters import DeadLetterFile
+from .sync.report import ProductFailure, SyncProgress, SyncReport
+
+__all__ = [
+    "DOCUMENTED_RATE_LIMITS",
+    "APIError",
+    "AuthenticationFailed",
+    "BatchResult",
+    "ClickLog",
+    "ClientClosed",
+    "ConfigurationError",
+    "Conflict",
+    "ConnectionFailed",
+    "Conversion",
+    "ConversionItem",
+    "DeadLetterFile",
+    "Environment",
+    "InvalidBatch",
+    "InvalidConversion",
+    "InvalidProduct",
+    "LimitState",
+    "Limiter",
+    "LocalLimiter",
+    "Locale",
+    "NeuroonClient",
+    "NeuroonError",
+    "NotFound",
+    "PermissionDenied",
+    "Permit",
+    "Product",
+    "ProductError",
+    "ProductFailure",
+    "RateLimit",
+    "RateLimited",
+    "RequestTimeout",
+    "ResponseDecodeError",
+    "RetryBudget",
+    "RetryPolicy",
+    "ServerError",
+    "Shop",
+    "SyncMode",
+    "SyncProgress",
+    "SyncReport",
+    "TransportError",
+    "UnprocessableEntity",
+    "UnsafeFullSync",
+    "ValidationFailed",
+    "Verification",
+    "VerificationData",
+    "WidgetTokenSigner",
+]

@@ -1,0 +1,86 @@
+"""Reading the shopper's ``neuroon_clicks`` cookie. Pure; the cookie is hostile input and never raises."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import unquote
+
+__all__ = ["ClickLog"]
+
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_ENTRY = re.compile(rf"\s*(?P<key>{_STRING})\s*:\s*(?P<value>{_STRING})\s*(?P<end>[,}}]|$)", re.DOTALL)
+_OBJECT = re.compile(r'\{\s*(?:["}]|$)')
+_CUT_ESCAPE = re.compile(r"%[0-9A-Fa-f]?\Z")
+_COOKIE_QUOTED = re.compile(r'"(?P<inside>(?:[^"\\]|\\.)*)', re.DOTALL)
+_COOKIE_ESCAPE = re.compile(r"\\(?:(?P<octal>[0-3][0-7]{2})|(?P<character>.))", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class ClickLog:
+    """Which search led the shopper to which product: ``external_id`` → ``searchLogId``.
+
+    The browser cuts the cookie off at 4096 bytes, so its end may be missing; every entry before the cut counts.
+
+    >>> ClickLog.parse('%7B%22SKU-1%22%3A%22log-1%22%2C%22SKU-2%22%3A%22lo').get("SKU-1")
+    'log-1'
+    """
+
+    entries: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def parse(cls, cookie: str | bytes | None) -> ClickLog:
+        """Read the cookie's value: plain or percent-encoded JSON, whole or cut off. Junk gives an empty log."""
+        text = cookie.decode("utf-8", "replace") if isinstance(cookie, bytes) else cookie or ""
+        text = _unquoted(text.strip())
+        entries: dict[str, str] = {}
+        position = 1
+        while text.startswith("{") and (match := _ENTRY.match(text, position)):
+            key, value = _json_string(match["key"]), _json_string(match["value"])
+            if key and value:
+                entries[key] = value
+            if match["end"] != ",":
+                break
+            position = match.end()
+        return cls(MappingProxyType(entries))
+
+    def get(self, external_id: str) -> str | None:
+        """The search that led to this product, or ``None``."""
+        return self.entries.get(external_id)
+
+    def __contains__(self, external_id: object) -> bool:
+        return external_id in self.entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+
+def _unquoted(text: str) -> str:
+    """Undo cookie quoting and percent-encoding (twice where a framework encoded the cookie once more).
+
+    Some libraries leave braces and colons as they are and encode only the quotes: ``{%22SKU-1%22:…``.
+    """
+    for _ in range(3):
+        if quoted := _COOKIE_QUOTED.match(text):
+            text = _COOKIE_ESCAPE.sub(_unescaped, quoted["inside"])
+        if _OBJECT.match(text):
+            break
+        text = unquote(_CUT_ESCAPE.sub("", text), errors="replace").strip()
+    return text
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    octal: str | None = escape["octal"]
+    return escape["character"] if octal is None else chr(int(octal, 8))
+
+
+def _json_string(literal: str) -> str | None:
+    try:
+        value = json.loads(literal, strict=False)
+        value.encode()  # a lone surrogate cannot travel on to the API
+    except (ValueError, UnicodeError):
+        return None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,213 @@
+"""What travels: msgspec structs for every documented request and response.
+
+Field names are snake_case here and camelCase on the wire. Constructors do not validate (msgspec's do not);
+`neuroon_async.validation` holds the rules and every road to the server passes through it. Responses ignore
+unknown fields and tolerate the absence of any field, because the vendor documents few of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from .contract import SyncMode
+from .errors import InvalidProduct
+
+__all__ = [
+    "BatchResult",
+    "Conversion",
+    "ConversionItem",
+    "Health",
+    "Number",
+    "Product",
+    "ProductError",
+    "Shop",
+    "SyncRequest",
+    "Verification",
+    "VerificationData",
+    "VerificationRequest",
+    "decode_response",
+    "encode",
+]
+
+T = TypeVar("T")
+Number = Decimal | float | int
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+encode = _encoder.encode
+"""JSON bytes, with ``Decimal`` as an exact JSON number."""
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, repr_omit_defaults=True):
+    """One product of the catalog. ``external_id``, ``name``, ``price`` and ``url`` are required.
+
+    Limits: ``name`` 1 to 512 characters, ``description`` up to 5000, ``currency`` (ISO 4217) up to 3, ``rating``
+    0 to 5, ``price`` and ``sale_price`` 0 or more. A variant names its parent in ``parent_external_id``.
+
+    A field that is not given is not sent, so the server keeps its own default; a field set to ``None`` is sent
+    as ``null``. Prices travel as JSON numbers, exactly; pass `decimal.Decimal` where cents must not round.
+
+    >>> from decimal import Decimal
+    >>> Product(external_id="SKU-1", name="Tea", price=Decimal("4.50"), url="https://shop.example/tea").name
+    'Tea'
+    """
+
+    external_id: str
+    name: str
+    price: Number
+    url: str
+    sku: str | None | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    currency: str | None | UnsetType = UNSET
+    image_url: str | None | UnsetType = UNSET
+    categories: list[str] | None | UnsetType = UNSET
+    brands: list[str] | None | UnsetType = UNSET
+    tags: list[str] | None | UnsetType = UNSET
+    in_stock: bool | None | UnsetType = UNSET
+    stock_quantity: int | None | UnsetType = UNSET
+    rating: Number | None | UnsetType = UNSET
+    review_count: int | None | UnsetType = UNSET
+    is_active: bool | None | UnsetType = UNSET
+    sale_price: Number | None | UnsetType = UNSET
+    parent_external_id: str | None | UnsetType = UNSET
+    attributes: dict[str, str] | None | UnsetType = UNSET
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Product:
+        """Build a product from a mapping with camelCase or snake_case keys.
+
+        Raises `InvalidProduct` for a missing required field, an unknown field (a typo would otherwise lose
+        data silently), or a field given under both names. Values are checked when the product is sent.
+        """
+        fields: dict[str, Any] = {}
+        violations: list[tuple[str, str]] = []
+        for key, value in mapping.items():
+            field = PRODUCT_FIELDS.get(key)
+            if field is None:
+                violations.append((str(key), f"is not a product field{_suggestion(key)}"))
+            elif field in fields:
+                violations.append((WIRE_NAMES[field], "is given twice, in camelCase and in snake_case"))
+            else:
+                fields[field] = value
+        violations.extend((WIRE_NAMES[name], "is required") for name in REQUIRED_FIELDS if name not in fields)
+        if violations:
+            external_id = fields.get("external_id")
+            raise InvalidProduct(external_id if isinstance(external_id, str) else None, violations)
+        return cls(**fields)
+
+
+WIRE_NAMES: dict[str, str] = dict(zip(Product.__struct_fields__, Product.__struct_encode_fields__, strict=True))
+"""Python name → name on the wire, for every product field."""
+PRODUCT_FIELDS: dict[str, str] = {wire: name for name, wire in WIRE_NAMES.items()} | {n: n for n in WIRE_NAMES}
+"""Either name → Python name."""
+REQUIRED_FIELDS = ("external_id", "name", "price", "url")
+
+
+def _suggestion(key: object) -> str:
+    close = difflib.get_close_matches(str(key), PRODUCT_FIELDS, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class SyncRequest(msgspec.Struct, rename="camel"):
+    """The body of one sync request: 1 to 500 products."""
+
+    sync_type: SyncMode
+    products: Iterable[Product]
+
+
+class ProductError(msgspec.Struct, frozen=True, rename="camel"):
+    """One product that the server refused within an accepted batch."""
+
+    external_id: str | None = None
+    error: str | None = None
+
+
+class BatchResult(msgspec.Struct, kw_only=True):
+    """The server's answer to one sync request. Every figure may be ``None``: the vendor documents none as sure."""
+
+    created: int | None = msgspec.field(default=None, name="newProducts")
+    updated: int | None = msgspec.field(default=None, name="updatedProducts")
+    failed: int | None = None
+    products_count: int | None = msgspec.field(default=None, name="productsCount")
+    remaining_products: int | None = msgspec.field(default=None, name="remainingProducts")
+    errors: list[ProductError] | None = msgspec.field(default_factory=list)
+    """Never ``None`` after decoding."""
+
+    def __post_init__(self) -> None:
+        if self.errors is None:
+            self.errors = []
+
+
+class Shop(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The shop's plan. The vendor documents these two fields; more exist and are ignored."""
+
+    max_products: int | None = None
+    max_searches_per_month: int | None = None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The service's own word on its state: ``"UP"`` where all is well."""
+
+    status: str | None = None
+
+
+class VerificationRequest(msgspec.Struct, frozen=True):
+    """The body that asks for the verification of a domain."""
+
+    domain: str
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The answer to `verify`: the code to publish on the domain."""
+
+    shop_id: str | None = None
+    verification_code: str | None = None
+    domain: str | None = None
+    name: str | None = None
+
+
+class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
+    """The state of domain verification. Two shapes are documented, so every field may be ``None``."""
+
+    domain: str | None = None
+    verification_code: str | None = None
+    instructions: str | None = None
+    verified: bool | None = None
+    verified_at: datetime | None = None
+    """With an offset always: a time that the server gives without one is UTC."""
+
+    def __post_init__(self) -> None:
+        if self.verified_at is not None and self.verified_at.tzinfo is None:
+            self.verified_at = self.verified_at.replace(tzinfo=UTC)
+
+
+class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):
+    """One attributable line of an order. ``line_total`` is the whole line's total, not the price of one piece.
+
+    ``product_id`` is the synced ``external_id``; ``search_log_id`` comes from the shopper's cookie (`ClickLog`).
+    """
+
+    product_id: str
+    search_log_id: str
+    quantity: int
+    line_total: Number
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """An order, and the lines of it that a search led to. The server counts each ``order_id`` once."""
+
+    order_id: str
+    order_value: Number
+    currency: str
+    conversions: list[ConversionItem]
+
+
+def decode_response(body: bytes, kind: type[T]) -> T:
+    """Decode a response. Numbers in strings are accepted: field types are inferred from the vendor's samples."""
+    return msgspec.json.decode(body, type=kind, strict=False)

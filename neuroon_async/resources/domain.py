@@ -1,0 +1,51 @@
+"""Domain verification: proving that the shop's domain is the shop's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
+from ..errors import ConfigurationError
+from ..models import Verification, VerificationData, VerificationRequest, encode
+
+if TYPE_CHECKING:
+    from ..transport import Transport
+
+__all__ = ["Domain"]
+
+
+class Domain:
+    """``client.domain``. The API allows 5 verifications and 5 removals in 300 seconds."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self._params = {"shop_id": transport.settings.shop_id}
+
+    async def verify(self, domain: str, *, short_path: bool = False) -> Verification:
+        """Start verifying a domain such as ``https://shop.example``; the answer holds the code to publish.
+
+        Raises `Conflict` where it is verified already. This call is repeated only where the server surely did not
+        process it; where such a repetition finds the domain verified, it has worked, and the answer then holds no
+        code (`verification_data` has it). ``short_path`` uses ``/verify`` instead of ``/{shopId}/verify``: the
+        vendor's pages give both.
+        """
+        if not domain.startswith(("https://", "http://")):
+            raise ConfigurationError(f"domain must be a URL such as 'https://shop.example', got {domain!r}")
+        try:
+            body = encode(VerificationRequest(domain))
+        except UnicodeEncodeError:
+            raise ConfigurationError("domain holds a lone surrogate, which UTF-8 cannot express") from None
+        endpoint = VERIFY_DOMAIN_SHORT if short_path else VERIFY_DOMAIN
+        answer = await self._transport.call(endpoint, params=self._params, body=body)
+        if answer.status == endpoint.done_on_retry:
+            return Verification(shop_id=self._params["shop_id"], domain=domain)
+        return self._transport.decode(answer, Verification)
+
+    async def verification_data(self) -> VerificationData:
+        """The state of the verification, and what to publish where."""
+        answer = await self._transport.call(VERIFICATION_DATA, params=self._params)
+        return self._transport.decode(answer, VerificationData)
+
+    async def unverify(self) -> None:
+        """Remove the verification."""
+        await self._transport.call(UNVERIFY_DOMAIN, params=self._params)

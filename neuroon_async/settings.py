@@ -1,0 +1,147 @@
+"""Who calls, and where: credentials, environments and environment variables, checked once and early.
+
+The API key lives in a `Secret`, which shows itself to nobody who does not ask for it by name.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from .contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale
+from .errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Secret", "Settings", "check_credentials", "check_header_value", "settings_from_env"]
+
+_DOCUMENTED_KEY = re.compile(r"sk_[0-9a-fA-F]{32}")
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+_HEADER_TEXT = re.compile(r"[\x20-\x7e]+")
+_LOCALE = re.compile(r"(?P<language>[A-Za-z]{2})(?:[-_][A-Za-z0-9]{2,8})*")
+_SHOP_ID = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
+class Secret:
+    """A string that no ``repr``, ``str``, format, log line or pickle gives away."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def redact(self, text: str) -> str:
+        """``text`` without this secret, for text that others wrote (a server may echo what it was sent)."""
+        return text.replace(self._value, "[API key]")
+
+    def redact_bytes(self, data: bytes) -> bytes:
+        return data.replace(self._value.encode(), b"[API key]")
+
+    def __repr__(self) -> str:
+        return "Secret('***')"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled: hand the API key to the other process by its environment")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Checked credentials and addresses. Raises `ConfigurationError`, which never quotes the key."""
+
+    shop_id: str
+    api_key: Secret
+    base_url: str = Environment.PRODUCTION
+    locale: str | None = None
+    origin: str | None = None
+    user_agent: str | None = None
+
+    def __post_init__(self) -> None:
+        check_credentials(self.shop_id, self.api_key)
+        object.__setattr__(self, "base_url", _checked_base_url(self.base_url))
+        if self.locale is not None:
+            object.__setattr__(self, "locale", _checked_locale(self.locale))
+        for name, value in (("origin", self.origin), ("user_agent", self.user_agent)):
+            if value is not None:
+                check_header_value(name, value)
+
+
+def check_credentials(shop_id: str, api_key: Secret) -> None:
+    """Raise `ConfigurationError` for a shop id or a key that cannot be one. Never quotes the key."""
+    _check_key(api_key)
+    if not _SHOP_ID.fullmatch(shop_id):
+        raise ConfigurationError("shop_id must be text without spaces or control characters, such as 'shop_…'")
+
+
+def check_header_value(name: str, value: str) -> None:
+    """Raise `ConfigurationError` for text that a header cannot carry, line breaks above all."""
+    if not _HEADER_TEXT.fullmatch(value):
+        raise ConfigurationError(f"{name} must be printable ASCII: it becomes a header")
+
+
+def settings_from_env(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """``base_url``, ``api_key`` and ``shop_id``, as far as the environment variables give them."""
+    environ = os.environ if environ is None else environ
+    variables = {"base_url": API_URL_VARIABLE, "api_key": API_KEY_VARIABLE, "shop_id": SHOP_ID_VARIABLE}
+    return {name: environ[variable] for name, variable in variables.items() if environ.get(variable)}
+
+
+def _check_key(key: Secret) -> None:
+    value = key.reveal()
+    if not value:
+        raise ConfigurationError(f"the API key is empty: pass api_key or set {API_KEY_VARIABLE}")
+    if not _HEADER_SAFE.fullmatch(value):
+        raise ConfigurationError(
+            "the API key holds spaces, line breaks or other characters that a header cannot carry; "
+            "it looks like 'sk_' and 32 hex digits"
+        )
+    if not _DOCUMENTED_KEY.fullmatch(value):
+        warnings.warn(
+            "the API key does not look like 'sk_' and 32 hex digits; it is used as it is",
+            UserWarning,
+            stacklevel=5,
+        )
+
+
+def _checked_locale(locale: str) -> str:
+    """The locale as ``Accept-Language`` writes it: ``en_GB`` would be unknown there, and answered in Spanish."""
+    match = _LOCALE.fullmatch(locale)
+    if match is None or match["language"].lower() not in {known.value for known in Locale}:
+        raise ConfigurationError(f"locale {locale!r} is not one of {', '.join(Locale)}; a region may follow: es-ES")
+    return str(locale).replace("_", "-")
+
+
+def _checked_base_url(url: str) -> str:
+    """An absolute https URL without a trailing slash; plain http only to this very machine."""
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"base_url is not a URL: {error}") from None
+    if parts.scheme not in {"http", "https"} or not host or not _HEADER_SAFE.fullmatch(url):
+        raise ConfigurationError("base_url must be an absolute URL such as 'https://api.neuroon.ai'")
+    if parts.username is not None or parts.password is not None or "?" in url or "#" in url:
+        raise ConfigurationError("base_url must hold no user, password, query or fragment")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigurationError(
+            f"base_url uses plain http to {host}: the API key would travel unencrypted. "
+            "Use https; http is accepted for 127.0.0.1, ::1 and localhost only"
+        )
+    return url.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,148 @@
+"""What every bulk run is: a source read with backpressure, deliveries side by side, one truthful report.
+
+`BulkRun` owns the tasks and their end: success, the source's own exception, an error that stops the run, cancellation.
+What is read, and how it is delivered, is for its subclasses (`engine`, `deletes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ..errors import NeuroonError
+from .recorder import Recorder
+from .source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Coroutine, Iterable
+
+    from .recorder import FailureCallback, ProgressCallback
+    from .report import ProductFailure, SyncReport
+
+__all__ = ["BulkRun"]
+
+Delivery = TypeVar("Delivery")
+
+
+class BulkRun(ABC, Generic[Delivery]):
+    """One run. Memory depends on ``concurrency`` and the size of a delivery, not on the length of the source."""
+
+    chunk_size: int
+
+    def __init__(
+        self,
+        source: Iterable[Any] | AsyncIterable[Any],
+        *,
+        concurrency: int,
+        on_progress: ProgressCallback | None,
+        on_failure: FailureCallback | None,
+    ) -> None:
+        self._source = Source(source)
+        self._recorder = Recorder(on_progress, on_failure, self._source.total)
+        self._report = self._recorder.report
+        self._concurrency = concurrency
+        self._deliveries: set[Delivery] = set()
+        self._landed = asyncio.Event()
+        self._group: asyncio.TaskGroup
+
+    async def run(self) -> SyncReport:
+        """Do it all. Whatever ends the run early is raised with the report as its ``report`` attribute."""
+        error: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                ticker = self._group.create_task(self._recorder.tick()) if self._recorder.watched else None
+                await self._read_and_deliver()
+                if ticker is not None:
+                    ticker.cancel()
+        except BaseExceptionGroup as group:
+            error = _first(group)
+        except BaseException as cancelled:  # noqa: BLE001 - raised again below, once the books are closed
+            error = cancelled
+        await self._close_books(error)
+        error = error or self._source.error
+        if error is None:
+            return self._report
+        _attach(error, self._report)
+        try:
+            raise error
+        finally:
+            del error  # a traceback that refers to itself would keep the whole run alive
+
+    @abstractmethod
+    async def _admit(self, chunk: list[Any]) -> None:
+        """Take in what was read."""
+
+    @abstractmethod
+    async def _dispatch(self, *, final: bool) -> None:
+        """Send what may be sent. ``final``: nothing more will be read."""
+
+    @abstractmethod
+    def _unresolved(self, reason: str) -> Iterable[ProductFailure]:
+        """Give up, as failures, everything taken in that has not come to an end."""
+
+    @abstractmethod
+    def _unread(self, item: Any, reason: str) -> ProductFailure:
+        """The failure of an item that was read but never taken in."""
+
+    async def _read_and_deliver(self) -> None:
+        while not self._source.exhausted:
+            chunk = await self._source.read(self.chunk_size)
+            self._report.received += len(chunk)
+            await self._admit(chunk)
+            await self._dispatch(final=False)
+        await self._dispatch(final=True)
+
+    async def _free_place(self) -> None:
+        while len(self._deliveries) >= self._concurrency:
+            await self._next_landing()
+
+    async def _next_landing(self) -> None:
+        self._landed.clear()
+        await self._landed.wait()
+
+    def _launch(self, delivery: Delivery, work: Coroutine[Any, Any, None]) -> None:
+        async def fly() -> None:
+            await work
+            self._deliveries.discard(delivery)
+            self._landed.set()
+
+        self._deliveries.add(delivery)
+        self._group.create_task(fly())
+
+    async def _close_books(self, error: BaseException | None) -> None:
+        """Account for everything, tell the callbacks, close the source. After that nothing of the run is left."""
+        if error is not None:
+            reason = f"the run was {'cancelled' if isinstance(error, asyncio.CancelledError) else f'stopped: {error}'}"
+            self._recorder.failed(self._unresolved(reason))
+            left = self._source.buffer
+            self._report.received += len(left)
+            self._recorder.failed(self._unread(item, reason) for item in left)
+        self._recorder.finished()
+        self._release()
+        await self._source.close()
+        await self._recorder.tell()
+        await self._recorder.show_progress()
+
+    def _release(self) -> None:
+        """Let go of what the run holds outside of memory."""
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to raise: a run has one reason to stop, the others followed from it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _first(error)
+        return error
+    raise AssertionError("an exception group is never empty")
+
+
+def _attach(error: BaseException, report: SyncReport) -> None:
+    if isinstance(error, NeuroonError):
+        error.report = report
+        return
+    try:
+        error.report = report  # type: ignore[attr-defined]
+    except AttributeError:  # an exception with __slots__ still carries notes
+        pass
+    error.add_note(f"sync report: {report}")

@@ -1,0 +1,146 @@
+"""Bulk deletion: one request a product, with the same engine, accounting and progress as the bulk sync."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..contract import DELETE_PRODUCT
+from ..errors import (
+    APIError,
+    AuthenticationFailed,
+    ConfigurationError,
+    NeuroonError,
+    NotFound,
+    PermissionDenied,
+    RateLimited,
+    ServerError,
+    TransportError,
+)
+from .bulk import BulkRun
+from .outage import Outage
+from .report import ProductFailure
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
+    from ..transport import Transport
+    from .recorder import FailureCallback, ProgressCallback
+
+__all__ = ["DeleteRun"]
+
+
+class Deletion:
+    """One id on its way."""
+
+    __slots__ = ("external_id", "settled")
+
+    def __init__(self, external_id: str) -> None:
+        self.external_id = external_id
+        self.settled = False
+
+
+class DeleteRun(BulkRun[Deletion]):
+    """One bulk deletion. An id that comes again while it waits is superseded."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        source: Iterable[str] | AsyncIterable[str],
+        *,
+        concurrency: int,
+        on_progress: ProgressCallback | None,
+        on_failure: FailureCallback | None,
+    ) -> None:
+        if concurrency < 1:
+            raise ConfigurationError(f"concurrency must be 1 or more, got {concurrency}")
+        super().__init__(source, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure)
+        self.chunk_size = 4 * concurrency
+        self._transport = transport
+        self._outage = Outage(transport.retry)
+        self._waiting: dict[str, None] = {}
+
+    async def _admit(self, chunk: list[Any]) -> None:
+        for item in chunk:
+            problem = _id_problem(item)
+            if problem is not None:
+                self._recorder.failed([self._unread(item, problem)])
+            elif item in self._waiting:
+                self._report.superseded += 1
+            else:
+                self._waiting[item] = None
+        await self._recorder.tell()
+
+    async def _dispatch(self, *, final: bool) -> None:
+        while self._waiting:
+            await self._free_place()
+            external_id = next(iter(self._waiting))
+            del self._waiting[external_id]
+            deletion = Deletion(external_id)
+            self._launch(deletion, self._deliver(deletion))
+        while final and self._deliveries:
+            await self._next_landing()
+
+    async def _deliver(self, deletion: Deletion) -> None:
+        rounds = 0
+        answers = self._outage.answers
+        while not deletion.settled:
+            try:
+                await self._transport.call(
+                    DELETE_PRODUCT,
+                    params={"shop_id": self._transport.settings.shop_id, "external_id": deletion.external_id},
+                    bulk=True,
+                    stats=self._recorder.stats,
+                )
+            except (AuthenticationFailed, PermissionDenied):
+                raise
+            except NeuroonError as error:
+                rounds += 1
+                if isinstance(error, (TransportError, ServerError, RateLimited)):
+                    if await self._outage.rode_out(answers, rounds):
+                        continue
+                else:
+                    self._outage.answered()
+                self._settle_failed(deletion, error)
+                if not isinstance(error, NotFound) and self._outage.failed_for_good():
+                    raise
+            else:
+                self._outage.answered()
+                self._outage.accepted()
+                deletion.settled = True
+                self._report.accepted += 1
+                self._report.deleted += 1
+        await self._recorder.tell()
+
+    def _settle_failed(self, deletion: Deletion, error: NeuroonError) -> None:
+        deletion.settled = True
+        api_error = error if isinstance(error, APIError) else None
+        failure = ProductFailure(
+            deletion.external_id,
+            str(error),
+            "transport" if api_error is None else "server",
+            None if api_error is None else api_error.status,
+        )
+        self._recorder.failed([failure])
+
+    def _unresolved(self, reason: str) -> Iterable[ProductFailure]:
+        for deletion in self._deliveries:
+            if not deletion.settled:
+                text = f"{reason} while its deletion was under way"
+                yield ProductFailure(deletion.external_id, text, "transport")
+        for external_id in self._waiting:
+            yield ProductFailure(external_id, f"not deleted: {reason}", "transport")
+        self._waiting.clear()
+
+    def _unread(self, item: Any, reason: str) -> ProductFailure:
+        external_id = item if isinstance(item, str) and item else None
+        return ProductFailure(external_id, reason, "local")
+
+
+def _id_problem(item: object) -> str | None:
+    if not isinstance(item, str) or not item:
+        return f"externalId: must be text that is not empty, got {item!r}"
+    try:
+        item.encode()
+    except UnicodeEncodeError:
+        return "externalId: holds a lone surrogate, which UTF-8 cannot express"
+    return None

@@ -1,0 +1,356 @@
+"""The one road: every request of the SDK takes it, and only this module touches aiohttp's client.
+
+    endpoint, parameters, body ─► retries ─► admission by the limiter ─► one attempt ─► body bytes or a typed error
+
+The body is encoded by the caller, once, and reused by every attempt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, TypeVar
+
+import aiohttp
+import msgspec
+from multidict import CIMultiDict
+from yarl import URL
+
+from .contract import (
+    API_KEY_HEADER,
+    IDEMPOTENCY_KEY_HEADER,
+    JSON_CONTENT_TYPE,
+    LONGEST_WINDOW,
+    REQUEST_ID_HEADER,
+    Endpoint,
+)
+from .errors import (
+    APIError,
+    ClientClosed,
+    ConfigurationError,
+    ConnectionFailed,
+    NeuroonError,
+    RateLimited,
+    RequestTimeout,
+    ResponseDecodeError,
+    TransportError,
+    read_error,
+)
+from .models import decode_response
+from .retries import retrying
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .rate_limits import Limiter, Permit
+    from .retries import RetryPolicy
+    from .settings import Settings
+
+__all__ = ["Answer", "CallStats", "SessionHolder", "Transport"]
+
+T = TypeVar("T")
+_log = logging.getLogger("neuroon_async")
+
+MAX_CONNECTIONS = 128
+"""Above any useful concurrency under the documented limits; a bound all the same."""
+KEEP_ALIVE = 30.0
+"""Seconds an idle connection is kept: less than the 60 s after which load balancers commonly drop it unasked."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the TCP and TLS handshake, within the timeout of the attempt."""
+_LARGE_BODY = 2**20
+
+
+@dataclass(slots=True)
+class CallStats:
+    """What calls cost, summed up for whoever passes one in. ``waited`` is in seconds."""
+
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    waited: float = 0.0
+    waiting: int = 0
+    """How many calls are held back by the rate limit right now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A success: 2xx, or the error that on a retry only says that the first try had worked (then no body)."""
+
+    status: int
+    body: bytes
+    request_id: str | None
+
+
+class SessionHolder:
+    """One aiohttp session, opened in the loop that first needs it. A session given by the user is never closed."""
+
+    def __init__(self, session: aiohttp.ClientSession | None) -> None:
+        self._session = session
+        self._owned = session is None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
+
+    def get(self) -> aiohttp.ClientSession:
+        """The session. Raises `ClientClosed` after `close`, `ConfigurationError` from another event loop."""
+        if self._closed:
+            raise ClientClosed("this client was closed; create a new one, or keep it open with 'async with'")
+        loop = asyncio.get_running_loop()
+        if self._loop is None:
+            self._loop = loop
+        elif self._loop is not loop:
+            raise ConfigurationError(
+                "this client belongs to another event loop; create one in each loop (asyncio.run starts a new one)"
+            )
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        elif self._session.closed:
+            raise ClientClosed("the aiohttp session given to this client is closed")
+        return self._session
+
+    async def close(self) -> None:
+        self._closed = True
+        if self._owned and self._session is not None:
+            await self._session.close()
+
+
+class Transport:
+    """Sends calls of one shop. Cheap to copy with other options; copies share the session and the limiter."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: SessionHolder,
+        limiter: Limiter | None,
+        retry: RetryPolicy,
+        timeout: float,
+    ) -> None:
+        self.settings = settings
+        self.session = session
+        self.limiter = limiter
+        self.retry = retry
+        self.timeout = _client_timeout(timeout)
+        self._headers = _standing_headers(settings)
+
+    def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Transport:
+        other = copy(self)
+        if retry is not None:
+            other.retry = retry
+        if timeout is not None:
+            other.timeout = _client_timeout(timeout)
+        return other
+
+    async def call(
+        self,
+        endpoint: Endpoint,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        idempotency_key: str | None = None,
+        bulk: bool = False,
+        stats: CallStats | None = None,
+    ) -> Answer:
+        """Send one request, again where that is safe and can help. Raises `APIError` or `TransportError`."""
+        self.session.get()  # an unusable client fails before it waits for anything
+        call = _Call(
+            endpoint=endpoint,
+            url=URL(self.settings.base_url + endpoint.path_for(**(params or {})), encoded=True),
+            headers=self._call_headers(body, idempotency_key),
+            body=body,
+            bulk=bulk and endpoint.limit is not None,
+            stats=stats or CallStats(),
+        )
+        deadline = self.retry.deadline
+        if deadline is None:
+            return await self._repeat(call, None)
+        ends = asyncio.get_running_loop().time() + deadline
+        try:
+            async with asyncio.timeout_at(ends):
+                return await self._repeat(call, ends)
+        except TimeoutError:
+            last = f"; last failure: {call.last_failure}" if call.last_failure else ""
+            raise RequestTimeout(
+                f"{endpoint.name}: no success within the deadline of {deadline:g} s{last}",
+                maybe_processed=call.maybe_processed,
+            ) from None
+
+    def decode(self, answer: Answer, kind: type[T]) -> T:
+        """The struct that an answer documents. Raises `ResponseDecodeError` where it holds something else."""
+        try:
+            return decode_response(answer.body, kind)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            excerpt = answer.body[:200].decode("utf-8", "replace")
+            problem = self.settings.api_key.redact(f"{error}; it begins {excerpt!r}")
+        raise ResponseDecodeError(
+            f"the server answered {answer.status}, but not with a {kind.__name__}: {problem}",
+            status=answer.status,
+            request_id=answer.request_id,
+        )
+
+    def _call_headers(self, body: bytes | None, idempotency_key: str | None) -> CIMultiDict[str]:
+        headers = self._headers.copy()
+        if body is not None:
+            headers["Content-Type"] = JSON_CONTENT_TYPE
+        if idempotency_key is not None:
+            headers[IDEMPOTENCY_KEY_HEADER] = idempotency_key
+        return headers
+
+    async def _repeat(self, call: _Call, deadline: float | None) -> Answer:
+        budget = self.retry.budget
+        cost = 0
+
+        def before_retry(error: BaseException, wait: float) -> None:
+            nonlocal cost
+            cost = budget.cost_of(error)
+            call.stats.retries += 1
+            _log.info("%s: attempt %d failed, next one in %.1f s: %s", call.endpoint.name, call.attempts, wait, error)
+
+        async def attempt() -> Answer:
+            return await self._attempt(call)
+
+        answer: Answer = await retrying(self.retry, call.endpoint, before_retry=before_retry, deadline=deadline)(
+            attempt
+        )
+        budget.refund(cost)
+        return answer
+
+    async def _attempt(self, call: _Call) -> Answer:
+        permit = await self._admit(call)
+        call.attempts += 1
+        call.stats.requests += 1
+        outcome: Answer | NeuroonError | None = None
+        try:
+            outcome = await self._exchange(call, permit)
+        finally:
+            if outcome is None and permit is not None:  # cancelled in flight: the server may have counted it
+                permit.answered(None)
+        if isinstance(outcome, Answer):
+            return outcome
+        if isinstance(outcome, APIError) and outcome.status == call.endpoint.done_on_retry and call.attempts > 1:
+            return Answer(outcome.status, b"", outcome.request_id)
+        call.last_failure = outcome
+        # Raised here, outside of any except block: aiohttp's own exceptions hold the request's headers, the key among
+        # them, and must not travel on as the context of ours.
+        raise outcome
+
+    async def _admit(self, call: _Call) -> Permit | None:
+        if self.limiter is None or call.endpoint.limit is None:
+            return None
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        call.stats.waiting += 1
+        try:
+            return await self.limiter.acquire(call.endpoint.name, bulk=call.bulk)
+        finally:
+            call.stats.waiting -= 1
+            call.stats.waited += loop.time() - started
+
+    async def _exchange(self, call: _Call, permit: Permit | None) -> Answer | NeuroonError:
+        """One request and its answer. Failures are returned, not raised: see `_attempt`."""
+        session = self.session.get()
+        try:
+            async with session.request(
+                call.endpoint.method,
+                call.url,
+                data=_payload(call.body),
+                headers=call.headers,
+                allow_redirects=False,  # the key must not travel on to another address
+                raise_for_status=False,
+                timeout=self.timeout,
+            ) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            failure = self._failure(call, error)
+            call.maybe_processed = call.maybe_processed or failure.maybe_processed
+            if permit is not None:
+                if failure.maybe_processed:
+                    permit.answered(None)
+                else:
+                    permit.unused()
+            return failure
+        outcome: Answer | APIError
+        if 200 <= response.status < 300:
+            outcome = Answer(response.status, content, response.headers.get(REQUEST_ID_HEADER))
+        else:
+            content = self.settings.api_key.redact_bytes(content)
+            outcome = read_error(response.status, response.headers, content, now=datetime.now(UTC))
+        if permit is not None:
+            permit.answered(response.headers, pause=self._pause(call, outcome))
+        return outcome
+
+    def _pause(self, call: _Call, outcome: Answer | APIError) -> float | None:
+        """How long a 429 holds the whole endpoint back, in seconds."""
+        if not isinstance(outcome, RateLimited):
+            return None
+        call.stats.throttled += 1
+        if outcome.retry_after is None:
+            return self.retry.backoff(call.attempts)
+        return min(outcome.retry_after, LONGEST_WINDOW)
+
+    def _failure(self, call: _Call, error: Exception) -> TransportError:
+        where = f"{call.endpoint.method} {self.settings.base_url} ({call.endpoint.name})"
+        text = self.settings.api_key.redact(str(error)) if not isinstance(error, aiohttp.ClientResponseError) else ""
+        reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
+        if isinstance(error, aiohttp.ConnectionTimeoutError):
+            return RequestTimeout(f"{where}: no connection in time", maybe_processed=False)
+        if isinstance(error, TimeoutError):
+            return RequestTimeout(f"{where}: no answer within {self.timeout.total:g} s", maybe_processed=True)
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return ConnectionFailed(f"{where}: cannot connect: {reason}", maybe_processed=False)
+        return ConnectionFailed(f"{where}: connection lost: {reason}", maybe_processed=True)
+
+
+@dataclass(slots=True)
+class _Call:
+    """What stays the same over the attempts of one call, and what they add up to."""
+
+    endpoint: Endpoint
+    url: URL
+    headers: CIMultiDict[str] = field(repr=False)  # the key is among them
+    body: bytes | None = field(repr=False)
+    bulk: bool
+    stats: CallStats
+    attempts: int = 0
+    maybe_processed: bool = False
+    last_failure: NeuroonError | None = None
+
+
+def _client_timeout(seconds: float) -> aiohttp.ClientTimeout:
+    if not seconds > 0:
+        raise ConfigurationError(f"timeout must be above 0 seconds, got {seconds}")
+    return aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_TIMEOUT))
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """aiohttp sends bytes in one piece and warns when that is over 1 MiB; a stream it sends in chunks."""
+    return io.BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
+
+
+def _standing_headers(settings: Settings) -> CIMultiDict[str]:
+    product = f"neuroon-async/{_package_version()}"
+    headers = CIMultiDict(
+        {
+            API_KEY_HEADER: settings.api_key.reveal(),
+            "Accept": "application/json",
+            "User-Agent": f"{settings.user_agent} {product}" if settings.user_agent else product,
+        }
+    )
+    if settings.locale is not None:
+        headers["Accept-Language"] = settings.locale
+    if settings.origin is not None:
+        headers["Origin"] = settings.origin
+    return headers
+
+
+def _package_version() -> str:
+    try:
+        return version("neuroon-async")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"
