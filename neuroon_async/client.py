@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 from .contract import (
@@ -59,7 +60,7 @@ class NeuroonClient:
         self,
         *,
         shop_id: str,
-        api_key: str,
+        api_key: str | Secret,
         environment: Environment | str = Environment.PRODUCTION,
         base_url: str | None = None,
         locale: Locale | str | None = None,
@@ -71,10 +72,12 @@ class NeuroonClient:
         limiter: Limiter | None = None,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
+        key = api_key if isinstance(api_key, Secret) else Secret(api_key)
+        del api_key  # should a check below fail, no error tracker finds it among the local variables
         settings = Settings(
             shop_id=shop_id,
-            api_key=Secret(api_key),
-            base_url=base_url or _address_of(environment),
+            api_key=key,
+            base_url=_address_of(environment) if base_url is None else base_url,
             locale=locale,
             origin=origin,
             user_agent=user_agent,
@@ -91,13 +94,14 @@ class NeuroonClient:
 
         Keyword arguments are those of the class and win. Raises `ConfigurationError` where a variable is missing.
         """
-        found = settings_from_env(os.environ)
-        if "environment" in overrides:
-            found.pop("base_url", None)
-        arguments = {**found, **overrides}
+        arguments: dict[str, Any] = {**settings_from_env(os.environ), **overrides}
+        if "environment" in overrides and "base_url" not in overrides:
+            arguments.pop("base_url", None)
         for name, variable in (("api_key", API_KEY_VARIABLE), ("shop_id", SHOP_ID_VARIABLE)):
             if not arguments.get(name):
                 raise ConfigurationError(f"the environment variable {variable} is not set")
+        if not isinstance(arguments["api_key"], Secret):
+            arguments["api_key"] = Secret(arguments["api_key"])
         return cls(**arguments)
 
     def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Self:
@@ -105,10 +109,8 @@ class NeuroonClient:
 
         >>> hurried = client.with_options(timeout=2.0, retry=RetryPolicy(attempts=1))     # doctest: +SKIP
         """
-        other = object.__new__(type(self))
-        other._session = self._session
-        other._widget = self._widget
-        other._use(self._transport.with_options(retry=retry, timeout=timeout))
+        other = copy(self)
+        other._use(self._transport.with_options(retry=retry, timeout=timeout))  # noqa: SLF001 - its own copy
         return other
 
     def _use(self, transport: Transport) -> None:
@@ -173,7 +175,10 @@ class NeuroonClient:
         await self.aclose()
 
     def __repr__(self) -> str:
-        settings = self._transport.settings
+        transport: Transport | None = getattr(self, "_transport", None)
+        if transport is None:  # in the making, as a traceback with local variables may show it
+            return "NeuroonClient(…)"
+        settings = transport.settings
         return f"NeuroonClient(shop_id={settings.shop_id!r}, base_url={settings.base_url!r})"
 
 

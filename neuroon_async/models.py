@@ -25,6 +25,7 @@ __all__ = [
     "ConversionItem",
     "Health",
     "Number",
+    "OrderLine",
     "Product",
     "ProductError",
     "Shop",
@@ -34,6 +35,7 @@ __all__ = [
     "VerificationRequest",
     "decode_response",
     "encode",
+    "encode_conversion",
 ]
 
 T = TypeVar("T")
@@ -199,13 +201,80 @@ class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):
     line_total: Number
 
 
-class Conversion(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """An order, and the lines of it that a search led to. The server counts each ``order_id`` once."""
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an order, as the shop knows it. ``line_total`` is the whole line's total."""
+
+    product_id: str
+    quantity: int
+    line_total: Number
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, and the lines of it that a search led to. The server counts each ``order_id`` once.
+
+    ``left_out`` names the products of the order that no search led to; it stays here and is not sent.
+    """
 
     order_id: str
     order_value: Number
     currency: str
     conversions: list[ConversionItem]
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def from_order(
+        cls,
+        *,
+        order_id: str,
+        order_value: Number,
+        currency: str,
+        lines: Iterable[OrderLine],
+        clicks: ClickLog,
+    ) -> Conversion:
+        """Keep the lines whose product the shopper found by a search; ``left_out`` names the others.
+
+        An order without any such line gives a conversion without lines, which `track` does not send.
+
+        >>> from neuroon_async import ClickLog, OrderLine
+        >>> order = [
+        ...     OrderLine(product_id="SKU-1", quantity=2, line_total=9),
+        ...     OrderLine(product_id="SKU-2", quantity=1, line_total=5),
+        ... ]
+        >>> conversion = Conversion.from_order(
+        ...     order_id="1001", order_value=14, currency="EUR", lines=order, clicks=ClickLog.parse('{"SKU-1":"log-7"}')
+        ... )
+        >>> conversion.conversions[0].search_log_id, conversion.left_out
+        ('log-7', ('SKU-2',))
+        """
+        items = []
+        left_out = []
+        for line in lines:
+            search_log_id = clicks.get(line.product_id)
+            if search_log_id is None:
+                left_out.append(line.product_id)
+            else:
+                items.append(ConversionItem(line.product_id, search_log_id, line.quantity, line.line_total))
+        return cls(
+            order_id=order_id,
+            order_value=order_value,
+            currency=currency,
+            conversions=items,
+            left_out=tuple(left_out),
+        )
+
+
+class _ConversionBody(msgspec.Struct, rename="camel"):
+    order_id: str
+    order_value: Number
+    currency: str
+    conversions: list[ConversionItem]
+
+
+def encode_conversion(conversion: Conversion) -> bytes:
+    """The body of a conversion request: what the API documents, without ``left_out``."""
+    return encode(
+        _ConversionBody(conversion.order_id, conversion.order_value, conversion.currency, conversion.conversions)
+    )
 
 
 def decode_response(body: bytes, kind: type[T]) -> T:

@@ -8,6 +8,7 @@ of retry tokens that all calls share, so that a dying server is not hammered by 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from .contract import LONGEST_WINDOW
-from .errors import ConfigurationError, RateLimited, RequestTimeout, ServerError, TransportError
+from .errors import ConfigurationError, NeuroonError, RateLimited, RequestTimeout, ServerError, TransportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,10 +85,15 @@ class RetryPolicy:
     def __post_init__(self) -> None:
         if self.attempts < 1:
             raise ConfigurationError(f"RetryPolicy.attempts must be 1 or more, got {self.attempts}")
-        if self.initial < 0 or self.maximum < 0:
-            raise ConfigurationError("RetryPolicy.initial and .maximum must be 0 seconds or more")
-        if self.deadline is not None and self.deadline <= 0:
-            raise ConfigurationError(f"RetryPolicy.deadline must be above 0 seconds, got {self.deadline}")
+        if not (0 <= self.initial < math.inf and 0 <= self.maximum < math.inf):
+            raise ConfigurationError(
+                "RetryPolicy.initial and .maximum must be numbers of seconds, 0 or more, "
+                f"got {self.initial} and {self.maximum}"
+            )
+        if self.deadline is not None and not 0 < self.deadline < math.inf:
+            raise ConfigurationError(
+                f"RetryPolicy.deadline must be a number of seconds above 0, or None for no bound; got {self.deadline}"
+            )
 
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:
         """May this request be sent again after this failure, and could that help?"""
@@ -129,6 +135,10 @@ def retrying(
         assert error is not None  # noqa: S101 - and only after a failed one
         return error
 
+    def may_retry(error: BaseException) -> bool:
+        # No policy is asked about a cancellation, so none can swallow it.
+        return isinstance(error, NeuroonError) and policy.should_retry(endpoint, error)
+
     def wait(state: RetryCallState) -> float:
         return policy.wait(state.attempt_number, failure(state))
 
@@ -145,7 +155,7 @@ def retrying(
     return AsyncRetrying(
         stop=stop,
         wait=wait,
-        retry=retry_if_exception(lambda error: policy.should_retry(endpoint, error)),
+        retry=retry_if_exception(may_retry),
         before_sleep=before_sleep,
         sleep=asyncio.sleep,
         reraise=True,

@@ -97,15 +97,15 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> dict[str, str
 
 
 def _check_key(key: Secret) -> None:
-    value = key.reveal()
-    if not value:
+    # Not kept in a local variable: error trackers show those.
+    if not key.reveal():
         raise ConfigurationError(f"the API key is empty: pass api_key or set {API_KEY_VARIABLE}")
-    if not _HEADER_SAFE.fullmatch(value):
+    if not _HEADER_SAFE.fullmatch(key.reveal()):
         raise ConfigurationError(
             "the API key holds spaces, line breaks or other characters that a header cannot carry; "
             "it looks like 'sk_' and 32 hex digits"
         )
-    if not _DOCUMENTED_KEY.fullmatch(value):
+    if not _DOCUMENTED_KEY.fullmatch(key.reveal()):
         warnings.warn(
             "the API key does not look like 'sk_' and 32 hex digits; it is used as it is",
             UserWarning,

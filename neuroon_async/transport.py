@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import math
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ from .errors import (
     RateLimited,
     RequestTimeout,
     ResponseDecodeError,
+    ServerError,
     TransportError,
     read_error,
 )
@@ -82,7 +84,7 @@ class Answer:
     """A success: 2xx, or the error that on a retry only says that the first try had worked (then no body)."""
 
     status: int
-    body: bytes
+    body: bytes = field(repr=False)  # what a server echoes may hold the key
     request_id: str | None
 
 
@@ -171,23 +173,27 @@ class Transport:
         if deadline is None:
             return await self._repeat(call, None)
         ends = asyncio.get_running_loop().time() + deadline
+        timer = asyncio.timeout_at(ends)
         try:
-            async with asyncio.timeout_at(ends):
+            async with timer:
                 return await self._repeat(call, ends)
         except TimeoutError:
-            last = f"; last failure: {call.last_failure}" if call.last_failure else ""
-            raise RequestTimeout(
-                f"{endpoint.name}: no success within the deadline of {deadline:g} s{last}",
-                maybe_processed=call.maybe_processed,
-            ) from None
+            if not timer.expired():  # a limiter's own, not ours
+                raise
+        last = f"; last failure: {call.last_failure}" if call.last_failure else ""
+        raise RequestTimeout(
+            f"{endpoint.name}: no success within the deadline of {deadline:g} s{last}",
+            maybe_processed=call.maybe_processed,
+        )
 
     def decode(self, answer: Answer, kind: type[T]) -> T:
         """The struct that an answer documents. Raises `ResponseDecodeError` where it holds something else."""
         try:
             return decode_response(answer.body, kind)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            excerpt = answer.body[:200].decode("utf-8", "replace")
-            problem = self.settings.api_key.redact(f"{error}; it begins {excerpt!r}")
+            # Redacted before it is cut: half a key would not be recognised.
+            excerpt = self.settings.api_key.redact_bytes(answer.body)[:200].decode("utf-8", "replace")
+            problem = f"{error}; it begins {excerpt!r}"
         raise ResponseDecodeError(
             f"the server answered {answer.status}, but not with a {kind.__name__}: {problem}",
             status=answer.status,
@@ -229,13 +235,20 @@ class Transport:
         try:
             outcome = await self._exchange(call, permit)
         finally:
-            if outcome is None and permit is not None:  # cancelled in flight: the server may have counted it
-                permit.answered(None)
+            if outcome is None:  # cancelled in flight: the server may have counted it, and acted on it
+                call.maybe_processed = True
+                if permit is not None:
+                    permit.answered(None)
         if isinstance(outcome, Answer):
             return outcome
         if isinstance(outcome, APIError) and outcome.status == call.endpoint.done_on_retry and call.attempts > 1:
             return Answer(outcome.status, b"", outcome.request_id)
         call.last_failure = outcome
+        if isinstance(outcome, TransportError):
+            # The caller asks about the whole call: an earlier attempt may have got through.
+            call.maybe_processed = outcome.maybe_processed = call.maybe_processed or outcome.maybe_processed
+        elif isinstance(outcome, ServerError):
+            call.maybe_processed = True
         # Raised here, outside of any except block: aiohttp's own exceptions hold the request's headers, the key among
         # them, and must not travel on as the context of ours.
         raise outcome
@@ -264,17 +277,21 @@ class Transport:
                 allow_redirects=False,  # the key must not travel on to another address
                 raise_for_status=False,
                 timeout=self.timeout,
+                # Middlewares of one request replace the session's, which only a given one has.
+                middlewares=(*getattr(session, "_middlewares", ()), _send_once),
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = self._failure(call, error)
-            call.maybe_processed = call.maybe_processed or failure.maybe_processed
             if permit is not None:
                 if failure.maybe_processed:
                     permit.answered(None)
                 else:
                     permit.unused()
             return failure
+        except asyncio.CancelledError as cancellation:
+            # Without aiohttp's frames: they hold the headers, and error trackers show local variables.
+            raise cancellation.with_traceback(None)  # noqa: B904 - the same exception, not one caused by it
         outcome: Answer | APIError
         if 200 <= response.status < 300:
             outcome = Answer(response.status, content, response.headers.get(REQUEST_ID_HEADER))
@@ -302,6 +319,8 @@ class Transport:
             return RequestTimeout(f"{where}: no connection in time", maybe_processed=False)
         if isinstance(error, TimeoutError):
             return RequestTimeout(f"{where}: no answer within {self.timeout.total:g} s", maybe_processed=True)
+        if isinstance(error, _ConnectionLost):
+            return ConnectionFailed(f"{where}: connection lost: {text}", maybe_processed=True)
         if isinstance(error, aiohttp.ClientConnectorError):
             return ConnectionFailed(f"{where}: cannot connect: {reason}", maybe_processed=False)
         return ConnectionFailed(f"{where}: connection lost: {reason}", maybe_processed=True)
@@ -322,9 +341,26 @@ class _Call:
     last_failure: NeuroonError | None = None
 
 
+class _ConnectionLost(aiohttp.ClientConnectionError):
+    """What aiohttp has two names for, under a third one that it does not answer with a request of its own."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET or DELETE a second time by itself when the connection is lost.
+
+    The limiter would not see that request, and its 404 would hide that the first delete had worked.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:  # never sent
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _ConnectionLost(f"{type(error).__name__}: {error}") from error
+
+
 def _client_timeout(seconds: float) -> aiohttp.ClientTimeout:
-    if not seconds > 0:
-        raise ConfigurationError(f"timeout must be above 0 seconds, got {seconds}")
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {seconds}")
     return aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_TIMEOUT))
 
 

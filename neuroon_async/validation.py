@@ -253,8 +253,6 @@ def check_conversion(conversion: Conversion) -> None:
 def _line_problems(lines: object) -> list[tuple[str, str]]:
     if not isinstance(lines, (list, tuple)):
         return [("conversions", f"must be a list of ConversionItem, got {_shown(lines)}")]
-    if not lines:
-        return [("conversions", "must hold at least one attributable line")]
     found: list[tuple[str, str]] = []
     for index, item in enumerate(lines):
         if not isinstance(item, ConversionItem):

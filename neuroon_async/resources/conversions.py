@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..contract import TRACK_CONVERSION
-from ..models import encode
+from ..models import encode_conversion
 from ..validation import check_conversion
 
 if TYPE_CHECKING:
@@ -21,12 +21,16 @@ class Conversions:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def track(self, conversion: Conversion) -> None:
+    async def track(self, conversion: Conversion) -> bool:
         """Report one order. Sending it again is safe: the server counts each ``order_id`` once.
 
-        Raises `InvalidConversion`, before anything is sent, for one that breaks a documented rule; among them that
-        it holds at least one line, each with its ``search_log_id`` (see `ClickLog`).
+        Returns ``False``, and sends nothing, where no line of the order can be attributed to a search (see
+        `Conversion.from_order`). Raises `InvalidConversion`, before anything is sent, for one that breaks a
+        documented rule.
         """
         check_conversion(conversion)
+        if not conversion.conversions:
+            return False
         params = {"shop_id": self._transport.settings.shop_id}
-        await self._transport.call(TRACK_CONVERSION, params=params, body=encode(conversion))
+        await self._transport.call(TRACK_CONVERSION, params=params, body=encode_conversion(conversion))
+        return True

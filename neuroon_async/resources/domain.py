@@ -29,7 +29,7 @@ class Domain:
         code (`verification_data` has it). ``short_path`` uses ``/verify`` instead of ``/{shopId}/verify``: the
         vendor's pages give both.
         """
-        if not domain.startswith(("https://", "http://")):
+        if not isinstance(domain, str) or not domain.startswith(("https://", "http://")):
             raise ConfigurationError(f"domain must be a URL such as 'https://shop.example', got {domain!r}")
         try:
             body = encode(VerificationRequest(domain))

@@ -31,9 +31,13 @@ class WidgetTokenSigner:
     """
 
     def __init__(self, shop_id: str, api_key: str | Secret, *, clock: Callable[[], float] = time.time) -> None:
-        self._key = api_key if isinstance(api_key, Secret) else Secret(api_key)
-        check_credentials(shop_id, self._key)
         self._shop_id = shop_id
+        if isinstance(api_key, Secret):  # a client's, which checked it with its settings
+            self._key = api_key
+        else:
+            self._key = Secret(api_key)
+            del api_key  # should the check fail, no error tracker finds it among the local variables
+            check_credentials(shop_id, self._key)
         self._clock = clock
         self._lock = threading.Lock()
         self._token = ""

@@ -15,7 +15,7 @@ from .recorder import Recorder
 from .source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Coroutine, Iterable
+    from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 
     from .recorder import FailureCallback, ProgressCallback
     from .report import ProductFailure, SyncReport
@@ -59,8 +59,17 @@ class BulkRun(ABC, Generic[Delivery]):
             error = _first(group)
         except BaseException as cancelled:  # noqa: BLE001 - raised again below, once the books are closed
             error = cancelled
-        await self._close_books(error)
-        error = error or self._source.error
+        self._close_books(error)
+        try:
+            await self._say_goodbye()
+        except asyncio.CancelledError as cancelled:
+            error = cancelled
+        except BaseException as late:  # noqa: BLE001 - likewise; the first error is the reason, later ones followed
+            error = error or late
+        source_error = self._source.error
+        if error is not None and source_error is not None and error is not source_error:
+            error.add_note(f"the source had already failed: {source_error!r}")
+        error = error or source_error
         if error is None:
             return self._report
         _attach(error, self._report)
@@ -101,17 +110,17 @@ class BulkRun(ABC, Generic[Delivery]):
         self._landed.clear()
         await self._landed.wait()
 
-    def _launch(self, delivery: Delivery, work: Coroutine[Any, Any, None]) -> None:
+    def _launch(self, delivery: Delivery, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async def fly() -> None:
-            await work
+            await work()  # made here: a task cancelled before its first step would leave it unawaited
             self._deliveries.discard(delivery)
             self._landed.set()
 
         self._deliveries.add(delivery)
         self._group.create_task(fly())
 
-    async def _close_books(self, error: BaseException | None) -> None:
-        """Account for everything, tell the callbacks, close the source. After that nothing of the run is left."""
+    def _close_books(self, error: BaseException | None) -> None:
+        """Account for everything that was taken in."""
         if error is not None:
             reason = f"the run was {'cancelled' if isinstance(error, asyncio.CancelledError) else f'stopped: {error}'}"
             self._recorder.failed(self._unresolved(reason))
@@ -120,9 +129,14 @@ class BulkRun(ABC, Generic[Delivery]):
             self._recorder.failed(self._unread(item, reason) for item in left)
         self._recorder.finished()
         self._release()
-        await self._source.close()
-        await self._recorder.tell()
-        await self._recorder.show_progress()
+
+    async def _say_goodbye(self) -> None:
+        """Close the source and tell the callbacks for the last time. After that nothing of the run is left."""
+        try:
+            await self._source.close()
+        finally:
+            await self._recorder.tell()
+            await self._recorder.show_progress()
 
     def _release(self) -> None:
         """Let go of what the run holds outside of memory."""

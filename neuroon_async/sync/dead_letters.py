@@ -62,6 +62,17 @@ def _line(failure: ProductFailure) -> bytes:
         record = encode({"failure": note, "product": product})
     except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
         # What cannot become JSON is the very reason why it failed: keep it readable at least.
-        shown = repr(product).encode("utf-8", "backslashreplace").decode()
-        record = encode({"failure": note, "product": None, "shown": shown})
+        readable = {name: _readable(value) if isinstance(value, str) else value for name, value in note.items()}
+        record = encode({"failure": readable, "product": None, "shown": _shown(product)})
     return record + b"\n"
+
+
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _shown(product: object) -> str:
+    try:
+        return _readable(repr(product))
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return "a product with a number too long to show"

@@ -6,11 +6,12 @@ has already unlinked, so that nothing stays behind whatever happens.
 
 from __future__ import annotations
 
+import pickle
 import sqlite3
 from itertools import count
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec import UNSET
 
 from ..models import Product
 
@@ -23,10 +24,6 @@ MEMORY = 8 * 2**20
 """Bytes kept in memory before they spill to a temporary file."""
 _ONE_QUERY = 500
 
-# MessagePack, unlike JSON numbers, keeps a Decimal apart from a float.
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Product).decode
-
 
 class DeferredVariants:
     """At most one version of each product, in the order in which they came."""
@@ -35,40 +32,38 @@ class DeferredVariants:
         self._database = sqlite3.connect("", isolation_level=None)
         self._database.execute(f"PRAGMA cache_size = -{MEMORY // 1024}")
         self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE variant (position INTEGER PRIMARY KEY, id TEXT UNIQUE, body BLOB)")
+        self._database.execute("CREATE TABLE variant (position INTEGER PRIMARY KEY, id BLOB UNIQUE, body BLOB)")
         self._count = 0
         self._positions = count(1)
 
     def __len__(self) -> int:
         return self._count
 
-    def __contains__(self, external_id: str) -> bool:
-        row = self._database.execute("SELECT 1 FROM variant WHERE id = ?", (external_id,)).fetchone()
+    def __contains__(self, external_id: object) -> bool:
+        if not self._count or not isinstance(external_id, str):
+            return False
+        row = self._database.execute("SELECT 1 FROM variant WHERE id = ?", (_key(external_id),)).fetchone()
         return row is not None
 
-    def add_newer(self, products: list[Product]) -> list[Product]:
-        """Keep these. Returns the older versions that they supersede."""
-        older = self.discard(product.external_id for product in products)
-        newest = {product.external_id: product for product in products}
-        twice = [product for product in products if newest[product.external_id] is not product]
-        self._insert(newest.values())
-        return older + twice
-
-    def add_older(self, products: list[Product]) -> list[Product]:
-        """Keep those of which no newer version is here. Returns the others: they are superseded."""
-        newer = {product.external_id for product in products if product.external_id in self}
-        self._insert(product for product in products if product.external_id not in newer)
-        return [product for product in products if product.external_id in newer]
+    def add(self, products: list[Product]) -> None:
+        """Keep these, of which no version may be here yet, behind all others."""
+        self._database.execute("BEGIN")
+        self._database.executemany(
+            "INSERT INTO variant VALUES (?, ?, ?)",
+            ((next(self._positions), _key(product.external_id), _dump(product)) for product in products),
+        )
+        self._database.execute("COMMIT")
+        self._count += len(products)
 
     def discard(self, ids: Iterable[str]) -> list[Product]:
         """Remove and return those of these ids that are here."""
-        wanted = list(ids)
+        wanted = [_key(external_id) for external_id in ids]
         found: list[Product] = []
         for start in range(0, len(wanted), _ONE_QUERY) if self._count else ():
             some = wanted[start : start + _ONE_QUERY]
             marks = ",".join("?" * len(some))
             rows = self._database.execute(f"DELETE FROM variant WHERE id IN ({marks}) RETURNING body", some)  # noqa: S608 - only marks
-            found.extend(_decode(body) for (body,) in rows.fetchall())
+            found.extend(_load(body) for (body,) in rows.fetchall())
         self._count -= len(found)
         return found
 
@@ -84,17 +79,30 @@ class DeferredVariants:
         if rows:
             self._database.execute("DELETE FROM variant WHERE position <= ?", (rows[-1][0],))
             self._count -= len(rows)
-        return [_decode(body) for _, body in rows]
+        return [_load(body) for _, body in rows]
 
     def close(self) -> None:
         self._database.close()
 
-    def _insert(self, products: Iterable[Product]) -> None:
-        before = self._database.total_changes
-        self._database.execute("BEGIN")
-        self._database.executemany(
-            "INSERT INTO variant VALUES (?, ?, ?)",
-            ((next(self._positions), product.external_id, _encode(product)) for product in products),
-        )
-        self._database.execute("COMMIT")
-        self._count += self._database.total_changes - before
+
+# Whatever the source gave is kept exactly, also what no JSON can express: it is refused where it is sent.
+
+
+def _key(external_id: str) -> bytes:
+    return external_id.encode("utf-8", "surrogatepass")
+
+
+def _dump(product: Product) -> bytes:
+    fields = ((name, getattr(product, name)) for name in Product.__struct_fields__)
+    return pickle.dumps({name: _plain(value) for name, value in fields if value is not UNSET})
+
+
+def _plain(value: object) -> object:
+    """A defaultdict or another relative of the plain containers may hold what cannot be pickled."""
+    if isinstance(value, dict):
+        return dict(value)
+    return list(value) if isinstance(value, (list, tuple)) else value
+
+
+def _load(body: bytes) -> Product:
+    return Product(**pickle.loads(body))  # noqa: S301 - written by `_dump`, into a file that nobody else can open

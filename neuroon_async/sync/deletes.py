@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..contract import DELETE_PRODUCT
@@ -17,7 +18,7 @@ from ..errors import (
     TransportError,
 )
 from .bulk import BulkRun
-from .outage import Outage
+from .outage import Outage, Ride
 from .report import ProductFailure
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class DeleteRun(BulkRun[Deletion]):
         for item in chunk:
             problem = _id_problem(item)
             if problem is not None:
-                self._recorder.failed([self._unread(item, problem)])
+                self._recorder.failed([ProductFailure(_readable(item), problem, "local")])
             elif item in self._waiting:
                 self._report.superseded += 1
             else:
@@ -76,13 +77,12 @@ class DeleteRun(BulkRun[Deletion]):
             external_id = next(iter(self._waiting))
             del self._waiting[external_id]
             deletion = Deletion(external_id)
-            self._launch(deletion, self._deliver(deletion))
+            self._launch(deletion, partial(self._deliver, deletion))
         while final and self._deliveries:
             await self._next_landing()
 
     async def _deliver(self, deletion: Deletion) -> None:
-        rounds = 0
-        answers = self._outage.answers
+        ride = Ride(self._outage)
         while not deletion.settled:
             try:
                 await self._transport.call(
@@ -93,25 +93,32 @@ class DeleteRun(BulkRun[Deletion]):
                 )
             except (AuthenticationFailed, PermissionDenied):
                 raise
-            except NeuroonError as error:
-                rounds += 1
-                if isinstance(error, (TransportError, ServerError, RateLimited)):
-                    if await self._outage.rode_out(answers, rounds):
-                        continue
-                else:
-                    self._outage.answered()
+            except (TransportError, ServerError, RateLimited) as error:
+                if await ride.once_more():
+                    continue
                 self._settle_failed(deletion, error)
-                if not isinstance(error, NotFound) and self._outage.failed_for_good():
-                    raise
+            except NotFound as error:
+                self._outage.answered()
+                if ride.rounds:  # a repetition: an earlier request had worked, only its answer was lost
+                    self._settle_deleted(deletion)
+                else:
+                    self._settle_failed(deletion, error)
+            except NeuroonError as error:
+                self._outage.answered()
+                self._settle_failed(deletion, error)
             else:
                 self._outage.answered()
-                self._outage.accepted()
-                deletion.settled = True
-                self._report.accepted += 1
-                self._report.deleted += 1
+                self._settle_deleted(deletion)
         await self._recorder.tell()
 
+    def _settle_deleted(self, deletion: Deletion) -> None:
+        deletion.settled = True
+        self._outage.accepted()
+        self._report.accepted += 1
+        self._report.deleted += 1
+
     def _settle_failed(self, deletion: Deletion, error: NeuroonError) -> None:
+        """Raises the error again where so many have failed in a row that the run should stop."""
         deletion.settled = True
         api_error = error if isinstance(error, APIError) else None
         failure = ProductFailure(
@@ -121,6 +128,8 @@ class DeleteRun(BulkRun[Deletion]):
             None if api_error is None else api_error.status,
         )
         self._recorder.failed([failure])
+        if not isinstance(error, NotFound) and self._outage.failed_for_good():
+            raise error
 
     def _unresolved(self, reason: str) -> Iterable[ProductFailure]:
         for deletion in self._deliveries:
@@ -132,8 +141,11 @@ class DeleteRun(BulkRun[Deletion]):
         self._waiting.clear()
 
     def _unread(self, item: Any, reason: str) -> ProductFailure:
-        external_id = item if isinstance(item, str) and item else None
-        return ProductFailure(external_id, reason, "local")
+        return ProductFailure(_readable(item), f"not deleted: {reason}", "transport")
+
+
+def _readable(item: object) -> str | None:
+    return item if isinstance(item, str) and item else None
 
 
 def _id_problem(item: object) -> str | None:

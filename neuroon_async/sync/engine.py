@@ -9,6 +9,7 @@ defers variants whose parents the server does not know. Retries and rate limits 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
@@ -20,6 +21,7 @@ from ..errors import (
     NeuroonError,
     PermissionDenied,
     RateLimited,
+    ResponseDecodeError,
     ServerError,
     TransportError,
     UnprocessableEntity,
@@ -32,13 +34,13 @@ from ..validation import plainly_valid
 from .batches import as_mode, as_product, encode_batch
 from .bulk import BulkRun
 from .deferred import DeferredVariants
-from .narrowing import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces
+from .narrowing import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces, refused_items
 from .order import Flow, parent_of
-from .outage import Outage
+from .outage import Outage, Ride
 from .report import ProductFailure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable, Collection, Iterable
 
     from ..transport import Transport
     from .order import Flight
@@ -49,6 +51,8 @@ __all__ = ["SyncOptions", "SyncRun"]
 
 _CROWDED = 4
 """Batches' worth of waiting products at which reading stops until something in flight has landed."""
+_MANY_REFUSALS = 8
+"""Refusals in a row for missing parents after which the rest of a batch is tried in halves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +139,18 @@ class SyncRun(BulkRun[Delivery]):
                 products.append(as_product(item))
             except InvalidProduct as error:
                 failures.append(ProductFailure(error.external_id, error.reason, "local", None, item))
-        if failures:
-            self._recorder.failed(failures)
-            await self._recorder.tell()
         self._enqueue(products)
+        self._recorder.failed(failures)
+        await self._recorder.tell()
 
     def _enqueue(self, products: list[Product]) -> None:
+        """Queue what was read. A product waits in its newest version only: in the flow or among the deferred."""
         if self._deferred is not None and not self._source_ended:
-            variants = [product for product in products if parent_of(product) is not None]
-            products = [product for product in products if parent_of(product) is None]
-            self._report.superseded += len(self._deferred.discard(product.external_id for product in products))
-            self._report.superseded += len(self._deferred.add_newer(variants))
+            newest = {product.external_id: product for product in products}
+            older = len(self._flow.remove(newest)) + len(self._deferred.discard(newest))
+            self._report.superseded += len(products) - len(newest) + older
+            self._deferred.add([product for product in newest.values() if parent_of(product) is not None])
+            products = [product for product in newest.values() if parent_of(product) is None]
         self._report.superseded += len(self._flow.add(products))
 
     # Sending
@@ -157,12 +162,11 @@ class SyncRun(BulkRun[Delivery]):
             await self._deliver_deferred(self._deferred)
 
     async def _deliver_deferred(self, deferred: DeferredVariants) -> None:
-        """One pass over the variants that waited. Those whose parent is itself a variant may need another one."""
+        """Send the variants that waited. Those that the server sends back once more are left for another round."""
         settled_before = self._report.accepted + self._report.failed
-        end = deferred.last_position()
-        while chunk := deferred.pop(self._options.batch_size, end):
-            self._enqueue(chunk)
-            await self._dispatch(final=False)
+        unsent = len(deferred)
+        while unsent > 0 and (released := await self._release_deferred(deferred)):
+            unsent -= released
         await self._dispatch(final=True)
         if self._report.accepted + self._report.failed == settled_before:
             reason = "its parent is in neither the batch nor the catalog: the variants name one another as parents"
@@ -171,9 +175,25 @@ class SyncRun(BulkRun[Delivery]):
                 self._recorder.failed(_failures(chunk, reason, "server", 422))
             await self._recorder.tell()
 
+    async def _release_deferred(self, deferred: DeferredVariants) -> int:
+        """One pass: queue those whose parents no longer wait here themselves. Returns how many."""
+        released = 0
+        end = deferred.last_position()
+        while chunk := deferred.pop(self._options.batch_size, end):
+            while behind_parent := {p.external_id: p for p in chunk if parent_of(p) in deferred}:
+                deferred.add(list(behind_parent.values()))
+                chunk = [product for product in chunk if product.external_id not in behind_parent]
+            released += len(chunk)
+            self._enqueue(chunk)
+            await self._dispatch(final=False)
+        return released
+
     async def _dispatch(self, *, final: bool) -> None:
+        if self._options.full and self._source.error is not None:
+            raise self._source.error  # a FULL sync of a part of the catalog would erase the rest
         if self._options.single_request and not final:
-            self._refuse_several_requests(len(self._flow), f"{MAX_BATCH_PRODUCTS} products", MAX_BATCH_PRODUCTS)
+            if len(self._flow) > MAX_BATCH_PRODUCTS:
+                raise _unsafe_full_sync(f"{MAX_BATCH_PRODUCTS} products")
             return None
         size = MAX_BATCH_PRODUCTS if self._options.single_request else self._options.batch_size
         while len(self._flow) >= (1 if final else size):
@@ -198,48 +218,41 @@ class SyncRun(BulkRun[Delivery]):
             return size  # what is in flight may come back and fill the batch
         return 1 if final or crowded else (size + 1) // 2
 
-    def _refuse_several_requests(self, amount: int, most: str, limit: int) -> None:
-        if amount > limit:
-            raise UnsafeFullSync(
-                f"a FULL sync of more than {most} needs several requests, and the API documents nowhere how several "
-                "requests make one FULL sync: each may erase what the others brought. Nothing was sent. Use "
-                "mode='INCREMENTAL' (with a ledger and delete_missing=True where absent products must go), or pass "
-                "allow_multi_request_full=True if you know how your server takes it"
-            )
-
     async def _send_flight(self, flight: Flight) -> None:
-        body = await self._fitting_body(flight)
+        body = self._fitting_body(flight)
         if body is None:
             self._flow.land(flight)
         else:
             delivery = Delivery(flight)
-            self._launch(delivery, self._deliver(delivery, body))
+            self._launch(delivery, partial(self._deliver, delivery, body))
+        await self._recorder.tell()
 
-    async def _fitting_body(self, flight: Flight) -> bytes | None:
+    def _fitting_body(self, flight: Flight) -> bytes | None:
         """Encode the batch. What is too much goes back to the queue; what cannot be sent at all fails."""
-        most = self._max_batch_bytes
         while flight.products:
             try:
                 body = encode_batch(self._mode, flight.products)
             except InvalidProduct as error:
-                await self._drop(flight, error.external_id, error.reason)
+                self._drop(flight, error.external_id, error.reason)
                 continue
             count = len(flight.products)
+            # What the server refused in company may be small enough alone, so one product is held to the option only.
+            most = self._options.max_batch_bytes if count == 1 else self._max_batch_bytes
             if len(body) <= most:
                 return body
             if count == 1:
                 reason = f"alone makes a request of {len(body):,} bytes, and max_batch_bytes is {most:,}"
-                await self._drop(flight, flight.products[0].external_id, reason)
+                self._drop(flight, flight.products[0].external_id, reason)
                 continue
+            keep = 0 if self._options.single_request else max(1, count * most * 19 // (len(body) * 20))
+            self._report.superseded += len(self._flow.shorten(flight, keep))
             if self._options.single_request:
-                self._refuse_several_requests(len(body), f"{most:,} bytes", most)
-            self._report.superseded += len(self._flow.shorten(flight, max(1, count * most * 19 // (len(body) * 20))))
+                raise _unsafe_full_sync(f"{most:,} bytes")
         return None
 
-    async def _drop(self, flight: Flight, external_id: str | None, reason: str) -> None:
+    def _drop(self, flight: Flight, external_id: str | None, reason: str) -> None:
         product = self._flow.drop(flight, external_id)
         self._recorder.failed([ProductFailure(external_id, reason, "local", None, product)])
-        await self._recorder.tell()
 
     # One delivery
 
@@ -261,15 +274,14 @@ class SyncRun(BulkRun[Delivery]):
                 delivery.open.pop()
                 delivery.refusals = 0
                 self._outage.accepted()
-                self._settle_answered(products, result)
+                self._settle_answered(delivery, products, result)
             body = None
             await self._recorder.tell()
         self._flow.land(delivery.flight)
 
     async def _request(self, body: bytes) -> BatchResult:
         """One request with all the transport's retries, again and again while the whole service is down."""
-        rounds = 0
-        answers = self._outage.answers
+        ride = Ride(self._outage)
         while True:
             try:
                 answer = await self._transport.call(
@@ -281,8 +293,7 @@ class SyncRun(BulkRun[Delivery]):
                     stats=self._recorder.stats,
                 )
             except (TransportError, ServerError, RateLimited):
-                rounds += 1
-                if not await self._outage.rode_out(answers, rounds):
+                if not await ride.once_more():
                     raise
             except APIError:
                 self._outage.answered()
@@ -291,44 +302,38 @@ class SyncRun(BulkRun[Delivery]):
                 self._outage.answered()
                 return self._transport.decode(answer, BatchResult)
 
-    def _settle_answered(self, products: list[Product], result: BatchResult) -> None:
-        if not result.errors and not result.failed:
-            self._recorder.accepted(len(products), result)
-            return
-        reasons = {error.external_id: error.error or "refused without a reason" for error in result.errors or ()}
-        refused = [product for product in products if product.external_id in reasons]
-        reported = max(result.failed or 0, len(result.errors or ()))
-        unnamed = min(max(0, reported - len(refused)), len(products) - len(refused))
-        self._recorder.accepted(len(products) - len(refused) - unnamed, result)
+    def _settle_answered(self, delivery: Delivery, products: list[Product], result: BatchResult) -> None:
+        named, unnamed = refused_items(products, result)
+        self._recorder.accepted(len(products) - len(named) - len(unnamed), result)
+        waiting = set() if self._options.full else self._await_parents(delivery, products, named)
         self._recorder.failed(
-            ProductFailure(product.external_id, reasons[product.external_id], "server", 200, product)
-            for product in refused
+            ProductFailure(product.external_id, named[product.external_id], "server", 200, product)
+            for product in products
+            if product.external_id in named and product.external_id not in waiting
         )
-        reason = f"the server reported {reported} failed products of a batch of {len(products)} without naming this one"
-        self._recorder.failed(ProductFailure(None, reason, "server", 200) for _ in range(unnamed))
+        self._recorder.failed(ProductFailure(None, reason, "server", 200) for reason in unnamed)
 
     def _settle_refused(self, delivery: Delivery, products: list[Product], body: bytes, error: NeuroonError) -> bool:
         """Decide what becomes of a piece that was not accepted. ``True`` where that bodes ill for the next ones too."""
         delivery.refusals += 1
-        status = error.status if isinstance(error, APIError) else None
-        splittable = len(products) > 1 and not self._options.full
-        if status == 413 and splittable:
+        status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
+        inseparable = len(products) == 1 or self._options.full
+        if status == 413 and not inseparable:
             self._max_batch_bytes = min(self._max_batch_bytes, max(1, len(body) // 2))
             delivery.open.extend(reversed(halves(products)))
-            return False
-        if isinstance(error, (ValidationFailed, UnprocessableEntity)):
+        elif isinstance(error, (ValidationFailed, UnprocessableEntity)):
             if delivery.refusals >= MAX_REFUSALS_IN_A_ROW:
                 self._give_up(delivery, products, error)
                 return True
-            if not self._options.full and self._settle_missing_parents(delivery, products, error):
-                return False
-            if splittable:
-                delivery.open.extend(reversed(pieces(products, error)))
-                return False
-            self._recorder.failed(_failures(products, str(error), "server", status))
-            return False
-        self._recorder.failed(_failures(products, str(error), _stage(error), status))
-        return True
+            if self._options.full or not self._settle_missing_parents(delivery, products, error):
+                if inseparable:
+                    self._recorder.failed(_failures(products, str(error), "server", status))
+                else:
+                    delivery.open.extend(reversed(pieces(products, error)))
+        else:
+            self._recorder.failed(_failures(products, str(error), _stage(error), status))
+            return status != 413  # too large is a product's own fault, whatever the next ones are like
+        return False
 
     def _give_up(self, delivery: Delivery, products: list[Product], error: APIError) -> None:
         rest = [product for piece in (products, *reversed(delivery.open)) for product in piece]
@@ -340,40 +345,66 @@ class SyncRun(BulkRun[Delivery]):
 
     def _settle_missing_parents(self, delivery: Delivery, products: list[Product], error: APIError) -> bool:
         """Set aside variants whose parents may still come. ``False`` where the refusal is about something else."""
-        missing = missing_parents(error)
+        missing = missing_parents(error.message)
         orphans = [product for product in products if parent_of(product) in missing]
         if not orphans:
             return False
-        if self._deferred is None or not self._source_ended:
-            self._defer(products)
+        if not self._source_ended:
+            self._defer(products, missing)
             return True
-        # The source has ended: a parent that does not wait here itself will never come.
-        late = [product for product in orphans if (parent_of(product) or "") in self._deferred]
-        self._report.superseded += len(self._deferred.add_older(late))
-        late_ids = {product.external_id for product in late}
-        lost = [product for product in orphans if product.external_id not in late_ids]
+        rest = [product for product in products if parent_of(product) not in missing]
+        # One more refusal names one more parent. Where many are missing, halves let the others through.
+        some = halves(rest) if delivery.refusals > _MANY_REFUSALS else [rest]
+        delivery.open.extend(reversed([piece for piece in some if piece]))
+        late = self._defer_late(delivery, orphans)
+        lost = [product for product in orphans if product.external_id not in late]
         self._recorder.failed(_failures(lost, str(error), "server", error.status))
-        orphan_ids = {product.external_id for product in orphans}
-        rest = [product for product in products if product.external_id not in orphan_ids]
-        if rest:
-            delivery.open.append(rest)
         return True
 
-    def _defer(self, products: list[Product]) -> None:
+    def _await_parents(self, delivery: Delivery, products: list[Product], named: dict[str, str]) -> set[str]:
+        """The ids of those variants, refused one by one within an accepted batch, that now wait for their parents."""
+        refused = [product for product in products if product.external_id in named]
+        orphans = [product for product in refused if parent_of(product) in missing_parents(named[product.external_id])]
+        if not orphans:
+            return set()
+        if self._source_ended:
+            return self._defer_late(delivery, orphans)
+        self._defer(orphans, {parent_of(product) for product in orphans})
+        return {product.external_id for product in orphans}
+
+    def _defer(self, products: list[Product], missing: Collection[str | None]) -> None:
         """Let the variants of a refused batch wait for the end of the source, and all later ones with them.
 
         The rest goes back to the queue, to fill up further batches.
         """
         if self._deferred is None:
             self._deferred = DeferredVariants()
-        staying = _with_parents_present(products)
-        staying_ids = {product.external_id for product in staying}
-        variants = [product for product in products if product.external_id not in staying_ids]
-        newest = [product for product in variants if product.external_id not in self._flow]
-        self._report.superseded += len(variants) - len(newest)
-        self._report.superseded += len(self._deferred.add_older(newest))
-        self._report.superseded += len(self._deferred.add_newer(self._flow.remove_variants()))
-        self._report.superseded += len(self._flow.put_back(staying))
+            self._deferred.add(self._flow.remove_variants())
+        newest = [
+            product
+            for product in products
+            if product.external_id not in self._flow and product.external_id not in self._deferred
+        ]
+        self._report.superseded += len(products) - len(newest)
+        staying = _with_parents_present(newest, missing)
+        self._deferred.add([product for product in newest if product.external_id not in staying])
+        self._flow.put_back(staying.values())
+
+    def _defer_late(self, delivery: Delivery, orphans: list[Product]) -> set[str]:
+        """The source has ended. Let those wait once more whose parents are still to be sent, and give their ids.
+
+        A parent that waits neither in a queue nor in this batch's other pieces will never come.
+        """
+        if self._deferred is None:
+            return set()
+        still_open = {product.external_id for piece in delivery.open for product in piece}
+        late = {
+            product.external_id: product
+            for product in orphans
+            if (parent := parent_of(product)) in still_open or parent in self._flow or parent in self._deferred
+        }
+        self._deferred.add(list(late.values()))
+        return set(late)
 
     # The end
 
@@ -400,6 +431,15 @@ class SyncRun(BulkRun[Delivery]):
             self._deferred.close()
 
 
+def _unsafe_full_sync(most: str) -> UnsafeFullSync:
+    return UnsafeFullSync(
+        f"a FULL sync of more than {most} needs several requests, and the API documents nowhere how several "
+        "requests make one FULL sync: each may erase what the others brought. Nothing was sent. Use "
+        "mode='INCREMENTAL' (with a ledger and delete_missing=True where absent products must go), or pass "
+        "allow_multi_request_full=True if you know how your server takes it"
+    )
+
+
 def _failures(products: Iterable[Product], reason: str, stage: Stage, status: int | None) -> Iterable[ProductFailure]:
     return (ProductFailure(product.external_id, reason, stage, status, product) for product in products)
 
@@ -408,16 +448,16 @@ def _stage(error: NeuroonError) -> Stage:
     return "server" if isinstance(error, APIError) else "transport"
 
 
-def _with_parents_present(products: list[Product]) -> list[Product]:
-    """Those that need no parent from outside of this batch."""
-    present = {product.external_id: product for product in products}
+def _with_parents_present(products: list[Product], missing: Collection[str | None]) -> dict[str, Product]:
+    """Those, by id, that need no parent from outside of these products, nor one that the server misses."""
+    present = {product.external_id: product for product in products if parent_of(product) not in missing}
     while True:
         lacking = [
-            product
-            for product in present.values()
+            external_id
+            for external_id, product in present.items()
             if (parent := parent_of(product)) is not None and parent not in present
         ]
         if not lacking:
-            return list(present.values())
-        for product in lacking:
-            del present[product.external_id]
+            return present
+        for external_id in lacking:
+            del present[external_id]

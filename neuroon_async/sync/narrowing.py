@@ -18,7 +18,7 @@ from .order import parent_of
 
 if TYPE_CHECKING:
     from ..errors import APIError
-    from ..models import Product
+    from ..models import BatchResult, Product
 
 __all__ = ["MAX_REFUSALS_IN_A_ROW", "halves", "missing_parents", "pieces"]
 
@@ -30,9 +30,30 @@ _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
-def missing_parents(error: APIError) -> set[str]:
+def missing_parents(message: str) -> set[str]:
     """The parents that the server says it has neither in the batch nor in the catalog."""
-    return set(_MISSING_PARENT.findall(error.message))
+    return set(_MISSING_PARENT.findall(message))
+
+
+def refused_items(products: list[Product], result: BatchResult) -> tuple[dict[str, str], list[str]]:
+    """What an accepted batch leaves out: reasons by id, and one reason for each product that the server does not name.
+
+    Where ``failed`` tells of more than ``errors`` does, ``failed`` is believed.
+    """
+    if not result.errors and not result.failed:
+        return {}, []
+    named = dict.fromkeys((product.external_id for product in products), "")
+    unnamed = []
+    for error in result.errors or ():
+        reason = error.error or "refused without a reason"
+        if error.external_id in named:
+            named[error.external_id] = f"{known}; {reason}" if (known := named[error.external_id]) else reason
+        else:
+            unnamed.append(f"{reason} (the server names no product of this batch: externalId {error.external_id!r})")
+    named = {external_id: reason for external_id, reason in named.items() if reason}
+    nowhere = max(0, (result.failed or 0) - len(named) - len(unnamed))
+    unnamed += [f"the server reported {result.failed} failed products without naming this one"] * nowhere
+    return named, unnamed[: len(products) - len(named)]
 
 
 def pieces(products: list[Product], error: APIError) -> list[list[Product]]:

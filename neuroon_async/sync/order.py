@@ -121,6 +121,10 @@ class Flow:
         flight.load(products)
         self._ids_in_flight |= flight.ids
 
+    def remove(self, ids: Iterable[str]) -> list[Product]:
+        """Take those of these ids that wait out of the queue."""
+        return [self._waiting.pop(external_id) for external_id in ids if external_id in self._waiting]
+
     def remove_variants(self) -> list[Product]:
         """Take all waiting variants out of the queue."""
         variants = [product for product in self._waiting.values() if parent_of(product) is not None]

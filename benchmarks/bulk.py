@@ -1,0 +1,150 @@
+"""Bulk sync against a bare loop: products/s, CPU and memory, at 0 and 50 ms of server latency.
+
+    python benchmarks/bulk.py [--products 100000] [--rounds 5] [--million]
+
+The bare loop is what a careful engineer would write by hand and stop at: the same generator of `Product`s, msgspec
+encoding, sha256 of the body as idempotency key, one aiohttp session, eight tasks, nothing else: no checks, no order,
+no retries, no accounting. Both run alternately, each run in a fresh process, against one sink process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from decimal import Decimal
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parent))
+from sink import sink
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+import aiohttp
+
+from neuroon_async import NeuroonClient, Product
+from neuroon_async.models import encode
+
+TASKS = 8
+DESCRIPTION = "A light and durable running shoe for road and trail, with a breathable upper and a grippy sole. " * 4
+
+
+def products(count: int) -> Iterator[Product]:
+    """Products of some 700 bytes on the wire, as a shop's export has them."""
+    for i in range(count):
+        yield Product(
+            external_id=f"SKU-{i:07d}",
+            name=f"Trail running shoe, model {i}",
+            price=Decimal(i % 20000 + 99) / 100,
+            url=f"https://shop.example/products/trail-running-shoe-{i}",
+            sku=f"TRS-{i}",
+            description=DESCRIPTION,
+            currency="EUR",
+            image_url=f"https://cdn.shop.example/images/{i}.jpg",
+            categories=["Shoes", f"Line {i % 40}"],
+            brands=[f"Brand {i % 90}"],
+            in_stock=i % 7 != 0,
+            stock_quantity=i % 50,
+            attributes={"colour": "blue", "size": str(36 + i % 12)},
+        )
+
+
+async def bare(url: str, count: int) -> None:
+    source = products(count)
+    address = f"{url}/api/plugin/shops/shop_bench/products/sync"
+    headers = {"X-Shop-API-Key": "sk_" + "0" * 32, "Content-Type": "application/json; charset=utf-8"}
+
+    async def worker(session: aiohttp.ClientSession) -> None:
+        while batch := list(islice(source, 500)):
+            body = encode({"syncType": "INCREMENTAL", "products": batch})
+            key = hashlib.sha256(body).hexdigest()
+            async with session.post(address, data=body, headers={**headers, "X-Idempotency-Key": key}) as response:
+                await response.read()
+
+    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+        for _ in range(TASKS):
+            group.create_task(worker(session))
+
+
+async def sdk(url: str, count: int) -> None:
+    async with NeuroonClient(shop_id="shop_bench", api_key="sk_" + "0" * 32, base_url=url, rate_limits=None) as client:
+        report = await client.products.sync(products(count), concurrency=TASKS)
+    assert report.accepted == report.received == count, report
+
+
+def resident() -> int:
+    """Bytes of memory in use now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def measure(kind: str, url: str, count: int) -> dict[str, float]:
+    """One run in this process: it is started for nothing else, so that its peak memory is the run's."""
+    work = {"bare": bare, "sdk": sdk}[kind]
+    asyncio.run(work(url, 5_000))  # imports, connections and caches are warm
+    before, cpu, started = resident(), time.process_time(), time.perf_counter()
+    asyncio.run(work(url, count))
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {
+        "rate": count / seconds,
+        "cpu": (time.process_time() - cpu) / count * 1e6,
+        "memory": (max(peak, resident()) - before) / 2**20,
+    }
+
+
+def in_own_process(kind: str, url: str, count: int) -> dict[str, float]:
+    command = [sys.executable, __file__, "--run", kind, url, "--products", str(count)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def compare(latency: float, count: int, rounds: int) -> None:
+    runs: dict[str, list[dict[str, float]]] = {"bare": [], "sdk": []}
+    with sink(latency) as url:
+        for _ in range(rounds):
+            for kind, results in runs.items():
+                results.append(in_own_process(kind, url, count))
+    middle = {
+        kind: {name: statistics.median(result[name] for result in results) for name in results[0]}
+        for kind, results in runs.items()
+    }
+    for kind, label in (("bare", "bare loop"), ("sdk", "neuroon_async")):
+        figures = middle[kind]
+        print(
+            f"{latency * 1000:5.0f} ms  {count:>9,}  {label:14s} {figures['rate']:>11,.0f} products/s"
+            f"  {figures['cpu']:6.2f} µs CPU/product  {figures['memory']:6.1f} MB peak growth"
+        )
+    ratios = [sdk["rate"] / bare["rate"] for sdk, bare in zip(runs["sdk"], runs["bare"], strict=True)]
+    print(
+        f"          ratio neuroon_async / bare: {statistics.median(ratios):.2f} "
+        f"(pairs: {', '.join(f'{ratio:.2f}' for ratio in ratios)})\n"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--products", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--million", action="store_true", help="also 1,000,000 products at 0 ms, once each")
+    parser.add_argument("--run", nargs=2, metavar=("KIND", "URL"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.run:
+        print(json.dumps(measure(*options.run, options.products)))
+        return
+    for latency in (0.0, 0.05):
+        compare(latency, options.products, options.rounds)
+    if options.million:
+        compare(0.0, 1_000_000, 1)
+
+
+if __name__ == "__main__":
+    main()

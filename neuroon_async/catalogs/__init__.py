@@ -1,0 +1,18 @@
+"""Files that shops have, as products: JSON, JSON Lines, CSV, Shopify, WooCommerce, Google Merchant, Parquet, Arrow.
+
+    from neuroon_async.catalogs import read_catalog
+
+    catalog = read_catalog("products_export.csv.gz", shop_url="https://shop.example")
+    report = await client.products.sync(catalog)
+
+Reading is lazy and its memory bounded, whatever the size of the file; a record may have 16 MiB. JSON, JSON Lines and
+CSV need nothing but the core; the shops' exports and feeds need the extra ``catalogs``, Parquet and Arrow the extra
+``parquet``.
+"""
+
+from __future__ import annotations
+
+from .catalog import Catalog, CatalogFormat, read_catalog
+from .source import MAX_RECORD_BYTES, CatalogError
+
+__all__ = ["MAX_RECORD_BYTES", "Catalog", "CatalogError", "CatalogFormat", "read_catalog"]

@@ -1,0 +1,26 @@
+"""The ``neuroon`` command. Knows only how to start it: typer and rich, the extra ``cli``, are imported by `main`."""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_EXTRA = {"typer", "rich", "click", "shellingham"}
+
+
+def main() -> None:
+    """Run the command line and exit with its code (see ``neuroon --help``)."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # product names hold anything; a terminal's encoding may not
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        from .app import app  # noqa: PLC0415 - the extra may be absent
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        sys.stderr.write("error: the neuroon command needs an extra: pip install 'neuroon-async[cli]'\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    app(prog_name="neuroon")

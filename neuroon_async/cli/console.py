@@ -1,0 +1,214 @@
+"""What the command prints: reports, failures, the progress bar. Results go to stdout, everything else to stderr.
+
+Text from files and servers is printed as text: never as markup, never as control sequences.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ..sync.report import ProductFailure, SyncProgress, SyncReport
+
+    Total = Callable[[], int | None]
+
+__all__ = ["clean", "complain", "note", "out", "print_json", "progress_bar", "report_as_json", "show_report"]
+
+MAX_SHOWN_REASONS = 20
+PIPED_WIDTH = 160
+"""Columns where there is no terminal: wide enough that lines can be searched."""
+_PLACE = re.compile(r"^[^:]*:(?:[a-z]+ )?\d+: | \[request [^\]]*\]$")
+"""What sets apart two failures for the same reason: the place in the file, and the request."""
+
+
+def out() -> Console:
+    """Stdout, as it is now."""
+    return _console(stderr=False)
+
+
+def err() -> Console:
+    return _console(stderr=True)
+
+
+def _console(*, stderr: bool) -> Console:
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = PIPED_WIDTH
+    return console
+
+
+def clean(text: object) -> str:
+    """One line without control characters: foreign text must not steer the terminal."""
+    line = " ".join(str(text).split())
+    return line if line.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def complain(problem: str) -> None:
+    """The one red line of an error."""
+    err().print(Text(f"error: {clean(problem)}", style="bold red"), soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A remark on stderr."""
+    err().print(Text(clean(text), style="yellow"), soft_wrap=True)
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """The document on stdout, in ASCII: any consumer can read it."""
+    out().out(json.dumps(document, indent=2), highlight=False)
+
+
+def report_as_json(report: SyncReport) -> dict[str, Any]:
+    """The report's fields by their Python names, and the failures without the products themselves."""
+    names = (
+        "received accepted created updated unchanged superseded failed deleted requests retries throttled "
+        "products_count remaining_products"
+    )
+    return {
+        **{name: getattr(report, name) for name in names.split()},
+        "elapsed": round(report.elapsed, 3),
+        "waited": round(report.waited, 3),
+        "failures": [
+            {"external_id": f.external_id, "reason": f.reason, "stage": f.stage, "status": f.status}
+            for f in report.failures
+        ],
+    }
+
+
+def show_report(report: SyncReport, *, title: str, plan: str = "") -> None:
+    """The report as aligned lines, and a table of the failures, those of one reason together.
+
+    ``plan``: what the requests of a dry run would cost.
+    """
+    console = out()
+    console.print(Text(title, style="bold"))
+    lines = list(_report_lines(report, plan))
+    width = max(len(value) for _, value, _, _ in lines)
+    for label, value, remark, style in lines:
+        line = Text.assemble((f"  {label:<11}", "cyan"), (f"{value:>{width}}", style))
+        if remark:
+            line.append(f"  {remark}", style="dim")
+        console.print(line, soft_wrap=True)
+    if report.failures:
+        _show_failures(console, report)
+
+
+def _report_lines(report: SyncReport, plan: str) -> Iterator[tuple[str, str, str, str]]:
+    yield "received", f"{report.received:,}", "", ""
+    changes = [f"{n:,} {word}" for n, word in ((report.created, "created"), (report.updated, "updated")) if n]
+    if report.deleted and report.deleted == report.accepted:
+        yield "deleted", f"{report.deleted:,}", "", "green"
+    else:
+        yield (
+            "valid" if plan else "accepted",
+            f"{report.accepted:,}",
+            ", ".join(changes),
+            "green" if report.accepted else "",
+        )
+        if report.deleted:
+            yield "deleted", f"{report.deleted:,}", "no longer in the source", ""
+    if report.unchanged:
+        yield "unchanged", f"{report.unchanged:,}", "as last sent, so no request was needed", ""
+    if report.superseded:
+        yield "superseded", f"{report.superseded:,}", "a later version of the same id was sent instead", ""
+    yield "failed", f"{report.failed:,}", "", "bold red" if report.failed else ""
+    costs = [f"{report.retries:,} {'retry' if report.retries == 1 else 'retries'}"] if report.retries else []
+    if report.waited >= 0.05:
+        costs.append(f"{report.waited:.1f} s of waiting for the rate limit, over all requests")
+    yield "requests", f"{report.requests:,}", plan or ", ".join(costs), ""
+    done = report.accepted + report.unchanged + report.superseded + report.failed
+    speed = f"{done / report.elapsed:,.0f} products/s" if report.elapsed > 0 and done else ""
+    yield "time", f"{report.elapsed:.1f} s", speed, ""
+    if report.products_count is not None:
+        room = "" if report.remaining_products is None else f"the plan has room for {report.remaining_products:,} more"
+        yield "catalog", f"{report.products_count:,}", room, "bold red" if report.quota_exhausted else ""
+
+
+def _show_failures(console: Console, report: SyncReport) -> None:
+    console.print()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), header_style="bold", show_edge=False)
+    table.add_column("  Failed", overflow="fold", max_width=32)
+    table.add_column("Reason", overflow="fold")
+    table.add_column("Stage", no_wrap=True)
+    alike: dict[tuple[str, str], list[ProductFailure]] = {}
+    for failure in report.failures:
+        alike.setdefault((_PLACE.sub("", failure.reason), _stage(failure)), []).append(failure)
+    shown = 0
+    for (_, stage), failures in list(alike.items())[:MAX_SHOWN_REASONS]:
+        first = failures[0]
+        others = f"\n  and {len(failures) - 1:,} more" if len(failures) > 1 else ""
+        table.add_row(f"  {clean(first.external_id or '(no id)')}{others}", clean(first.reason), stage)
+        shown += len(failures)
+    console.print(table)
+    if report.failed > shown:
+        console.print(Text(f"  … and {report.failed - shown:,} other failures", style="dim"))
+
+
+def _stage(failure: ProductFailure) -> str:
+    return failure.stage if failure.status in {None, 200} else f"{failure.stage} {failure.status}"
+
+
+@contextmanager
+def progress_bar(title: str, total: Total, *, quiet: bool = False) -> Iterator[Callable[[SyncProgress], None] | None]:
+    """What to pass as ``on_progress``: a bar on stderr, gone at the end. ``None`` where nobody would see it.
+
+    ``total`` says how many products there are, as far as is known at that moment.
+    """
+    console = err()
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    with Live(
+        console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as live:
+
+        def show(progress: SyncProgress) -> None:
+            live.update(_bar(title, progress, total()), refresh=True)
+
+        yield show
+
+
+def _bar(title: str, progress: SyncProgress, total: int | None) -> Group:
+    total = None if total is None else max(total, progress.done)
+    bar = Table.grid(padding=(0, 1), expand=True)
+    bar.add_column(no_wrap=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True, justify="right")
+    share = "" if not total else f"{progress.done / total:4.0%}"
+    bar.add_row(
+        Text(title, style="bold"),
+        ProgressBar(total=total, completed=progress.done, pulse=not total),
+        share,
+    )
+    return Group(bar, _status(progress, total))
+
+
+def _status(progress: SyncProgress, total: int | None) -> Text:
+    parts = [f"{progress.done:,}" + (f"/{total:,}" if total else "") + " products", f"{progress.rate:,.0f}/s"]
+    parts.append(f"{progress.requests:,} request{'' if progress.requests == 1 else 's'}")
+    if total and progress.rate > 0 and progress.done < total:
+        parts.append(f"ETA {_clock((total - progress.done) / progress.rate)}")
+    status = Text(" · ".join(parts), style="cyan", no_wrap=True, overflow="ellipsis")
+    if progress.failed:
+        status.append(f" · {progress.failed:,} failed", style="red")
+    if progress.waiting_for_limit:
+        status.append(" · waiting for the rate limit", style="yellow")
+    return status
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,116 @@
+"""How a command ends: exit codes, one line for an error, and running a coroutine so that an interruption is orderly."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import traceback
+from contextlib import contextmanager, suppress
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+import typer
+
+from ..catalogs import CatalogError
+from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeFullSync
+from .console import complain
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterator
+
+    from ..sync.report import SyncReport
+
+__all__ = ["EXIT_CODES_HELP", "ExitCode", "code_of", "exit_codes", "explain", "report_of", "run"]
+
+T = TypeVar("T")
+
+
+class ExitCode(IntEnum):
+    """What the shell is told."""
+
+    OK = 0
+    PRODUCTS_FAILED = 1
+    USAGE = 2
+    STOPPED = 3
+    FILE = 4
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+EXIT_CODES_HELP = (
+    "Exit codes: 0 everything arrived; 1 some products failed; 2 usage or configuration; 3 stopped by the API "
+    "(such as 401 or 403) or by the network; 4 a file cannot be read or written; 130 interrupted (Ctrl-C); "
+    "143 terminated."
+)
+
+
+def code_of(error: BaseException) -> ExitCode:
+    """The exit code for what ended a command early."""
+    if isinstance(error, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    if isinstance(error, asyncio.CancelledError):
+        return ExitCode.TERMINATED
+    if isinstance(error, (ConfigurationError, UnsafeFullSync, InvalidBatch)):
+        return ExitCode.USAGE
+    if isinstance(error, (CatalogError, OSError)):
+        return ExitCode.FILE
+    return ExitCode.STOPPED
+
+
+def explain(error: BaseException) -> str:
+    """The error in one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, asyncio.CancelledError):
+        return "terminated"
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, NeuroonError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
+def report_of(error: BaseException) -> SyncReport | None:
+    """What a bulk run had done before this error ended it."""
+    return getattr(error, "report", None)
+
+
+@contextmanager
+def exit_codes(*, debug: bool) -> Iterator[None]:
+    """End the command by the exception that leaves the block: one line on stderr, and the documented exit code."""
+    try:
+        yield
+    except (click.exceptions.Exit, click.ClickException, typer.Exit, BrokenPipeError):
+        raise  # these are typer's to end
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - told, and the command ends
+        if debug:
+            traceback.print_exc()
+        complain(explain(error))
+        raise typer.Exit(code_of(error)) from None
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end. Ctrl-C and SIGTERM cancel ``work``.
+
+    They then leave as `KeyboardInterrupt` and `CancelledError`, with the ``report`` of the bulk run they cut short.
+    """
+    report: SyncReport | None = None
+
+    async def watched() -> T:
+        nonlocal report
+        task = asyncio.current_task()
+        with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            if task is not None:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        try:
+            return await work
+        except asyncio.CancelledError as cancelled:
+            report = report_of(cancelled)
+            raise
+
+    try:
+        return asyncio.run(watched())
+    except (KeyboardInterrupt, asyncio.CancelledError) as end:
+        end.report = report  # type: ignore[union-attr]
+        raise

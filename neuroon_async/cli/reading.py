@@ -1,0 +1,96 @@
+"""A catalog read beside the event loop: a slow disk or pipe must not hold up the requests in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from ..catalogs import Catalog
+    from ..models import Product
+    from ..sync.report import ProductFailure
+
+__all__ = ["CatalogFeed", "standard_input"]
+
+_CHUNK = 500
+T = TypeVar("T")
+
+
+class CatalogFeed:
+    """The catalog as an async iterable, and a guess at its length while it is read."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.exhausted = False
+
+    @property
+    def count(self) -> int:
+        return self.catalog.products + self.catalog.failed
+
+    def total(self) -> int | None:
+        """How many products there are: known at the end, till then guessed from the share of the file that was read."""
+        if self.exhausted:
+            return self.count
+        size, position = self.catalog.total_bytes, self.catalog.bytes_read
+        if not size or not position or not self.count:
+            return None
+        return self.count * size // min(position, size)
+
+    async def __aiter__(self) -> AsyncIterator[Product | ProductFailure]:
+        items = iter(self.catalog)
+
+        def read() -> tuple[list[Product | ProductFailure], Exception | None]:
+            chunk: list[Product | ProductFailure] = []
+            try:
+                chunk.extend(islice(items, _CHUNK))  # keeps what came before a fault
+            except Exception as error:  # noqa: BLE001 - raised below, after the chunk
+                return chunk, error
+            return chunk, None
+
+        while not self.exhausted:
+            chunk, fault = await _in_thread(read)
+            self.exhausted = fault is None and len(chunk) < _CHUNK
+            for item in chunk:
+                yield item
+            if fault is not None:
+                raise fault
+
+
+def standard_input() -> BinaryIO:
+    """Unbuffered: a thread that still waits for input then holds no lock that the interpreter wants at its end."""
+    raw = io.FileIO(sys.stdin.fileno(), closefd=False)
+    raw.name = "standard input"
+    return cast("BinaryIO", raw)
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """Like `asyncio.to_thread`, but nothing waits for a thread that is stuck in a read when the command ends."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is not None:
+            done.set_exception(error)
+        else:
+            done.set_result(cast("T", result))
+
+    def body() -> None:
+        try:
+            outcome: tuple[T | None, BaseException | None] = work(), None
+        except BaseException as error:  # noqa: BLE001 - raised in the loop
+            outcome = None, error
+        try:
+            loop.call_soon_threadsafe(settle, *outcome)
+        except RuntimeError:  # the loop has been closed: the command has ended, and nobody waits
+            pass
+
+    threading.Thread(target=body, daemon=True, name="neuroon-catalog").start()
+    return await done

@@ -1,0 +1,182 @@
+"""``neuroon sync`` and ``neuroon delete``: a file through the engine, and a report whatever ends the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..catalogs import Catalog, CatalogError, read_catalog
+from ..client import NeuroonClient
+from ..contract import DOCUMENTED_RATE_LIMITS, SYNC_PRODUCTS
+from ..errors import ConfigurationError
+from ..resources.products import Products
+from ..sync.dead_letters import DeadLetterFile
+from .console import note, print_json, progress_bar, report_as_json, show_report
+from .exits import ExitCode, code_of, explain, report_of, run
+from .reading import CatalogFeed, standard_input
+from .rehearsal import Rehearsal, shortest_time
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from ..sync.report import SyncReport
+
+__all__ = ["Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]
+
+_MOST_NAMED_FIELDS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How a bulk command presents what it did."""
+
+    json: bool = False
+    quiet: bool = False
+
+    @property
+    def silent(self) -> bool:
+        return self.json or self.quiet
+
+    def show(
+        self, report: SyncReport | None, error: BaseException | None, title: str, plan: str = "", **more: Any
+    ) -> None:
+        """``more`` goes into the JSON document, ``plan`` (of a dry run) into the lines for readers."""
+        if self.json:
+            failed = report is None or not report.ok
+            code = code_of(error) if error is not None else ExitCode.PRODUCTS_FAILED if failed else ExitCode.OK
+            verdict = {"ok": code is ExitCode.OK, "exit_code": int(code), "error": error and explain(error)}
+            print_json(verdict | ({} if report is None else report_as_json(report)) | more)
+        elif report is not None and not (self.quiet and report.ok and error is None):
+            show_report(report, title=title if error is None else f"{title} (stopped before its end)", plan=plan)
+
+
+def run_bulk(
+    work: Coroutine[Any, Any, SyncReport], present: Callable[[SyncReport | None, BaseException | None], None]
+) -> None:
+    """Run it, present the report even where the run was cut short, and exit with 1 where products failed."""
+    try:
+        report = run(work)
+    except BaseException as error:
+        present(report_of(error), error)
+        raise
+    present(report, None)
+    if not report.ok:
+        raise typer.Exit(ExitCode.PRODUCTS_FAILED)
+
+
+@dataclass(slots=True)
+class SyncJob:
+    """One ``neuroon sync``: the file, how it is read, and how it is sent."""
+
+    file: str
+    connect: Callable[[], NeuroonClient]
+    """Makes the client; not called in a dry run."""
+    output: Output
+    dry_run: bool = False
+    dead_letter: Path | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of `read_catalog`."""
+    sending: Mapping[str, Any] = field(default_factory=dict)
+    """Keyword arguments of ``products.sync``."""
+    _catalog: Catalog | None = None
+    _rehearsal: Rehearsal | None = None
+
+    def execute(self) -> None:
+        run_bulk(self._run(), self._present)
+
+    async def _run(self) -> SyncReport:
+        self._catalog = catalog = read_catalog(standard_input() if self.file == "-" else self.file, **self.reading)
+        if self.dry_run:
+            self._rehearsal = Rehearsal()
+            return await self._send(Products(self._rehearsal), catalog)
+        async with self.connect() as client:
+            return await self._send(client.products, catalog)
+
+    async def _send(self, products: Products, catalog: Catalog) -> SyncReport:
+        feed = CatalogFeed(catalog)
+        title = "Checking" if self.dry_run else "Syncing"
+        with ExitStack() as stack:
+            on_failure = None
+            if self.dead_letter is not None:
+                _check_dead_letter(self.dead_letter, self.file)
+                on_failure = stack.enter_context(DeadLetterFile(self.dead_letter))
+            on_progress = stack.enter_context(progress_bar(title, feed.total, quiet=self.output.quiet))
+            return await products.sync(feed, on_progress=on_progress, on_failure=on_failure, **self.sending)
+
+    def _present(self, report: SyncReport | None, error: BaseException | None) -> None:
+        name = "standard input" if self.file == "-" else Path(self.file).name
+        catalog, more = self._catalog, dict[str, Any](dry_run=self.dry_run)
+        if catalog is not None:
+            kind = {"format": str(catalog.format), "encoding": catalog.encoding}
+            more |= {**kind, "fitted": catalog.fitted, "ignored_fields": catalog.ignored_fields}
+        title = f"Dry run of {name}: nothing was sent" if self.dry_run else f"Sync of {name}"
+        plan = self._plan(report) if self.dry_run and report is not None else ""
+        self.output.show(report, error, title, plan=plan, **more)
+        if report is not None and not self.output.silent:
+            self._add_notes(report, error)
+
+    def _plan(self, report: SyncReport) -> str:
+        limit = DOCUMENTED_RATE_LIMITS[SYNC_PRODUCTS.name]
+        size = self._rehearsal.bytes / 1_000_000 if self._rehearsal is not None else 0
+        seconds = shortest_time(report.requests)
+        wait = f"so at least {seconds:,.0f} s" if seconds else "so without waiting"
+        return f"would be sent, {size:,.1f} MB; the limit is {limit.requests} in {limit.per:g} s, {wait}"
+
+    def _add_notes(self, report: SyncReport, error: BaseException | None) -> None:
+        catalog = self._catalog
+        if catalog is not None and catalog.fitted:
+            note(f"{catalog.fitted:,} texts were too long and have been cut at a word (--fit)")
+        if catalog is not None and catalog.ignored_fields:
+            names = list(catalog.ignored_fields)
+            shown = ", ".join(names[:_MOST_NAMED_FIELDS])
+            rest = f" and {len(names) - _MOST_NAMED_FIELDS} more" if len(names) > _MOST_NAMED_FIELDS else ""
+            note(f"not used: {shown}{rest} (--map attributes.NAME=FIELD keeps a field)")
+        if report.received == 0 and error is None:
+            note("the catalog holds no products")
+        if report.failed and self.dead_letter is not None:
+            note(f"the failed products are in {self.dead_letter}; when mended: neuroon sync {self.dead_letter}")
+
+
+def parse_mapping(pairs: list[str]) -> dict[str, str]:
+    """``["name=title"]`` as a mapping. Raises `ConfigurationError`."""
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        target, equals, source = pair.partition("=")
+        if not equals or not target.strip():
+            raise ConfigurationError(f"--map takes FIELD=COLUMN or FIELD=TEMPLATE, such as name=title; got {pair!r}")
+        if target.strip() in mapping:
+            raise ConfigurationError(f"--map gives {target.strip()!r} twice")
+        mapping[target.strip()] = source
+    return mapping
+
+
+def ids_of(arguments: list[str], file: str | None) -> list[str]:
+    """The ids to delete: from the command line, or one a line from a file or (``-``) standard input."""
+    if file is None and arguments == ["-"]:
+        arguments, file = [], "-"
+    if bool(arguments) == (file is not None):
+        raise ConfigurationError("name the products to delete, or the file that lists them: ID..., --file FILE, or -")
+    if file is None:
+        return arguments
+    try:
+        data = standard_input().read() if file == "-" else Path(file).read_bytes()
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise CatalogError(f"{file}: byte {error.start} is not UTF-8; save the list of ids as UTF-8") from None
+    return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+
+
+def _check_dead_letter(path: Path, source: str) -> None:
+    """Fail before anything is sent, rather than at the first failure."""
+    if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
+        raise ConfigurationError(f"--dead-letter {path} is the file being synced; name another one")
+    existed = path.exists()
+    with path.open("ab"):
+        pass
+    if not existed:
+        path.unlink()  # a clean run leaves none behind

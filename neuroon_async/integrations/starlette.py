@@ -1,0 +1,224 @@
+"""Starlette and FastAPI: a client that lives as long as the app, and SDK errors as HTTP answers.
+
+Knows the app's lifespan, its state and its exception handlers, and nothing of the API. FastAPI is not imported:
+`get_client` and `client_for` have the signature that its ``Depends`` wants.
+
+    app = FastAPI(lifespan=neuroon_lifespan(NeuroonClient.from_env), exception_handlers=exception_handlers())
+
+    @app.post("/products")
+    async def push(client: Annotated[NeuroonClient, Depends(get_client)]): ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import HTTPConnection, Request  # noqa: TC002 - FastAPI reads the annotations at run time
+from starlette.responses import JSONResponse, Response
+
+from ..client import NeuroonClient
+from ..errors import (
+    ConfigurationError,
+    Conflict,
+    ConnectionFailed,
+    InvalidBatch,
+    InvalidConversion,
+    InvalidProduct,
+    NeuroonError,
+    NotFound,
+    RateLimited,
+    RequestTimeout,
+    ResponseDecodeError,
+    ServerError,
+    UnprocessableEntity,
+    ValidationFailed,
+)
+from ..outbox import DuplicateOrder, OutboxUnavailable
+from ..retries import RetryPolicy
+from ..transport import SessionHolder
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+__all__ = ["client_for", "exception_handlers", "get_client", "neuroon_lifespan", "readiness"]
+
+_log = logging.getLogger("neuroon_async.starlette")
+
+STATE_NAME = "neuroon"
+"""Under this name the client, or the mapping of clients, is in ``app.state`` and ``request.state``."""
+PROBE_TIMEOUT = 2.0
+"""Seconds that a readiness check waits for the service: less than orchestrators commonly wait for the check."""
+_PROBE: dict[str, Any] = {"retry": RetryPolicy(attempts=1), "timeout": PROBE_TIMEOUT}
+
+ClientFactory = Callable[..., NeuroonClient]
+Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+
+def neuroon_lifespan(
+    clients: NeuroonClient | ClientFactory | Mapping[str, ClientFactory], *, lifespan: Lifespan | None = None
+) -> Callable[[Starlette], AbstractAsyncContextManager[dict[str, Any]]]:
+    """A lifespan that opens the client at startup and closes it at shutdown.
+
+    ``clients`` is one of
+
+    - a factory without arguments, called at startup: ``NeuroonClient.from_env``;
+    - a client: it is closed at shutdown, so such an app starts only once;
+    - for several shops, factories by name that take ``session``: ``{"es": partial(NeuroonClient, shop_id=…, …), …}``.
+      The clients share one aiohttp session; each keeps its own key and limits.
+
+    ``lifespan`` is the app's own: it runs within, finds the client in ``app.state.neuroon``, and what it yields is
+    in ``request.state`` as usual.
+
+    >>> from neuroon_async import NeuroonClient
+    >>> lifespan = neuroon_lifespan(NeuroonClient.from_env)  # then: FastAPI(lifespan=lifespan)
+    """
+
+    @asynccontextmanager
+    async def combined(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        async with AsyncExitStack() as stack:
+            opened = await _open(clients, stack)
+            setattr(app.state, STATE_NAME, opened)
+            stack.callback(delattr, app.state, STATE_NAME)
+            state = None if lifespan is None else await stack.enter_async_context(lifespan(app))
+            if state is not None and STATE_NAME in state:
+                raise ConfigurationError(f"the app's own lifespan must not yield {STATE_NAME!r}: the client is there")
+            yield {**(state or {}), STATE_NAME: opened}
+
+    return combined
+
+
+async def _open(
+    clients: NeuroonClient | ClientFactory | Mapping[str, ClientFactory], stack: AsyncExitStack
+) -> NeuroonClient | Mapping[str, NeuroonClient]:
+    if not isinstance(clients, Mapping):
+        return await stack.enter_async_context(clients if isinstance(clients, NeuroonClient) else clients())
+    shared = SessionHolder(None)
+    stack.push_async_callback(shared.close)
+    session = shared.get()
+    return MappingProxyType(
+        {name: await stack.enter_async_context(factory(session=session)) for name, factory in clients.items()}
+    )
+
+
+def get_client(connection: HTTPConnection) -> NeuroonClient:
+    """The app's client, for ``Depends(get_client)`` or to be called with any request or websocket.
+
+    Raises `ConfigurationError` where the app has no `neuroon_lifespan`, or several clients.
+    """
+    found = _clients(connection)
+    if isinstance(found, NeuroonClient):
+        return found
+    raise ConfigurationError(f"this app has several clients: use client_for() with one of {', '.join(found)}")
+
+
+def client_for(name: str) -> Callable[[HTTPConnection], NeuroonClient]:
+    """`get_client` for one of several shops: ``Depends(client_for("es"))``."""
+
+    def get_named_client(connection: HTTPConnection) -> NeuroonClient:
+        found = _clients(connection)
+        if isinstance(found, NeuroonClient):
+            raise ConfigurationError("this app has one client without a name: use get_client()")
+        if name not in found:
+            raise ConfigurationError(f"this app has no client {name!r}; there are {', '.join(found)}")
+        return found[name]
+
+    return get_named_client
+
+
+def _clients(connection: HTTPConnection) -> NeuroonClient | Mapping[str, NeuroonClient]:
+    found: NeuroonClient | Mapping[str, NeuroonClient] | None = getattr(connection.state, STATE_NAME, None)
+    if found is None:
+        raise ConfigurationError("no client here: give the app lifespan=neuroon_lifespan(…), and run its lifespan")
+    return found
+
+
+async def readiness(request: Request) -> JSONResponse:
+    """An endpoint for readiness checks: 200 where the service says that it is up, else 503.
+
+    One quick request (2 s at most) for each client, outside of the rate limits. Not for liveness checks: restarting
+    the app would not help the service.
+
+    >>> from starlette.routing import Route
+    >>> Route("/ready", readiness).path
+    '/ready'
+    """
+    found = _clients(request)
+    clients = [found] if isinstance(found, NeuroonClient) else found.values()
+    up = all(await asyncio.gather(*(client.with_options(**_PROBE).health() for client in clients)))
+    return JSONResponse({"neuroon": "up" if up else "down"}, status_code=200 if up else 503)
+
+
+def exception_handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
+    """SDK exceptions as HTTP answers, for ``FastAPI(exception_handlers=…)``; add your own to the dict.
+
+    What the request itself got wrong is told with its fields; all else, such as a refused key or a wrong setting, is
+    logged and answered in general words: nothing of the API's answers, addresses or settings reaches the browser.
+
+    ============================================================  ======
+    `InvalidProduct`, `InvalidConversion`, `InvalidBatch`         422
+    `ValidationFailed`, `UnprocessableEntity` (the server's)      422
+    `NotFound`                                                    404
+    `Conflict`, `DuplicateOrder`                                  409
+    `RateLimited`, with ``Retry-After``; `OutboxUnavailable`      503
+    `ServerError`, `ConnectionFailed`, `ResponseDecodeError`      502
+    `RequestTimeout`                                              504
+    `ConfigurationError`, `AuthenticationFailed` and all others   500
+    ============================================================  ======
+    """
+    return {NeuroonError: _answer}
+
+
+@dataclass(frozen=True, slots=True)
+class _Translation:
+    kinds: tuple[type[NeuroonError], ...]
+    status: int
+    code: str
+    message: str
+
+
+_TRANSLATIONS = (
+    _Translation((InvalidProduct,), 422, "invalid_product", "The product breaks a rule."),
+    _Translation((InvalidConversion,), 422, "invalid_conversion", "The order breaks a rule."),
+    _Translation((InvalidBatch,), 422, "invalid_batch", "The number of products does not fit into one request."),
+    _Translation((ValidationFailed, UnprocessableEntity), 422, "refused", "The search service refused the data."),
+    _Translation((NotFound,), 404, "not_found", "The search service does not know it."),
+    _Translation((Conflict, DuplicateOrder), 409, "conflict", "It is there already, with another content or state."),
+    _Translation((RateLimited, OutboxUnavailable), 503, "busy", "Too much at once. Try again later."),
+    _Translation((RequestTimeout,), 504, "timeout", "The search service took too long."),
+    _Translation(
+        (ServerError, ConnectionFailed, ResponseDecodeError), 502, "unavailable", "The search service is unavailable."
+    ),
+)
+_ANY_OTHER = _Translation((NeuroonError,), 500, "internal_error", "Something went wrong on our side.")
+
+
+async def _answer(request: Request, error: NeuroonError) -> JSONResponse:
+    translation = next((known for known in _TRANSLATIONS if isinstance(error, known.kinds)), _ANY_OTHER)
+    if translation.status >= 500:
+        _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    content: dict[str, Any] = {"error": translation.code, "message": translation.message}
+    if fields := _fields(error):
+        content["fields"] = fields
+    return JSONResponse(content, status_code=translation.status, headers=_retry_headers(error))
+
+
+def _fields(error: NeuroonError) -> dict[str, str]:
+    """What is wrong with which field of what the caller sent."""
+    if isinstance(error, (InvalidProduct, InvalidConversion)):
+        fields: dict[str, str] = {}
+        for field, rule in error.violations:
+            fields[field] = f"{fields[field]}; {rule}" if field in fields else rule
+        return fields
+    return error.field_errors if isinstance(error, (ValidationFailed, UnprocessableEntity)) else {}
+
+
+def _retry_headers(error: NeuroonError) -> dict[str, str]:
+    retry_after = error.retry_after if isinstance(error, (RateLimited, ServerError)) else None
+    return {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}

@@ -1,0 +1,22 @@
+"""For tests: the Plugin API on loopback, as strict as its documentation, with faults on demand."""
+
+from ..contract import DOCUMENTED_RATE_LIMITS
+from .emulator import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
+from .faults import Fault, FaultRule
+from .recording import RecordedRequest
+from .shop import ReceivedConversion, RememberedSync
+from .widget import InvalidWidgetToken, verify_widget_token
+
+__all__ = [
+    "DEFAULT_API_KEY",
+    "DEFAULT_SHOP_ID",
+    "DOCUMENTED_RATE_LIMITS",
+    "Emulator",
+    "Fault",
+    "FaultRule",
+    "InvalidWidgetToken",
+    "ReceivedConversion",
+    "RecordedRequest",
+    "RememberedSync",
+    "verify_widget_token",
+]

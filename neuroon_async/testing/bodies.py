@@ -1,0 +1,127 @@
+"""The emulator's bodies: JSON requests read exactly, answers written in every documented shape.
+
+Pure; knows nothing of sockets or of the shop's state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from http import HTTPStatus
+from typing import Any, Literal
+
+import msgspec
+
+__all__ = ["Answer", "ErrorShape", "Refusal", "decode_json", "error_answer", "json_answer", "rate_limited_answer"]
+
+ErrorShape = Literal["standard", "bare", "coded", "nested", "html", "empty"]
+"""The documented error bodies: ``{timestamp, status, error, message, path}``; the same without ``message``;
+``{code, message, details}``; ``{"error": {…}}``; a proxy's page; nothing at all."""
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+_WITHOUT_MESSAGE = frozenset({405, 409, 415})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, a body and its headers, ready to be sent."""
+
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Refusal(Exception):
+    """The shop will not do what was asked. ``message`` is what the documentation says the server says."""
+
+    def __init__(self, status: int, message: str = "", *, shape: ErrorShape | None = None) -> None:
+        super().__init__(status, message)
+        self.status = status
+        self.message = message
+        self.shape = shape
+
+    def answer(self, path: str) -> Answer:
+        return error_answer(self.status, self.message, path=path, shape=self.shape)
+
+
+def decode_json(body: bytes) -> Any:
+    """JSON with every fraction as the exact `Decimal` that was written.
+
+    Raises `ValueError` on anything that is not one JSON document in UTF-8.
+    """
+    try:
+        return _decoder.decode(body)
+    except RecursionError:
+        raise ValueError("JSON is nested too deeply") from None
+
+
+def json_answer(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with a JSON body; a `Decimal` is written as the number it is."""
+    return Answer(status, _encoder.encode(document), {"Content-Type": "application/json", **(headers or {})})
+
+
+def error_answer(
+    status: int,
+    message: str = "",
+    *,
+    path: str,
+    shape: ErrorShape | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """An error in one of the documented shapes; by default the one that belongs to the status.
+
+    405, 409 and 415 come without a ``message``, all others with one.
+    """
+    shape = shape or ("bare" if status in _WITHOUT_MESSAGE else "standard")
+    phrase = _phrase(status)
+    message = message or phrase
+    if shape == "empty":
+        return Answer(status, b"", headers or {})
+    if shape == "html":
+        page = f"<html><head><title>{status} {phrase}</title></head><body><h1>{status} {phrase}</h1></body></html>"
+        return Answer(status, page.encode(), {"Content-Type": "text/html", **(headers or {})})
+    code = phrase.upper().replace(" ", "_").replace("-", "_")
+    document: dict[str, Any]
+    if shape == "coded":
+        document = {"code": code, "message": message, "details": []}
+    elif shape == "nested":
+        document = {"error": {"code": code, "message": message}}
+        if headers and "Retry-After" in headers:
+            document["error"]["retryAfter"] = _number_or_text(headers["Retry-After"])
+    else:
+        document = {"timestamp": timestamp(), "status": status, "error": phrase, "message": message, "path": path}
+        if shape == "bare":
+            del document["message"]
+    return json_answer(status, document, headers)
+
+
+def rate_limited_answer(*, limit: int | None, retry_after: float, headers: Mapping[str, str] | None = None) -> Answer:
+    """The documented 429 body. ``retry_after`` is in seconds; the header of that name is the caller's affair."""
+    document = {
+        "error": "rate_limit_exceeded",
+        "message": f"Too many requests. Try again in {retry_after:g} seconds.",
+        "retryAfter": retry_after,
+        "limit": limit,
+        "remaining": 0,
+        "timestamp": timestamp(),
+    }
+    return json_answer(429, document, headers)
+
+
+def timestamp() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
+
+
+def _number_or_text(value: str) -> int | str:
+    return int(value) if value.isascii() and value.isdigit() else value

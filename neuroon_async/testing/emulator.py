@@ -1,0 +1,454 @@
+"""The Plugin API on loopback: what a request goes through, from its headers' arrival to its answer.
+
+Each station is a module of its own: `routing` (which operation), `limits` (counting), `faults` (what goes wrong),
+`shop` (what the operation does), `server` (how the answer leaves). This one holds them together, and holds the
+key and the origin to the documented rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import re
+import time
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Any, Self
+from uuid import uuid4
+
+from aiohttp import web
+
+from ..contract import (
+    API_KEY_HEADER,
+    DOCUMENTED_RATE_LIMITS,
+    ENDPOINTS,
+    HEALTH,
+    IDEMPOTENCY_KEY_HEADER,
+    RATE_LIMIT_HEADER,
+    RATE_REMAINING_HEADER,
+    REQUEST_ID_HEADER,
+    RateLimit,
+)
+from .bodies import Answer, Refusal, error_answer, json_answer, rate_limited_answer, timestamp
+from .faults import Ending, Fault, FaultRule
+from .limits import request_counter
+from .recording import RecordedRequest
+from .routing import Route, find_route
+from .server import LoopbackServer, deliver
+from .shop import EmulatedShop
+from .widget import widget_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from .limits import Algorithm, Alignment, RequestCounter
+    from .server import Connection
+    from .shop import FullSemantics, ReceivedConversion, RememberedSync, Upsert
+
+__all__ = ["DEFAULT_API_KEY", "DEFAULT_SHOP_ID", "Emulator"]
+
+DEFAULT_SHOP_ID = "shop_test"
+DEFAULT_API_KEY = "sk_" + "0" * 32
+
+
+class Emulator:
+    """The Plugin API as documented, on a loopback socket: an async context manager.
+
+    >>> async def demo() -> str:
+    ...     async with Emulator(algorithm="off") as emulator:
+    ...         return emulator.url  # hand this to the client as base_url
+
+    ``rate_limits``: the documented table; a given dict overrides it by name (``None`` lifts one limit), ``None``
+    lifts all. ``algorithm``: how requests are counted, since the vendor does not say: ``"fixed"`` window (which
+    starts with the first request, or with ``aligned="clock"`` at multiples of its length), ``"rolling"`` window,
+    token ``"bucket"``, or ``"off"``. A request counts when its headers arrive, by the event loop's clock; a refused
+    one does not count. ``retry_after``: the header on a 429: ``True`` gives the whole window, ``False`` leaves it out,
+    a number is sent as it is (seconds).
+
+    ``latency`` and ``jitter`` (seconds; uniform from 0, repeatable by ``seed``) pass between arrival and processing.
+    ``max_body_bytes``: larger bodies get a proxy's 413. ``keep_bodies=False`` keeps the log small in huge syncs.
+
+    ``shop_url``: what an ``Origin`` header must match; ``None`` accepts any. ``require_verified``: products and
+    conversions need a verified domain, else 403. ``require_search_log_id``: a conversion line without one is a
+    400 rather than merely not attributed. ``full_semantics``: a FULL sync deletes and reinserts (``"replace"``)
+    or marks what it does not mention as inactive (``"mark_absent"``). ``upsert``: an update keeps the fields that it
+    does not mention (``"merge"``) or not (``"replace"``). ``reject_item`` gives the reason to fail one product in
+    a 200, ``reject_batch`` the status and message to fail a whole batch.
+
+    ``port=0`` takes a free one; a stopped emulator starts again on the same port, with the same state.
+    ``grace`` is how long (seconds) closing waits for requests in progress. An exception inside the emulator, such
+    as from one of these hooks, answers 500 and is raised on leaving the context.
+    """
+
+    def __init__(
+        self,
+        shop_id: str = DEFAULT_SHOP_ID,
+        api_key: str = DEFAULT_API_KEY,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        rate_limits: Mapping[str, RateLimit | None] | None = DOCUMENTED_RATE_LIMITS,
+        algorithm: Algorithm = "fixed",
+        aligned: Alignment = "first",
+        rate_headers: bool = True,
+        retry_after: bool | float = True,
+        latency: float = 0.0,
+        jitter: float = 0.0,
+        seed: int = 0,
+        max_body_bytes: int | None = None,
+        keep_bodies: bool = True,
+        keepalive_timeout: float = 75.0,
+        grace: float = 1.0,
+        shop_url: str | None = "https://shop.example",
+        shop_name: str = "Test shop",
+        max_products: int = 1_000_000,
+        verification_code: str = "neuroon-verify-0000",
+        require_verified: bool = False,
+        require_search_log_id: bool = False,
+        full_semantics: FullSemantics = "replace",
+        upsert: Upsert = "merge",
+        name_all_missing_parents: bool = False,
+        reject_item: Callable[[dict[str, Any]], str | None] | None = None,
+        reject_batch: Callable[[list[dict[str, Any]]], tuple[int, str] | None] | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.shop_id = shop_id
+        self.api_key = api_key
+        self.host = host
+        self.port = port
+        self.rate_headers = rate_headers
+        self.retry_after = retry_after
+        self.latency = latency
+        self.jitter = jitter
+        self.max_body_bytes = max_body_bytes
+        self.keep_bodies = keep_bodies
+        self.keepalive_timeout = keepalive_timeout
+        self.grace = grace
+        self.shop_url = shop_url
+        self.require_verified = require_verified
+        self.requests: list[RecordedRequest] = []
+        self.faults: list[FaultRule] = []
+        self.shop = EmulatedShop(
+            shop_id=shop_id,
+            name=shop_name,
+            max_products=max_products,
+            full_semantics=full_semantics,
+            upsert=upsert,
+            require_search_log_id=require_search_log_id,
+            name_all_missing_parents=name_all_missing_parents,
+            reject_item=reject_item,
+            reject_batch=reject_batch,
+            verification_code=verification_code,
+        )
+        self._algorithm = algorithm
+        self._aligned = aligned
+        self._counters: dict[str, RequestCounter] = {}
+        limits = {} if rate_limits is None else {**DOCUMENTED_RATE_LIMITS, **rate_limits}
+        for endpoint, limit in limits.items():
+            self.set_limit(endpoint, limit)
+        self._random = random.Random(seed)  # noqa: S311 - jitter has to be repeatable, not secret
+        self._wall_clock = wall_clock
+        self._server: LoopbackServer | None = None
+        self._runner: web.ServerRunner | None = None
+        self._crashes: list[Exception] = []
+
+    def __repr__(self) -> str:
+        where = self.url if self._runner is not None else "stopped"
+        return f"<Emulator of {self.shop_id!r}, {where}>"
+
+    # Life
+
+    async def start(self) -> None:
+        """Listen. Raises `OSError` where the port is taken."""
+        if self._runner is not None:
+            raise RuntimeError("the emulator is already running")
+        self._server = LoopbackServer(self._handle, keepalive_timeout=self.keepalive_timeout)
+        runner = web.ServerRunner(self._server, shutdown_timeout=self.grace)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.host, self.port, reuse_address=True).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self.port = runner.addresses[0][1]
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Stop listening, let requests in progress finish within ``grace`` seconds, cancel the rest."""
+        runner, self._runner = self._runner, None
+        if runner is not None and self._server is not None:
+            await runner.cleanup()
+            await self._server.cancel_all()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+        crashes, self._crashes = self._crashes, []
+        if crashes and error is None:
+            raise ExceptionGroup("the emulator failed while answering", crashes)
+
+    @property
+    def url(self) -> str:
+        """Where it listens, for ``base_url``: without a trailing slash."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    # What it holds
+
+    @property
+    def products(self) -> dict[str, dict[str, Any]]:
+        """The catalog: ``externalId`` → the product by its wire names; fractions are exact `Decimal`."""
+        return self.shop.products
+
+    @property
+    def conversions(self) -> dict[str, ReceivedConversion]:
+        """Orders by ``orderId``, each as first delivered."""
+        return self.shop.conversions
+
+    @property
+    def idempotency(self) -> dict[str, RememberedSync]:
+        """Every idempotency key under which a sync was applied, with its count of ``replays``."""
+        return self.shop.idempotency
+
+    @property
+    def domain(self) -> str | None:
+        return self.shop.domain
+
+    @property
+    def verification_code(self) -> str:
+        return self.shop.verification_code
+
+    @property
+    def verified(self) -> bool:
+        return self.shop.verified_at is not None
+
+    @verified.setter
+    def verified(self, verified: bool) -> None:
+        self.shop.verified_at = timestamp() if verified else None
+        self.shop.domain = (self.shop.domain or self.shop_url) if verified else None
+
+    def requests_to(self, endpoint: str) -> list[RecordedRequest]:
+        """The log of one endpoint."""
+        return [request for request in self.requests if request.endpoint == endpoint]
+
+    # What can be done to it
+
+    def fail(
+        self,
+        endpoint: str | None,
+        fault: Fault,
+        *,
+        times: int | None = None,
+        every: int | None = None,
+        when: Callable[[RecordedRequest], bool] | None = None,
+    ) -> FaultRule:
+        """Let ``fault`` strike requests to ``endpoint`` (``None``: to any) that key and limits let through.
+
+        ``times``: how often at most (1 unless ``every`` or ``when`` is given); ``every``: only each n-th matching
+        request; ``when``: only where this says so. The first rule that strikes wins. Take a rule back by removing it
+        from ``faults``.
+        """
+        if endpoint is not None and endpoint != HEALTH.name:
+            _check_endpoint(endpoint)
+        if every is not None and every < 1:
+            raise ValueError(f"every must be 1 or more, got {every}")
+        if times is None:
+            times = 1 if every is None and when is None else None
+        rule = FaultRule(fault, endpoint, times=math.inf if times is None else times, every=every or 1, when=when)
+        self.faults.append(rule)
+        return rule
+
+    def set_limit(self, endpoint: str, limit: RateLimit | None) -> None:
+        """Change a limit, also while running; what was counted so far still counts. ``None`` lifts it."""
+        _check_endpoint(endpoint)
+        counter = self._counters.get(endpoint)
+        if limit is None:
+            self._counters.pop(endpoint, None)
+        elif counter is not None:
+            counter.limit = limit
+        else:
+            counter = request_counter(limit, self._algorithm, aligned=self._aligned)
+            if counter is not None:
+                self._counters[endpoint] = counter
+
+    def spend(self, endpoint: str, requests: int = 1) -> int:
+        """Count requests as if another process with the same key had made them. Gives how many were admitted."""
+        _check_endpoint(endpoint)
+        counter = self._counters.get(endpoint)
+        if counter is None:
+            return requests
+        now = asyncio.get_running_loop().time()
+        return sum(counter.take(now) for _ in range(requests))
+
+    # A request's way
+
+    async def _handle(self, request: web.BaseRequest, connection: Connection) -> web.StreamResponse:
+        record = self._record(request, connection)
+        try:
+            return await self._exchange(request, record, connection)
+        except (ConnectionError, web.RequestPayloadError):
+            raise  # the client went away, or sent half a body: not the emulator's failure
+        except Exception as error:
+            self._crashes.append(error)
+            record.status = 500
+            raise
+        finally:
+            record.finished = asyncio.get_running_loop().time()
+
+    def _record(self, request: web.BaseRequest, connection: Connection) -> RecordedRequest:
+        record = RecordedRequest(
+            number=len(self.requests) + 1,
+            endpoint=None,
+            method=request.method,
+            raw_path=request.raw_path,
+            headers=request.headers,
+            connection=connection.number,
+            arrived=asyncio.get_running_loop().time(),
+            request_id=f"req_{uuid4().hex}",
+        )
+        self.requests.append(record)
+        return record
+
+    async def _exchange(
+        self, request: web.BaseRequest, record: RecordedRequest, connection: Connection
+    ) -> web.StreamResponse:
+        rate_headers: dict[str, str] = {}
+        admitted = self._admit(record, rate_headers)
+        body = await request.content.read()
+        record.body_size = len(body)
+        if self.keep_bodies:
+            record.body = body
+        if self.max_body_bytes is not None and len(body) > self.max_body_bytes:
+            admitted = error_answer(413, path=record.raw_path, shape="html")
+        fault = self._fault_for(record) if isinstance(admitted, Route) else None
+        await self._pass_time(0.0 if fault is None else fault.delay)
+        answer = self._answer(admitted, body, record, fault, rate_headers) if isinstance(admitted, Route) else admitted
+        ending = Ending.ANSWER if fault is None else fault.ending
+        if ending in {Ending.ANSWER, Ending.ANSWER_THEN_CLOSE, Ending.TRUNCATE}:
+            record.status = answer.status
+        headers = {**answer.headers, REQUEST_ID_HEADER: record.request_id}
+        return await deliver(request, Answer(answer.status, answer.body, headers), ending, connection)
+
+    def _admit(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Route | Answer:
+        """Decide by the headers alone, at the moment of arrival: the operation, or the answer that refuses it."""
+        path = record.raw_path.partition("?")[0]
+        if record.method == "GET":
+            page = widget_answer(record.raw_path, self.shop, api_key=self.api_key, now=self._wall_clock())
+            if page is not None:
+                return page
+        try:
+            route = find_route(record.method, record.raw_path)
+            record.endpoint = route.endpoint.name
+            if route.endpoint is not HEALTH:
+                self._authorize(route, record)
+        except Refusal as refusal:
+            return refusal.answer(path)
+        return self._throttle(record, rate_headers) or route
+
+    def _authorize(self, route: Route, record: RecordedRequest) -> None:
+        key = record.headers.get(API_KEY_HEADER, "")
+        if not compare_digest(key.encode("utf-8", "surrogateescape"), self.api_key.encode()):
+            raise Refusal(401, "Invalid or missing API Key")
+        if route.params.get("shop_id", self.shop_id) != self.shop_id:
+            raise Refusal(403, "API Key does not belong to this shop")
+        origin = record.headers.get("Origin")
+        if origin is not None and self.shop_url is not None and _site(origin) != _site(self.shop_url):
+            raise Refusal(403, "Origin mismatch — API Key cannot be used from this domain")
+
+    def _throttle(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Answer | None:
+        counter = self._counters.get(record.endpoint or "")
+        if counter is None:
+            return None
+        admitted = counter.take(record.arrived)
+        if self.rate_headers:
+            rate_headers[RATE_LIMIT_HEADER] = str(counter.limit.requests)
+            rate_headers[RATE_REMAINING_HEADER] = str(counter.remaining(record.arrived) if admitted else 0)
+        if admitted:
+            return None
+        seconds: float = math.ceil(counter.limit.per)
+        headers = dict(rate_headers)
+        if self.retry_after is not False:
+            seconds = seconds if self.retry_after is True else self.retry_after
+            headers["Retry-After"] = f"{seconds:g}"
+        return rate_limited_answer(limit=counter.limit.requests, retry_after=seconds, headers=headers)
+
+    def _fault_for(self, record: RecordedRequest) -> Fault | None:
+        for rule in self.faults:
+            if rule.strikes(record):
+                record.fault = rule.fault
+                return rule.fault
+        return None
+
+    async def _pass_time(self, extra: float) -> None:
+        seconds = self.latency + extra
+        if self.jitter:
+            seconds += self._random.uniform(0.0, self.jitter)
+        if seconds > 0:
+            await asyncio.sleep(seconds)
+
+    def _answer(
+        self, route: Route, body: bytes, record: RecordedRequest, fault: Fault | None, rate_headers: dict[str, str]
+    ) -> Answer:
+        path = record.raw_path.partition("?")[0]
+        own = Answer(500)
+        if fault is None or fault.processed:
+            try:
+                own = self._process(route, body, record)
+            except Refusal as refusal:
+                own = refusal.answer(path)
+            own = Answer(own.status, own.body, {**own.headers, **rate_headers})
+        return own if fault is None or fault.scripted is None else fault.scripted(path)
+
+    def _process(self, route: Route, body: bytes, record: RecordedRequest) -> Answer:
+        """The operation itself. Raises `Refusal`."""
+        name = route.endpoint.name
+        if self.require_verified and not self.verified and name in _NEEDS_VERIFIED_DOMAIN:
+            raise Refusal(403, "Domain is not verified")
+        if route.endpoint.method == "POST":
+            _check_media_type(record)
+        document: dict[str, Any] | None = None
+        match name:
+            case "shop":
+                document = self.shop.describe(url=self.shop_url)
+            case "sync_products":
+                document, record.replayed = self.shop.sync(body, record.headers.get(IDEMPOTENCY_KEY_HEADER))
+            case "delete_product":
+                self.shop.delete(route.params["external_id"])
+            case "verify_domain":
+                document = self.shop.verify(body)
+            case "verification_data":
+                document = self.shop.verification_data()
+            case "unverify_domain":
+                self.shop.unverify()
+            case "track_conversion":
+                document = self.shop.track(body)
+            case _:
+                document = {"status": "UP"}
+        return Answer(204) if document is None else json_answer(200, document)
+
+
+_NEEDS_VERIFIED_DOMAIN = frozenset({"sync_products", "delete_product", "track_conversion"})
+
+
+def _check_endpoint(name: str) -> None:
+    if name not in ENDPOINTS:
+        raise ValueError(f"unknown endpoint {name!r}; known are {', '.join(ENDPOINTS)}")
+
+
+def _check_media_type(record: RecordedRequest) -> None:
+    media_type, *parameters = record.headers.get("Content-Type", "").lower().replace(" ", "").split(";")
+    charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
+    if media_type != "application/json" or charsets not in ([], ["utf-8"]):
+        raise Refusal(415)
+    if record.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refusal(415)
+
+
+def _site(url: str) -> str:
+    """A URL as the origin rule compares it: without protocol, ``www.`` and trailing slash."""
+    return re.sub(r"^[a-z]+://", "", url.strip().lower()).removeprefix("www.").removesuffix("/")

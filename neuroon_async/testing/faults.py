@@ -1,0 +1,160 @@
+"""Faults on demand: what can go wrong between a client and the server, and when it shall.
+
+`Fault` says what happens to one request, `FaultRule` which requests it strikes. Pure data; the emulator's
+server carries it out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any
+
+from .bodies import Answer, ErrorShape, error_answer, json_answer, rate_limited_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .recording import RecordedRequest
+
+__all__ = ["Ending", "Fault", "FaultRule"]
+
+
+class Ending(Enum):
+    """How the exchange ends on the wire."""
+
+    ANSWER = auto()
+    ANSWER_THEN_CLOSE = auto()
+    TRUNCATE = auto()
+    DROP = auto()
+    RESET = auto()
+    HANG = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What happens to a request. Make one by the constructors below.
+
+    ``processed`` tells whether the shop acts on the request before the fault shows: after a timeout or a lost
+    connection a client cannot know, so both must be tried.
+    """
+
+    ending: Ending = Ending.ANSWER
+    processed: bool = True
+    delay: float = 0.0
+    scripted: Callable[[str], Answer] | None = field(default=None, repr=False)
+    """Makes the answer that replaces the shop's own, given the request's path."""
+
+    @staticmethod
+    def status(
+        status: int,
+        message: str = "",
+        *,
+        shape: ErrorShape | None = None,
+        body: bytes | Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        processed: bool = False,
+    ) -> Fault:
+        """An error status with one of the documented bodies (``shape``), or with exactly ``body``."""
+
+        def scripted(path: str) -> Answer:
+            if isinstance(body, bytes):
+                return Answer(status, body, headers or {})
+            if body is not None:
+                return json_answer(status, body, headers)
+            return error_answer(status, message, path=path, shape=shape, headers=headers)
+
+        return Fault(processed=processed, scripted=scripted)
+
+    @staticmethod
+    def too_many_requests(retry_after: float | str | None = None) -> Fault:
+        """A 429 with this ``Retry-After``: seconds, any text (an HTTP date), or none at all.
+
+        Seconds go into the body too, as documented.
+        """
+        seconds = float(retry_after) if isinstance(retry_after, (int, float)) else 60.0
+        text = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after
+
+        def scripted(_path: str) -> Answer:
+            if text is None:
+                return json_answer(429, {"error": "rate_limit_exceeded", "message": "Too many requests."})
+            return rate_limited_answer(limit=None, retry_after=seconds, headers={"Retry-After": text})
+
+        return Fault(processed=False, scripted=scripted)
+
+    @staticmethod
+    def html(status: int = 502, *, processed: bool = False) -> Fault:
+        """A proxy's HTML page."""
+        return Fault.status(status, shape="html", processed=processed)
+
+    @staticmethod
+    def garbage(body: bytes = b"<p>OK</p>", *, processed: bool = True) -> Fault:
+        """A 200 whose body is not the documented JSON."""
+        return Fault(processed=processed, scripted=lambda _: Answer(200, body, {"Content-Type": "text/html"}))
+
+    @staticmethod
+    def drop(*, processed: bool = False) -> Fault:
+        """The connection closes without an answer."""
+        return Fault(Ending.DROP, processed)
+
+    @staticmethod
+    def reset(*, processed: bool = False) -> Fault:
+        """The connection is reset (TCP RST) without an answer."""
+        return Fault(Ending.RESET, processed)
+
+    @staticmethod
+    def truncated(*, processed: bool = True) -> Fault:
+        """The answer promises more bytes than it sends; then the connection closes."""
+        return Fault(Ending.TRUNCATE, processed)
+
+    @staticmethod
+    def hang(*, processed: bool = False) -> Fault:
+        """No answer until the client goes away or the emulator closes."""
+        return Fault(Ending.HANG, processed)
+
+    @staticmethod
+    def slow(seconds: float) -> Fault:
+        """The right answer, this many seconds later than usual."""
+        return Fault(delay=seconds)
+
+    @staticmethod
+    def close_after() -> Fault:
+        """The right answer; then the kept-alive connection closes unannounced."""
+        return Fault(Ending.ANSWER_THEN_CLOSE)
+
+
+class FaultRule:
+    """Which requests a fault strikes. ``seen`` and ``fired`` count matching and struck requests."""
+
+    __slots__ = ("endpoint", "every", "fault", "fired", "seen", "times", "when")
+
+    def __init__(
+        self,
+        fault: Fault,
+        endpoint: str | None = None,
+        *,
+        times: float = math.inf,
+        every: int = 1,
+        when: Callable[[RecordedRequest], bool] | None = None,
+    ) -> None:
+        self.fault = fault
+        self.endpoint = endpoint
+        self.times = times
+        self.every = every
+        self.when = when
+        self.seen = 0
+        self.fired = 0
+
+    def strikes(self, request: RecordedRequest) -> bool:
+        """Decide on one request, and count it."""
+        if self.fired >= self.times or self.endpoint not in {None, request.endpoint}:
+            return False
+        if self.when is not None and not self.when(request):
+            return False
+        self.seen += 1
+        if self.seen % self.every:
+            return False
+        self.fired += 1
+        return True

@@ -1,0 +1,61 @@
+"""Which operation a request means: the raw path taken apart exactly as it came over the wire.
+
+Pure. Each segment is decoded on its own, after the split, so an external id with ``/``, ``?``, ``#``, ``%`` or
+``..`` in it is one segment if and only if the client encoded it as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from ..contract import ENDPOINTS, HEALTH, VERIFY_DOMAIN_SHORT, Endpoint
+from .bodies import Refusal
+
+__all__ = ["Route", "find_route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An operation and its path parameters, decoded."""
+
+    endpoint: Endpoint
+    params: dict[str, str]
+
+
+_PATTERNS = [
+    (endpoint, endpoint.path.split("/")[1:]) for endpoint in (*ENDPOINTS.values(), VERIFY_DOMAIN_SHORT, HEALTH)
+]
+
+
+def find_route(method: str, raw_path: str) -> Route:
+    """Raises `Refusal`: 404 for a path that does not exist, 405 for a method it does not take, 400 for bad UTF-8."""
+    first, *raw_segments = raw_path.partition("?")[0].split("/")
+    # Servers and proxies resolve bare dots before they look the path up; an id of dots must come encoded.
+    if first or any(segment in {"", ".", ".."} for segment in raw_segments):
+        raise Refusal(404, "Not found")
+    try:
+        segments = [unquote(segment, errors="strict") for segment in raw_segments]
+    except UnicodeDecodeError:
+        raise Refusal(400, "The path is not valid UTF-8") from None
+    wrong_method = False
+    for endpoint, pattern in _PATTERNS:
+        params = _match(pattern, segments)
+        if params is None:
+            continue
+        if endpoint.method == method:
+            return Route(endpoint, params)
+        wrong_method = True
+    raise Refusal(405) if wrong_method else Refusal(404, "Not found")
+
+
+def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    if len(pattern) != len(segments):
+        return None
+    params = {}
+    for expected, segment in zip(pattern, segments, strict=True):
+        if expected.startswith("{"):
+            params[expected[1:-1]] = segment
+        elif expected != segment:
+            return None
+    return params

@@ -1,0 +1,242 @@
+"""The emulated shop: its catalog, its domain, its conversions, and the documented operations on them.
+
+Knows nothing of HTTP, limits or faults: every operation takes a body and gives a document, or raises `Refusal`
+with the status and the message that the documentation gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Literal
+
+from .bodies import Refusal, decode_json, timestamp
+from .validation import PRODUCT_FIELDS, conversion_complaints, domain_complaints, product_complaints
+
+__all__ = ["EmulatedShop", "FullSemantics", "ReceivedConversion", "RememberedSync", "Upsert"]
+
+FullSemantics = Literal["replace", "mark_absent"]
+Upsert = Literal["merge", "replace"]
+
+
+@dataclass(slots=True)
+class ReceivedConversion:
+    """An order as first delivered; ``deliveries`` counts the repetitions too."""
+
+    body: dict[str, Any]
+    attributed: int
+    """Lines that came with a ``searchLogId``."""
+    deliveries: int = 1
+
+
+@dataclass(slots=True)
+class RememberedSync:
+    """What an idempotency key stands for: one body and its answer."""
+
+    digest: bytes
+    answer: dict[str, Any]
+    replays: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class EmulatedShop:
+    """The state behind the API. See `Emulator` for what the parameters mean."""
+
+    shop_id: str
+    name: str
+    max_products: int
+    full_semantics: FullSemantics
+    upsert: Upsert
+    require_search_log_id: bool
+    name_all_missing_parents: bool
+    reject_item: Callable[[dict[str, Any]], str | None] | None
+    reject_batch: Callable[[list[dict[str, Any]]], tuple[int, str] | None] | None
+
+    verification_code: str
+    domain: str | None = None
+    verified_at: str | None = None
+    products: dict[str, dict[str, Any]] = field(default_factory=dict)
+    conversions: dict[str, ReceivedConversion] = field(default_factory=dict)
+    idempotency: dict[str, RememberedSync] = field(default_factory=dict)
+
+    # Products
+
+    def sync(self, body: bytes, idempotency_key: str | None) -> tuple[dict[str, Any], bool]:
+        """Apply a batch. Gives the answer, and whether it came from memory."""
+        if idempotency_key is None:
+            return self._apply(body), False
+        digest = sha256(body).digest()
+        remembered = self.idempotency.get(idempotency_key)
+        if remembered is None:
+            answer = self._apply(body)
+            self.idempotency[idempotency_key] = RememberedSync(digest, answer)
+            return answer, False
+        if remembered.digest != digest:
+            raise Refusal(409, "Idempotency key was used with another body")
+        remembered.replays += 1
+        return remembered.answer, True
+
+    def delete(self, external_id: str) -> None:
+        if self.products.pop(external_id, None) is None:
+            raise Refusal(404, f"Product '{external_id}' not found")
+
+    def _apply(self, body: bytes) -> dict[str, Any]:
+        mode, products = self._read_batch(body)
+        self._check_batch(mode, products)
+        if mode == "FULL":
+            return self._apply_full(products)
+        return self._summary(*self._upsert_all(products))
+
+    def _read_batch(self, body: bytes) -> tuple[str, list[dict[str, Any]]]:
+        document = read_object(body)
+        products = document.get("products")
+        if type(products) is not list or not 1 <= len(products) <= 500:
+            raise Refusal(400, "products: Must provide between 1 and 500 products per batch")
+        complaints = product_complaints(products)
+        mode: Any = document.get("syncType")
+        if mode not in ("INCREMENTAL", "FULL"):
+            complaints.insert(0, "syncType: must be INCREMENTAL or FULL")
+        refuse_if(complaints)
+        return mode, products
+
+    def _check_batch(self, mode: str, products: list[dict[str, Any]]) -> None:
+        if mode == "FULL" and len({product["externalId"] for product in products}) < len(products):
+            raise Refusal(409, "Duplicate externalId in a FULL sync")
+        if self.reject_batch is not None:
+            rejection = self.reject_batch(products)
+            if rejection is not None:
+                raise Refusal(*rejection)
+        currencies = {product["currency"] for product in products if product.get("currency")}
+        if len(currencies) > 1:
+            raise Refusal(422, f"Currency mismatch between items: {', '.join(sorted(currencies))}")
+        self._check_parents(mode, products)
+
+    def _check_parents(self, mode: str, products: list[dict[str, Any]]) -> None:
+        parents = dict.fromkeys(parent for product in products if (parent := product.get("parentExternalId")))
+        if not parents:
+            return
+        known = {product["externalId"] for product in products}
+        if not (mode == "FULL" and self.full_semantics == "replace"):
+            known |= parents.keys() & self.products.keys()
+        missing = [f"parentExternalId '{parent}' not found" for parent in parents if parent not in known]
+        if missing:
+            raise Refusal(422, ", ".join(missing) if self.name_all_missing_parents else missing[0])
+
+    def _apply_full(self, products: list[dict[str, Any]]) -> dict[str, Any]:
+        if self.full_semantics == "replace":
+            before = self.products.keys() & {product["externalId"] for product in products}
+            self.products.clear()
+            created, _, errors = self._upsert_all(products)
+            updated = len(before & self.products.keys())
+            return self._summary(created - updated, updated, errors)
+        outcome = self._upsert_all(products)
+        for external_id in self.products.keys() - {product["externalId"] for product in products}:
+            self.products[external_id]["isActive"] = False
+        return self._summary(*outcome)
+
+    def _upsert_all(self, products: list[dict[str, Any]]) -> tuple[int, int, list[dict[str, str]]]:
+        created = updated = 0
+        errors: list[dict[str, str]] = []
+        for product in products:
+            external_id = product["externalId"]
+            stored = self.products.get(external_id)
+            reason = self._refuse_item(product, is_new=stored is None)
+            if reason is not None:
+                errors.append({"externalId": external_id, "error": reason})
+                continue
+            created += stored is None
+            updated += stored is not None
+            known = _known_fields(product)
+            self.products[external_id] = known if stored is None or self.upsert == "replace" else stored | known
+        return created, updated, errors
+
+    def _refuse_item(self, product: dict[str, Any], *, is_new: bool) -> str | None:
+        if self.reject_item is not None and (reason := self.reject_item(product)) is not None:
+            return reason
+        if is_new and len(self.products) >= self.max_products:
+            return f"Product limit of {self.max_products} reached"
+        return None
+
+    def _summary(self, created: int, updated: int, errors: list[dict[str, str]]) -> dict[str, Any]:
+        return {
+            "newProducts": created,
+            "updatedProducts": updated,
+            "failed": len(errors),
+            "productsCount": len(self.products),
+            "remainingProducts": max(0, self.max_products - len(self.products)),
+            "errors": errors,
+        }
+
+    # Domain
+
+    def verify(self, body: bytes) -> dict[str, Any]:
+        document = read_object(body)
+        refuse_if(domain_complaints(document))
+        if self.verified_at is not None:
+            raise Refusal(409, "Domain is already verified")
+        self.domain = document["domain"]
+        self.verified_at = timestamp()
+        return {
+            "shopId": self.shop_id,
+            "verificationCode": self.verification_code,
+            "domain": self.domain,
+            "name": self.name,
+        }
+
+    def verification_data(self) -> dict[str, Any]:
+        """Either of the two documented forms: one before, the other after the verification."""
+        if self.verified_at is None:
+            instructions = f'Add <meta name="neuroon-verification" content="{self.verification_code}"> to your page.'
+            return {"verificationCode": self.verification_code, "instructions": instructions, "verified": False}
+        return {"domain": self.domain, "verificationCode": self.verification_code, "verifiedAt": self.verified_at}
+
+    def unverify(self) -> None:
+        self.domain = self.verified_at = None
+
+    # Conversions and the shop itself
+
+    def track(self, body: bytes) -> dict[str, Any]:
+        document = read_object(body)
+        refuse_if(conversion_complaints(document, require_search_log_id=self.require_search_log_id))
+        order_id = document["orderId"]
+        known = self.conversions.get(order_id)
+        if known is None:
+            attributed = sum(line.get("searchLogId") is not None for line in document["conversions"])
+            self.conversions[order_id] = ReceivedConversion(document, attributed)
+            return {"orderId": order_id, "attributed": attributed, "duplicate": False}
+        known.deliveries += 1
+        return {"orderId": order_id, "attributed": known.attributed, "duplicate": True}
+
+    def describe(self, *, url: str | None) -> dict[str, Any]:
+        return {
+            "shopId": self.shop_id,
+            "name": self.name,
+            "url": url,
+            "verified": self.verified_at is not None,
+            "productsCount": len(self.products),
+            "maxProducts": self.max_products,
+            "maxSearchesPerMonth": 10_000,
+        }
+
+
+def _known_fields(product: dict[str, Any]) -> dict[str, Any]:
+    if product.keys() <= PRODUCT_FIELDS:
+        return product
+    return {name: value for name, value in product.items() if name in PRODUCT_FIELDS}
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The body as a JSON object; refused with 400 where it is anything else."""
+    try:
+        document = decode_json(body)
+    except ValueError as error:
+        raise Refusal(400, f"Malformed JSON request: {error}") from None
+    if not isinstance(document, dict):
+        raise Refusal(400, "Malformed JSON request: an object is required")
+    return document
+
+
+def refuse_if(complaints: list[str]) -> None:
+    if complaints:
+        raise Refusal(400, ", ".join(complaints))

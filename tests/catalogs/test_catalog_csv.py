@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import csv
+import io
+from decimal import Decimal
+
+import pytest
+from catalog_files import SHOP, named, one_failure, products, read, until_fault
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroon_async import ConfigurationError, Product, ProductFailure
+from neuroon_async.catalogs import Catalog, CatalogFormat
+
+HEAD = "id,name,price,url\n"
+
+
+def test_recognised_columns_and_conversions():
+    (product,) = products(
+        "External ID;Title;Price;Link;image_link;Category;Brand;tags;availability;Quantity;rating;Review Count;active;"
+        "sale_price;parent_id;attributes.color;sku\n"
+        'A-1;Tea;"1.299,00";u:x;i:x;Food|Tea;Smith, Jones;a,b;in stock;5;4.125;12;yes;999,50;A;red;S1\n'
+    )
+    assert product == Product(
+        external_id="A-1",
+        name="Tea",
+        price=Decimal("1299.00"),
+        url="u:x",
+        sku="S1",
+        image_url="i:x",
+        categories=["Food", "Tea"],
+        brands=["Smith, Jones"],
+        tags=["a", "b"],
+        in_stock=True,
+        stock_quantity=5,
+        rating=Decimal("4.125"),
+        review_count=12,
+        is_active=True,
+        sale_price=Decimal("999.50"),
+        parent_external_id="A",
+        attributes={"color": "red"},
+    )
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(delimiter):
+    rows = [["id", "name", "price", "url"], ["1", "n.", "2", "u:x"]]
+    catalog = Catalog(named("\n".join(map(delimiter.join, rows))))
+    assert [product.name for product in catalog] == ["n."]
+    assert catalog.format is CatalogFormat.CSV
+
+
+def test_excels_separator_line_is_obeyed_and_counted():
+    items = read("sep=;\nid;name;price;url\n1;n, m;2;u:x\n2;n\n", "f.csv")
+    assert items[0].name == "n, m"
+    assert items[1].reason.startswith("f.csv:4: has 2 cells")
+
+
+def test_a_ragged_row_is_one_failure_and_reading_goes_on():
+    items = read(HEAD + '1,a,1,u:x\n2,b,1\n3,c,1,u:x,extra\n4,"two\nlines",1,u:x,,\n5,e,1,u:x\n')
+    assert [type(item) for item in items] == [Product, ProductFailure, ProductFailure, Product, Product]
+    assert items[1].reason == "file.csv:3: has 3 cells where the header has 4; check its quotes and delimiters"
+    assert items[2].reason.startswith("file.csv:4: has 5 cells where the header has 4")
+    assert items[2].product == {"id": "3", "name": "c", "price": "1", "url": "u:x", "column 5": "extra"}
+    assert items[3].name == "two\nlines"
+
+
+def test_lines_count_as_editors_count_them():
+    items = read(HEAD + '\n1,"a\nb",1,u:x\n\n2,c,x,u:x\n')
+    assert items[1].reason == "file.csv:6: price: must be an amount such as 49.99 or 49.99 EUR, got 'x'"
+
+
+def test_a_stray_quote_spoils_its_own_row_only():
+    items = read(HEAD + '1,"5" screen",1,u:x\n2,b,1,u:x\n3,5" screen,1,u:x\n')
+    assert items[0].reason.startswith("file.csv:2: is not a row of CSV")
+    assert [item.name for item in items[1:]] == ["b", '5" screen']
+
+
+def test_a_quote_never_closed_is_fatal_after_what_precedes_it():
+    items, message = until_fault(Catalog(named(HEAD + '1,a,1,u:x\n2,"b,1,u:x\n3,c,1,u:x\n')))
+    assert [item.external_id for item in items] == ["1"]
+    assert message.startswith("file.csv:3: a quote is opened in this row and never closed")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+            .map(str.strip)
+            .filter(bool),
+            st.decimals(0, 10**9, places=2),
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
+        ),
+        max_size=5,
+    ),
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le"]),
+)
+def test_what_a_csv_writer_writes_is_read_back(rows, delimiter, end, encoding):
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=csv.QUOTE_ALL)
+    writer.writerow(["id", "name", "price", "url", "description"])
+    for number, (name, price, description) in enumerate(rows):
+        writer.writerow([number, name, price, "u:x", description])
+    found = products(text.getvalue().encode(encoding), encoding=encoding if encoding == "utf-16-le" else None)
+    assert [(p.name, p.price) for p in found] == [(name, price) for name, price, _ in rows]
+    assert [p.description or "" for p in found] == [description.strip() for _, _, description in rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1299", 1299),
+        ("1,299.00", Decimal("1299.00")),
+        ("1.299,00", Decimal("1299.00")),
+        ("1299,00", Decimal("1299.00")),
+        ("1 299,50", Decimal("1299.50")),
+        ("1\u00a0299,50", Decimal("1299.50")),
+        ("1'299.50", Decimal("1299.50")),
+        ("1,234,567", 1234567),
+        ("0.125", Decimal("0.125")),
+        (".5", Decimal("0.5")),
+        ("12.5000", Decimal("12.5000")),
+        ("49.99 EUR", Decimal("49.99")),
+        ("€49,99", Decimal("49.99")),
+    ],
+)
+def test_prices_that_are_clear(text, value):
+    (product,) = products(f'id,name,price,url\n1,n,"{text}",u:x\n', delimiter=",")
+    assert product.price == value
+    assert isinstance(product.price, type(value))
+
+
+@pytest.mark.parametrize("text", ["1,299", "1.299", "12.500"])
+def test_a_price_that_may_be_two_is_a_complaint_until_settled(text):
+    content = f'id,name,price,url\n1,n,"{text}",u:x\n'
+    assert f"price: '{text}' may be" in one_failure(content, delimiter=",").reason
+    decimal = "." if "." in text else ","
+    other = "," if decimal == "." else "."
+    assert products(content, decimal=decimal)[0].price == Decimal(text.replace(",", "."))
+    assert products(content, decimal=other)[0].price == int(text.replace(decimal, ""))
+
+
+@pytest.mark.parametrize(
+    "text", ["abc", "1,2,3", "1.2.3", "12,34.5", "1,23,456", "1..2", "-", "$5", "1e3", "٣", "9" * 50, "1,"]
+)
+def test_prices_that_are_none(text):
+    assert "price: must be" in one_failure(f'id,name,price,url\n1,n,"{text}",u:x\n', delimiter=",").reason
+
+
+def test_a_missing_address_names_the_option():
+    reason = one_failure("id,name,price\n1,n,2\n").reason
+    assert reason.startswith("file.csv:2: url: is required")
+    assert "--shop-url" in reason
+    assert "--shop-url" in one_failure(HEAD + "1,n,2,/p/1\n").reason
+    assert products(HEAD + "1,n,2,/p/1\n", shop_url=SHOP)[0].url == f"{SHOP}/p/1"
+
+
+def test_missing_values_name_field_and_remedy():
+    reason = one_failure("id,name,price,url\n1,,,u:x\n").reason
+    assert "name: is required" in reason
+    assert "price: is required" in reason
+    assert "name=COLUMN" in reason
+
+
+def test_headers_that_cannot_be_right():
+    _, message = until_fault(Catalog(named("id,name,id\n1,2,3\n")))
+    assert message == "file.csv:1: two columns are named 'id' (1 and 3); rename one of them"
+    _, message = until_fault(Catalog(named("1,Tea,4.50\n2,Milk,1\n")))
+    assert "no column is named like a product field" in message
+
+
+def test_columns_without_a_use_are_told():
+    catalog = Catalog(named("id,name,price,url,colour,title,empty\n1,n,2,u:x,red,t,\n2,n,2,u:x,,t,\n"))
+    assert len(list(catalog)) == 2
+    assert catalog.ignored_fields == {"colour": 1, "title": 2}
+
+
+def test_currency_is_for_products_that_name_none():
+    content = "id,name,price,url,currency\n1,n,2,u:x,USD\n2,n,2,u:x,\n"
+    assert [p.currency for p in products(content, currency="eur")] == ["USD", "EUR"]
+
+
+def test_fit_cuts_at_a_word_and_counts():
+    content = f"id,name,price,url,description\n1,{'word ' * 200},2,u:x,{'text ' * 2000}\n2,n,2,u:x,short\n"
+    first, second = read(content)
+    assert isinstance(first, ProductFailure)
+    assert "name: must be at most 512 characters, got 999; fit=True (--fit) cuts it at a word" in first.reason
+    assert isinstance(second, Product)
+    catalog = Catalog(named(content), fit=True)
+    product, _ = catalog
+    assert (len(product.name), len(product.description), catalog.fitted) == (510, 5000, 2)
+    assert product.name.endswith("word…")
+    assert product.description.endswith("text…")
+
+
+def test_arguments_that_cannot_work():
+    for options, message in (
+        ({"format": "xls"}, "format 'xls' is not known"),
+        ({"shop_url": "shop.example"}, "shop_url must be an address"),
+        ({"currency": "euro"}, "currency must be"),
+        ({"decimal": "'"}, "decimal must be"),
+        ({"encoding": "klingon"}, "encoding 'klingon' is not known"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            Catalog(named("x"), **options)
+    with pytest.raises(ConfigurationError, match="one character"):
+        read(HEAD, delimiter="::")
+    with pytest.raises(ConfigurationError, match="binary mode"):
+        list(Catalog(io.StringIO("id")))

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+import pytest
+from catalog_files import Pipe, named, one_failure, products, read, until_fault
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroon_async import Product
+from neuroon_async.catalogs import Catalog, CatalogFormat
+from neuroon_async.catalogs.json_records import json_array
+from neuroon_async.catalogs.source import Source
+
+TEA = {"externalId": "1", "name": "Tea", "price": 4.10, "url": "https://s/1"}
+TEXT = json.dumps(TEA)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "format_"),
+    [
+        (f"[{TEXT},{TEXT}]", CatalogFormat.JSON),
+        (f" [\n{TEXT} ,\n {TEXT}\n]\n", CatalogFormat.JSON),
+        (f'{{"products": [{TEXT},{TEXT}]}}', CatalogFormat.JSON),
+        (
+            f'{{"meta": {{"products": [1]}}, "x": ["products"], "products": [{TEXT},{TEXT}], "n": [2]}}',
+            CatalogFormat.JSON,
+        ),
+        (json.dumps({"products": [TEA, TEA]}, indent=2), CatalogFormat.JSON),
+        (f"{TEXT}\n\n{TEXT}", CatalogFormat.JSONL),
+        (f"{TEXT}\r\n{TEXT}\r\n", CatalogFormat.JSONL),
+    ],
+)
+def test_shapes_are_told_from_the_content(content, format_):
+    catalog = Catalog(named(content, "file"))
+    assert [(p.external_id, p.price) for p in catalog] == [("1", Decimal("4.1"))] * 2
+    assert (catalog.format, catalog.records, catalog.products) == (format_, 2, 2)
+
+
+@given(
+    st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=4), max_size=6), st.integers(1, 40), st.booleans()
+)
+def test_an_array_is_cut_where_its_elements_end_whatever_the_chunks(rows, piece, wrapped):
+    text = json.dumps({"a": rows[:1], "products": rows} if wrapped else rows, ensure_ascii=len(rows) % 2 == 0).encode()
+    chunks = iter([text[i : i + piece] for i in range(0, len(text), piece)])
+    source = Source(named(b"", "x"))
+    records = list(json_array(source, chunks))
+    expected = [row["product"] if _is_dead_letter(row) else row for row in rows]
+    assert [record.row for record in records] == expected
+    assert not any(record.problem for record in records)
+
+
+def _is_dead_letter(row):
+    return "failure" in row and isinstance(row.get("product"), dict)
+
+
+@given(st.integers(1, 200))
+def test_a_cut_array_yields_what_is_whole_and_then_complains(cut):
+    text = json.dumps([TEA] * 3).encode()
+    cut = min(cut, len(text) - 1)
+    items, message = until_fault(Catalog(Pipe(text[:cut]), format="json"))
+    assert [item.external_id for item in items] == ["1"] * text[:cut].count(b"}")
+    assert "ends in the middle" in message
+    assert "catalog:byte" in message
+
+
+def test_numbers_stay_exact():
+    (product,) = products(
+        '[{"id":"1","name":"n","price":0.1000000000000000055511151231257827,"url":"u:x","stock":3.0}]'
+    )
+    assert product.price == Decimal("0.1000000000000000055511151231257827")
+    assert (product.stock_quantity, type(product.stock_quantity)) == (3, int)
+
+
+def test_an_explicit_null_is_kept_and_an_absent_field_is_not_set():
+    (product,) = products('[{"id":7,"name":"n","price":1,"url":"u:x","description":null}]')
+    assert (product.external_id, product.description) == ("7", None)
+    assert product == Product(external_id="7", name="n", price=1, url="u:x", description=None)
+
+
+def test_a_broken_line_is_one_failure_and_reading_goes_on():
+    items = read(f'{TEXT}\n{{"id": nope}}\n[1]\n{TEXT}\n', "file.jsonl")
+    assert [isinstance(item, Product) for item in items] == [True, False, False, True]
+    assert items[1].reason.startswith("file.jsonl:2: is not valid JSON")
+    assert items[2].reason == "file.jsonl:3: must be a JSON object, got list"
+
+
+def test_a_broken_element_is_one_failure_and_reading_goes_on():
+    items = read(f'[{TEXT}, {{"id": NaN}}, {{"id": "\\ud800"}}, 5, {TEXT}]', "f.json")
+    assert [isinstance(item, Product) for item in items] == [True, False, False, False, True]
+    assert items[1].reason.startswith("f.json:record 2: is not valid JSON")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"a": 1]', "closes what another bracket opened"),
+        ('[{"id": "1"', "ends in the middle"),
+        (f"[{TEXT}] tail", "something follows the end"),
+        (f"[{TEXT}][{TEXT}]", "does not belong here"),
+        ('{\n"items": [1]\n}', "holds no products"),
+        ("", "is empty"),
+    ],
+)
+def test_documents_that_cannot_be_read_on(content, message):
+    _, text = until_fault(Catalog(named(content, "f.json"), format="json"))
+    assert message in text
+    assert text.startswith("f.json")
+
+
+def test_an_empty_array_holds_no_products():
+    assert read("[]") == read('{"products": []}') == []
+
+
+def test_dead_letters_are_read_back():
+    letters = [
+        {"failure": {"reason": "x"}, "product": TEA},
+        {"failure": {"reason": "gone"}, "product": None},
+    ]
+    product, failure = read("\n".join(map(json.dumps, letters)), "dead.jsonl")
+    assert product.external_id == "1"
+    assert "dead.jsonl:2: this dead letter holds no product" in failure.reason
+
+
+def test_complaints_name_record_field_and_rule():
+    failure = one_failure('[{"id":"1","name":"n","price":"abc","url":"u:x","inStock":"perhaps"}]', "f.json")
+    assert failure.external_id == "1"
+    assert failure.reason == (
+        "f.json:record 1: price: must be an amount such as 49.99 or 49.99 EUR, got 'abc'; "
+        "inStock: must be true or false (or yes, no, 1, 0), got 'perhaps'"
+    )
+    assert failure.product == {"id": "1", "name": "n", "price": "abc", "url": "u:x", "inStock": "perhaps"}
+    assert "price: must be 0 or more" in one_failure('[{"id":"1","name":"n","price":-1,"url":"u:x"}]').reason
+
+
+def test_commas_in_json_texts_do_not_separate():
+    (product,) = products('[{"id":"1","name":"n","price":1,"url":"u:x","category":"Hats, caps","tags":["a","b"]}]')
+    assert (product.categories, product.tags) == (["Hats, caps"], ["a", "b"])

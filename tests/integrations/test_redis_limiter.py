@@ -1,0 +1,370 @@
+"""The shared limiter against a real Redis server, in real time, with limits scaled down to tenths of a second.
+
+A "process" here is a limiter with a Redis connection of its own: all that separate processes share is Redis.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+
+pytest.importorskip("redis", reason="needs the extra 'redis'")
+
+from redis.asyncio import Redis
+
+from neuroon_async import NeuroonClient, RateLimit, RetryPolicy
+from neuroon_async.errors import ConfigurationError, ConnectionFailed
+from neuroon_async.integrations import redis as shared
+from neuroon_async.integrations.redis import RedisLimiter
+from neuroon_async.testing import Emulator
+
+SHOP = "shop_test"
+Process = Callable[..., RedisLimiter]
+
+
+@pytest.fixture
+async def connect(redis_server) -> AsyncIterator[Callable[[], Redis]]:
+    async with AsyncExitStack() as stack:
+
+        def new() -> Redis:
+            redis = Redis(unix_socket_path=redis_server.socket)
+            stack.push_async_callback(redis.aclose)
+            return redis
+
+        yield new
+
+
+@pytest.fixture
+async def process(connect) -> AsyncIterator[Process]:
+    """Makes limiters that share a prefix of this test's own."""
+    prefix = f"test-{uuid.uuid4().hex}"
+    made: list[RedisLimiter] = []
+
+    def new(requests: int = 4, per: float = 0.2, **options) -> RedisLimiter:
+        settings = {"shop_id": SHOP, "prefix": prefix, "rate_limits": {"shop": RateLimit(requests, per=per)}, **options}
+        made.append(RedisLimiter(settings.pop("redis", None) or connect(), **settings))
+        return made[-1]
+
+    yield new
+    for limiter in made:
+        await limiter.aclose()
+
+
+async def spend(limiter: RedisLimiter, count: int, **options) -> None:
+    for _ in range(count):
+        (await limiter.acquire("shop", **options)).answered(None)
+    await limiter.aclose()
+
+
+async def seconds_until_admitted(limiter: RedisLimiter, **options) -> float:
+    started = time.monotonic()
+    permit = await asyncio.wait_for(limiter.acquire("shop", **options), 5.0)
+    elapsed = time.monotonic() - started
+    permit.unused()
+    await limiter.aclose()
+    return elapsed
+
+
+# The promise
+
+
+async def test_four_processes_use_the_budget_and_never_see_a_429(process):
+    """At once under all three ways in which the server may count."""
+    limit = RateLimit(20, per=0.8)
+    windows = 3
+
+    async def under(algorithm: str) -> None:
+        async with AsyncExitStack() as stack:
+            emulator = await stack.enter_async_context(
+                Emulator(rate_limits={"shop": limit}, algorithm=algorithm, latency=0.002, jitter=0.004)
+            )
+            clients = [
+                await stack.enter_async_context(
+                    NeuroonClient(
+                        shop_id=emulator.shop_id,
+                        api_key=emulator.api_key,
+                        base_url=emulator.url,
+                        limiter=process(limit.requests, limit.per, shop_id=algorithm),
+                        retry=RetryPolicy(attempts=1),
+                    )
+                )
+                for _ in range(4)
+            ]
+
+            async def work(client: NeuroonClient) -> None:
+                while True:
+                    await client.shop()
+
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limit.per * (windows - 0.2)), asyncio.TaskGroup() as tasks:
+                    for client in clients:
+                        for _ in range(4):
+                            tasks.create_task(work(client))
+            assert {request.status for request in emulator.requests} <= {200, None}
+            # Most of it, on a busy machine with windows this short; benchmarks/shared_limit.py measures how much.
+            assert windows * limit.requests * 0.75 <= len(emulator.requests) <= windows * limit.requests
+
+    async with asyncio.TaskGroup() as tasks:
+        for algorithm in ("fixed", "rolling", "bucket"):
+            tasks.create_task(under(algorithm))
+
+
+async def test_a_slot_comes_back_one_window_after_the_answer_not_after_admission(process):
+    here, there = process(2, 0.2), process(2, 0.2)
+    slow = [await here.acquire("shop") for _ in range(2)]
+    waiting = asyncio.create_task(there.acquire("shop"))
+    await asyncio.sleep(0.15)
+    for permit in slow:
+        permit.answered(None)
+    answered = time.monotonic()
+    await waiting
+    assert 0.2 <= time.monotonic() - answered < 2.0
+
+
+async def test_a_process_that_died_in_flight_holds_its_slot_for_the_latency_and_no_longer(process):
+    here, there = process(1, 0.1, latency=0.15), process(1, 0.1, latency=0.15)
+    await here.acquire("shop")  # and never a word again
+    assert 0.24 <= await seconds_until_admitted(there) < 2.0
+
+
+async def test_a_request_that_never_left_gives_its_slot_back_to_all(process):
+    here, there = process(1, 5.0), process(1, 5.0)
+    (await here.acquire("shop")).unused()
+    await here.aclose()
+    assert await seconds_until_admitted(there) < 1.0
+
+
+async def test_shops_endpoints_and_prefixes_have_budgets_of_their_own(process):
+    await spend(process(1, 30.0), 1)
+    assert await seconds_until_admitted(process(1, 30.0, shop_id="shop_other")) < 1.0
+    assert await seconds_until_admitted(process(1, 30.0, prefix=uuid.uuid4().hex)) < 1.0
+    (await process(1, 30.0).acquire("delete_product")).unused()
+
+
+async def test_the_budget_needs_no_agreement_between_the_clocks_of_the_hosts(process, monkeypatch):
+    await spend(process(2, 30.0), 2)
+    monkeypatch.setattr(time, "time", lambda: 9e9)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(process(2, 30.0).acquire("shop"), 0.05)
+
+
+async def test_keys_expire_when_nobody_uses_them(process, connect):
+    await spend(process(2, 0.1, latency=0.1, prefix=(prefix := uuid.uuid4().hex)), 2)
+    await asyncio.sleep(0.25)
+    assert await connect().keys(f"{prefix}*") == []
+
+
+# Pauses and headers
+
+
+async def test_a_429_pauses_every_process_and_only_ever_for_longer(process):
+    here, there, fresh = process(10, 0.2), process(10, 0.2), process(10, 0.2)
+    throttled, shorter, elsewhere = [await limiter.acquire("shop") for limiter in (here, here, there)]
+    throttled.answered({}, pause=0.2)
+    started = time.monotonic()
+    await here.aclose()
+    shorter.answered({}, pause=0.01)
+    elsewhere.answered({}, pause=0.01)
+    assert here.limits()["shop"].paused_for > 0.1
+    await there.aclose()
+    await fresh.acquire("shop")
+    assert 0.19 <= time.monotonic() - started < 2.0
+
+
+async def test_after_a_pause_calls_return_one_by_one(process):
+    here, there = process(10, 0.5), process(10, 0.5)
+    (await here.acquire("shop")).answered({}, pause=0.01)
+    await here.aclose()
+    await there.acquire("shop")
+    started = time.monotonic()
+    await asyncio.gather(here.acquire("shop"), there.acquire("shop"))
+    assert time.monotonic() - started >= 0.095  # twice 0.5 s / 10
+
+
+async def test_the_servers_own_limit_is_believed_where_it_is_lower(process):
+    limiter = process(4, 30.0)
+    (await limiter.acquire("shop")).answered({"X-RateLimit-Limit": "2"})
+    (await limiter.acquire("shop")).answered({"X-RateLimit-Limit": "nonsense"})
+    assert limiter.limits()["shop"].requests == 2
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(limiter.acquire("shop"), 0.05)
+
+
+# Order
+
+
+async def test_bulk_leaves_a_tenth_to_single_calls_of_any_process(process):
+    bulk, web = process(20, 30.0), process(20, 30.0)
+    running = asyncio.create_task(spend(bulk, 100, bulk=True))
+    while bulk.limits()["shop"].available > 1:  # noqa: ASYNC110 - Redis, in another process, sets no event
+        await asyncio.sleep(0.01)
+    assert await seconds_until_admitted(web) < 1.0
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_bulk_uses_the_reserve_too_but_evenly_spread(process):
+    limiter = process(20, 0.8)
+    started = time.monotonic()
+    await spend(limiter, 20, bulk=True)
+    assert 0.39 <= time.monotonic() - started < 0.8  # 18 at once, then one every 0.8 s / 2
+
+
+async def test_single_calls_go_before_bulk_ones_and_each_kind_in_its_order(process, monkeypatch):
+    monkeypatch.setattr(shared, "JITTER", 0.0)
+    limiter = process(1, 0.1)
+    await spend(limiter, 1)
+    order: list[str] = []
+
+    async def call(name: str, *, bulk: bool) -> None:
+        permit = await limiter.acquire("shop", bulk=bulk)
+        order.append(name)
+        permit.answered(None)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in ("bulk 1", "bulk 2", "single 1", "single 2"):
+            tasks.create_task(call(name, bulk=name.startswith("bulk")))
+            await asyncio.sleep(0.01)  # so the first bulk call has asked Redis already, and knows when to ask again
+    assert order == ["single 1", "single 2", "bulk 1", "bulk 2"]
+
+
+# Cancellation and the connection
+
+
+async def test_cancelled_callers_leave_nothing_behind(process, connect):
+    prefix = uuid.uuid4().hex
+    limiter = process(50, 30.0, prefix=prefix)
+    for moment in range(40):  # before, during and after the question to Redis
+        task = asyncio.create_task(limiter.acquire("shop"))
+        for _ in range(moment % 8):
+            await asyncio.sleep(0)
+        if task.done() or not task.cancel():
+            task.result().unused()
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is None:
+            task.result().unused()
+    await limiter.aclose()
+    await asyncio.sleep(0.02)
+    assert limiter.limits()["shop"].waiting == 0
+    assert await connect().zcard(f"{prefix}:{{{SHOP}}}:shop:open") == 0
+    (await limiter.acquire("shop")).unused()
+
+
+async def test_no_cancellation_is_swallowed_on_the_way_to_redis(process):
+    limiter = process(1000, 0.05)
+
+    async def call_for_ever() -> None:
+        while True:
+            (await limiter.acquire("shop")).answered(None)
+
+    for moment in range(60):
+        tasks = [asyncio.create_task(call_for_ever()) for _ in range(4)]
+        await asyncio.sleep(moment * 5e-5)
+        for task in tasks:
+            task.cancel()
+        _, still_calling = await asyncio.wait(tasks, timeout=2.0)
+        assert not still_calling
+
+
+async def test_the_users_connection_is_used_and_never_closed(process, connect):
+    redis = connect()
+    async with process(redis=redis) as limiter:
+        await spend(limiter, 1)
+    assert await redis.ping()
+
+
+async def test_limits_tell_what_redis_told(process):
+    limiter = process(10, 30.0)
+    assert limiter.limits()["shop"].available == 10
+    await spend(process(10, 30.0), 4)
+    await spend(limiter, 1)
+    state = limiter.limits()["shop"]
+    assert (state.requests, state.per, state.available, state.waiting, state.paused_for) == (10, 30.0, 5, 0, 0.0)
+
+
+# Redis away
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    monkeypatch.setattr(shared, "PATIENCE", 0.3)
+    monkeypatch.setattr(shared, "PROBE", 0.05)
+
+
+async def test_without_redis_each_process_keeps_to_its_part_less_what_it_has_used(
+    hurried, mortal_redis_server, process, caplog
+):
+    async with Redis(unix_socket_path=mortal_redis_server.socket) as redis:
+        limiter = process(20, 30.0, share=4, redis=redis)
+        await spend(limiter, 2)
+        mortal_redis_server.stop()
+        with caplog.at_level(logging.WARNING, "neuroon_async.limits"):
+            await spend(limiter, 3)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(limiter.acquire("shop"), 0.2)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "cannot be reached in Redis" in caplog.text
+
+
+async def test_redis_is_told_what_was_used_without_it(hurried, mortal_redis_server, process, caplog):
+    async with Redis(unix_socket_path=mortal_redis_server.socket) as redis:
+        limiter = process(20, 3.0, share=4, redis=redis, prefix="p")
+        await spend(limiter, 2)
+        mortal_redis_server.stop()
+        await spend(limiter, 2)
+        in_flight = await limiter.acquire("shop")
+        mortal_redis_server.start()  # and has forgotten everything
+        with caplog.at_level(logging.WARNING, "neuroon_async.limits"):
+            (await limiter.acquire("shop")).answered(None)
+            in_flight.answered(None)
+            await limiter.aclose()
+        assert caplog.text.count("can be reached again") == 1
+        # Five before the answer in flight, which is counted once more by its end; and the one after.
+        assert await redis.zcard(f"p:{{{SHOP}}}:shop:open") == 7
+
+
+async def test_a_redis_that_accepts_and_says_nothing_holds_nobody_up_for_long(hurried, process):
+    silence = asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silence.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with Redis(port=server.sockets[0].getsockname()[1]) as redis:
+        limiter = process(20, 30.0, redis=redis)
+        assert await seconds_until_admitted(limiter) < 1.0
+        await limiter.aclose()
+    silence.set()
+    server.close()
+
+
+@pytest.mark.parametrize("options", [{"share": None}, {"share": 3}], ids=["by choice", "more processes than requests"])
+async def test_where_no_part_can_be_kept_to_calls_fail_clearly(hurried, process, tmp_path, options):
+    async with Redis(unix_socket_path=str(tmp_path / "none")) as redis:
+        limiter = process(2, 30.0, redis=redis, **options)
+        with pytest.raises(ConnectionFailed, match=r"^shop: not sent, for the shared rate limit in Redis") as caught:
+            await limiter.acquire("shop")
+        assert caught.value.maybe_processed is False
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rate_limits": {"shops": RateLimit(1, per=1)}}, "no endpoint shops"),
+        ({"rate_limits": {"shop": RateLimit(9, per=1, burst=2)}}, "shop: a shared limit cannot shape bursts"),
+        ({"latency": -1.0}, "latency"),
+        ({"latency": math.nan}, "latency"),
+        ({"share": 0}, "share"),
+    ],
+)
+async def test_settings_that_cannot_work_are_refused(connect, options, message):
+    with pytest.raises(ConfigurationError, match=message):
+        RedisLimiter(connect(), shop_id=SHOP, **options)

@@ -1,0 +1,229 @@
+"""Outages, throttling, lost answers: what is ridden out, what stops a run, and that nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+
+import pytest
+from sync_shop import HASTY, assert_apart, assert_balanced, items, shop
+
+from neuroon_async import (
+    APIError,
+    AuthenticationFailed,
+    NeuroonError,
+    PermissionDenied,
+    RateLimit,
+    RetryPolicy,
+    ServerError,
+    TransportError,
+)
+from neuroon_async.testing import Fault
+
+pytestmark = pytest.mark.virtual_time
+
+
+def loop_time():
+    return asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault.status(503), Fault.html(502), Fault.reset(), Fault.drop(processed=True), Fault.too_many_requests(2)],
+    ids=["503", "502", "reset", "lost answer", "429"],
+)
+async def test_a_minute_of_outage_is_ridden_out_with_the_default_policy(fault, concurrency):
+    async with shop({"retry": RetryPolicy()}, latency=0.5, jitter=0.3, keep_bodies=False) as (emulator, client):
+        begin = loop_time() + 2.0
+        emulator.fail("sync_products", fault, when=lambda request: begin <= loop_time() < begin + 60)
+        report = await client.products.sync(items(20_000), concurrency=concurrency)
+    assert_balanced(report)
+    assert (report.accepted, report.failed) == (20_000, 0), str(report)
+    assert report.elapsed > 60
+    assert len(emulator.products) == 20_000
+
+
+async def test_a_minute_without_any_answer_is_ridden_out():
+    async with shop({"retry": RetryPolicy(), "timeout": 10.0}, latency=0.5) as (emulator, client):
+        begin = loop_time() + 2.0
+        emulator.fail("sync_products", Fault.hang(), when=lambda request: begin <= loop_time() < begin + 60)
+        report = await client.products.sync(items(10_000))
+    assert_balanced(report)
+    assert report.accepted == 10_000, str(report)
+
+
+async def test_an_outage_that_begins_while_others_are_being_answered_costs_no_batch():
+    """A batch that failed from its first attempt on is not at fault because others just got through."""
+    async with shop({"retry": RetryPolicy()}, latency=0.4, keep_bodies=False) as (emulator, client):
+        begin = loop_time() + 1.0
+
+        def struck(request):
+            # Of those that arrive in the outage's first second, every other one is still answered.
+            since = loop_time() - begin
+            return 0 <= since < 60 and (since >= 1 or request.number % 2 == 0)
+
+        emulator.fail("sync_products", Fault.status(503), when=struck)
+        report = await client.products.sync(items(20_000))
+    assert_balanced(report)
+    assert report.failed == 0, str(report)
+    assert len(emulator.products) == 20_000
+
+
+async def test_the_weather_after_an_outage_may_stay_bad():
+    """The retry budget is spent by then, and single failures still cost no batch."""
+    chance = random.Random(5)
+    async with shop({"retry": RetryPolicy()}, latency=0.5, keep_bodies=False) as (emulator, client):
+        begin = loop_time() + 2.0
+        emulator.fail(
+            "sync_products",
+            Fault.status(503),
+            when=lambda request: begin <= loop_time() < begin + 60 or chance.random() < 0.05,
+        )
+        report = await client.products.sync(items(20_000))
+    assert_balanced(report)
+    assert report.failed == 0, str(report)
+
+
+async def test_a_batch_that_the_server_cannot_digest_costs_only_itself():
+    async with shop({"retry": RetryPolicy()}, latency=10.0) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(500), when=lambda request: b'"p77"' in request.body)
+        report = await client.products.sync(items(6_000), batch_size=100)
+    assert_balanced(report)
+    assert (report.accepted, report.failed) == (5_900, 100)
+    assert {(failure.stage, failure.status) for failure in report.failures} == {("server", 500)}
+    assert report.requests < 60 + 12
+
+
+async def test_the_last_batch_alone_is_given_up_when_patience_ends():
+    async with shop({"retry": RetryPolicy()}) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(500), when=lambda request: b'"p777"' in request.body)
+        report = await client.products.sync(items(1_000), batch_size=100)
+    assert_balanced(report)
+    assert (report.accepted, report.failed) == (900, 100)
+    assert report.elapsed < 200
+
+
+async def test_a_success_that_cannot_be_read_costs_its_batch():
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", Fault.garbage())
+        report = await client.products.sync(items(1_000), concurrency=1)
+    assert_balanced(report)
+    assert (report.accepted, report.failed) == (500, 500)
+    assert {(failure.stage, failure.status) for failure in report.failures} == {("transport", 200)}
+
+
+async def test_ten_failed_batches_in_a_row_stop_the_run():
+    async with shop({"retry": HASTY}) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(500), every=1)
+        with pytest.raises(ServerError) as caught:
+            await client.products.sync(items(20_000), concurrency=1)
+    report = caught.value.report
+    assert_balanced(report)
+    assert report.accepted == 0
+    assert report.received <= 12 * 500
+    told = [failure for failure in report.failures if failure.status == 500]
+    assert len(told) == 1_000
+
+
+async def test_nine_failed_batches_in_a_row_do_not():
+    async with shop({"retry": RetryPolicy(attempts=1, initial=0)}) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(500), when=lambda request: request.number % 10)
+        report = await client.products.sync(items(4_000), concurrency=1, batch_size=100)
+    assert_balanced(report)
+    assert (report.accepted, report.failed) == (400, 3_600)
+
+
+async def test_a_service_that_stays_away_ends_the_run_after_two_minutes_of_patience():
+    async with shop({"retry": RetryPolicy()}) as (emulator, client):
+        await emulator.stop()
+        started = loop_time()
+        with pytest.raises(TransportError) as caught:
+            await client.products.sync(items(20_000))
+        assert 100 < loop_time() - started < 400
+        await emulator.start()
+    assert_balanced(caught.value.report)
+    assert {failure.stage for failure in caught.value.report.failures} == {"transport"}
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, AuthenticationFailed), (403, PermissionDenied)])
+async def test_a_refused_key_stops_the_run_at_once(status, kind):
+    async with shop(latency=0.2, jitter=0.2) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(status), when=lambda request: request.number >= 4)
+        with pytest.raises(kind) as caught:
+            await client.products.sync(iter(items(20_000)), concurrency=4)
+    report = caught.value.report
+    assert_balanced(report)
+    assert report.accepted <= 1_500
+    assert len(emulator.requests) <= 12
+    assert report.received < 8_000
+
+
+async def test_a_fault_on_every_fourth_request_loses_and_doubles_nothing():
+    faults = [
+        Fault.status(503),
+        Fault.drop(),
+        Fault.drop(processed=True),
+        Fault.truncated(),
+        Fault.reset(processed=True),
+        Fault.too_many_requests(1),
+    ]
+    generous = {"sync_products": RateLimit(100_000, per=1.0)}
+    client_options = {"retry": RetryPolicy(attempts=8), "rate_limits": generous}
+    async with shop(client_options, latency=0.2, jitter=0.3) as (emulator, client):
+        for number, fault in enumerate(faults):
+            emulator.fail("sync_products", fault, when=lambda request, n=number: request.number % 24 == 4 * n + 3)
+        report = await client.products.sync((product for product in items(20_000)), batch_size=100)
+    assert_balanced(report)
+    assert (report.accepted, report.failed, len(emulator.products)) == (20_000, 0, 20_000)
+    requests = emulator.requests_to("sync_products")
+    keys = defaultdict(set)
+    bodies = defaultdict(set)
+    for request in requests:
+        keys[request.body].add(request.idempotency_key)
+        bodies[request.idempotency_key].add(request.body)
+    assert all(len(of_body) == 1 for of_body in keys.values())
+    assert all(len(under_key) == 1 for under_key in bodies.values())
+    assert len(keys) == 200
+    struck = [request for request in requests if request.fault is not None]
+    assert len(struck) >= 60
+    assert report.requests == len(requests) == 200 + len(struck)
+    assert report.retries == len(struck)
+    assert report.throttled == sum(request.status == 429 for request in requests) > 0
+    assert_apart(emulator)
+
+
+async def test_the_documented_limit_is_kept_and_the_waiting_shown():
+    seen = []
+    async with shop(
+        {"rate_limits": {"sync_products": RateLimit(10, per=60.0)}, "retry": RetryPolicy()},
+        algorithm="rolling",
+        rate_limits={"sync_products": RateLimit(10, per=60.0)},
+    ) as (_emulator, client):
+        report = await client.products.sync(items(2_500), batch_size=100, on_progress=seen.append)
+    assert (report.accepted, report.throttled) == (2_500, 0)
+    assert report.waited > 60
+    assert any(moment.waiting_for_limit for moment in seen)
+    assert report.elapsed > 100
+
+
+@pytest.mark.parametrize("status", [404, 409, 405])
+async def test_other_errors_cost_their_batch_without_a_retry(status):
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", Fault.status(status, "no"))
+        report = await client.products.sync(items(1_000), concurrency=1)
+    assert_balanced(report)
+    assert (report.accepted, report.failed, report.retries) == (500, 500, 0)
+
+
+async def test_no_group_of_exceptions_ever_leaks():
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", Fault.status(401), every=1)
+        with pytest.raises(NeuroonError) as caught:
+            await client.products.sync(items(20_000))
+    assert isinstance(caught.value, APIError)
+    seen = caught.value
+    while seen is not None:
+        assert not isinstance(seen, BaseExceptionGroup)
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)

@@ -1,0 +1,314 @@
+"""The API key shows nowhere, whatever fails: in no text, log line, warning, pickle, chained exception or variable.
+
+Error trackers keep the local variables of every frame, so those count as text too.
+"""
+
+import asyncio
+import gc
+import logging
+import pickle
+import traceback
+import warnings
+from contextlib import asynccontextmanager
+
+import pytest
+
+from neuroon_async import (
+    ConfigurationError,
+    Conversion,
+    InvalidConversion,
+    InvalidProduct,
+    NeuroonClient,
+    NeuroonError,
+    Product,
+    RateLimit,
+    RetryPolicy,
+    WidgetTokenSigner,
+)
+from neuroon_async.testing import Emulator, Fault
+
+HEX = "c0ffee12deadbeef5eedface0ddba11f"
+KEY = f"sk_{HEX}"
+PARTS = [HEX[start : start + 8] for start in range(len(HEX) - 7)]
+PRODUCT = Product(external_id="A", name="Tea", price=1, url="https://shop.example/a")
+
+
+def leaks(text):
+    return [part for part in PARTS if part in text.lower()]
+
+
+def family(error):
+    """The error and everything that hangs on it."""
+    found, todo = [], [error]
+    while todo:
+        one = todo.pop()
+        if one is None or one in found:
+            continue
+        found.append(one)
+        todo += [one.__cause__, one.__context__, *getattr(one, "exceptions", ())]
+    return found
+
+
+def told_by(error, *, with_locals=True):
+    texts = []
+    for one in family(error):
+        texts += [repr(one), str(one), repr(one.args), repr(vars(one)), *traceback.format_exception(one)]
+        if with_locals:
+            texts += traceback.TracebackException.from_exception(one, capture_locals=True).format()
+    if isinstance(error, NeuroonError):
+        texts.append(pickle.dumps(error).decode("latin-1"))
+    return "\n".join(texts)
+
+
+def test_the_detector_detects():
+    def fails():
+        _local = {"X-Shop-API-Key": KEY}
+        raise ValueError("harmless")
+
+    with pytest.raises(ValueError) as caught:
+        fails()
+    assert leaks(told_by(caught.value))
+    assert not leaks(told_by(caught.value, with_locals=False))
+    assert leaks(f"…{KEY[10:18].upper()}…")
+
+
+@asynccontextmanager
+async def pair(**options):
+    options = {"retry": RetryPolicy(attempts=2), "timeout": 5.0, **options}
+    async with Emulator(api_key=KEY, algorithm="off", shop_url=None) as emulator:
+        options.setdefault("base_url", emulator.url)
+        async with NeuroonClient(shop_id="shop_test", api_key=KEY, **options) as client:
+            yield emulator, client
+
+
+ECHO = f"the key {KEY} is not known"
+FAULTS = {
+    "drop": Fault.drop(),
+    "reset": Fault.reset(),
+    "truncated": Fault.truncated(),
+    "hang": Fault.hang(),
+    "garbage": Fault.garbage(),
+    **{f"{status}": Fault.status(status) for status in (302, 400, 401, 403, 404, 405, 409, 413, 422, 500, 502, 503)},
+    **{
+        f"{status} {shape} echo": Fault.status(status, ECHO, shape=shape)
+        for status in (401, 403, 429, 500)
+        for shape in ("standard", "coded", "nested")
+    },
+    "page with echo": Fault.status(401, body=f"<html><b>{ECHO}</b></html>".encode()),
+    "page with echo at the cut": Fault.status(500, body=b"x" * 290 + KEY.encode() + b"y" * 50),
+    "details with echo": Fault.status(400, body={"code": "X", "details": [f"apiKey: {ECHO}", {"field": KEY}]}),
+    "redirect with echo": Fault.status(302, headers={"Location": f"http://127.0.0.1:9/{KEY}"}),
+    "garbage with echo": Fault.garbage(ECHO.encode()),
+    **{f"garbage with echo at {at}": Fault.garbage(b"x" * at + KEY.encode()) for at in range(160, 201, 8)},
+    "JSON of another type with echo": Fault.garbage(f'{{"maxProducts":"{KEY}","failed":"{KEY}"}}'.encode()),
+    "throttled": Fault.too_many_requests(2),
+}
+
+
+@pytest.fixture
+def everything_logged(caplog):
+    caplog.set_level(logging.DEBUG)
+    for name in ("neuroon_async", "aiohttp", "asyncio"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield lambda: "\n".join(
+            [caplog.text, *(repr(vars(record)) for record in caplog.records), *(str(each.message) for each in caught)]
+        )
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
+async def test_no_failure_tells_the_key(everything_logged, fault):
+    asyncio.get_running_loop().set_debug(True)
+    async with pair() as (emulator, client):
+        for name, call in (
+            ("shop", client.with_options(retry=RetryPolicy(attempts=2, deadline=60.0)).shop),
+            ("sync_products", lambda: client.products.sync_batch([PRODUCT])),
+        ):
+            emulator.fail(name, fault, times=9)
+            with pytest.raises(NeuroonError) as caught:
+                await call()
+            assert leaks(told_by(caught.value)) == []
+        del caught
+        gc.collect()
+    assert leaks(everything_logged()) == []
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("fault", [Fault.hang(), Fault.slow(50.0), Fault.too_many_requests(30)])
+@pytest.mark.parametrize("bound", ["deadline", "timeout of the caller's", "cancelled"])
+async def test_no_call_that_is_cut_short_tells_the_key(everything_logged, fault, bound):
+    policy = RetryPolicy(deadline=2.0) if bound == "deadline" else RetryPolicy()
+    async with pair(retry=policy, timeout=30.0) as (emulator, client):
+        emulator.fail("shop", fault)
+        with pytest.raises((NeuroonError, TimeoutError, asyncio.CancelledError)) as caught:
+            if bound == "timeout of the caller's":
+                async with asyncio.timeout(2.0):
+                    await client.shop()
+            elif bound == "cancelled":
+                call = asyncio.create_task(client.shop())
+                await asyncio.sleep(2.0)
+                call.cancel()
+                await call
+            else:
+                await client.shop()
+        assert leaks(told_by(caught.value)) == []
+    assert leaks(everything_logged()) == []
+
+
+@pytest.mark.virtual_time
+async def test_a_deadline_while_waiting_for_the_limit_does_not_tell_the_key():
+    limits = {"shop": RateLimit(1, per=100.0)}
+    async with pair(retry=RetryPolicy(deadline=2.0), rate_limits=limits) as (_, client):
+        await client.shop()
+        with pytest.raises(NeuroonError) as caught:
+            await client.shop()
+        assert leaks(told_by(caught.value)) == []
+
+
+async def test_nobody_there_and_a_closed_client_do_not_tell_the_key(everything_logged):
+    async with pair(retry=RetryPolicy(attempts=2, initial=0.0)) as (emulator, client):
+        await emulator.stop()
+        with pytest.raises(NeuroonError) as refused:
+            await client.shop()
+        await client.aclose()
+        with pytest.raises(NeuroonError) as closed:
+            await client.shop()
+        assert leaks(told_by(refused.value) + told_by(closed.value)) == []
+    assert leaks(everything_logged()) == []
+
+
+RAW = {
+    "no HTTP": ECHO.encode(),
+    "a bad status line": f"HTTP/1.1 {KEY} OK\r\n\r\n".encode(),
+    "a bad header": f"HTTP/1.1 200 OK\r\n{KEY}\r\n\r\n".encode(),
+    "a bad header value": f"HTTP/1.1 200 OK\r\nX-Echo: \0{KEY}\r\n\r\n".encode(),
+    "a bad length": f"HTTP/1.1 200 OK\r\nContent-Length: {KEY}\r\n\r\n".encode(),
+    "a bad chunk": f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{KEY}\r\n".encode(),
+    "a bad chunk later on": f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n{KEY}\r\n".encode(),
+    "a bad encoding": f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 35\r\n\r\n{KEY}".encode(),
+    "a reason with the key": f"HTTP/1.1 403 {KEY}\r\nContent-Length: 0\r\n\r\n".encode(),
+}
+
+
+@pytest.mark.parametrize("kind", RAW)
+async def test_an_answer_that_is_no_http_does_not_tell_the_key(everything_logged, kind):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(RAW[kind])
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with pair(base_url=url, retry=RetryPolicy(attempts=2, initial=0.0)) as (_, client):
+            with pytest.raises(NeuroonError) as caught:
+                await client.shop()
+            assert leaks(told_by(caught.value)) == []
+    assert leaks(everything_logged()) == []
+
+
+@pytest.mark.virtual_time
+async def test_a_bulk_run_that_is_stopped_does_not_tell_the_key(everything_logged):
+    async with pair() as (emulator, client):
+        emulator.fail("sync_products", Fault.status(401, ECHO), times=9)
+        with pytest.raises(NeuroonError) as caught:
+            await client.products.sync([PRODUCT])
+        assert leaks(told_by(caught.value)) == []
+        assert leaks(repr(caught.value.report)) == []
+    assert leaks(everything_logged()) == []
+
+
+# Objects and settings
+
+
+async def test_no_object_shows_the_key():
+    async with pair() as (_, client):
+        await client.shop()
+        owned = [
+            client,
+            client.products,
+            client.domain,
+            client.conversions,
+            client.widget,
+            client._transport,
+            client._transport.settings,
+            client._transport.settings.api_key,
+            client._transport.limiter,
+            client._transport.retry,
+            client._session,
+            client._session._session,
+            client.limits(),
+        ]
+        for each in owned:
+            assert leaks(f"{each!r} {each!s} {each}") == [], type(each)
+        assert leaks(client.widget.token()) == []
+        assert leaks(client.widget.script_tag()) == []
+
+
+def construct(kind, **options):
+    with pytest.raises((ConfigurationError, TypeError)) as caught:
+        kind(api_key=KEY, **options)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shop_id": ""},
+        {"shop_id": "a b"},
+        {"shop_id": "s", "base_url": "http://elsewhere.example"},
+        {"shop_id": "s", "base_url": "nonsense"},
+        {"shop_id": "s", "base_url": ""},
+        {"shop_id": "s", "environment": "staging"},
+        {"shop_id": "s", "locale": "xx"},
+        {"shop_id": "s", "origin": "a\r\nX-Evil: 1"},
+        {"shop_id": "s", "user_agent": "a\nb"},
+        {"shop_id": "s", "timeout": 0},
+        {"shop_id": "s", "rate_limits": {"shops": RateLimit(1, per=1)}},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_work_are_refused_without_telling_the_key(options, monkeypatch):
+    assert leaks(told_by(construct(NeuroonClient, **options))) == []
+    monkeypatch.setenv("NEUROON_API_KEY", KEY)
+    if options["shop_id"]:
+        with pytest.raises(ConfigurationError) as caught:
+            NeuroonClient.from_env(**options)
+        assert leaks(told_by(caught.value)) == []
+
+
+def test_a_signer_that_cannot_work_is_refused_without_telling_the_key():
+    assert leaks(told_by(construct(WidgetTokenSigner, shop_id="a b"))) == []
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f"{KEY}\r\nX-Evil: 1", f" {KEY}", f"{KEY}ü", f"{KEY}\0"])
+def test_a_key_that_would_inject_a_header_is_refused_without_being_quoted(key):
+    with pytest.raises(ConfigurationError, match="the API key holds spaces, line breaks") as caught:
+        NeuroonClient(shop_id="shop_1", api_key=key)
+    assert leaks(told_by(caught.value, with_locals=False)) == []
+
+
+def test_a_key_of_another_shape_is_warned_of_without_being_quoted():
+    with pytest.warns(UserWarning, match="API key") as warned:
+        NeuroonClient(shop_id="shop_1", api_key=f"sk_live_{HEX}")
+    assert leaks(" ".join(str(each.message) for each in warned)) == []
+
+
+async def test_bad_input_does_not_tell_the_key():
+    async with pair() as (_, client):
+        bad = Product(external_id="A", name="", price=-1, url="")
+        order = Conversion(order_id="", order_value=-1, currency="EURO", conversions=[])
+        for call, kind in (
+            (lambda: client.products.sync_batch([bad]), InvalidProduct),
+            (lambda: client.products.sync_batch([PRODUCT], idempotency_key="a\r\nb"), ConfigurationError),
+            (lambda: client.products.delete(""), ConfigurationError),
+            (lambda: client.domain.verify("nonsense"), ConfigurationError),
+            (lambda: client.conversions.track(order), InvalidConversion),
+        ):
+            with pytest.raises(kind) as caught:
+                await call()
+            assert leaks(told_by(caught.value)) == []

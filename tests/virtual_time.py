@@ -1,0 +1,80 @@
+"""An event loop on which three minutes of rate limiting pass in milliseconds.
+
+`VirtualTimeLoop` is an ordinary selector loop with a clock of its own: when nothing is left to do, the clock jumps to
+the next timer. Real sockets keep working, provided both ends live in this loop (an in-process server and its client):
+before every jump the real selector is asked, so bytes in flight on loopback are never overtaken.
+
+Code under test must take the time from ``loop.time()``; what reads ``time.monotonic()`` sees hardly any time pass.
+Peers in other processes (a Redis server, a browser) live in real time: tests that wait for them use an ordinary loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any
+
+__all__ = ["VirtualTimeLoop"]
+
+_PATIENCE = 0.001
+"""Real seconds that the kernel gets to deliver what is in flight on loopback before the clock jumps."""
+_TURN = 1e-9
+"""Virtual seconds that each turn of the loop takes. With none, a wait shorter than the clock can tell would repeat
+for ever in code that then asks whether enough time has passed."""
+_SELF_PIPE_ONLY = 1
+
+
+class _Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.threads_at_work = 0
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Where the loop would sleep until its next timer, advance the clock instead."""
+
+    def __init__(self, clock: _Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._clock.now += _TURN
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        if self._clock.threads_at_work:
+            return self._select_in_real_time(timeout)
+        sockets_are_open = len(self.get_map()) > _SELF_PIPE_ONLY
+        events = super().select(_PATIENCE if sockets_are_open else 0)
+        if not events:
+            self._clock.now += timeout
+        return events
+
+    def _select_in_real_time(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+        """A thread takes real time, and may itself be waiting for a timer: let both clocks run alike."""
+        started = time.monotonic()
+        events = super().select(timeout)
+        self._clock.now += timeout if not events else min(time.monotonic() - started, timeout)
+        return events
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """A selector loop whose ``time()`` jumps to the next timer whenever there is nothing else to do."""
+
+    def __init__(self) -> None:
+        self._clock = _Clock()
+        super().__init__(_JumpingSelector(self._clock))
+
+    def time(self) -> float:
+        return self._clock.now
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        future = super().run_in_executor(executor, func, *args)
+        self._clock.threads_at_work += 1
+        future.add_done_callback(self._thread_done)
+        return future
+
+    def _thread_done(self, _future: asyncio.Future[Any]) -> None:
+        self._clock.threads_at_work -= 1
