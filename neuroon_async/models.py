@@ -11,13 +11,16 @@ import difflib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from .contract import SyncMode
 from .errors import InvalidProduct
+
+if TYPE_CHECKING:
+    from .clicks import ClickLog
 
 __all__ = [
     "BatchResult",
