@@ -1,6 +1,6 @@
 """What the SDK costs a web app: added latency per call, and how long an enqueued conversion takes to be on disk.
 
-    python benchmarks/app_latency.py        about half a minute
+    python benchmarks/app_latency.py        about a minute
 
 A Starlette app under uvicorn has two endpoints that report one conversion and wait for the answer: with this SDK's
 client, and with bare aiohttp on the same kind of session. Load generator, app and the server behind it (`sink.py`,

@@ -148,6 +148,7 @@ class ConversionOutbox:
         self._poll_interval = poll_interval
         self._concurrency = concurrency
         self._executor: ThreadPoolExecutor | None = None
+        self._commit: _Commit | None = None
         self._delivery: _Delivery | None = None
 
     def __repr__(self) -> str:
@@ -180,10 +181,8 @@ class ConversionOutbox:
         check_conversion(conversion)
         if not conversion.conversions:
             return False
-        self._thread()  # raises before anything waits in an outbox that is closed
         letter = _Letter(conversion.order_id, _stored_body(conversion))
-        self._file.waiting.append(letter)
-        await self._run(self._file.store_waiting)
+        await self._next_commit(letter)
         if letter.problem is not None:
             raise letter.problem
         if self._delivery is not None:
@@ -251,6 +250,17 @@ class ConversionOutbox:
             return await asyncio.get_running_loop().run_in_executor(self._thread(), work, *arguments)
         except sqlite3.Error as error:
             raise OutboxUnavailable(f"outbox {self._file.path}: {error}") from error
+
+    async def _next_commit(self, letter: _Letter) -> None:
+        """Wait for the commit that takes this letter along: the one about to begin, or a new one."""
+        thread = self._thread()
+        self._file.waiting.append(letter)
+        if self._commit is None or self._commit.begun:  # asked after the letter was laid down: see `_Commit`
+            self._commit = _Commit()
+            self._commit.done = asyncio.get_running_loop().run_in_executor(
+                thread, self._file.store_waiting, self._commit
+            )
+        await asyncio.shield(self._commit.done)  # others wait for it too
 
     def _thread(self) -> ThreadPoolExecutor:
         if self._executor is None:
@@ -446,6 +456,17 @@ class _Letter:
     problem: Exception | None = field(default_factory=lambda: OutboxUnavailable("it was not stored"))
 
 
+@dataclass(slots=True)
+class _Commit:
+    """One transaction for all letters that wait when it begins.
+
+    Its thread sets ``begun`` before it takes the letters, so a letter laid down while ``begun`` is unset goes along.
+    """
+
+    begun: bool = False
+    done: asyncio.Future[None] = field(init=False)
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """A claimed conversion. ``attempts`` counts those that failed before."""
@@ -525,11 +546,10 @@ class _OutboxFile:
                     f"the outbox {self.path} belongs to shop {row[0]!r}, not {shop_id!r}: use one file for each shop"
                 )
 
-    def store_waiting(self) -> None:
+    def store_waiting(self, commit: _Commit) -> None:
         """Store all letters that wait by now in one commit: the disk is asked once for all of them."""
+        commit.begun = True
         letters = [self.waiting.popleft() for _ in range(len(self.waiting))]
-        if not letters:
-            return  # an earlier call has taken this one's letter along
         try:
             with self._transaction():
                 for letter in letters:

@@ -1,0 +1,290 @@
+"""Remembering what the server has: the basis of delta syncs.
+
+A ledger maps each product id of a shop to a digest of the content that the server last acknowledged. A run skips what
+is unchanged, and takes a product's digest away *before* it sends another version: so whenever the process dies, the
+ledger knows too little rather than too much, and the next run sends again what was not acknowledged.
+
+`Ledger` and `LedgerRun` are the protocols; `SQLiteLedger` keeps a ledger in a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from ..errors import NeuroonError
+from ..models import encode
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from ..models import Product
+
+__all__ = ["Ledger", "LedgerError", "LedgerRun", "SQLiteLedger", "content_digest"]
+
+T = TypeVar("T")
+_APPLICATION_ID = 0x4E55524E
+_VERSION = 1
+_ONE_QUERY = 500
+_SCHEMA = """
+CREATE TABLE shop (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE product (
+    shop INTEGER NOT NULL REFERENCES shop (number),
+    id BLOB NOT NULL,       -- externalId in UTF-8
+    number INTEGER NOT NULL, -- counts up within the shop
+    digest BLOB,            -- NULL while the server's state is in doubt
+    acknowledged INTEGER NOT NULL, -- Unix seconds
+    PRIMARY KEY (shop, id)
+) WITHOUT ROWID;
+"""
+
+
+class LedgerError(NeuroonError):
+    """The ledger cannot be used: in use by another process, damaged, or not a ledger. Nothing was overwritten."""
+
+
+class LedgerRun(Protocol):
+    """A shop's ledger while one run has it to itself."""
+
+    async def unchanged(self, digests: Mapping[str, bytes]) -> Collection[str]:
+        """The ids of which the server holds exactly this content."""
+
+    async def doubt(self, ids: Collection[str]) -> None:
+        """These are about to be sent or deleted: what the server holds of them is unknown until it is recorded."""
+
+    async def record(self, digests: Mapping[str, bytes]) -> None:
+        """The server has acknowledged this content."""
+
+    async def forget(self, ids: Collection[str]) -> None:
+        """The server no longer has these."""
+
+    async def seen(self, ids: Collection[str]) -> None:
+        """The source still has these. Told of every product, where missing ones are to be deleted."""
+
+    async def missing(self) -> tuple[int, int]:
+        """How many of the products held when the run began were not seen, and how many were held."""
+
+    def missing_ids(self) -> AsyncIterator[str]:
+        """The ids of the products that were not seen."""
+
+
+class Ledger(Protocol):
+    """Where a delta sync remembers. One run at a time may use a shop's part of it."""
+
+    def run(self, shop: str) -> AbstractAsyncContextManager[LedgerRun]:
+        """Open the ledger of one shop for one run. Raises `LedgerError`."""
+
+
+def content_digest(product: Product) -> bytes | None:
+    """16 bytes over the product as it is sent; ``None`` where it cannot be sent at all."""
+    try:
+        return blake2b(encode(product), digest_size=16).digest()
+    except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
+        return None
+
+
+class SQLiteLedger:
+    """A ledger in one file, for any number of shops. The file is open only while a run uses it.
+
+    A run locks the file: a second process that tries gets a `LedgerError` at once. A file that is damaged, or is
+    something else, is never written to. SQLite works in a thread of its own, never in the event loop.
+
+    >>> ledger = SQLiteLedger("catalog.ledger")
+    >>> report = await client.products.sync(products, ledger=ledger)     # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"SQLiteLedger({str(self.path)!r})"
+
+    @asynccontextmanager
+    async def run(self, shop: str) -> AsyncIterator[LedgerRun]:
+        """Open the file for one run of one shop. Raises `LedgerError`."""
+        worker = _Worker(self.path)
+        try:
+            yield await worker.do(lambda: _SQLiteRun(worker, _open(worker), shop))
+        finally:
+            await worker.close()
+
+    async def shops(self) -> dict[str, int]:
+        """How many products the ledger holds of each shop (named by address and shop id)."""
+        query = "SELECT name, count(digest) FROM shop LEFT JOIN product ON product.shop = shop.number GROUP BY name"
+        worker = _Worker(self.path)
+        try:
+            return await worker.do(lambda: dict(_open(worker).execute(query).fetchall()))
+        finally:
+            await worker.close()
+
+    async def forget_shop(self, shop: str) -> int:
+        """Forget all of one shop: its next run sends everything. Returns how many products that were."""
+        async with self.run(shop) as run:
+            return await run.forget_all()  # type: ignore[attr-defined, no-any-return]
+
+
+class _Worker:
+    """The one thread that touches the file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="neuroon-ledger")
+
+    async def do(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise LedgerError(f"{self.path}: another process is using this ledger") from error
+            raise LedgerError(f"{self.path}: {error}") from error
+        except sqlite3.DatabaseError as error:
+            raise LedgerError(
+                f"{self.path}: not a ledger, or damaged ({error}). Nothing was written to it. Without it the next "
+                "sync sends everything again, which is safe: move the file away to do so"
+            ) from error
+
+    async def close(self) -> None:
+        try:
+            await self.do(self._close)
+        finally:
+            self._thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+
+def _open(worker: _Worker) -> sqlite3.Connection:
+    connection = worker.connection = sqlite3.connect(worker.path, isolation_level=None, timeout=0)
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    connection.execute("BEGIN EXCLUSIVE")  # reads the header, and takes the lock, before anything is changed
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if application_id != _APPLICATION_ID and tables:
+        raise LedgerError(f"{worker.path}: is a database of something else; nothing was written to it")
+    if version > _VERSION:
+        raise LedgerError(f"{worker.path}: was written by a newer version of neuroon-async; nothing was written to it")
+    if not tables:
+        for statement in _SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # a doubt must outlive a power cut, or it is none
+    return connection
+
+
+class _SQLiteRun:
+    """The methods of `LedgerRun`, each one trip to the ledger's thread."""
+
+    def __init__(self, worker: _Worker, connection: sqlite3.Connection, shop: str) -> None:
+        self._worker = worker
+        self._connection = connection
+        connection.execute("INSERT OR IGNORE INTO shop (name) VALUES (?)", (shop,))
+        (self._shop,) = connection.execute("SELECT number FROM shop WHERE name = ?", (shop,)).fetchone()
+        (self._held,) = self._ask("SELECT count(*) FROM product WHERE shop = ?").fetchone()
+        (self._next,) = self._ask("SELECT coalesce(max(number), 0) + 1 FROM product WHERE shop = ?").fetchone()
+        self._seen = bytearray(self._next)
+        """One byte for each number that a product held at the beginning may have."""
+
+    async def unchanged(self, digests: Mapping[str, bytes]) -> Collection[str]:
+        return await self._worker.do(lambda: self._unchanged(digests))
+
+    async def doubt(self, ids: Collection[str]) -> None:
+        statement = "UPDATE product SET digest = NULL WHERE shop = ? AND digest IS NOT NULL AND id IN ({})"
+        await self._worker.do(lambda: self._change(statement, ids))
+
+    async def record(self, digests: Mapping[str, bytes]) -> None:
+        await self._worker.do(lambda: self._record(digests))
+
+    async def forget(self, ids: Collection[str]) -> None:
+        await self._worker.do(lambda: self._change("DELETE FROM product WHERE shop = ? AND id IN ({})", ids))
+
+    async def forget_all(self) -> int:
+        return await self._worker.do(lambda: self._ask("DELETE FROM product WHERE shop = ?").rowcount)
+
+    async def seen(self, ids: Collection[str]) -> None:
+        await self._worker.do(lambda: self._mark(ids))
+
+    async def missing(self) -> tuple[int, int]:
+        def count() -> int:
+            rows = self._ask("SELECT number FROM product WHERE shop = ?")
+            return sum(number < len(self._seen) and not self._seen[number] for (number,) in rows)
+
+        return await self._worker.do(count), self._held
+
+    async def missing_ids(self) -> AsyncIterator[str]:
+        last = b""
+        while chunk := await self._worker.do(lambda: self._rows_after(last)):
+            for key, number in chunk:
+                if number < len(self._seen) and not self._seen[number]:
+                    yield key.decode("utf-8", "surrogatepass")
+            last = chunk[-1][0]
+
+    def _unchanged(self, digests: Mapping[str, bytes]) -> set[str]:
+        found = set()
+        for ids, marks in _portions(digests):
+            query = f"SELECT id, digest FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
+            for key, digest in self._connection.execute(query, (self._shop, *ids)):
+                external_id = key.decode("utf-8", "surrogatepass")
+                if digests[external_id] == digest:
+                    found.add(external_id)
+        return found
+
+    def _mark(self, ids: Collection[str]) -> None:
+        for some, marks in _portions(ids):
+            query = f"SELECT number FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
+            for (number,) in self._connection.execute(query, (self._shop, *some)):
+                if number < len(self._seen):
+                    self._seen[number] = 1
+
+    def _record(self, digests: Mapping[str, bytes]) -> None:
+        now = int(time.time())
+        rows = [
+            (self._shop, _key(external_id), number, digest, now)
+            for number, (external_id, digest) in enumerate(digests.items(), self._next)
+        ]
+        self._next += len(rows)
+        self._connection.execute("BEGIN")
+        self._connection.executemany(
+            "INSERT INTO product VALUES (?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET digest = excluded.digest, acknowledged = excluded.acknowledged",
+            rows,
+        )
+        self._connection.execute("COMMIT")
+
+    def _change(self, statement: str, ids: Collection[str]) -> None:
+        self._connection.execute("BEGIN")
+        for some, marks in _portions(ids):
+            self._connection.execute(statement.format(marks), (self._shop, *some))
+        self._connection.execute("COMMIT")
+
+    def _rows_after(self, key: bytes) -> list[tuple[bytes, int]]:
+        query = "SELECT id, number FROM product WHERE shop = ? AND id > ? ORDER BY id LIMIT ?"
+        return self._connection.execute(query, (self._shop, key, _ONE_QUERY)).fetchall()
+
+    def _ask(self, query: str) -> sqlite3.Cursor:
+        return self._connection.execute(query, (self._shop,))
+
+
+def _portions(ids: Collection[str]) -> list[tuple[list[bytes], str]]:
+    """The keys of these ids, as many at a time as one query takes, with its question marks."""
+    keys = [_key(external_id) for external_id in ids]
+    portions = [keys[start : start + _ONE_QUERY] for start in range(0, len(keys), _ONE_QUERY)]
+    return [(some, ",".join("?" * len(some))) for some in portions]
+
+
+def _key(external_id: str) -> bytes:
+    return external_id.encode("utf-8", "surrogatepass")
