@@ -31,6 +31,7 @@ from .errors import (
     ServerError,
     TransportError,
     UnprocessableEntity,
+    UnsafeDeletion,
     UnsafeFullSync,
     ValidationFailed,
 )
@@ -49,6 +50,7 @@ from .rate_limits import Limiter, LimitState, LocalLimiter, Permit
 from .resources.widget import WidgetTokenSigner
 from .retries import RetryBudget, RetryPolicy
 from .sync.dead_letters import DeadLetterFile
+from .sync.ledger import Ledger, LedgerError, LedgerRun, SQLiteLedger
 from .sync.report import ProductFailure, SyncProgress, SyncReport
 
 __all__ = [
@@ -68,6 +70,9 @@ __all__ = [
     "InvalidBatch",
     "InvalidConversion",
     "InvalidProduct",
+    "Ledger",
+    "LedgerError",
+    "LedgerRun",
     "LimitState",
     "Limiter",
     "LocalLimiter",
@@ -87,6 +92,7 @@ __all__ = [
     "ResponseDecodeError",
     "RetryBudget",
     "RetryPolicy",
+    "SQLiteLedger",
     "ServerError",
     "Shop",
     "SyncMode",
@@ -94,6 +100,7 @@ __all__ = [
     "SyncReport",
     "TransportError",
     "UnprocessableEntity",
+    "UnsafeDeletion",
     "UnsafeFullSync",
     "ValidationFailed",
     "Verification",

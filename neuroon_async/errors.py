@@ -39,6 +39,7 @@ __all__ = [
     "ServerError",
     "TransportError",
     "UnprocessableEntity",
+    "UnsafeDeletion",
     "UnsafeFullSync",
     "ValidationFailed",
 ]
@@ -106,6 +107,21 @@ class UnsafeFullSync(NeuroonError):
     holds, another removes what is absent from "the accumulated batch", and none says how several requests
     make one batch. So a FULL sync in several requests may erase most of the catalog.
     """
+
+
+class UnsafeDeletion(NeuroonError):
+    """Deleting what the source no longer has would remove suspiciously much. Nothing was deleted.
+
+    ``missing`` of the ``held`` products in the ledger would have gone.
+    """
+
+    def __init__(self, message: str, missing: int, held: int) -> None:
+        super().__init__(message, missing, held)
+        self.missing = missing
+        self.held = held
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class TransportError(NeuroonError):

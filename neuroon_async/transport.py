@@ -12,7 +12,7 @@ import io
 import logging
 import math
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, TypeVar
@@ -148,6 +148,10 @@ class Transport:
         if timeout is not None:
             other.timeout = _client_timeout(timeout)
         return other
+
+    def without_deadline(self) -> Transport:
+        """For bulk runs: a batch's wait for the rate limit is no failure. A deadline is for single calls."""
+        return self if self.retry.deadline is None else self.with_options(retry=replace(self.retry, deadline=None))
 
     async def call(
         self,
@@ -298,6 +302,7 @@ class Transport:
         else:
             content = self.settings.api_key.redact_bytes(content)
             outcome = read_error(response.status, response.headers, content, now=datetime.now(UTC))
+            call.stats.throttled += isinstance(outcome, RateLimited)
         if permit is not None:
             permit.answered(response.headers, pause=self._pause(call, outcome))
         return outcome
@@ -306,7 +311,6 @@ class Transport:
         """How long a 429 holds the whole endpoint back, in seconds."""
         if not isinstance(outcome, RateLimited):
             return None
-        call.stats.throttled += 1
         if outcome.retry_after is None:
             return self.retry.backoff(call.attempts)
         return min(outcome.retry_after, LONGEST_WINDOW)

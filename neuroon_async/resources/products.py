@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
 
     from ..models import Product
+    from ..sync.ledger import Ledger
     from ..sync.recorder import FailureCallback, ProgressCallback
     from ..sync.report import ProductFailure, SyncReport
     from ..transport import Transport
@@ -65,6 +66,9 @@ class Products:
         batch_size: int = MAX_BATCH_PRODUCTS,
         max_batch_bytes: int = DEFAULT_MAX_BATCH_BYTES,
         allow_multi_request_full: bool = False,
+        ledger: Ledger | None = None,
+        delete_missing: bool = False,
+        max_delete_fraction: float = 0.2,
         on_progress: ProgressCallback | None = None,
         on_failure: FailureCallback | None = None,
     ) -> SyncReport:
@@ -75,6 +79,12 @@ class Products:
         never sent beside its parent. Bad products cost only themselves: they are in the report's ``failures`` (the
         first 1,000) and all of them go to ``on_failure``. ``on_progress`` is called at most ten times a second.
         Both may be plain or async functions. ``max_batch_bytes`` bounds one request's body.
+
+        With a ``ledger`` (`SQLiteLedger`) only what changed since the server last acknowledged it is sent. With
+        ``delete_missing``, after the whole source was read without an error, what the ledger holds and the source no
+        longer has is deleted; where that is more than ``max_delete_fraction`` of what the ledger holds, or the source
+        was empty, `UnsafeDeletion` is raised and nothing is deleted. A ledger that cannot be used raises
+        `LedgerError` before anything is read.
 
         A run rides out an outage of up to two minutes. It is stopped by 401, by 403, and by ten batches in a row
         that failed for good; the error then carries the report so far as its ``report`` attribute, and so do the
@@ -87,7 +97,16 @@ class Products:
         >>> report.failed                                                     # doctest: +SKIP
         0
         """
-        options = SyncOptions(mode, concurrency, batch_size, max_batch_bytes, allow_multi_request_full)
+        options = SyncOptions(
+            mode,
+            concurrency,
+            batch_size,
+            max_batch_bytes,
+            allow_multi_request_full,
+            ledger,
+            delete_missing,
+            max_delete_fraction,
+        )
         run = SyncRun(self._transport, source, options, on_progress=on_progress, on_failure=on_failure)
         return await run.run()
 

@@ -22,9 +22,9 @@ from .outage import Outage, Ride
 from .report import ProductFailure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 
-    from ..transport import Transport
+    from ..transport import CallStats, Transport
     from .recorder import FailureCallback, ProgressCallback
 
 __all__ = ["DeleteRun"]
@@ -33,15 +33,20 @@ __all__ = ["DeleteRun"]
 class Deletion:
     """One id on its way."""
 
-    __slots__ = ("external_id", "settled")
+    __slots__ = ("external_id", "gone", "settled")
 
     def __init__(self, external_id: str) -> None:
         self.external_id = external_id
         self.settled = False
+        self.gone = False
 
 
 class DeleteRun(BulkRun[Deletion]):
-    """One bulk deletion. An id that comes again while it waits is superseded."""
+    """One bulk deletion. An id that comes again while it waits or is under way is superseded.
+
+    ``on_deleted`` is awaited for each id that is gone; where it is given, an id that the catalog does not have counts
+    as gone too. ``stats`` joins the costs to those of another run.
+    """
 
     def __init__(
         self,
@@ -51,21 +56,26 @@ class DeleteRun(BulkRun[Deletion]):
         concurrency: int,
         on_progress: ProgressCallback | None,
         on_failure: FailureCallback | None,
+        on_deleted: Callable[[str], Awaitable[None]] | None = None,
+        stats: CallStats | None = None,
     ) -> None:
         if concurrency < 1:
             raise ConfigurationError(f"concurrency must be 1 or more, got {concurrency}")
         super().__init__(source, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure)
         self.chunk_size = 4 * concurrency
-        self._transport = transport
+        self._transport = transport.without_deadline()
         self._outage = Outage(transport.retry)
         self._waiting: dict[str, None] = {}
+        self._on_deleted = on_deleted
+        if stats is not None:
+            self._recorder.stats = stats
 
     async def _admit(self, chunk: list[Any]) -> None:
         for item in chunk:
             problem = _id_problem(item)
             if problem is not None:
                 self._recorder.failed([ProductFailure(_readable(item), problem, "local")])
-            elif item in self._waiting:
+            elif item in self._waiting or any(item == deletion.external_id for deletion in self._deliveries):
                 self._report.superseded += 1
             else:
                 self._waiting[item] = None
@@ -99,7 +109,8 @@ class DeleteRun(BulkRun[Deletion]):
                 self._settle_failed(deletion, error)
             except NotFound as error:
                 self._outage.answered()
-                if ride.rounds:  # a repetition: an earlier request had worked, only its answer was lost
+                # A repetition: an earlier request had worked, only its answer was lost.
+                if ride.rounds or self._on_deleted is not None:
                     self._settle_deleted(deletion)
                 else:
                     self._settle_failed(deletion, error)
@@ -109,10 +120,12 @@ class DeleteRun(BulkRun[Deletion]):
             else:
                 self._outage.answered()
                 self._settle_deleted(deletion)
+        if deletion.gone and self._on_deleted is not None:
+            await self._on_deleted(deletion.external_id)
         await self._recorder.tell()
 
     def _settle_deleted(self, deletion: Deletion) -> None:
-        deletion.settled = True
+        deletion.settled = deletion.gone = True
         self._outage.accepted()
         self._report.accepted += 1
         self._report.deleted += 1

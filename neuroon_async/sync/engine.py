@@ -34,6 +34,9 @@ from ..validation import plainly_valid
 from .batches import as_mode, as_product, encode_batch
 from .bulk import BulkRun
 from .deferred import DeferredVariants
+from .deletes import DeleteRun
+from .delta import Delta
+from .ledger import Ledger
 from .narrowing import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces, refused_items
 from .order import Flow, parent_of
 from .outage import Outage, Ride
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from ..transport import Transport
     from .order import Flight
     from .recorder import FailureCallback, ProgressCallback
-    from .report import Stage
+    from .report import Stage, SyncReport
 
 __all__ = ["SyncOptions", "SyncRun"]
 
@@ -64,6 +67,9 @@ class SyncOptions:
     batch_size: int = MAX_BATCH_PRODUCTS
     max_batch_bytes: int = DEFAULT_MAX_BATCH_BYTES
     allow_multi_request_full: bool = False
+    ledger: Ledger | None = None
+    delete_missing: bool = False
+    max_delete_fraction: float = 0.2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", as_mode(self.mode))
@@ -73,6 +79,12 @@ class SyncOptions:
             raise ConfigurationError(f"batch_size must lie in 1..{MAX_BATCH_PRODUCTS}, got {self.batch_size}")
         if self.max_batch_bytes < 1:
             raise ConfigurationError(f"max_batch_bytes must be 1 or more, got {self.max_batch_bytes}")
+        if self.full and self.ledger is not None:
+            raise ConfigurationError("a ledger leaves unchanged products out, which a FULL sync would erase")
+        if self.delete_missing and self.ledger is None:
+            raise ConfigurationError("delete_missing needs a ledger: only that knows what was there before")
+        if not 0 <= self.max_delete_fraction <= 1:
+            raise ConfigurationError(f"max_delete_fraction must lie in 0..1, got {self.max_delete_fraction}")
 
     @property
     def full(self) -> bool:
@@ -112,7 +124,7 @@ class SyncRun(BulkRun[Delivery]):
         concurrency = 1 if options.full else options.concurrency
         super().__init__(source, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure)
         self.chunk_size = options.batch_size
-        self._transport = transport
+        self._transport = transport.without_deadline()
         self._params = {"shop_id": transport.settings.shop_id}
         self._options = options
         self._mode = SyncMode(options.mode)
@@ -122,6 +134,17 @@ class SyncRun(BulkRun[Delivery]):
         self._deferred: DeferredVariants | None = None
         """Not ``None`` once the server has missed a parent: from then on variants wait for the end of the source."""
         self._source_ended = False
+        self._delta: Delta | None = None
+        self._compared: list[Product] = []
+        """Products that are being compared with the ledger."""
+
+    async def run(self) -> SyncReport:
+        if self._options.ledger is None:
+            return await super().run()
+        settings = self._transport.settings
+        async with self._options.ledger.run(f"{settings.base_url} {settings.shop_id}") as ledger:
+            self._delta = Delta(ledger, watch_missing=self._options.delete_missing)
+            return await super().run()
 
     # Reading
 
@@ -139,9 +162,23 @@ class SyncRun(BulkRun[Delivery]):
                 products.append(as_product(item))
             except InvalidProduct as error:
                 failures.append(ProductFailure(error.external_id, error.reason, "local", None, item))
-        self._enqueue(products)
         self._recorder.failed(failures)
+        if self._delta is not None:
+            self._compared = products
+            await self._delta.note_failures(failures)
+            products = await self._changed(self._delta, products)
+            self._compared = []
+        self._enqueue(products)
         await self._recorder.tell()
+
+    async def _changed(self, delta: Delta, products: list[Product]) -> list[Product]:
+        """Leave out what the server holds already, and with it any older version that still waits here."""
+        newest = {product.external_id: product for product in products}
+        unchanged = await delta.unchanged(newest, self._flow.ids_in_flight.copy())
+        older = len(self._flow.remove(unchanged)) + (len(self._deferred.discard(unchanged)) if self._deferred else 0)
+        self._report.superseded += len(products) - len(newest) + older
+        self._report.unchanged += len(unchanged)
+        return [product for product in newest.values() if product.external_id not in unchanged]
 
     def _enqueue(self, products: list[Product]) -> None:
         """Queue what was read. A product waits in its newest version only: in the flow or among the deferred."""
@@ -160,6 +197,31 @@ class SyncRun(BulkRun[Delivery]):
         self._source_ended = True
         while self._deferred:
             await self._deliver_deferred(self._deferred)
+        if self._delta is not None and self._options.delete_missing and self._source.error is None:
+            await self._delete_missing(self._delta)
+
+    async def _delete_missing(self, delta: Delta) -> None:
+        """Delete what the source no longer has. A deletion that fails counts as received and as failed."""
+        if not await delta.check_deletion(self._report.received, self._options.max_delete_fraction):
+            return
+
+        async def deleted(external_id: str) -> None:
+            self._report.deleted += 1
+            await delta.forget(external_id)
+
+        def failed(failure: ProductFailure) -> None:
+            self._report.received += 1
+            self._recorder.failed([failure])
+
+        await DeleteRun(
+            self._transport,
+            delta.missing_ids(),
+            concurrency=self._concurrency,
+            on_progress=None,
+            on_failure=failed,
+            on_deleted=deleted,
+            stats=self._recorder.stats,
+        ).run()
 
     async def _deliver_deferred(self, deferred: DeferredVariants) -> None:
         """Send the variants that waited. Those that the server sends back once more are left for another round."""
@@ -258,12 +320,16 @@ class SyncRun(BulkRun[Delivery]):
 
     async def _deliver(self, delivery: Delivery, body: bytes | None) -> None:
         """See a batch through until the fate of all its pieces is known. Settling is never interrupted half-way."""
+        if self._delta is not None:
+            await self._delta.doubt(delivery.flight.ids)
         while delivery.open:
             products = delivery.open[-1]
             body = body or encode_batch(self._mode, products)
             try:
                 result = await self._request(body)
-            except (AuthenticationFailed, PermissionDenied):
+            except (AuthenticationFailed, PermissionDenied) as error:
+                delivery.open.pop()
+                self._recorder.failed(_failures(products, str(error), "server", error.status))
                 raise
             except NeuroonError as error:
                 delivery.open.pop()
@@ -274,7 +340,9 @@ class SyncRun(BulkRun[Delivery]):
                 delivery.open.pop()
                 delivery.refusals = 0
                 self._outage.accepted()
-                self._settle_answered(delivery, products, result)
+                accepted = self._settle_answered(delivery, products, result)
+                if self._delta is not None:
+                    await self._delta.record(accepted)
             body = None
             await self._recorder.tell()
         self._flow.land(delivery.flight)
@@ -302,7 +370,8 @@ class SyncRun(BulkRun[Delivery]):
                 self._outage.answered()
                 return self._transport.decode(answer, BatchResult)
 
-    def _settle_answered(self, delivery: Delivery, products: list[Product], result: BatchResult) -> None:
+    def _settle_answered(self, delivery: Delivery, products: list[Product], result: BatchResult) -> list[Product]:
+        """Returns the products that were surely accepted: where some failed without a name, none is sure."""
         named, unnamed = refused_items(products, result)
         self._recorder.accepted(len(products) - len(named) - len(unnamed), result)
         waiting = set() if self._options.full else self._await_parents(delivery, products, named)
@@ -312,6 +381,7 @@ class SyncRun(BulkRun[Delivery]):
             if product.external_id in named and product.external_id not in waiting
         )
         self._recorder.failed(ProductFailure(None, reason, "server", 200) for reason in unnamed)
+        return [] if unnamed else [product for product in products if product.external_id not in named]
 
     def _settle_refused(self, delivery: Delivery, products: list[Product], body: bytes, error: NeuroonError) -> bool:
         """Decide what becomes of a piece that was not accepted. ``True`` where that bodes ill for the next ones too."""
@@ -414,6 +484,7 @@ class SyncRun(BulkRun[Delivery]):
                 text = f"{reason} while its batch was under way: the server may or may not have taken it"
                 yield from _failures(piece, text, "transport", None)
         text = f"not sent: {reason}"
+        yield from _failures(self._compared, text, "transport", None)
         yield from _failures(self._flow.remove_all(), text, "transport", None)
         while self._deferred:
             yield from _failures(

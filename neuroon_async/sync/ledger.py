@@ -14,6 +14,7 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -227,7 +228,7 @@ class _SQLiteRun:
 
     async def missing_ids(self) -> AsyncIterator[str]:
         last = b""
-        while chunk := await self._worker.do(lambda: self._rows_after(last)):
+        while chunk := await self._worker.do(partial(self._rows_after, last)):
             for key, number in chunk:
                 if number < len(self._seen) and not self._seen[number]:
                     yield key.decode("utf-8", "surrogatepass")

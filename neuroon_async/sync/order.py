@@ -52,6 +52,10 @@ class Flow:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    @property
+    def ids_in_flight(self) -> frozenset[str] | set[str]:
+        return self._ids_in_flight
+
     def __contains__(self, external_id: object) -> bool:
         return external_id in self._waiting
 
