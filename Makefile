@@ -12,10 +12,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 PYTHON ?=
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-.PHONY: help demo test check lint format bench clean
+.PHONY: help demo test check lint format bench prove-limits clean
 
 help:  ## what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/demo.stamp  ## install, then show a sync against a local server that imitates the API
 	@$(BIN)/neuroon demo
@@ -40,6 +40,9 @@ format: $(VENV)/dev.stamp  ## put the code in shape
 
 bench: $(VENV)/dev.stamp  ## measure throughput and memory
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+prove-limits: $(VENV)/dev.stamp  ## three minutes at the real 100 requests in 60 s, for each way a server may count
+	@$(BIN)/python benchmarks/limits.py --real
 
 clean:  ## remove all that was installed or made
 	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
