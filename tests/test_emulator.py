@@ -625,6 +625,7 @@ async def test_rules_choose_what_they_strike(emulator, session):
     assert emulator.requests[-1].fault is not None
 
 
+@pytest.mark.virtual_time
 async def test_slow_and_latency_delay_the_answer(session):
     async with Emulator(rate_limits=None, latency=0.02, jitter=0.01, seed=3) as emulator:
         emulator.fail("shop", Fault.slow(0.05))

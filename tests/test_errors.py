@@ -276,6 +276,7 @@ EXAMPLES = [
     errors.InvalidConversion("order-1", [("currency", "must be text")]),
     errors.InvalidBatch("empty"),
     errors.UnsafeFullSync("too many"),
+    errors.UnsafeDeletion("900 of 1,000 are missing", 900, 1000),
     errors.TransportError("lost", maybe_processed=True),
     errors.ConnectionFailed("refused", maybe_processed=False),
     errors.RequestTimeout("slow", maybe_processed=True),

