@@ -187,6 +187,11 @@ class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
     verified_at: datetime | None = None
     """With an offset always: a time that the server gives without one is UTC."""
 
+    @property
+    def is_verified(self) -> bool:
+        """Is the domain verified, by whichever of the documented shapes the server answered with?"""
+        return bool(self.verified) or self.verified_at is not None
+
     def __post_init__(self) -> None:
         if self.verified_at is not None and self.verified_at.tzinfo is None:
             self.verified_at = self.verified_at.replace(tzinfo=UTC)

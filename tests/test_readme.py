@@ -171,7 +171,7 @@ def test_the_extras_exist():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     told = {name.strip("`") for name, *_ in table_rows("## Install")}
     assert told <= extras.keys()
-    untold = {"dev", "bench"} | ({"otel"} if not (ROOT / "neuroon_async" / "instrumentation").exists() else set())
+    untold = {"dev", "bench"}
     assert extras.keys() - told <= untold
 
 

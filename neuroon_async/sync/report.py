@@ -21,9 +21,9 @@ class ProductFailure:
     """One product that did not reach the catalog, and why.
 
     ``stage`` tells where it ended: ``"local"`` (it broke a documented rule and was never sent), ``"server"`` (the
-    server refused it) or ``"transport"`` (no usable answer: the server may or may not have taken it). ``status`` is
-    the HTTP status, where there was one. ``product`` is what the source gave. A source may itself yield a
-    `ProductFailure` for a record that it could not turn into a product: it is counted and passed on.
+    server refused it) or ``"transport"`` (it was not sent, or no usable answer came: the server may or may not have
+    taken it). ``status`` is the HTTP status, where there was one. ``product`` is what the source gave. A source may
+    itself yield a `ProductFailure` for a record that it could not turn into a product: it is counted and passed on.
     """
 
     external_id: str | None
@@ -80,7 +80,9 @@ class SyncReport:
             count = getattr(self, name)
             if count:
                 parts.append(f"{count:,} {name}")
-        text = f"{', '.join(parts)} in {self.elapsed:.1f} s ({self.requests:,} requests, {self.retries:,} retries)"
+        requests = "1 request" if self.requests == 1 else f"{self.requests:,} requests"
+        retries = "1 retry" if self.retries == 1 else f"{self.retries:,} retries"
+        text = f"{', '.join(parts)} in {self.elapsed:.1f} s ({requests}, {retries})"
         if self.quota_exhausted:
             text += "; the shop's product quota is exhausted"
         return text
