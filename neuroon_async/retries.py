@@ -69,7 +69,8 @@ class RetryPolicy:
 
     ``attempts`` counts the first one. Between attempts it waits what ``Retry-After`` says (300 s at most, the longest
     documented window), else ``initial`` doubled each time up to ``maximum``, with jitter: half of it is random.
-    ``deadline`` bounds a whole call with all its attempts and waiting, for the rate limit too; ``None`` sets no bound.
+    ``deadline`` bounds a single call with all its attempts and waiting, for the rate limit too; ``None`` sets no
+    bound, and bulk runs have none: their batches may rightly wait for minutes (`asyncio.timeout` bounds a run).
     ``budget`` is shared by all calls under this policy. Subclass it to decide otherwise.
 
     >>> RetryPolicy(attempts=3, initial=0.5, deadline=20.0).attempts

@@ -15,6 +15,7 @@ from neuroon_async import (
     NeuroonError,
     PermissionDenied,
     RateLimit,
+    RequestTimeout,
     RetryPolicy,
     ServerError,
     TransportError,
@@ -227,3 +228,22 @@ async def test_no_group_of_exceptions_ever_leaks():
     while seen is not None:
         assert not isinstance(seen, BaseExceptionGroup)
         seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+
+
+@pytest.mark.virtual_time
+async def test_a_deadline_is_for_single_calls_and_never_fails_a_batch_that_waits_for_the_limit():
+    limits = {"sync_products": RateLimit(2, per=30.0)}
+    options = {"rate_limits": limits, "retry": RetryPolicy(deadline=5.0)}
+    async with shop(client=options, algorithm="fixed", rate_limits=limits) as (_, client):
+        report = await client.products.sync(items(60), batch_size=10)
+        assert report.ok, report
+        assert report.waited > 5
+        with pytest.raises(RequestTimeout):
+            await client.products.sync_batch(items(1))
+
+
+async def test_throttled_requests_are_counted_without_a_limiter_too():
+    async with shop(client={"rate_limits": None}) as (server, client):
+        server.fail("sync_products", Fault.too_many_requests(), times=2)
+        report = await client.products.sync(items(3))
+        assert (report.accepted, report.throttled, report.retries) == (3, 2, 2)
