@@ -9,11 +9,12 @@ from contextlib import contextmanager, suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import click
 import typer
 
 from ..catalogs import CatalogError
-from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeFullSync
+from ..contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS
+from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeDeletion, UnsafeFullSync
+from ..sync.ledger import LedgerError
 from .console import complain
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ class ExitCode(IntEnum):
 
 EXIT_CODES_HELP = (
     "Exit codes: 0 everything arrived; 1 some products failed; 2 usage or configuration; 3 stopped by the API "
-    "(such as 401 or 403) or by the network; 4 a file cannot be read or written; 130 interrupted (Ctrl-C); "
-    "143 terminated."
+    "(such as 401 or 403), by the network, or because --delete-missing would have deleted too much; 4 a file or "
+    "a ledger cannot be read or written; 130 interrupted (Ctrl-C); 143 terminated."
 )
 
 
@@ -53,19 +54,30 @@ def code_of(error: BaseException) -> ExitCode:
         return ExitCode.TERMINATED
     if isinstance(error, (ConfigurationError, UnsafeFullSync, InvalidBatch)):
         return ExitCode.USAGE
-    if isinstance(error, (CatalogError, OSError)):
+    if isinstance(error, (CatalogError, LedgerError, OSError)):
         return ExitCode.FILE
     return ExitCode.STOPPED
 
 
+_FULL_IN_PARTS = (
+    f"a FULL sync must fit into one request of {MAX_BATCH_PRODUCTS} products and "
+    f"{DEFAULT_MAX_BATCH_BYTES / 2**20:g} MiB: the API documents nowhere how several requests make one FULL sync, so "
+    "each may erase what the others brought. Nothing was sent. Leave --mode out; where products that the file no "
+    "longer has must go, add --ledger FILE --delete-missing"
+)
+
+
 def explain(error: BaseException) -> str:
-    """The error in one line."""
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    if isinstance(error, asyncio.CancelledError):
-        return "terminated"
+    """The error in one line, with the options of the command where its own text names Python arguments."""
+    if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
+        return "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, UnsafeFullSync):
+        return _FULL_IN_PARTS
+    if isinstance(error, UnsafeDeletion):
+        text = str(error).replace("max_delete_fraction=", "--max-delete-fraction ")
+        return text.replace("max_delete_fraction", "--max-delete-fraction")
     if isinstance(error, NeuroonError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
@@ -81,7 +93,7 @@ def exit_codes(*, debug: bool) -> Iterator[None]:
     """End the command by the exception that leaves the block: one line on stderr, and the documented exit code."""
     try:
         yield
-    except (click.exceptions.Exit, click.ClickException, typer.Exit, BrokenPipeError):
+    except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise  # these are typer's to end
     except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - told, and the command ends
         if debug:

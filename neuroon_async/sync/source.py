@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
 from itertools import islice
@@ -38,7 +37,6 @@ class Source:
             else:
                 # extend keeps what it got before an exception.
                 self.buffer.extend(islice(self._iterator, count))
-                await asyncio.sleep(0)  # a chunk at a time: the loop's other tasks have their turn
         except Exception as error:  # noqa: BLE001 - kept, and raised when the run has delivered what came before
             self.error = error
         chunk, self.buffer = self.buffer, []
