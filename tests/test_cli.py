@@ -25,7 +25,6 @@ from neuroon_async import RetryPolicy, SyncProgress
 from neuroon_async.cli import main
 from neuroon_async.cli.app import app
 from neuroon_async.cli.console import _status, clean
-from neuroon_async.cli.rehearsal import shortest_time
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault, verify_widget_token
 
 KEY = "sk_" + "5ec7e7" * 5 + "00"
@@ -304,17 +303,20 @@ def test_dry_run_checks_everything_and_sends_nothing(server, tmp_path):
     result = neuroon("sync", file, "--dry-run", env=environment(server))
     assert result.exit_code == 1
     assert server.requests == []
-    assert re.search(r"valid +1,100\n +failed +1\n +requests +3  would be sent, 0\.1 MB", result.stdout)
+    assert re.search(
+        r"to send +1,100  87,007 bytes\n +failed +1\n +requests +3  3 to sync\n +takes +0 s", result.stdout
+    )
 
 
 def test_dry_run_refuses_a_full_sync_of_several_requests(tmp_path):
     result = neuroon("sync", catalog(tmp_path, count=501), "--dry-run", "--mode", "full")
     assert result.exit_code == 2
-    assert "FULL sync of more than 500" in result.stderr
-
-
-def test_shortest_time_by_the_documented_limit():
-    assert [shortest_time(n) for n in (0, 1, 100, 101, 200, 201)] == [0, 0, 0, 60, 60, 120]
+    assert "a FULL sync must fit into one request of 500 products and" in result.stderr
+    assert "add --ledger FILE --delete-missing" in result.stderr
+    assert "not sent: the run was stopped by the error below" in result.stdout
+    assert "allow_multi_request_full" not in result.output
+    document = neuroon("sync", catalog(tmp_path, count=501), "--dry-run", "--mode", "full", "--json").stdout
+    assert "allow_multi_request_full" not in document
 
 
 def test_dead_letters_can_be_mended_and_synced_again(server, tmp_path):

@@ -17,11 +17,12 @@ from ..models import Verification, VerificationData
 from ..resources.widget import WidgetTokenSigner
 from ..sync.report import SyncReport
 from ..testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
-from .console import clean, note, out, progress_bar
+from .console import clean, confirmed, note, out, print_json, progress_bar
 from .demo import run_demo
 from .exits import EXIT_CODES_HELP, exit_codes, run
+from .ledgers import forget_shops, shops_in
 from .sandbox import Sandbox
-from .syncing import Output, SyncJob, ids_of, parse_mapping, run_bulk
+from .syncing import Memory, Output, SyncJob, ids_of, parse_mapping, run_bulk
 
 __all__ = ["app"]
 
@@ -36,6 +37,7 @@ app = typer.Typer(
 
 _ACCESS = "Access"
 _OUTPUT = "Output"
+_DELTA = "Delta sync"
 
 ApiUrl = Annotated[
     str | None,
@@ -158,8 +160,37 @@ def sync(
         typer.Option(help="Append failed products here, as JSON Lines that 'neuroon sync' reads.", dir_okay=False),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything and send nothing. Needs no credentials.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Check everything and send nothing. Needs no API key; with --ledger, the shop's id."
+        ),
     ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Remember here what the server has acknowledged, and send only what is new or has changed. "
+            "One file serves any number of shops.",
+            dir_okay=False,
+            rich_help_panel=_DELTA,
+        ),
+    ] = None,
+    delete_missing: Annotated[
+        bool,
+        typer.Option(
+            "--delete-missing",
+            help="Delete what the ledger holds and the file no longer has, once all of the file was read.",
+            rich_help_panel=_DELTA,
+        ),
+    ] = False,
+    max_delete_fraction: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Delete nothing where more than this part of the ledger would go: the file may be incomplete.",
+            rich_help_panel=_DELTA,
+        ),
+    ] = 0.2,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -170,6 +201,9 @@ def sync(
             file,
             connect=lambda: connect(api_url, api_key, shop_id),
             output=Output(json=as_json, quiet=quiet),
+            api_url=api_url,
+            shop_id=shop_id,
+            memory=Memory(ledger, delete_missing, max_delete_fraction),
             dry_run=dry_run,
             dead_letter=dead_letter,
             reading={
@@ -213,6 +247,51 @@ def delete(
 
     with exit_codes(debug=debug):
         run_bulk(work(), lambda report, error: output.show(report, error, "Deletion"))
+
+
+ledger_app = typer.Typer(
+    name="ledger", help="What a delta sync remembers: show it, or forget it.", no_args_is_help=True
+)
+app.add_typer(ledger_app)
+
+LedgerPath = Annotated[Path, typer.Argument(metavar="PATH", help="The file given to 'neuroon sync --ledger'.")]
+
+
+@ledger_app.command("show", epilog=EXIT_CODES_HELP)
+def show_ledger(*, path: LedgerPath, as_json: Json = False, debug: Debug = False) -> None:
+    """Show how many products the ledger holds of each shop."""
+    with exit_codes(debug=debug):
+        held = run(shops_in(path))
+        if as_json:
+            print_json(
+                {"shops": [{"address": s.address, "shop_id": s.shop_id, "products": n} for s, n in held.items()]}
+            )
+        elif not held:
+            out().print("The ledger holds no shop.")
+        else:
+            _print_pairs(*((f"{shop.shop_id}  {shop.address}", products) for shop, products in held.items()))
+
+
+@ledger_app.command("forget", epilog=EXIT_CODES_HELP)
+def forget_ledger(
+    *,
+    path: LedgerPath,
+    only: Annotated[
+        str | None, typer.Option("--shop", metavar="ID", help="Only what belongs to this shop. Default: all shops.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Forget what the server has: the next sync sends everything again, and deletes nothing."""
+    with exit_codes(debug=debug):
+        held = {shop: count for shop, count in run(shops_in(path)).items() if only in {None, shop.shop_id}}
+        if only is not None and not held:
+            raise ConfigurationError(f"{path} holds nothing of shop {only!r}; 'neuroon ledger show' lists its shops")
+        products = sum(held.values())
+        of = f"of {', '.join(shop.shop_id for shop in held)}" if held else "at all"
+        if not yes and not confirmed(f"Forget the state of {products:,} products {of}? The next sync sends them all."):
+            raise ConfigurationError("not confirmed, so nothing was forgotten; --yes does not ask")
+        out().print(f"Forgotten: {run(forget_shops(path, held)):,} products.")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,29 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ..contract import DOCUMENTED_RATE_LIMITS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..sync.report import ProductFailure, SyncProgress, SyncReport
+    from .rehearsal import Cost
 
     Total = Callable[[], int | None]
+    _Line = tuple[str, str, str, str]
+    """Label, value, remark, and the value's style."""
 
-__all__ = ["clean", "complain", "note", "out", "print_json", "progress_bar", "report_as_json", "show_report"]
+__all__ = [
+    "clean",
+    "complain",
+    "confirmed",
+    "note",
+    "out",
+    "print_json",
+    "progress_bar",
+    "report_as_json",
+    "show_report",
+]
 
 MAX_SHOWN_REASONS = 20
 PIPED_WIDTH = 160
@@ -65,6 +81,12 @@ def note(text: str) -> None:
     err().print(Text(clean(text), style="yellow"), soft_wrap=True)
 
 
+def confirmed(question: str) -> bool:
+    """Ask on stderr. No answer is a no."""
+    err().print(Text(f"{clean(question)} [y/N] ", style="yellow"), end="", soft_wrap=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
 def print_json(document: dict[str, Any]) -> None:
     """The document on stdout, in ASCII: any consumer can read it."""
     out().out(json.dumps(document, indent=2), highlight=False)
@@ -87,14 +109,14 @@ def report_as_json(report: SyncReport) -> dict[str, Any]:
     }
 
 
-def show_report(report: SyncReport, *, title: str, plan: str = "") -> None:
+def show_report(report: SyncReport, *, title: str, cost: Cost | None = None) -> None:
     """The report as aligned lines, and a table of the failures, those of one reason together.
 
-    ``plan``: what the requests of a dry run would cost.
+    ``cost``: what the requests of a dry run would take. Its report tells of what would be.
     """
     console = out()
     console.print(Text(title, style="bold"))
-    lines = list(_report_lines(report, plan))
+    lines = list(_report_lines(report) if cost is None else _plan_lines(report, cost))
     width = max(len(value) for _, value, _, _ in lines)
     for label, value, remark, style in lines:
         line = Text.assemble((f"  {label:<11}", "cyan"), (f"{value:>{width}}", style))
@@ -105,35 +127,55 @@ def show_report(report: SyncReport, *, title: str, plan: str = "") -> None:
         _show_failures(console, report)
 
 
-def _report_lines(report: SyncReport, plan: str) -> Iterator[tuple[str, str, str, str]]:
+def _report_lines(report: SyncReport) -> Iterator[_Line]:
     yield "received", f"{report.received:,}", "", ""
     changes = [f"{n:,} {word}" for n, word in ((report.created, "created"), (report.updated, "updated")) if n]
     if report.deleted and report.deleted == report.accepted:
         yield "deleted", f"{report.deleted:,}", "", "green"
     else:
-        yield (
-            "valid" if plan else "accepted",
-            f"{report.accepted:,}",
-            ", ".join(changes),
-            "green" if report.accepted else "",
-        )
+        yield "accepted", f"{report.accepted:,}", ", ".join(changes), "green" if report.accepted else ""
         if report.deleted:
             yield "deleted", f"{report.deleted:,}", "no longer in the source", ""
-    if report.unchanged:
-        yield "unchanged", f"{report.unchanged:,}", "as last sent, so no request was needed", ""
-    if report.superseded:
-        yield "superseded", f"{report.superseded:,}", "a later version of the same id was sent instead", ""
-    yield "failed", f"{report.failed:,}", "", "bold red" if report.failed else ""
+    yield from _shared_lines(report, "was")
     costs = [f"{report.retries:,} {'retry' if report.retries == 1 else 'retries'}"] if report.retries else []
     if report.waited >= 0.05:
         costs.append(f"{report.waited:.1f} s of waiting for the rate limit, over all requests")
-    yield "requests", f"{report.requests:,}", plan or ", ".join(costs), ""
+    yield "requests", f"{report.requests:,}", ", ".join(costs), ""
     done = report.accepted + report.unchanged + report.superseded + report.failed
     speed = f"{done / report.elapsed:,.0f} products/s" if report.elapsed > 0 and done else ""
     yield "time", f"{report.elapsed:.1f} s", speed, ""
     if report.products_count is not None:
         room = "" if report.remaining_products is None else f"the plan has room for {report.remaining_products:,} more"
+        if report.deleted:  # the last answer that told the size came before them
+            room = f"before the deletions{'; ' if room else ''}{room}"
         yield "catalog", f"{report.products_count:,}", room, "bold red" if report.quota_exhausted else ""
+
+
+def _plan_lines(report: SyncReport, cost: Cost) -> Iterator[_Line]:
+    yield "received", f"{report.received:,}", "", ""
+    size = f"{cost.bytes:,} bytes" if cost.bytes < 100_000 else f"{cost.bytes / 1_000_000:,.1f} MB"
+    yield "to send", f"{report.accepted:,}", size if cost.bytes else "", "green" if report.accepted else ""
+    if report.deleted:
+        yield "to delete", f"{report.deleted:,}", "no longer in the source", ""
+    yield from _shared_lines(report, "would be")
+    parts = [(cost.sync_requests, "to sync"), (cost.delete_requests, "to delete, one product each")]
+    yield "requests", f"{report.requests:,}", " and ".join(f"{count:,} {what}" for count, what in parts if count), ""
+    if cost.requests:
+        yield "takes", _duration(cost.seconds), f"or longer: {_limits_of(cost)}", ""
+
+
+def _shared_lines(report: SyncReport, was: str) -> Iterator[_Line]:
+    if report.unchanged:
+        yield "unchanged", f"{report.unchanged:,}", f"as last sent, so no request {was} needed", ""
+    if report.superseded:
+        yield "superseded", f"{report.superseded:,}", f"a later version of the same id {was} sent instead", ""
+    yield "failed", f"{report.failed:,}", "", "bold red" if report.failed else ""
+
+
+def _limits_of(cost: Cost) -> str:
+    limits = {DOCUMENTED_RATE_LIMITS[name]: None for name in cost.requests}
+    rules = " and ".join(f"{limit.requests} requests in {limit.per:g} s" for limit in limits)
+    return f"the limit is {rules}{' each' if len(cost.requests) > 1 else ''}"
 
 
 def _show_failures(console: Console, report: SyncReport) -> None:
@@ -206,6 +248,10 @@ def _status(progress: SyncProgress, total: int | None) -> Text:
     if progress.waiting_for_limit:
         status.append(" · waiting for the rate limit", style="yellow")
     return status
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 120 else f"{_clock(seconds)} {'h' if seconds >= 3600 else 'min'}"
 
 
 def _clock(seconds: float) -> str:

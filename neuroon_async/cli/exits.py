@@ -61,7 +61,7 @@ def code_of(error: BaseException) -> ExitCode:
 
 _FULL_IN_PARTS = (
     f"a FULL sync must fit into one request of {MAX_BATCH_PRODUCTS} products and "
-    f"{DEFAULT_MAX_BATCH_BYTES / 2**20:g} MiB: the API documents nowhere how several requests make one FULL sync, so "
+    f"{DEFAULT_MAX_BATCH_BYTES:,} bytes: the API documents nowhere how several requests make one FULL sync, so "
     "each may erase what the others brought. Nothing was sent. Leave --mode out; where products that the file no "
     "longer has must go, add --ledger FILE --delete-missing"
 )

@@ -1,35 +1,71 @@
-"""A dry run: the same engine and the same batches, with a transport that sends nothing and counts."""
+"""A dry run: the same engine and the same batches, with a transport that sends nothing and counts what it would cost.
+
+With a ledger it works on a copy of it, so that every decision is the real run's and the ledger stays as it is.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import math
+import shutil
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..contract import DOCUMENTED_RATE_LIMITS, SYNC_PRODUCTS
+from ..contract import DELETE_PRODUCT, DOCUMENTED_RATE_LIMITS, SYNC_PRODUCTS, Environment
+from ..rate_limits import RESERVED_SHARE
 from ..retries import RetryPolicy
 from ..settings import Secret, Settings
+from ..sync.ledger import SQLiteLedger
 from ..transport import Answer, CallStats, SessionHolder, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
-    from ..contract import Endpoint
+    from ..contract import Endpoint, RateLimit
+    from ..sync.ledger import LedgerRun
 
-__all__ = ["Rehearsal", "shortest_time"]
+__all__ = ["Cost", "LedgerCopy", "Rehearsal", "shortest_time"]
+
+
+@dataclass(slots=True)
+class Cost:
+    """What the requests of a run would cost."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    """By endpoint name."""
+    bytes: int = 0
+
+    @property
+    def sync_requests(self) -> int:
+        return self.requests[SYNC_PRODUCTS.name]
+
+    @property
+    def delete_requests(self) -> int:
+        return self.requests[DELETE_PRODUCT.name]
+
+    @property
+    def seconds(self) -> float:
+        """How long the documented limits stretch the run at least: deletions begin when everything was sent."""
+        return sum(shortest_time(count, DOCUMENTED_RATE_LIMITS[name]) for name, count in self.requests.items())
 
 
 class Rehearsal(Transport):
-    """Takes every request as answered. Needs no credentials and no network."""
+    """Takes every request as answered. Needs no API key and no network; its copies share one `Cost`."""
 
-    def __init__(self) -> None:
-        settings = Settings(shop_id="dry-run", api_key=Secret("sk_" + "0" * 32))
+    def __init__(self, shop_id: str = "dry-run", base_url: str = Environment.PRODUCTION) -> None:
+        settings = Settings(shop_id=shop_id, api_key=Secret("sk_" + "0" * 32), base_url=base_url)
         super().__init__(settings, SessionHolder(None), None, RetryPolicy(), 30.0)
-        self.bytes = 0
+        self.cost = Cost()
 
     async def call(
         self,
-        endpoint: Endpoint,  # noqa: ARG002 - the signature is the transport's
+        endpoint: Endpoint,
         *,
-        params: Mapping[str, str] | None = None,  # noqa: ARG002
+        params: Mapping[str, str] | None = None,  # noqa: ARG002 - the signature is the transport's
         body: bytes | None = None,
         idempotency_key: str | None = None,  # noqa: ARG002
         bulk: bool = False,  # noqa: ARG002
@@ -37,11 +73,40 @@ class Rehearsal(Transport):
     ) -> Answer:
         if stats is not None:
             stats.requests += 1
-        self.bytes += len(body or b"")
+        self.cost.requests[endpoint.name] += 1
+        self.cost.bytes += len(body or b"")
         return Answer(200, b"{}", None)
 
 
-def shortest_time(requests: int) -> float:
-    """Seconds before the last of so many sync requests may leave, by the documented limit."""
-    limit = DOCUMENTED_RATE_LIMITS[SYNC_PRODUCTS.name]
-    return max(0, requests - 1) // limit.requests * limit.per
+class LedgerCopy:
+    """A ledger file as it is now, copied for one run: what the run remembers ends with it.
+
+    A file that is not there counts as empty, and is not made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @asynccontextmanager
+    async def run(self, shop: str) -> AsyncIterator[LedgerRun]:
+        """Raises `LedgerError` where the file is in use, damaged, or not a ledger."""
+        with TemporaryDirectory(prefix="neuroon-") as folder:
+            copy = Path(folder, "dry-run.ledger")
+            if self.path.exists() and self.path.stat().st_size:
+                await SQLiteLedger(self.path).shops()  # complains about the file by its own name
+                await asyncio.to_thread(shutil.copyfile, self.path, copy)
+            async with SQLiteLedger(copy).run(shop) as run:
+                yield run
+
+
+def shortest_time(requests: int, limit: RateLimit) -> float:
+    """Seconds before the last of so many bulk requests may leave, were every answer immediate.
+
+    A bulk run takes what is not reserved at once and the reserved slots one by one, evenly over the window.
+    """
+    if requests < 2:
+        return 0.0
+    reserved = 0 if limit.requests < 2 else math.ceil(round(limit.requests * RESERVED_SHARE, 9))
+    windows, place = divmod(requests - 1, limit.requests)
+    turns = max(0, place - (limit.requests - reserved))  # the first reserved slot leaves with the others
+    return windows * limit.per + turns * limit.per / max(1, reserved)

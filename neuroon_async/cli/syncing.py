@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,21 +12,23 @@ import typer
 
 from ..catalogs import Catalog, CatalogError, read_catalog
 from ..client import NeuroonClient
-from ..contract import DOCUMENTED_RATE_LIMITS, SYNC_PRODUCTS
+from ..contract import SHOP_ID_VARIABLE, Environment
 from ..errors import ConfigurationError
 from ..resources.products import Products
 from ..sync.dead_letters import DeadLetterFile
+from ..sync.ledger import SQLiteLedger
 from .console import note, print_json, progress_bar, report_as_json, show_report
 from .exits import ExitCode, code_of, explain, report_of, run
 from .reading import CatalogFeed, standard_input
-from .rehearsal import Rehearsal, shortest_time
+from .rehearsal import Cost, LedgerCopy, Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from ..sync.ledger import Ledger
     from ..sync.report import SyncReport
 
-__all__ = ["Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]
+__all__ = ["Memory", "Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]
 
 _MOST_NAMED_FIELDS = 12
 
@@ -43,16 +45,18 @@ class Output:
         return self.json or self.quiet
 
     def show(
-        self, report: SyncReport | None, error: BaseException | None, title: str, plan: str = "", **more: Any
+        self, report: SyncReport | None, error: BaseException | None, title: str, cost: Cost | None = None, **more: Any
     ) -> None:
-        """``more`` goes into the JSON document, ``plan`` (of a dry run) into the lines for readers."""
+        """``more`` goes into the JSON document. ``cost`` is a dry run's."""
+        if report is not None and error is not None:
+            report = _with_reasons(report, error, f": {explain(error)}" if self.json else " by the error below")
         if self.json:
             failed = report is None or not report.ok
             code = code_of(error) if error is not None else ExitCode.PRODUCTS_FAILED if failed else ExitCode.OK
             verdict = {"ok": code is ExitCode.OK, "exit_code": int(code), "error": error and explain(error)}
             print_json(verdict | ({} if report is None else report_as_json(report)) | more)
         elif report is not None and not (self.quiet and report.ok and error is None):
-            show_report(report, title=title if error is None else f"{title} (stopped before its end)", plan=plan)
+            show_report(report, title=title if error is None else f"{title} (stopped before its end)", cost=cost)
 
 
 def run_bulk(
@@ -69,6 +73,30 @@ def run_bulk(
         raise typer.Exit(ExitCode.PRODUCTS_FAILED)
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What the run remembers between files: ``--ledger`` and what depends on it. Raises `ConfigurationError`."""
+
+    path: Path | None = None
+    delete_missing: bool = False
+    max_delete_fraction: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.delete_missing and self.path is None:
+            raise ConfigurationError("--delete-missing needs --ledger FILE: only a ledger knows what was there before")
+
+    def options(self, *, dry_run: bool) -> dict[str, Any]:
+        """Keyword arguments of ``products.sync``."""
+        ledger: Ledger | None = None
+        if self.path is not None:
+            ledger = LedgerCopy(self.path) if dry_run else SQLiteLedger(self.path)
+        return {
+            "ledger": ledger,
+            "delete_missing": self.delete_missing,
+            "max_delete_fraction": self.max_delete_fraction,
+        }
+
+
 @dataclass(slots=True)
 class SyncJob:
     """One ``neuroon sync``: the file, how it is read, and how it is sent."""
@@ -77,6 +105,9 @@ class SyncJob:
     connect: Callable[[], NeuroonClient]
     """Makes the client; not called in a dry run."""
     output: Output
+    api_url: str | None = None
+    shop_id: str | None = None
+    memory: Memory = field(default_factory=Memory)
     dry_run: bool = False
     dead_letter: Path | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
@@ -92,10 +123,21 @@ class SyncJob:
     async def _run(self) -> SyncReport:
         self._catalog = catalog = read_catalog(standard_input() if self.file == "-" else self.file, **self.reading)
         if self.dry_run:
-            self._rehearsal = Rehearsal()
+            self._rehearsal = self._make_rehearsal()
             return await self._send(Products(self._rehearsal), catalog)
         async with self.connect() as client:
             return await self._send(client.products, catalog)
+
+    def _make_rehearsal(self) -> Rehearsal:
+        """A ledger keeps what each shop at each address has; without one a dry run is the same for all of them."""
+        if self.memory.path is None:
+            return Rehearsal()
+        if not self.shop_id:
+            raise ConfigurationError(
+                f"{SHOP_ID_VARIABLE} is not set (nor --shop-id): a ledger is kept by shop, so a dry run with --ledger "
+                "must know which one it is about; it needs no API key"
+            )
+        return Rehearsal(self.shop_id, self.api_url or Environment.PRODUCTION)
 
     async def _send(self, products: Products, catalog: Catalog) -> SyncReport:
         feed = CatalogFeed(catalog)
@@ -103,10 +145,13 @@ class SyncJob:
         with ExitStack() as stack:
             on_failure = None
             if self.dead_letter is not None:
-                _check_dead_letter(self.dead_letter, self.file)
+                _check_dead_letter(self.dead_letter, self.file, self.memory.path)
                 on_failure = stack.enter_context(DeadLetterFile(self.dead_letter))
             on_progress = stack.enter_context(progress_bar(title, feed.total, quiet=self.output.quiet))
-            return await products.sync(feed, on_progress=on_progress, on_failure=on_failure, **self.sending)
+            remembering = self.memory.options(dry_run=self.dry_run)
+            return await products.sync(
+                feed, on_progress=on_progress, on_failure=on_failure, **remembering, **self.sending
+            )
 
     def _present(self, report: SyncReport | None, error: BaseException | None) -> None:
         name = "standard input" if self.file == "-" else Path(self.file).name
@@ -115,17 +160,17 @@ class SyncJob:
             kind = {"format": str(catalog.format), "encoding": catalog.encoding}
             more |= {**kind, "fitted": catalog.fitted, "ignored_fields": catalog.ignored_fields}
         title = f"Dry run of {name}: nothing was sent" if self.dry_run else f"Sync of {name}"
-        plan = self._plan(report) if self.dry_run and report is not None else ""
-        self.output.show(report, error, title, plan=plan, **more)
+        cost = None if self._rehearsal is None else self._rehearsal.cost
+        if cost is not None:
+            more |= {
+                "sync_requests": cost.sync_requests,
+                "delete_requests": cost.delete_requests,
+                "body_bytes": cost.bytes,
+                "least_seconds": cost.seconds,
+            }
+        self.output.show(report, error, title, cost=cost, **more)
         if report is not None and not self.output.silent:
             self._add_notes(report, error)
-
-    def _plan(self, report: SyncReport) -> str:
-        limit = DOCUMENTED_RATE_LIMITS[SYNC_PRODUCTS.name]
-        size = self._rehearsal.bytes / 1_000_000 if self._rehearsal is not None else 0
-        seconds = shortest_time(report.requests)
-        wait = f"so at least {seconds:,.0f} s" if seconds else "so without waiting"
-        return f"would be sent, {size:,.1f} MB; the limit is {limit.requests} in {limit.per:g} s, {wait}"
 
     def _add_notes(self, report: SyncReport, error: BaseException | None) -> None:
         catalog = self._catalog
@@ -140,6 +185,12 @@ class SyncJob:
             note("the catalog holds no products")
         if report.failed and self.dead_letter is not None:
             note(f"the failed products are in {self.dead_letter}; when mended: neuroon sync {self.dead_letter}")
+
+
+def _with_reasons(report: SyncReport, error: BaseException, reason: str) -> SyncReport:
+    """What was not sent gives the error that ended the run as its reason, in words made for Python code."""
+    failures = [replace(failed, reason=failed.reason.replace(f": {error}", reason)) for failed in report.failures]
+    return replace(report, failures=failures)
 
 
 def parse_mapping(pairs: list[str]) -> dict[str, str]:
@@ -171,10 +222,12 @@ def ids_of(arguments: list[str], file: str | None) -> list[str]:
     return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
 
 
-def _check_dead_letter(path: Path, source: str) -> None:
+def _check_dead_letter(path: Path, source: str, ledger: Path | None) -> None:
     """Fail before anything is sent, rather than at the first failure."""
     if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
         raise ConfigurationError(f"--dead-letter {path} is the file being synced; name another one")
+    if ledger is not None and path.resolve() == ledger.resolve():
+        raise ConfigurationError(f"--dead-letter {path} is the ledger; name another file")
     existed = path.exists()
     with path.open("ab"):
         pass

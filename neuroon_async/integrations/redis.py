@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 from ..contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RATE_LIMIT_HEADER
 from ..errors import ConfigurationError, ConnectionFailed
 from ..rate_limits import RESERVED_SHARE, EndpointLimiter, LimitState, RollingWindow
+from .redis_ledger import RedisLedger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from ..contract import RateLimit
     from ..rate_limits import Permit
 
-__all__ = ["RedisLimiter"]
+__all__ = ["RedisLedger", "RedisLimiter"]
 
 T = TypeVar("T")
 _log = logging.getLogger("neuroon_async.limits")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from ..errors import UnsafeDeletion
-from .ledger import content_digest
+from ..errors import InvalidProduct, UnsafeDeletion
+from ..models import Product
+from .ledger import content_digests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
 
-    from ..models import Product
     from .ledger import LedgerRun
     from .report import ProductFailure
 
@@ -27,34 +28,46 @@ class Delta:
         self._watch_missing = watch_missing
         self._nameless = 0
 
-    async def unchanged(self, products: dict[str, Product], in_flight: Collection[str]) -> set[str]:
-        """The ids of these products that the server holds just so.
+    async def split(self, items: list[Any], in_flight: Collection[str]) -> tuple[list[Any], set[str]]:
+        """The items of a chunk that need a closer look, and the ids whose newest version the server holds already.
 
-        What is in flight is left out: the server is about to hold another version of it.
+        What is in flight needs a look always: the server is about to hold another version of it. What the server
+        holds needs none, not even a check of its values: it was checked when it was sent.
         """
-        digests = {
-            external_id: digest
-            for external_id, product in products.items()
-            if external_id not in in_flight and (digest := content_digest(product)) is not None
-        }
+        products, positions = _readable(items)
+        newest = {product.external_id: position for product, position in zip(products, positions, strict=True)}
+        digests = self.digests(products)
         if self._watch_missing:
-            await self._ledger.seen(products.keys())
-        return set(await self._ledger.unchanged(digests)) if digests else set()
+            await self._ledger.seen(digests.keys())
+        for external_id in digests.keys() & in_flight:
+            del digests[external_id]
+        unchanged = set(await self._ledger.unchanged(digests)) if digests else set()
+        held = {newest[external_id] for external_id in unchanged}
+        return [item for position, item in enumerate(items) if position not in held], unchanged
 
     async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
         """Records that could not be read or sent are in the source all the same: they must not be deleted."""
         if not self._watch_missing:
             return
         ids = [failure.external_id for failure in failures]
-        self._nameless += ids.count(None)
-        await self._ledger.seen([external_id for external_id in ids if external_id is not None])
+        named = [external_id for external_id in ids if external_id]
+        self._nameless += len(ids) - len(named)
+        await self._ledger.seen(named)
 
     async def doubt(self, ids: Collection[str]) -> None:
         await self._ledger.doubt(ids)
 
-    async def record(self, products: Iterable[Product]) -> None:
-        digests = ((product.external_id, content_digest(product)) for product in products)
-        await self._ledger.record({external_id: digest for external_id, digest in digests if digest is not None})
+    def digests(self, products: list[Product]) -> dict[str, bytes]:
+        """By id, of the last version each, without those that cannot become JSON.
+
+        What is to be recorded is taken when its request is encoded: lists within a product may change later.
+        """
+        ids = [product.external_id for product in products]
+        digests = dict(zip(ids, content_digests(products), strict=True))
+        return {external_id: digest for external_id, digest in digests.items() if digest is not None}
+
+    async def record(self, digests: Mapping[str, bytes]) -> None:
+        await self._ledger.record(digests)
 
     async def forget(self, external_id: str) -> None:
         await self._ledger.forget([external_id])
@@ -96,3 +109,28 @@ class Delta:
         await self._ledger.doubt(some)
         for doubted in some:
             yield doubted
+
+
+def _readable(items: list[Any]) -> tuple[list[Product], list[int]]:
+    """The products among the items, and their positions there. What is wrong with the others is told later."""
+    if all(type(item) is Product and type(item.external_id) is str for item in items):
+        return items, list(range(len(items)))
+    products = []
+    positions = []
+    for position, item in enumerate(items):
+        product = _product(item)
+        if product is not None and isinstance(product.external_id, str):
+            products.append(product)
+            positions.append(position)
+    return products, positions
+
+
+def _product(item: object) -> Product | None:
+    if isinstance(item, Product):
+        return item
+    if not isinstance(item, Mapping):
+        return None
+    try:
+        return Product.from_mapping(item)
+    except InvalidProduct:
+        return None

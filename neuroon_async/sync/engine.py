@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ..contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
 from ..errors import (
@@ -99,10 +100,12 @@ class SyncOptions:
 class Delivery:
     """One batch on its way: the flight, and those of its pieces whose fate is open (the next one last)."""
 
-    __slots__ = ("flight", "open", "refusals")
+    __slots__ = ("digests", "flight", "open", "refusals")
 
-    def __init__(self, flight: Flight) -> None:
+    def __init__(self, flight: Flight, digests: dict[str, bytes]) -> None:
         self.flight = flight
+        self.digests = digests
+        """Of the products as they were when the request was encoded; empty where there is no ledger."""
         self.open = [flight.products]
         self.refusals = 0
         """Refused pieces since the last accepted one."""
@@ -135,8 +138,8 @@ class SyncRun(BulkRun[Delivery]):
         """Not ``None`` once the server has missed a parent: from then on variants wait for the end of the source."""
         self._source_ended = False
         self._delta: Delta | None = None
-        self._compared: list[Product] = []
-        """Products that are being compared with the ledger."""
+        self._compared: list[Any] = []
+        """Items that are being compared with the ledger."""
 
     async def run(self) -> SyncReport:
         if self._options.ledger is None:
@@ -149,9 +152,22 @@ class SyncRun(BulkRun[Delivery]):
     # Reading
 
     async def _admit(self, chunk: list[Any]) -> None:
-        products = []
-        failures = []
-        for item in chunk:
+        unchanged: set[str] = set()
+        if self._delta is not None:
+            self._compared = chunk
+            chunk, unchanged = await self._delta.split(chunk, self._flow.ids_in_flight.copy())
+            self._compared = []
+        products, failures = self._checked(chunk)
+        self._recorder.failed(failures)
+        self._enqueue(self._without(unchanged, products))
+        if self._delta is not None:
+            await self._delta.note_failures(failures)
+        await self._recorder.tell()
+
+    def _checked(self, items: list[Any]) -> tuple[list[Product], list[ProductFailure]]:
+        products: list[Product] = []
+        failures: list[ProductFailure] = []
+        for item in items:
             if type(item) is Product and plainly_valid(item):
                 products.append(item)
                 continue
@@ -162,23 +178,15 @@ class SyncRun(BulkRun[Delivery]):
                 products.append(as_product(item))
             except InvalidProduct as error:
                 failures.append(ProductFailure(error.external_id, error.reason, "local", None, item))
-        self._recorder.failed(failures)
-        if self._delta is not None:
-            self._compared = products
-            await self._delta.note_failures(failures)
-            products = await self._changed(self._delta, products)
-            self._compared = []
-        self._enqueue(products)
-        await self._recorder.tell()
+        return products, failures
 
-    async def _changed(self, delta: Delta, products: list[Product]) -> list[Product]:
-        """Leave out what the server holds already, and with it any older version that still waits here."""
-        newest = {product.external_id: product for product in products}
-        unchanged = await delta.unchanged(newest, self._flow.ids_in_flight.copy())
-        older = len(self._flow.remove(unchanged)) + (len(self._deferred.discard(unchanged)) if self._deferred else 0)
-        self._report.superseded += len(products) - len(newest) + older
+    def _without(self, unchanged: set[str], products: list[Product]) -> list[Product]:
+        """Count what the server holds already. Older versions of it, here or still waiting, are not needed any more."""
+        newer = [product for product in products if product.external_id not in unchanged]
+        waiting = len(self._flow.remove(unchanged)) + (len(self._deferred.discard(unchanged)) if self._deferred else 0)
+        self._report.superseded += len(products) - len(newer) + waiting
         self._report.unchanged += len(unchanged)
-        return [product for product in newest.values() if product.external_id not in unchanged]
+        return newer
 
     def _enqueue(self, products: list[Product]) -> None:
         """Queue what was read. A product waits in its newest version only: in the flow or among the deferred."""
@@ -285,7 +293,7 @@ class SyncRun(BulkRun[Delivery]):
         if body is None:
             self._flow.land(flight)
         else:
-            delivery = Delivery(flight)
+            delivery = Delivery(flight, self._digests(flight.products))
             self._launch(delivery, partial(self._deliver, delivery, body))
         await self._recorder.tell()
 
@@ -324,7 +332,9 @@ class SyncRun(BulkRun[Delivery]):
             await self._delta.doubt(delivery.flight.ids)
         while delivery.open:
             products = delivery.open[-1]
-            body = body or encode_batch(self._mode, products)
+            if body is None:
+                body = encode_batch(self._mode, products)
+                delivery.digests = self._digests(products)
             try:
                 result = await self._request(body)
             except (AuthenticationFailed, PermissionDenied) as error:
@@ -342,21 +352,33 @@ class SyncRun(BulkRun[Delivery]):
                 self._outage.accepted()
                 accepted = self._settle_answered(delivery, products, result)
                 if self._delta is not None:
-                    await self._delta.record(accepted)
+                    await self._delta.record({p.external_id: delivery.digests[p.external_id] for p in accepted})
             body = None
             await self._recorder.tell()
         self._flow.land(delivery.flight)
 
+    def _idempotency_key(self, body: bytes) -> str:
+        """With a ledger a body that comes again is no repetition, but a product that changed back.
+
+        A server that answered it from memory would keep the version in between, and the ledger would not know.
+        """
+        scope = self._params["shop_id"] if self._delta is None else f"{self._params['shop_id']} {uuid4()}"
+        return idempotency_key(scope, body)
+
+    def _digests(self, products: list[Product]) -> dict[str, bytes]:
+        return {} if self._delta is None else self._delta.digests(products)
+
     async def _request(self, body: bytes) -> BatchResult:
         """One request with all the transport's retries, again and again while the whole service is down."""
         ride = Ride(self._outage)
+        key = self._idempotency_key(body)
         while True:
             try:
                 answer = await self._transport.call(
                     SYNC_PRODUCTS,
                     params=self._params,
                     body=body,
-                    idempotency_key=idempotency_key(self._params["shop_id"], body),
+                    idempotency_key=key,
                     bulk=True,
                     stats=self._recorder.stats,
                 )
@@ -484,7 +506,7 @@ class SyncRun(BulkRun[Delivery]):
                 text = f"{reason} while its batch was under way: the server may or may not have taken it"
                 yield from _failures(piece, text, "transport", None)
         text = f"not sent: {reason}"
-        yield from _failures(self._compared, text, "transport", None)
+        yield from (self._unread(item, reason) for item in self._compared)
         yield from _failures(self._flow.remove_all(), text, "transport", None)
         while self._deferred:
             yield from _failures(

@@ -15,41 +15,55 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
-from hashlib import blake2b
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import msgspec
+
 from ..errors import NeuroonError
-from ..models import encode
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from ..models import Product
 
-__all__ = ["Ledger", "LedgerError", "LedgerRun", "SQLiteLedger", "content_digest"]
+__all__ = ["Ledger", "LedgerError", "LedgerRun", "SQLiteLedger", "content_digests"]
 
 T = TypeVar("T")
 _APPLICATION_ID = 0x4E55524E
 _VERSION = 1
 _ONE_QUERY = 500
-_SCHEMA = """
-CREATE TABLE shop (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+_CACHE = 16 * 2**20
+"""Bytes of the file kept in memory: for catalogs that do not come in the order of their ids."""
+_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+"""As products are sent, except that the order of the attributes makes no difference."""
+_UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
+_SCHEMA = (
+    "CREATE TABLE shop (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
+    """
 CREATE TABLE product (
     shop INTEGER NOT NULL REFERENCES shop (number),
-    id BLOB NOT NULL,       -- externalId in UTF-8
+    id BLOB NOT NULL,        -- externalId in UTF-8
     number INTEGER NOT NULL, -- counts up within the shop
-    digest BLOB,            -- NULL while the server's state is in doubt
-    acknowledged INTEGER NOT NULL, -- Unix seconds
+    digest BLOB,             -- NULL while the server's state is in doubt
+    acknowledged INTEGER,    -- Unix seconds, NULL likewise
     PRIMARY KEY (shop, id)
-) WITHOUT ROWID;
+) WITHOUT ROWID
+""",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_VERSION}",
+)
+_UPSERT = """
+INSERT INTO product (shop, id, number, digest, acknowledged) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET digest = excluded.digest, acknowledged = excluded.acknowledged RETURNING number
 """
 
 
 class LedgerError(NeuroonError):
-    """The ledger cannot be used: in use by another process, damaged, or not a ledger. Nothing was overwritten."""
+    """The ledger cannot be used: in use by another run, damaged, or not a ledger. Nothing was overwritten."""
 
 
 class LedgerRun(Protocol):
@@ -59,7 +73,10 @@ class LedgerRun(Protocol):
         """The ids of which the server holds exactly this content."""
 
     async def doubt(self, ids: Collection[str]) -> None:
-        """These are about to be sent or deleted: what the server holds of them is unknown until it is recorded."""
+        """These are about to be sent or deleted: what the server holds of them is unknown until it is recorded.
+
+        From here on they count as held: a product that may have reached the server must be found missing one day.
+        """
 
     async def record(self, digests: Mapping[str, bytes]) -> None:
         """The server has acknowledged this content."""
@@ -84,19 +101,31 @@ class Ledger(Protocol):
         """Open the ledger of one shop for one run. Raises `LedgerError`."""
 
 
-def content_digest(product: Product) -> bytes | None:
-    """16 bytes over the product as it is sent; ``None`` where it cannot be sent at all."""
+def content_digests(products: Sequence[Product]) -> list[bytes | None]:
+    """16 bytes over each product as it is sent, its id included. ``None`` where it cannot be sent at all."""
+    return [None if line is None else sha256(line).digest()[:16] for line in _encoded(products)]
+
+
+def _encoded(products: Sequence[Product]) -> Iterable[bytes | None]:
     try:
-        return blake2b(encode(product), digest_size=16).digest()
-    except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
+        return _encoder.encode_lines(products).splitlines()  # JSON holds no bare line ends
+    except _UNENCODABLE:
+        return [_encoded_alone(product) for product in products]
+
+
+def _encoded_alone(product: Product) -> bytes | None:
+    try:
+        return _encoder.encode(product)
+    except _UNENCODABLE:
         return None
 
 
 class SQLiteLedger:
     """A ledger in one file, for any number of shops. The file is open only while a run uses it.
 
-    A run locks the file: a second process that tries gets a `LedgerError` at once. A file that is damaged, or is
-    something else, is never written to. SQLite works in a thread of its own, never in the event loop.
+    A run locks the file: a second one that tries, here or in another process, gets a `LedgerError` at once. So shops
+    that sync at the same time need a file each. A file that is damaged, or is something else, is never written to.
+    SQLite works in a thread of its own, never in the event loop. A product takes about 50 bytes and its id's length.
 
     >>> ledger = SQLiteLedger("catalog.ledger")
     >>> report = await client.products.sync(products, ledger=ledger)     # doctest: +SKIP
@@ -141,23 +170,26 @@ class _Worker:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="neuroon-ledger")
 
     async def do(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
+
+    async def close(self) -> None:
+        """Close the file, after all that was begun. A cancellation does not keep it open."""
+        closing = asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, self._close)
+        self._thread.shutdown(wait=False)
+        await asyncio.shield(closing)
+
+    def _guarded(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            return work()
         except sqlite3.OperationalError as error:
             if "locked" in str(error):
-                raise LedgerError(f"{self.path}: another process is using this ledger") from error
+                raise LedgerError(f"{self.path}: another run, or another process, is using this ledger") from error
             raise LedgerError(f"{self.path}: {error}") from error
         except sqlite3.DatabaseError as error:
             raise LedgerError(
-                f"{self.path}: not a ledger, or damaged ({error}). Nothing was written to it. Without it the next "
-                "sync sends everything again, which is safe: move the file away to do so"
+                f"{self.path}: not a ledger, or damaged ({error}). Without it the next sync sends everything again, "
+                "which is safe: move the file away to do so"
             ) from error
-
-    async def close(self) -> None:
-        try:
-            await self.do(self._close)
-        finally:
-            self._thread.shutdown(wait=False)
 
     def _close(self) -> None:
         if self.connection is not None:
@@ -172,17 +204,17 @@ def _open(worker: _Worker) -> sqlite3.Connection:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if application_id != _APPLICATION_ID and tables:
+    fresh = application_id == version == tables == 0
+    if not fresh and application_id != _APPLICATION_ID:
         raise LedgerError(f"{worker.path}: is a database of something else; nothing was written to it")
     if version > _VERSION:
         raise LedgerError(f"{worker.path}: was written by a newer version of neuroon-async; nothing was written to it")
-    if not tables:
-        for statement in _SCHEMA.split(";"):
+    if fresh:
+        for statement in _SCHEMA:
             connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE // 1024}")
     connection.execute("PRAGMA synchronous = FULL")  # a doubt must outlive a power cut, or it is none
     return connection
 
@@ -204,14 +236,13 @@ class _SQLiteRun:
         return await self._worker.do(lambda: self._unchanged(digests))
 
     async def doubt(self, ids: Collection[str]) -> None:
-        statement = "UPDATE product SET digest = NULL WHERE shop = ? AND digest IS NOT NULL AND id IN ({})"
-        await self._worker.do(lambda: self._change(statement, ids))
+        await self._worker.do(lambda: self._write(dict.fromkeys(ids)))
 
     async def record(self, digests: Mapping[str, bytes]) -> None:
-        await self._worker.do(lambda: self._record(digests))
+        await self._worker.do(lambda: self._write(digests))
 
     async def forget(self, ids: Collection[str]) -> None:
-        await self._worker.do(lambda: self._change("DELETE FROM product WHERE shop = ? AND id IN ({})", ids))
+        await self._worker.do(lambda: self._delete(ids))
 
     async def forget_all(self) -> int:
         return await self._worker.do(lambda: self._ask("DELETE FROM product WHERE shop = ?").rowcount)
@@ -220,11 +251,7 @@ class _SQLiteRun:
         await self._worker.do(lambda: self._mark(ids))
 
     async def missing(self) -> tuple[int, int]:
-        def count() -> int:
-            rows = self._ask("SELECT number FROM product WHERE shop = ?")
-            return sum(number < len(self._seen) and not self._seen[number] for (number,) in rows)
-
-        return await self._worker.do(count), self._held
+        return self._held - self._seen.count(1), self._held
 
     async def missing_ids(self) -> AsyncIterator[str]:
         last = b""
@@ -235,14 +262,12 @@ class _SQLiteRun:
             last = chunk[-1][0]
 
     def _unchanged(self, digests: Mapping[str, bytes]) -> set[str]:
-        found = set()
-        for ids, marks in _portions(digests):
-            query = f"SELECT id, digest FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
-            for key, digest in self._connection.execute(query, (self._shop, *ids)):
-                external_id = key.decode("utf-8", "surrogatepass")
-                if digests[external_id] == digest:
-                    found.add(external_id)
-        return found
+        held: set[bytes] = set()
+        for some, marks in _portions(digests):
+            query = f"SELECT digest FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
+            held.update(digest for (digest,) in self._connection.execute(query, (self._shop, *some)))
+        # A digest covers the id too, so it cannot be another product's.
+        return {external_id for external_id, digest in digests.items() if digest in held}
 
     def _mark(self, ids: Collection[str]) -> None:
         for some, marks in _portions(ids):
@@ -251,26 +276,22 @@ class _SQLiteRun:
                 if number < len(self._seen):
                     self._seen[number] = 1
 
-    def _record(self, digests: Mapping[str, bytes]) -> None:
+    def _write(self, digests: Mapping[str, bytes | None]) -> None:
+        """Keep these digests in one transaction. ``None`` stands for doubt."""
         now = int(time.time())
-        rows = [
-            (self._shop, _key(external_id), number, digest, now)
-            for number, (external_id, digest) in enumerate(digests.items(), self._next)
-        ]
-        self._next += len(rows)
-        self._connection.execute("BEGIN")
-        self._connection.executemany(
-            "INSERT INTO product VALUES (?, ?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET digest = excluded.digest, acknowledged = excluded.acknowledged",
-            rows,
-        )
-        self._connection.execute("COMMIT")
+        with self._connection:
+            self._connection.execute("BEGIN")
+            for external_id, digest in digests.items():
+                row = (self._shop, _key(external_id), self._next, digest, None if digest is None else now)
+                (number,) = self._connection.execute(_UPSERT, row).fetchone()
+                self._next += number == self._next  # a number serves once, and none is left out
 
-    def _change(self, statement: str, ids: Collection[str]) -> None:
-        self._connection.execute("BEGIN")
-        for some, marks in _portions(ids):
-            self._connection.execute(statement.format(marks), (self._shop, *some))
-        self._connection.execute("COMMIT")
+    def _delete(self, ids: Collection[str]) -> None:
+        with self._connection:
+            self._connection.execute("BEGIN")
+            for some, marks in _portions(ids):
+                query = f"DELETE FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
+                self._connection.execute(query, (self._shop, *some))
 
     def _rows_after(self, key: bytes) -> list[tuple[bytes, int]]:
         query = "SELECT id, number FROM product WHERE shop = ? AND id > ? ORDER BY id LIMIT ?"

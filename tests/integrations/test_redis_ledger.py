@@ -1,0 +1,310 @@
+"""The ledger of a fleet against a real Redis server. A "process" is a ledger with a Redis connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+
+pytest.importorskip("redis", reason="needs the extra 'redis'")
+
+from redis.asyncio import Redis
+
+from neuroon_async import NeuroonClient, Product, UnsafeDeletion
+from neuroon_async.errors import ConfigurationError
+from neuroon_async.integrations import redis_ledger
+from neuroon_async.integrations.redis import RedisLedger
+from neuroon_async.sync.ledger import LedgerError
+from neuroon_async.testing import Emulator
+
+SHOP = "https://api.example shop_1"
+ONE, OTHER = b"1" * 16, b"2" * 16
+Process = Callable[..., RedisLedger]
+
+
+@pytest.fixture
+async def connect(redis_server) -> AsyncIterator[Callable[[], Redis]]:
+    async with AsyncExitStack() as stack:
+
+        def new(**options) -> Redis:
+            redis = Redis(unix_socket_path=redis_server.socket, **options)
+            stack.push_async_callback(redis.aclose)
+            return redis
+
+        yield new
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"test-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def process(connect, prefix) -> Process:
+    return lambda **options: RedisLedger(options.pop("redis", None) or connect(), prefix, **options)
+
+
+def products(count: int, *, price: float = 5) -> list[Product]:
+    return [
+        Product(external_id=f"P/{n} ü", name="Tea", price=price, url="https://shop.example/p") for n in range(count)
+    ]
+
+
+def client_of(server: Emulator) -> NeuroonClient:
+    return NeuroonClient(shop_id=server.shop_id, api_key=server.api_key, base_url=server.url, rate_limits=None)
+
+
+async def keys(redis: Redis, prefix: str) -> set[str]:
+    return {key.decode().removeprefix(f"{prefix}:ledger:{{{SHOP}}}:") async for key in redis.scan_iter(f"{prefix}*")}
+
+
+# What it remembers
+
+
+@pytest.mark.parametrize("decode", [False, True], ids=["bytes", "decode_responses"])
+async def test_another_process_finds_what_was_recorded(process, connect, decode):
+    many = {f"P-{n}": ONE for n in range(1_203)} | {"a/b ü\n": ONE}
+    async with process().run(SHOP) as run:
+        assert await run.unchanged(many) == set()
+        await run.record(many)
+    async with process(redis=connect(decode_responses=decode)).run(SHOP) as run:
+        assert await run.unchanged(many | {"P-7": OTHER, "new": ONE}) == many.keys() - {"P-7"}
+        await run.seen([external_id for external_id in many if external_id not in {"P-7", "a/b ü\n"}])
+        assert await run.missing() == (2, 1_204)
+        assert {external_id async for external_id in run.missing_ids()} == {"P-7", "a/b ü\n"}
+    async with process().run(f"{SHOP}0") as run:
+        assert await run.unchanged(many) == set()
+
+
+async def test_a_doubt_is_remembered_also_of_a_new_product_and_until_it_is_recorded(process):
+    async with process().run(SHOP) as run:
+        await run.record({"A": ONE, "B": ONE, "C": ONE})
+        await run.doubt(["A", "B", "NEW"])
+        await run.record({"B": OTHER})
+    async with process().run(SHOP) as run:
+        assert await run.unchanged({"A": ONE, "B": ONE, "C": ONE, "NEW": ONE}) == {"C"}
+        assert await run.unchanged({"B": OTHER}) == {"B"}
+        await run.seen(["A", "B", "C"])
+        assert await run.missing() == (1, 4)
+        assert [external_id async for external_id in run.missing_ids()] == ["NEW"]
+        await run.forget(["NEW", "unknown"])
+    async with process().run(SHOP) as run:
+        assert (await run.missing())[1] == 3
+
+
+async def test_forget_shop_forgets_this_shop_only(process):
+    for shop in (SHOP, f"{SHOP}0"):
+        async with process().run(shop) as run:
+            await run.record({"A": ONE, "B": ONE})
+    assert await process().forget_shop(SHOP) == 2
+    assert await process().forget_shop(SHOP) == 0
+    async with process().run(f"{SHOP}0") as run:
+        assert await run.unchanged({"A": ONE}) == {"A"}
+
+
+async def test_every_missing_id_comes_once_while_they_are_forgotten(process):
+    many = [f"P-{n}" for n in range(3_000)]
+    async with process().run(SHOP) as run:
+        await run.record(dict.fromkeys(many, ONE))
+    async with process().run(SHOP) as run:
+        found = []
+        async for external_id in run.missing_ids():
+            found.append(external_id)
+            await run.doubt([external_id])
+            await run.forget([external_id])
+        assert sorted(found) == sorted(many)
+
+
+async def test_nothing_but_the_products_stays_in_redis(process, connect, prefix):
+    async with process().run(SHOP) as run:
+        await run.record({"A": ONE, "B": ONE})
+        await run.seen(["A"])
+        await run.missing()
+        assert len(await keys(connect(), prefix)) == 4
+    assert await keys(connect(), prefix) == {"products"}
+
+
+async def test_a_set_of_seen_ids_that_redis_lost_condemns_nothing(process, connect, prefix):
+    async with process().run(SHOP) as run:
+        await run.record({"A": ONE, "B": ONE})
+    async with process().run(SHOP) as run:
+        await run.seen(["A", "B"])
+        await connect().delete(*[key async for key in connect().scan_iter(f"{prefix}*:seen:*")])
+        with pytest.raises(LedgerError, match="lost what this run told it"):
+            await run.missing()
+
+
+# The lock
+
+
+async def test_a_second_run_is_refused_at_once_and_other_shops_are_not(process):
+    async with process().run(SHOP) as first, process().run(f"{SHOP}0"):
+        started = time.monotonic()
+        with pytest.raises(LedgerError, match=r"another run is using the ledger of https://api\.example shop_1"):
+            await process().run(SHOP).__aenter__()
+        assert time.monotonic() - started < 1.0
+        await first.record({"A": ONE})  # whose lock the refused one did not take away
+    async with process().run(SHOP):
+        pass
+
+
+async def test_the_lock_is_renewed(process):
+    async with process(lease=0.06).run(SHOP) as run:
+        await run.seen(["A"])
+        for _ in range(12):
+            await asyncio.sleep(0.015)
+            await run.seen(["B"])
+        await run.record({"A": ONE})
+        with pytest.raises(LedgerError):
+            await process().run(SHOP).__aenter__()
+
+
+async def test_the_lock_of_a_crashed_run_ends_by_itself(process, connect, prefix):
+    crashed = redis_ledger._Lock(connect(), f"{prefix}:ledger:{{{SHOP}}}", SHOP, 0.05)
+    await crashed.take()
+    await crashed.do(redis_ledger._SEEN, "A")
+    with pytest.raises(LedgerError, match="its lock ends within 30 s"):
+        await process().run(SHOP).__aenter__()
+    await asyncio.sleep(0.12)
+    async with process().run(SHOP):
+        assert await keys(connect(), prefix) == {"lock"}
+
+
+async def test_a_run_that_has_lost_its_lock_changes_nothing_any_more(process, connect, prefix):
+    async with process().run(SHOP) as late:
+        await late.record({"A": ONE})
+        await connect().delete(f"{prefix}:ledger:{{{SHOP}}}:lock")
+        async with process().run(SHOP) as other:
+            for step in (
+                late.unchanged({"A": ONE}),
+                late.doubt(["A"]),
+                late.record({"A": OTHER}),
+                late.forget(["A"]),
+                late.seen(["A"]),
+                late.missing(),
+                anext(late.missing_ids()),
+            ):
+                with pytest.raises(LedgerError, match="has lost its lock"):
+                    await step
+            assert await other.unchanged({"A": ONE}) == {"A"}
+    async with process().run(SHOP):  # the late one's end did not take the other's lock: both have ended in order
+        pass
+
+
+async def test_a_late_end_leaves_anothers_lock_alone(process, connect, prefix):
+    late = process().run(SHOP)
+    await late.__aenter__()
+    await connect().delete(f"{prefix}:ledger:{{{SHOP}}}:lock")
+    async with process().run(SHOP) as other:
+        await late.__aexit__(None, None, None)
+        await other.record({"A": ONE})
+
+
+async def test_cancelled_at_any_moment_the_lock_is_free_and_no_task_is_left(process, connect):
+    redis = connect()
+    await redis.ping()
+    for step in range(12):
+
+        async def work() -> None:
+            async with process(redis=redis).run(SHOP) as run:
+                for n in range(100):
+                    await run.record({f"P-{n}": ONE})
+
+        task = asyncio.create_task(work())
+        for _ in range(step * 3):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with process(redis=redis).run(SHOP):
+            pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_lock_granted_after_the_cancellation_is_given_back(process, connect, prefix, monkeypatch):
+    at_once = redis_ledger._Lock._eval
+
+    async def late(lock, script, arguments):
+        if script == redis_ledger._TAKE:
+            await asyncio.sleep(0.05)
+        return await at_once(lock, script, arguments)
+
+    monkeypatch.setattr(redis_ledger._Lock, "_eval", late)
+    task = asyncio.create_task(process().run(SHOP).__aenter__())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.sleep(0.1)
+    assert await keys(connect(), prefix) == set()
+
+
+async def test_without_redis_it_says_so(mortal_redis_server):
+    redis = Redis(unix_socket_path=mortal_redis_server.socket, retry=None)
+    async with redis:
+        with suppress(LedgerError):
+            async with RedisLedger(redis).run(SHOP) as run:
+                await run.record({"A": ONE})
+                mortal_redis_server.stop()
+                with pytest.raises(LedgerError, match=r"in Redis cannot be used: \w+"):
+                    await run.record({"A": OTHER})
+        with pytest.raises(LedgerError, match="cannot be used"):
+            await RedisLedger(redis).run(SHOP).__aenter__()
+    gc.collect()
+
+
+async def test_a_redis_that_does_not_answer_is_not_waited_for(process, connect, monkeypatch):
+    redis = connect()
+    async with process().run(SHOP) as run:
+        await run.record({"A": ONE})
+    await connect().client_pause(200)
+    monkeypatch.setattr(redis_ledger, "PATIENCE", 0.03)
+    with pytest.raises(LedgerError, match=r"TimeoutError: no answer within 0\.03 s"):
+        await process(redis=redis).run(SHOP).__aenter__()
+
+
+def test_settings_that_cannot_work():
+    with pytest.raises(ConfigurationError, match="lease must be a number of seconds above 0"):
+        RedisLedger(None, lease=0)
+
+
+# Syncs
+
+
+async def test_a_fleet_sends_only_what_changed_and_deletes_what_is_gone(process):
+    async with Emulator(algorithm="off") as server, client_of(server) as client:
+        sync = client.products.sync
+        assert (await sync(products(1_200), ledger=process())).accepted == 1_200
+        report = await sync(products(1_200), ledger=process())
+        assert (report.unchanged, report.requests) == (1_200, 0)
+        changed = [*products(1, price=6), *products(1_100)[1:]]
+        report = await sync(changed, ledger=process(), delete_missing=True)
+        assert (report.accepted, report.unchanged, report.deleted) == (1, 1_099, 100)
+        assert len(server.products) == 1_100
+        with pytest.raises(UnsafeDeletion):
+            await sync([], ledger=process(), delete_missing=True)
+        assert len(server.products) == 1_100
+        report = await sync(products(1_100), ledger=process(), delete_missing=True)
+        assert (report.accepted, report.unchanged, report.deleted) == (1, 1_099, 0)
+
+
+async def test_a_sync_that_loses_its_lock_stops(process, connect, prefix):
+    async with Emulator(algorithm="off") as server, client_of(server) as client:
+
+        async def source():
+            for product in products(20):
+                yield product
+                if product.external_id == "P/10 ü":
+                    (lock,) = [key async for key in connect().scan_iter(f"{prefix}*:lock")]
+                    await connect().delete(lock)
+
+        with pytest.raises(LedgerError, match="has lost its lock") as caught:
+            await client.products.sync(source(), ledger=process(), batch_size=5, concurrency=1)
+        report = caught.value.report
+        assert report.accepted == len(server.products) == 10
+        assert report.received == report.accepted + report.failed

@@ -1,0 +1,89 @@
+"""Runs syncs in processes that may be killed: one JSON order a line on stdin, the child's id and its end on stdout.
+
+The driver imports everything once and forks for each order, so that a round takes milliseconds. An order is
+``{"url", "ledger", "ids", "price", "delete_missing", "die_at"}``: with ``die_at`` the child kills itself at that
+ledger operation, before it if even and after it if odd.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from neuroon_async import NeuroonClient, Product, RetryPolicy, SQLiteLedger
+from neuroon_async.sync.ledger import _SQLiteRun
+from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
+
+CONCURRENCY = 3
+BATCH_SIZE = 10
+
+
+def die_at(moment: int) -> None:
+    """SIGKILL around one of the operations that write to the ledger."""
+    moments = count()
+
+    def mortal(work: Callable[[_SQLiteRun, Any], None]) -> Callable[[_SQLiteRun, Any], None]:
+        def working(run: _SQLiteRun, what: Any) -> None:
+            _die_if(next(moments) == moment)
+            work(run, what)
+            _die_if(next(moments) == moment)
+
+        return working
+
+    _SQLiteRun._write = mortal(_SQLiteRun._write)
+    _SQLiteRun._delete = mortal(_SQLiteRun._delete)
+
+
+def _die_if(the_moment_has_come: bool) -> None:
+    if the_moment_has_come:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def sync(order: dict[str, Any]) -> None:
+    async with NeuroonClient(
+        shop_id=DEFAULT_SHOP_ID,
+        api_key=DEFAULT_API_KEY,
+        base_url=order["url"],
+        rate_limits=None,
+        retry=RetryPolicy(attempts=3, initial=0.01),
+    ) as client:
+        await client.products.sync(
+            (
+                Product(external_id=external_id, name="x", price=order["price"], url="https://shop.example/x")
+                for external_id in order["ids"]
+            ),
+            ledger=SQLiteLedger(order["ledger"]),
+            delete_missing=order.get("delete_missing", False),
+            max_delete_fraction=1,
+            concurrency=CONCURRENCY,
+            batch_size=BATCH_SIZE,
+        )
+
+
+def main() -> None:
+    for line in sys.stdin:
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            if order.get("die_at") is not None:
+                die_at(order["die_at"])
+            asyncio.run(sync(order))
+            os._exit(0)
+        tell(child)
+        _, status = os.waitpid(child, 0)
+        tell(os.waitstatus_to_exitcode(status))
+
+
+def tell(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

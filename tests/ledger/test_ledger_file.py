@@ -1,0 +1,271 @@
+"""The ledger's file: what it holds, who may use it, and which files it leaves alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from neuroon_async import SQLiteLedger
+from neuroon_async.sync.ledger import LedgerError
+
+A, B = b"a" * 16, b"b" * 16
+
+
+async def test_a_digest_is_held_from_its_record_to_its_doubt(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    before = int(time.time())
+    async with ledger.run("shop") as run:
+        assert not await run.unchanged({"p": A})
+        await run.doubt(["p"])
+        assert not await run.unchanged({"p": A})
+        await run.record({"p": A, "é\ud800": B})
+        assert set(await run.unchanged({"p": A, "é\ud800": B, "q": A[:1]})) == {"p", "é\ud800"}
+        assert not await run.unchanged({"p": B})
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        (acknowledged,) = file.execute("SELECT acknowledged FROM product WHERE id = ?", (b"p",)).fetchone()
+    assert before <= acknowledged <= time.time()
+    async with ledger.run("shop") as run:
+        await run.doubt(["p"])
+    async with ledger.run("shop") as run:
+        assert set(await run.unchanged({"p": A, "é\ud800": B})) == {"é\ud800"}
+
+
+async def test_shops_share_a_file_and_nothing_else(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    for shop in ("one", "two"):
+        async with ledger.run(shop) as run:
+            assert not await run.unchanged({"p": A})
+            await run.record({"p": A, f"of {shop}": B})
+    async with ledger.run("one") as run:
+        await run.doubt(["p"])
+        assert await run.missing() == (2, 2)
+    assert await ledger.shops() == {"one": 1, "two": 2}
+    assert await ledger.forget_shop("two") == 2
+    assert await ledger.shops() == {"one": 1, "two": 0}
+
+
+async def test_missing_are_those_held_at_first_and_not_seen(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    ids = [f"p{number:04}" for number in range(1_040)]
+    async with ledger.run("shop") as run:
+        await run.doubt(ids[:700])  # also what may have reached the server counts as held
+        await run.record(dict.fromkeys(ids, A))
+        assert await run.missing() == (0, 0)
+    async with ledger.run("shop") as run:
+        await run.doubt(["new"])
+        await run.record({"new": A})
+        await run.seen([*ids[:1_000], "new", "unheard of"])
+        await run.seen(ids[:10])
+        assert await run.missing() == (40, 1_040)
+        found = []
+        async for external_id in run.missing_ids():
+            found.append(external_id)
+            await run.forget([external_id])
+        assert found == ids[1_000:]
+    async with ledger.run("shop") as run:
+        assert await run.missing() == (1_001, 1_001)
+
+
+async def test_numbers_do_not_grow_with_the_runs(tmp_path):
+    # Each number costs a byte of memory in a run.
+    ledger = SQLiteLedger(tmp_path / "l")
+    for day in range(20):
+        async with ledger.run("shop") as run:
+            digests = {f"p{number}": bytes([day]) * 16 for number in range(100 + day)}
+            await run.doubt(digests.keys())
+            await run.record(digests)
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        assert file.execute("SELECT max(number), count(*) FROM product").fetchone() == (119, 119)
+
+
+async def test_sqlite_works_in_its_own_thread_only(tmp_path, monkeypatch):
+    threads = set()
+    connect = sqlite3.connect
+
+    class Watched(sqlite3.Connection):
+        def execute(self, *args):
+            threads.add(threading.current_thread().name)
+            return super().execute(*args)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Watched, **options))
+    async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+        await run.doubt(["p"])
+        await run.record({"p": A})
+        await run.unchanged({"p": A})
+        await run.seen(["p"])
+        await run.missing()
+        assert [external_id async for external_id in run.missing_ids()] == []
+        await run.forget(["p"])
+    assert threads == {"neuroon-ledger_0"}
+
+
+# Who may use it
+
+
+async def test_a_second_run_is_told_so(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop") as run:
+        await run.record({"p": A})
+        with pytest.raises(LedgerError, match="another run, or another process, is using"):
+            async with ledger.run("other"):
+                raise AssertionError
+        await run.record({"q": A})
+    assert await ledger.shops() == {"shop": 2}
+
+
+async def test_a_second_process_is_told_so(tmp_path):
+    path = tmp_path / "l"
+    program = (
+        "import asyncio, sys\nfrom neuroon_async import SQLiteLedger\n"
+        "async def main():\n async with SQLiteLedger(sys.argv[1]).run('s'):\n  print(); sys.stdin.read()\n"
+        "asyncio.run(main())"
+    )
+    with subprocess.Popen(  # noqa: ASYNC220 - it starts in milliseconds
+        [sys.executable, "-c", program, path],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as holder:
+        try:
+            await asyncio.to_thread(holder.stdout.readline)
+            with pytest.raises(LedgerError, match="another process"):
+                await SQLiteLedger(path).shops()
+        finally:
+            holder.kill()
+    assert await SQLiteLedger(path).shops() == {"s": 0}
+
+
+async def test_a_cancelled_run_lets_go_of_the_file(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    for turns in range(12):
+
+        async def use() -> None:
+            async with ledger.run("shop") as run:
+                await asyncio.gather(*(run.record({f"p{number}": A}) for number in range(5)))
+
+        task = asyncio.create_task(use())
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        task.cancel()
+        await asyncio.sleep(0)
+        task.cancel()  # again, while it closes
+        await asyncio.gather(task, return_exceptions=True)
+        for _ in range(100):  # a cancelled close is finished by the thread
+            try:
+                await ledger.shops()
+                break
+            except LedgerError:
+                await asyncio.sleep(0.001)
+        else:
+            raise AssertionError("the file is still in use")
+
+
+# Files it leaves alone
+
+
+def _other_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("CREATE TABLE customer (name)")
+        file.execute("INSERT INTO customer VALUES ('Ann')")
+        file.commit()
+
+
+def _other_database_in_wal_mode(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA journal_mode = WAL")
+    _other_database(path)
+
+
+def _empty_database_of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA application_id = 77")
+
+
+def _ledger(path: Path) -> None:
+    async def fill() -> None:
+        async with SQLiteLedger(path).run("shop") as run:
+            await run.record({f"p{number}": A for number in range(2_000)})
+
+    asyncio.run(fill())
+
+
+def _newer_ledger(path: Path) -> None:
+    _ledger(path)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA user_version = 99")
+
+
+def _truncated_ledger(path: Path) -> None:
+    _ledger(path)
+    os.truncate(path, path.stat().st_size * 2 // 3)
+
+
+def _ledger_cut_within_its_header(path: Path) -> None:
+    _ledger(path)
+    os.truncate(path, 60)
+
+
+def _scribbled_header(path: Path) -> None:
+    _ledger(path)
+    path.write_bytes(b"\xff" * 100 + path.read_bytes()[100:])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.write_text("dear diary"), "not a ledger, or damaged"),
+        (lambda path: path.write_text("dear diary\n" * 5_000), "not a ledger, or damaged"),
+        (lambda path: path.write_bytes(b"xy"), "not a ledger, or damaged"),
+        (_other_database, "is a database of something else"),
+        (_other_database_in_wal_mode, "is a database of something else"),
+        (_empty_database_of_another_program, "is a database of something else"),
+        (_newer_ledger, "newer version of neuroon-async"),
+        (_truncated_ledger, "not a ledger, or damaged"),
+        (_ledger_cut_within_its_header, "not a ledger, or damaged"),
+        (_scribbled_header, "not a ledger, or damaged"),
+    ],
+)
+async def test_what_is_no_sound_ledger_is_not_touched(tmp_path, make, message):
+    path = tmp_path / "catalog.ledger"
+    await asyncio.to_thread(make, path)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match=f"catalog.ledger: .*{message}"):
+        async with SQLiteLedger(path).run("shop"):
+            raise AssertionError
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["catalog.ledger"]
+
+
+async def test_a_directory_is_no_ledger(tmp_path):
+    for path in (tmp_path, tmp_path / "no such folder" / "l"):
+        with pytest.raises(LedgerError, match="unable to open"):
+            await SQLiteLedger(path).shops()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+async def test_an_unwritable_ledger_is_told(tmp_path):
+    await asyncio.to_thread(_ledger, tmp_path / "l")
+    (tmp_path / "l").chmod(0o400)
+    with pytest.raises(LedgerError, match="readonly"):
+        await SQLiteLedger(tmp_path / "l").shops()
+
+
+async def test_damage_found_on_the_way_ends_the_run(tmp_path):
+    path = tmp_path / "l"
+    await asyncio.to_thread(_ledger, path)
+    content = bytearray(path.read_bytes())
+    content[3 * 4096 :] = b"\xee" * (len(content) - 3 * 4096)
+    path.write_bytes(content)
+    with pytest.raises(LedgerError, match="damaged"):
+        async with SQLiteLedger(path).run("shop") as run:
+            await run.unchanged({f"p{number}": A for number in range(2_000)})
+    assert path.read_bytes() == content
