@@ -259,7 +259,9 @@ class Worker:
             yield self
         finally:
             finish.set()
-            await listening
+            if patience is None:
+                self.go_on.set()  # a test that failed shall not wait for its tasks
+            await asyncio.wait_for(listening, 5.0)
             await self.broker.shutdown()
 
 
