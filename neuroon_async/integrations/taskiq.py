@@ -43,7 +43,7 @@ from ..contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
 from ..errors import AuthenticationFailed, ConfigurationError
 from ..settings import Secret
 from ..transport import SessionHolder
-from .redis import RedisLimiter
+from .redis import RedisLedger, RedisLimiter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -133,6 +133,16 @@ class ShopPool:
             session.get()
             # Blocking: a pool that raises when it is exhausted would look to the limiters like a Redis that is away.
             self._open = _Shared(session, Redis.from_pool(BlockingConnectionPool.from_url(self._redis_url)))
+
+    def ledger(self, *, lease: float = 30.0) -> RedisLedger:
+        """What the API has acknowledged, for all shops, in the same Redis: pass it to ``client.products.sync``.
+
+        ``lease`` (seconds) is how long a dead worker's lock on a shop outlives it: keep it below the broker's, so that
+        whoever takes the task over finds the ledger free.
+        """
+        if self._open is None:
+            raise ConfigurationError("the pool of shops is not open: the worker's startup opens it")
+        return RedisLedger(self._open.redis, self._limiting["prefix"], lease=lease)
 
     async def close(self) -> None:
         """Cancel the tasks that still use a client, wait for them, and close every connection. May be called twice."""

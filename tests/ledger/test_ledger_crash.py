@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,8 @@ class Driver:
         if kill_after is not None:
             await asyncio.sleep(kill_after)
             if not ended.done():
-                os.kill(child, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it ended in this very moment, and its word is under way
+                    os.kill(child, signal.SIGKILL)
         code = int(await ended)
         while any(request.finished is None for request in self.emulator.requests):  # noqa: ASYNC110 - on the other side of a socket
             await asyncio.sleep(0.001)  # the server works off what it got
