@@ -228,12 +228,12 @@ async def test_a_429_holds_all_calls_back_and_they_return_one_by_one():
         emulator,
         client,
     ):
-        emulator.fail("sync_products", Fault.too_many_requests(30), when=lambda request: request.number == 3)
-        emulator.fail("sync_products", Fault.too_many_requests(7), when=lambda request: request.number == 4)
+        emulator.fail("sync_products", Fault.too_many_requests(30), when=lambda request: request.number == 1)
+        emulator.fail("sync_products", Fault.too_many_requests(7), when=lambda request: request.number == 2)
         started = now()
-        await bulk(client, 40, at_once=4)
+        await bulk(client, 40, at_once=2)
     refused = [request for request in emulator.requests if request.status == 429]
-    after = [request.arrived - started for request in emulator.requests[4:]]
+    after = [request.arrived - started for request in emulator.requests[2:]]
     assert len(refused) == 2
     assert after[0] >= 30
     returning = [arrived for arrived in after if arrived < after[0] + 19]
