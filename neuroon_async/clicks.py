@@ -35,7 +35,10 @@ class ClickLog:
     def parse(cls, cookie: str | bytes | None) -> ClickLog:
         """Read the cookie's value: plain or percent-encoded JSON, whole or cut off. Junk gives an empty log."""
         text = cookie.decode("utf-8", "replace") if isinstance(cookie, bytes) else cookie or ""
-        text = _unquoted(text.strip())
+        text = _unquoted(text.strip().lstrip("\ufeff"))
+        whole = _whole_object(text)
+        if whole is not None:
+            return cls(MappingProxyType(whole))
         entries: dict[str, str] = {}
         position = 1
         while text.startswith("{") and (match := _ENTRY.match(text, position)):
@@ -77,10 +80,28 @@ def _unescaped(escape: re.Match[str]) -> str:
     return escape["character"] if octal is None else chr(int(octal, 8))
 
 
+def _whole_object(text: str) -> dict[str, str] | None:
+    """The entries of a cookie that was not cut off; values that are no text lead nowhere."""
+    try:
+        entries = json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(entries, dict):
+        return None
+    return {key: value for key, value in entries.items() if key and _sendable(key) and value and _sendable(value)}
+
+
+def _sendable(value: object) -> bool:
+    """Text, without a lone surrogate: that could not travel on to the API."""
+    try:
+        return isinstance(value, str) and bool(value.encode())
+    except UnicodeEncodeError:
+        return False
+
+
 def _json_string(literal: str) -> str | None:
     try:
         value = json.loads(literal, strict=False)
-        value.encode()  # a lone surrogate cannot travel on to the API
-    except (ValueError, UnicodeError):
+    except ValueError:
         return None
-    return value if isinstance(value, str) else None
+    return value if _sendable(value) else None

@@ -68,7 +68,7 @@ class NeuroonClient:
         user_agent: str | None = None,
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
-        rate_limits: Mapping[str, RateLimit] | None = DOCUMENTED_RATE_LIMITS,
+        rate_limits: Mapping[str, RateLimit | None] | None = DOCUMENTED_RATE_LIMITS,
         limiter: Limiter | None = None,
         session: aiohttp.ClientSession | None = None,
     ) -> None:
@@ -192,7 +192,7 @@ def _address_of(environment: Environment | str) -> str:
         ) from None
 
 
-def _known_names(rate_limits: Mapping[str, RateLimit]) -> Mapping[str, RateLimit]:
+def _known_names(rate_limits: Mapping[str, RateLimit | None]) -> Mapping[str, RateLimit | None]:
     unknown = rate_limits.keys() - ENDPOINTS.keys()
     if unknown:
         raise ConfigurationError(

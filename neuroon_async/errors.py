@@ -186,7 +186,7 @@ class APIError(NeuroonError):
 
     def __str__(self) -> str:
         text = f"{self.status} {_phrase(self.status)}"
-        if self.message:
+        if self.message and self.message != _phrase(self.status):
             text += f": {self.message}"
         if self.request_id:
             text += f" [request {self.request_id}]"
@@ -234,6 +234,8 @@ class NotFound(APIError):
 
 class Conflict(APIError):
     """409: already verified, a duplicate identity in a FULL sync, or drift during a sync."""
+
+    hint = "the domain is verified already, or the catalog changed during the sync"
 
 
 class UnprocessableEntity(APIError):

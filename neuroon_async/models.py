@@ -134,19 +134,38 @@ class ProductError(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BatchResult(msgspec.Struct, kw_only=True):
-    """The server's answer to one sync request. Every figure may be ``None``: the vendor documents none as sure."""
+    """The server's answer to one sync request. Every figure may be ``None``: the vendor documents none as sure.
+
+    ``errors`` is a list always, whatever the answer held: an entry of another shape is kept as text.
+    """
 
     created: int | None = msgspec.field(default=None, name="newProducts")
     updated: int | None = msgspec.field(default=None, name="updatedProducts")
     failed: int | None = None
     products_count: int | None = msgspec.field(default=None, name="productsCount")
     remaining_products: int | None = msgspec.field(default=None, name="remainingProducts")
-    errors: list[ProductError] | None = msgspec.field(default_factory=list)
-    """Never ``None`` after decoding."""
+    if TYPE_CHECKING:
+        errors: list[ProductError] = msgspec.field(default_factory=list)
+    else:
+        errors: Any = None
 
     def __post_init__(self) -> None:
-        if self.errors is None:
-            self.errors = []
+        entries: Any = self.errors
+        if isinstance(entries, dict):
+            entries = [{"externalId": external_id, "error": error} for external_id, error in entries.items()]
+        elif not isinstance(entries, list):
+            entries = [] if entries is None else [entries]
+        self.errors = [entry if isinstance(entry, ProductError) else _product_error(entry) for entry in entries]
+
+
+def _product_error(entry: object) -> ProductError:
+    if not isinstance(entry, dict):
+        return ProductError(None, _as_text(entry))
+    return ProductError(_as_text(entry.get("externalId")), _as_text(entry.get("error")))
+
+
+def _as_text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else encode(value).decode()
 
 
 class Shop(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -184,8 +203,11 @@ class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
     verification_code: str | None = None
     instructions: str | None = None
     verified: bool | None = None
-    verified_at: datetime | None = None
-    """With an offset always: a time that the server gives without one is UTC."""
+    if TYPE_CHECKING:
+        verified_at: datetime | None = None
+    else:
+        verified_at: Any = None
+    """With an offset always: a time that the server gives without one is UTC. ``None`` where it is no time."""
 
     @property
     def is_verified(self) -> bool:
@@ -193,8 +215,16 @@ class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
         return bool(self.verified) or self.verified_at is not None
 
     def __post_init__(self) -> None:
-        if self.verified_at is not None and self.verified_at.tzinfo is None:
-            self.verified_at = self.verified_at.replace(tzinfo=UTC)
+        if not isinstance(self.verified_at, datetime):
+            self.verified_at = _moment(self.verified_at)
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):

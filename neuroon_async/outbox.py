@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sqlite3
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -193,9 +194,9 @@ class ConversionOutbox:
     async def delivering(self, client: NeuroonClient, *, drain_timeout: float = 10.0) -> AsyncIterator[Self]:
         """Deliver in the background within this context; opens the outbox where it is not open yet.
 
-        At its end whatever is due is still sent, for ``drain_timeout`` seconds at most; the rest stays for the next
-        start. After an exception it ends at once. Delivery stops early only where it cannot go on (such as with a
-        closed client): that is logged at once, and raised at the end.
+        At its end whatever is due, or becomes due in time, is still sent, for ``drain_timeout`` seconds at most; the
+        rest stays for the next start, and is not waited for. After an exception it ends at once. Delivery stops early
+        only where it cannot go on (such as with a closed client): that is logged at once, and raised at the end.
         """
         async with AsyncExitStack() as stack:
             if self._executor is None:
@@ -216,7 +217,7 @@ class ConversionOutbox:
             task.add_done_callback(_log_a_crash)
             try:
                 yield self
-                delivery.drain()
+                delivery.drain(drain_timeout)
                 await asyncio.wait({task}, timeout=drain_timeout)
             finally:
                 self._delivery = None
@@ -293,6 +294,7 @@ class _Delivery:
         self.claim = uuid4().hex
         self.wake = asyncio.Event()
         self._draining = asyncio.Event()
+        self._home_by = 0.0
         self._file = file
         self._run = run
         # Attempts are repeated here, where they are written down, and each ends well within its lease.
@@ -313,8 +315,9 @@ class _Delivery:
         except ExceptionGroup as group:
             raise group.exceptions[0] from None  # what stops one courier stops them all
 
-    def drain(self) -> None:
-        """Let the couriers go home when nothing is due, or nothing gets through."""
+    def drain(self, seconds: float) -> None:
+        """Let the couriers go home when nothing is left that can be tried within this time."""
+        self._home_by = asyncio.get_running_loop().time() + seconds
         self._draining.set()
         self.wake.set()
 
@@ -324,12 +327,14 @@ class _Delivery:
             try:
                 if await self._deliver_next():
                     continue
+                rest = await self._idle_for()
             except OutboxUnavailable as error:
                 self._failed(error)
                 _log.error("%s; delivery of conversions waits", error)
-            if self._draining.is_set():
+                rest = self._paused_for()
+            if self._draining.is_set() and asyncio.get_running_loop().time() + rest >= self._home_by:
                 return
-            await self._rest()
+            await self._rest(rest)
 
     async def _deliver_next(self) -> bool:
         if self._paused_for() > 0:
@@ -341,11 +346,21 @@ class _Delivery:
             await self._deliver(entry)
         return entry is not None
 
-    async def _rest(self) -> None:
+    async def _idle_for(self) -> float:
+        """Seconds until another look is worth it; infinite at the end, when nothing is left to send."""
         pause = self._paused_for()
-        bell = self._draining if pause > 0 else self.wake
+        if not self._draining.is_set():
+            return pause or self._poll_interval
+        due: float = await self._run(self._file.next_due)
+        return max(pause, due)
+
+    async def _rest(self, seconds: float) -> None:
+        if self._draining.is_set():
+            await asyncio.sleep(seconds)
+            return
+        bell = self._draining if self._paused_for() > 0 else self.wake
         try:
-            async with asyncio.timeout(pause or self._poll_interval):
+            async with asyncio.timeout(seconds):
                 await bell.wait()
         except TimeoutError:
             pass  # that long a rest was asked for
@@ -478,7 +493,6 @@ class _Entry:
 
 # The file
 
-_SQLITE_MAGIC = b"SQLite format 3\0"
 _APPLICATION_ID = 0x4E724F62
 _FORMAT = 1
 _BUSY_TIMEOUT = 30.0
@@ -580,6 +594,13 @@ class _OutboxFile:
                 "UPDATE conversions SET due_at = ?, claim = ? WHERE order_id = ?", (now + lease, claim, row[0])
             )
         return _Entry(*row)
+
+    def next_due(self) -> float:
+        """Seconds until the next conversion that nobody is sending is due; infinite without any."""
+        row = self._db.execute(
+            "SELECT due_at FROM conversions WHERE state = 'pending' AND claim IS NULL ORDER BY due_at LIMIT 1"
+        ).fetchone()
+        return math.inf if row is None else row[0] - self._clock()
 
     def delivered(self, order_id: str) -> None:
         self._db.execute(
@@ -683,20 +704,34 @@ class _OutboxFile:
             raise
 
     def _check_header(self) -> None:
-        """Look before SQLite does: it would write into whatever database it opens."""
+        """Look before SQLite may write: it would do so in whatever database it opens."""
         try:
-            with self.path.open("rb") as file:
-                header = file.read(100)
+            if self.path.stat().st_size == 0:
+                return
         except FileNotFoundError:
             if not self.path.parent.is_dir():
                 raise ConfigurationError(f"cannot create the outbox {self.path}: there is no such folder") from None
             return
         except OSError as error:
             raise ConfigurationError(f"cannot read the outbox {self.path}: {error.strerror}") from error
-        if not header:
-            return
-        if not header.startswith(_SQLITE_MAGIC) or int.from_bytes(header[68:72]) != _APPLICATION_ID:
+        try:
+            known = self._application_id() == _APPLICATION_ID
+        except sqlite3.OperationalError as error:
+            raise ConfigurationError(f"cannot read the outbox {self.path}: {error}") from error
+        except sqlite3.DatabaseError:
+            known = False
+        if not known:
             raise ConfigurationError(f"{self.path} is not an outbox of this package; it was left as it is")
+
+    def _application_id(self) -> int:
+        """As the file alone has it: ``immutable`` neither looks at the log beside it nor writes.
+
+        The file is not read with `open`: on POSIX, closing it would take away the locks that another outbox of this
+        process has on it, and other processes could then remove the log under that one.
+        """
+        with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+            file.execute("PRAGMA writable_schema = ON")  # or a file that is just growing would count as damaged
+            return int(file.execute("PRAGMA application_id").fetchone()[0])
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA synchronous = FULL")

@@ -369,14 +369,25 @@ class _LocalPermit:
         self._limiter.unused(self)
 
 
-class LocalLimiter:
-    """The limits of one shop within this process: one `EndpointLimiter` an endpoint."""
+class _FreePermit:
+    """For an endpoint whose limit is switched off."""
 
-    def __init__(self, rate_limits: Mapping[str, RateLimit]) -> None:
-        self._endpoints = {name: EndpointLimiter(name, limit) for name, limit in rate_limits.items()}
+    def answered(self, headers: Mapping[str, str] | None, *, pause: float | None = None) -> None:
+        pass
+
+    def unused(self) -> None:
+        pass
+
+
+class LocalLimiter:
+    """The limits of one shop within this process: one `EndpointLimiter` an endpoint; ``None`` switches one off."""
+
+    def __init__(self, rate_limits: Mapping[str, RateLimit | None]) -> None:
+        self._endpoints = {name: EndpointLimiter(name, limit) for name, limit in rate_limits.items() if limit}
 
     async def acquire(self, endpoint: str, *, bulk: bool = False) -> Permit:
-        return await self._endpoints[endpoint].acquire(bulk=bulk)
+        limiter = self._endpoints.get(endpoint)
+        return _FreePermit() if limiter is None else await limiter.acquire(bulk=bulk)
 
     def limits(self) -> dict[str, LimitState]:
         return {name: limiter.state() for name, limiter in self._endpoints.items()}

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Secret", "Settings", "check_credentials", "check_header_value", "settings_from_env"]
 
 _DOCUMENTED_KEY = re.compile(r"sk_[0-9a-fA-F]{32}")
+_ESCAPED_ASCII = re.compile(rb"\\u00(3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa]|2[Dd])")
+"""JSON escapes of letters, digits, ``-`` and ``_``: nothing that JSON itself needs escaped."""
+_TELLING = 11
+"""Characters of a key, ``sk_`` and eight digits, that no other text begins with by chance."""
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e]+")
 _LOCALE = re.compile(r"(?P<language>[A-Za-z]{2})(?:[-_][A-Za-z0-9]{2,8})*")
@@ -40,11 +44,19 @@ class Secret:
         return self._value
 
     def redact(self, text: str) -> str:
-        """``text`` without this secret, for text that others wrote (a server may echo what it was sent)."""
-        return text.replace(self._value, "[API key]")
+        """``text`` without this secret or its beginning, for text that others wrote: a server may echo what it got."""
+        return re.sub(self._recognised(), "[API key]", text)
 
     def redact_bytes(self, data: bytes) -> bytes:
-        return data.replace(self._value.encode(), b"[API key]")
+        """``data`` without this secret or its beginning, also where JSON escapes hide it."""
+        if b"\\u" in data:
+            data = _ESCAPED_ASCII.sub(lambda escape: bytes([int(escape[1], 16)]), data)
+        return re.sub(self._recognised().encode(), b"[API key]", data)
+
+    def _recognised(self) -> str:
+        """The secret, or as much of it as tells it from other text, however far it was cut off."""
+        start, rest = self._value[:_TELLING], self._value[_TELLING:]
+        return re.escape(start) + "".join(f"(?:{re.escape(letter)}" for letter in rest) + ")?" * len(rest)
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -78,6 +90,8 @@ class Settings:
 
 def check_credentials(shop_id: str, api_key: Secret) -> None:
     """Raise `ConfigurationError` for a shop id or a key that cannot be one. Never quotes the key."""
+    if not isinstance(shop_id, str):
+        raise ConfigurationError(f"shop_id must be text, such as 'shop_…', got {type(shop_id).__name__}")
     _check_key(api_key)
     if not _SHOP_ID.fullmatch(shop_id):
         raise ConfigurationError("shop_id must be text without spaces or control characters, such as 'shop_…'")

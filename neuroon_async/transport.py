@@ -12,7 +12,7 @@ import io
 import logging
 import math
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, TypeVar
@@ -139,6 +139,8 @@ class Transport:
         self.limiter = limiter
         self.retry = retry
         self.timeout = _client_timeout(timeout)
+        self.bounded = True
+        """Does the policy's deadline apply?"""
         self._headers = _standing_headers(settings)
 
     def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Transport:
@@ -151,7 +153,9 @@ class Transport:
 
     def without_deadline(self) -> Transport:
         """For bulk runs: a batch's wait for the rate limit is no failure. A deadline is for single calls."""
-        return self if self.retry.deadline is None else self.with_options(retry=replace(self.retry, deadline=None))
+        other = copy(self)
+        other.bounded = False
+        return other
 
     async def call(
         self,
@@ -173,7 +177,7 @@ class Transport:
             bulk=bulk and endpoint.limit is not None,
             stats=stats or CallStats(),
         )
-        deadline = self.retry.deadline
+        deadline = self.retry.deadline if self.bounded else None
         if deadline is None:
             return await self._repeat(call, None)
         ends = asyncio.get_running_loop().time() + deadline
@@ -296,18 +300,26 @@ class Transport:
         except asyncio.CancelledError as cancellation:
             # Without aiohttp's frames: they hold the headers, and error trackers show local variables.
             raise cancellation.with_traceback(None)  # noqa: B904 - the same exception, not one caused by it
-        outcome: Answer | APIError
+        outcome: Answer | NeuroonError
+        content = self.settings.api_key.redact_bytes(content)
         if 200 <= response.status < 300:
-            outcome = Answer(response.status, content, response.headers.get(REQUEST_ID_HEADER))
+            request_id = response.headers.get(REQUEST_ID_HEADER)
+            outcome = Answer(response.status, content, request_id and self.settings.api_key.redact(request_id))
+            if call.endpoint.method == "DELETE" and content.lstrip()[:1] == b"<":
+                outcome = ResponseDecodeError(
+                    f"{call.endpoint.name}: a web page answered instead of the API; the product may still be there",
+                    status=response.status,
+                    request_id=outcome.request_id,
+                )
         else:
-            content = self.settings.api_key.redact_bytes(content)
             outcome = read_error(response.status, response.headers, content, now=datetime.now(UTC))
+            outcome.request_id = outcome.request_id and self.settings.api_key.redact(outcome.request_id)
             call.stats.throttled += isinstance(outcome, RateLimited)
         if permit is not None:
             permit.answered(response.headers, pause=self._pause(call, outcome))
         return outcome
 
-    def _pause(self, call: _Call, outcome: Answer | APIError) -> float | None:
+    def _pause(self, call: _Call, outcome: Answer | NeuroonError) -> float | None:
         """How long a 429 holds the whole endpoint back, in seconds."""
         if not isinstance(outcome, RateLimited):
             return None

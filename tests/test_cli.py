@@ -21,10 +21,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from neuroon_async import RetryPolicy, SyncProgress
+from neuroon_async import ConfigurationError, ProductFailure, RetryPolicy, SyncProgress, SyncReport
+from neuroon_async.catalogs import CatalogError
 from neuroon_async.cli import main
 from neuroon_async.cli.app import app
 from neuroon_async.cli.console import _status, clean
+from neuroon_async.cli.syncing import Output
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault, verify_widget_token
 
 KEY = "sk_" + "5ec7e7" * 5 + "00"
@@ -293,6 +295,50 @@ def test_debug_shows_the_traceback(tmp_path):
     result = neuroon("sync", tmp_path / "nothing.csv", "--debug")
     assert result.exit_code == 4
     assert "Traceback" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "stopped",
+    [KeyboardInterrupt(), asyncio.CancelledError(), ConfigurationError("price"), CatalogError("f: is cut off")],
+)
+def test_only_the_reason_of_what_was_not_sent_is_put_in_other_words(stopped, capsys):
+    ended = "the run was " + (f"stopped: {stopped}" if str(stopped) else "cancelled")
+    reasons = [
+        ("f.csv:2: price: price: must be 0 or more", "local"),
+        ("422 Unprocessable: price: bad", "server"),
+        ("connection lost: price", "transport"),
+        (f"not sent: {ended}", "transport"),
+        (f"{ended} while its batch was under way: the server may have it", "transport"),
+    ]
+    report = SyncReport(failures=[ProductFailure("A", reason, stage) for reason, stage in reasons])
+    Output(json=True).show(report, stopped, "Sync")
+    told = [failure["reason"] for failure in json.loads(capsys.readouterr().out)["failures"]]
+    assert told == [reason for reason, _ in reasons]
+    Output().show(report, stopped, "Sync")
+    table = " ".join(capsys.readouterr().out.split())
+    assert "f.csv:2: price: price: must be" in table
+    assert "connection lost: price" in table
+    assert ("the run was stopped by the error below while" in table) == bool(str(stopped))
+
+
+def test_reasons_advise_options_of_the_command_that_were_not_given(tmp_path):
+    file = tmp_path / "file.csv"
+    file.write_text(
+        f'id,name,price,url\n1,{"long " * 200},1,https://s.example/1\n2,n,1,/p/2\n3,n,1,\n4,n,"1,299",u:x\n'
+    )
+    dead = tmp_path / "dead.jsonl"
+    told = neuroon("sync", file, "--dry-run", "--json", "--dead-letter", dead).stdout
+    reasons = [failure["reason"] for failure in json.loads(told)["failures"]]
+    assert reasons[0].endswith("; --fit cuts it at a word")
+    assert all(reason.endswith("give the shop's address (--shop-url)") for reason in reasons[1:3])
+    assert reasons[3].endswith("(--decimal . or --decimal ,)")
+    assert [json.loads(line)["failure"]["reason"] for line in dead.read_text().splitlines()] == reasons
+    told = neuroon("sync", file, "--dry-run", "--fit", "--shop-url", "https://s.example", "--decimal", ".").stdout
+    assert "url: is required" in told
+    assert "--fit cuts" not in told
+    assert "--shop-url" not in told
+    refused = neuroon("sync", file, "--dry-run", "--shop-url", "s.example").stderr
+    assert refused.startswith("error: --shop-url must be an address")
 
 
 # Dry runs and dead letters

@@ -162,3 +162,18 @@ def test_the_log_is_read_like_a_mapping_and_cannot_be_changed():
     assert len(ClickLog()) == 0
     with pytest.raises(TypeError):
         log.entries["SKU-1"] = "other"
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        '{"a":1,"b":"y"}',
+        '{"a":null,"b":"y"}',
+        '{"a":{"z":1},"b":"y"}',
+        '{"a":["z"],"b":"y"}',
+        '\ufeff{"b":"y"}',
+        '{"a":"\\ud800","b":"y"}',
+    ],
+)
+def test_a_value_that_is_no_text_costs_only_itself(cookie):
+    assert dict(ClickLog.parse(cookie).entries) == {"b": "y"}

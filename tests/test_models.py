@@ -238,3 +238,23 @@ def test_both_shapes_of_verification_data():
 def test_what_is_no_answer_is_told(body):
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
         decode_response(body, BatchResult)
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ('[{"externalId":7,"error":{"code":"bad"}}]', [("7", '{"code":"bad"}')]),
+        ('["SKU-1: bad", null]', [(None, "SKU-1: bad"), (None, None)]),
+        ('{"SKU-1":"bad"}', [("SKU-1", "bad")]),
+        ("{}", []),
+        ('"all bad"', [(None, "all bad")]),
+    ],
+)
+def test_errors_of_another_shape_are_kept_as_text(errors, expected):
+    result = decode_response(f'{{"failed":1,"errors":{errors}}}'.encode(), BatchResult)
+    assert [(error.external_id, error.error) for error in result.errors] == expected
+
+
+def test_a_time_of_verification_that_is_none_is_none():
+    assert decode_response(b'{"verifiedAt":""}', VerificationData).verified_at is None
+    assert decode_response(b'{"verifiedAt":"2024-05-01"}', VerificationData).is_verified

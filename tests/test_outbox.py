@@ -378,6 +378,36 @@ async def test_shutdown_drains_what_is_due(path, emulator, client):
     assert len(emulator.conversions) == 30
 
 
+async def test_shutdown_waits_out_a_pause_that_ends_in_time(path, emulator, client):
+    emulator.fail("track_conversion", Fault.status(503), times=3)
+    async with quick(path, initial_backoff=0.05, max_backoff=0.05).delivering(client, drain_timeout=5) as outbox:
+        await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(20)))
+    assert len(emulator.conversions) == 20
+
+
+@pytest.mark.virtual_time
+async def test_shutdown_waits_for_the_next_attempt_of_a_single_order(path, emulator):
+    emulator.fail("track_conversion", Fault.status(503), times=3)
+    loop = asyncio.get_running_loop()
+    async with (
+        connected(emulator) as client,
+        ConversionOutbox(path, clock=loop.time).delivering(client, drain_timeout=30) as outbox,
+    ):
+        await outbox.enqueue(order())
+    assert len(emulator.conversions) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.status(401, "no"), Fault.too_many_requests(60)])
+async def test_shutdown_does_not_wait_for_a_pause_that_outlasts_it(path, emulator, client, fault):
+    emulator.fail("track_conversion", fault, every=1)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with quick(path).delivering(client, drain_timeout=10) as outbox:
+        await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(20)))
+    assert loop.time() - started < 2
+    assert emulator.conversions == {}
+
+
 async def test_shutdown_keeps_its_deadline_and_gives_its_claims_back(path, emulator, client):
     emulator.fail("track_conversion", Fault.hang(), every=1)
     loop = asyncio.get_running_loop()
@@ -501,6 +531,44 @@ async def test_a_foreign_database_is_refused_and_left_alone(path):
         async with ConversionOutbox(path):
             pass
     assert path.read_bytes() == before
+
+
+def killed(path, *statements):
+    """Leave the database as a process does that is killed within these statements: with its log beside it."""
+    program = (
+        "import os, sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "for statement in sys.argv[2:]: db.execute(statement)\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", program, path, *statements], check=True)
+
+
+async def test_a_foreign_database_with_its_log_is_left_alone(path):
+    await asyncio.to_thread(killed, path, "PRAGMA journal_mode = WAL", "CREATE TABLE accounts (id)")
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    assert len(before) == 3
+    with pytest.raises(ConfigurationError, match="not an outbox"):
+        async with ConversionOutbox(path):
+            pass
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+async def test_an_outbox_that_is_just_growing_is_not_taken_for_a_foreign_one(path):
+    # As it is while another process writes its pages: the first one counts more than are there.
+    async with ConversionOutbox(path):
+        pass
+    path.write_bytes(path.read_bytes()[:4096])
+    assert ConversionOutbox(path)._file._check_header() is None
+
+
+async def test_a_second_outbox_does_not_take_the_locks_of_the_first(path):
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM shop').fetchall()"
+    async with ConversionOutbox(path) as first, ConversionOutbox(path):
+        await first.enqueue(order())
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program, path], check=True)
+        # Who closes the file as the last one removes the log, and what the others write to it is lost.
+        assert path.with_name(path.name + "-wal").exists()
 
 
 async def test_a_damaged_file_is_refused_and_left_alone(path):

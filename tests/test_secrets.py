@@ -312,3 +312,18 @@ async def test_bad_input_does_not_tell_the_key():
             with pytest.raises(kind) as caught:
                 await call()
             assert leaks(told_by(caught.value)) == []
+
+
+ESCAPED = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+
+
+@pytest.mark.parametrize("echo", [KEY, f"{KEY[:20]}…", ESCAPED], ids=["whole", "cut off", "escaped"])
+@pytest.mark.parametrize("status", [200, 400, 500])
+async def test_a_server_that_echoes_the_key_does_not_make_us_tell_it(echo, status):
+    body = f'{{"failed":1,"message":"{echo}","errors":[{{"externalId":"A","error":"{echo} is bad"}}]}}'.encode()
+    fault = Fault.status(status, body=body, headers={"X-Request-ID": f"r-{KEY}"})
+    async with pair(retry=RetryPolicy(attempts=1, initial=0.001)) as (emulator, client):
+        emulator.fail("sync_products", fault, every=1)
+        report = await client.products.sync([PRODUCT])
+        assert report.failed == 1
+        assert not leaks(repr(report) + str(report.failures[0]))

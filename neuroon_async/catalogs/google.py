@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import ParseError
 
-from .prices import holds_on
+from .prices import holds_on, on_sale
 from .records import Draft, Record
 from .source import MAX_RECORD_BYTES
 from .text import html_to_text, require
@@ -116,6 +116,8 @@ class GoogleBuilder:
             main = draft.fields.get("currency")
             if currency and main and currency != main:
                 draft.problems.append(("salePrice", f"is in {currency}, and the price in {main}"))
+            if "price" in amounts:
+                amount = on_sale(amounts["price"][0], amount or None).sale_price  # 0 is how feeds write "no sale"
             draft.put("sale_price", amount)
 
     def _sale_holds(self, draft: Draft, interval: str) -> bool:

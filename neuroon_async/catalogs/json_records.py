@@ -2,6 +2,7 @@
 
 An array is cut into its elements by brackets and quotes alone, and each element is decoded by msgspec: so numbers stay
 exact, memory holds one element, and an element that is not JSON is a problem of its own as long as its brackets match.
+So is one that nests deeper than any product: decoding it, or showing it later, could exhaust the interpreter's stack.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["is_json_lines", "json_array", "json_lines"]
 
 _MIB = MAX_RECORD_BYTES // 1024 // 1024
+_MAX_DEPTH = 100
+"""Brackets within brackets."""
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
 _CLOSES = {b"}": b"{", b"]": b"["}
@@ -35,6 +38,8 @@ def is_json_lines(sample: bytes, name: str) -> bool:
     if name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         return True
     line, newline, _ = sample.lstrip().partition(b"\n")
+    if _is_too_deep(line):
+        return not _PRODUCTS_KEY.search(line)
     try:
         first = _decoder.decode(line)
     except msgspec.DecodeError:
@@ -57,15 +62,32 @@ def json_lines(source: Source, chunks: Iterator[bytes]) -> Iterator[Record]:
 
 
 def _record(where: str, text: bytes) -> Record:
+    kept = {"text": text[:200].decode(errors="replace")}
+    if _is_too_deep(text):
+        return Record(where, kept, f"nests deeper than {_MAX_DEPTH} levels; leave out what no product needs")
     try:
         value = _decoder.decode(text)
     except msgspec.DecodeError as error:
         # A lone surrogate (\ud800) is reported as cut-off data: it is half of a character.
-        kept = text[:200].decode(errors="replace")
-        return Record(where, {"text": kept}, f"is not valid JSON: {error}")
+        return Record(where, kept, f"is not valid JSON: {error}")
     if not isinstance(value, dict):
         return Record(where, {"value": value}, f"must be a JSON object, got {type(value).__name__}")
     return _dead_letter(where, value) if "failure" in value and "product" in value else Record(where, value)
+
+
+def _is_too_deep(text: bytes) -> bool:
+    if text.count(b"{") + text.count(b"[") <= _MAX_DEPTH:
+        return False  # as almost always, and told without looking at the structure
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token in {b"[", b"{"}:
+            depth += 1
+            if depth > _MAX_DEPTH:
+                return True
+        elif token in _CLOSES:
+            depth -= 1
+    return False
 
 
 def _dead_letter(where: str, letter: dict[str, Any]) -> Record:

@@ -30,10 +30,8 @@ __all__ = ["Draft", "Finisher", "Record"]
 
 _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
-_URL_HINT = (
-    "map it to a column or a template (url=https://shop.example/p/{sku}), or, for an export that holds no addresses, "
-    "give the shop's address (shop_url, --shop-url)"
-)
+_MAP_URL = "map it to a column or a template (url=https://shop.example/p/{sku})"
+_GIVE_SHOP_URL = "give the shop's address (shop_url)"
 
 
 @dataclass(slots=True)
@@ -154,9 +152,7 @@ class Finisher:
         if base is not None:
             draft.fields[name] = urljoin(f"{base}/", address)
         else:
-            draft.problems.append(
-                (WIRE_NAMES[name], f"{address!r} is relative; give the shop's address (shop_url, --shop-url)")
-            )
+            draft.problems.append((WIRE_NAMES[name], f"{address!r} is relative; {_GIVE_SHOP_URL}"))
 
     def _missing(self, name: str, draft: Draft) -> str:
         if (source := self._overrides.get(name)) is not None:
@@ -164,9 +160,10 @@ class Finisher:
         if name in draft.fields:
             return "is required, and this record gives null"
         if name == "url":
-            return f"is required; {_URL_HINT}"
+            other = "" if self._shop_url else f", or, for an export that holds no addresses, {_GIVE_SHOP_URL}"
+            return f"is required; {_MAP_URL}{other}"
         return f"is required; fill it in, or map it to a column or a template ({name}=COLUMN)"
 
 
 def _with_hint(name: str, rule: str) -> str:
-    return f"{rule}; fit=True (--fit) cuts it at a word" if name in _CUT_AT and "at most" in rule else rule
+    return f"{rule}; fit=True cuts it at a word" if name in _CUT_AT and "at most" in rule else rule

@@ -1,8 +1,9 @@
 """The product export of WooCommerce: simple, variable, grouped and external products, and variations.
 
 A variable or grouped product has no price of its own: it costs what its cheapest child costs, and children may stand
-anywhere in the file. So the file is read twice. The first reading puts every price and what variations inherit into a
-temporary SQLite database on disk, so memory stays the same however large the catalog is.
+anywhere in the file; a variable child of a grouped product costs what its own cheapest variation does. So the file is
+read twice. The first reading puts every price and what variations inherit into a temporary SQLite database on disk, so
+memory stays the same however large the catalog is.
 
 - The id is the ``ID`` column, else the SKU. ``Parent`` names a product by ``id:741`` or by its SKU.
 - A variation inherits its parent's address, categories, tags, brands and image where it has none of its own. A parent
@@ -33,6 +34,9 @@ from .values import BadValue, Notation, is_blank, to_flag, to_integer, to_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date
+
+    _Offer = tuple[int, float, str, str | None]
+    """Is it inactive, what is there to pay, the price, the sale price."""
 
 __all__ = ["WooCommerceBuilder", "is_woocommerce"]
 
@@ -208,22 +212,38 @@ class _Index:
     def cheapest_of(self, row: Mapping[str, Any]) -> Prices | None:
         """The lowest price among the children of a variable or grouped product; of active ones, where there are any."""
         if _is_variable(row):
-            keys = [f"child of {key}" for key in _keys(row)]
+            offers = [self._cheapest_variation(row)]
         else:
-            keys = [_reference(name) for name in _names(_cell(row, "Grouped products"))]
-        best: tuple[bool, float, str, str | None] | None = None
-        for key in keys:
-            found = self._database.execute(
-                "SELECT inactive, to_pay, price, sale_price FROM price WHERE key = ? ORDER BY inactive, to_pay LIMIT 1",
-                (key,),
-            ).fetchone()
-            if found and (best is None or found[:2] < best[:2]):
-                best = found
+            offers = [self._cheapest_in_group(name) for name in _names(_cell(row, "Grouped products"))]
+        best = _cheapest(offers)
         return best and Prices(_number(best[2]), None if best[3] is None else _number(best[3]))
+
+    def _cheapest_in_group(self, reference: str) -> _Offer | None:
+        """Of one child. Groups within groups are not followed, so a group that holds itself ends here."""
+        own = self._cheapest_of_key(_reference(reference))
+        variable = self.parent(reference)
+        if own is not None or variable is None:
+            return own
+        offer = self._cheapest_variation(variable)
+        return offer and (max(offer[0], int(not _is_active(variable))), *offer[1:])
+
+    def _cheapest_variation(self, variable: Mapping[str, Any]) -> _Offer | None:
+        return _cheapest(self._cheapest_of_key(f"child of {key}") for key in _keys(variable))
+
+    def _cheapest_of_key(self, key: str) -> _Offer | None:
+        offer: _Offer | None = self._database.execute(
+            "SELECT inactive, to_pay, price, sale_price FROM price WHERE key = ? ORDER BY inactive, to_pay LIMIT 1",
+            (key,),
+        ).fetchone()
+        return offer
+
+
+def _cheapest(offers: Iterable[_Offer | None]) -> _Offer | None:
+    return min((offer for offer in offers if offer is not None), key=lambda offer: offer[:2], default=None)
 
 
 def _number(text: str) -> int | Decimal:
-    return Decimal(text) if "." in text else int(text)
+    return int(text) if text.isdigit() else Decimal(text)  # a Decimal may read 0E-7
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:

@@ -16,6 +16,7 @@ from ..contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS
 from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeDeletion, UnsafeFullSync
 from ..sync.ledger import LedgerError
 from .console import complain
+from .wording import in_options
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -79,7 +80,7 @@ def explain(error: BaseException) -> str:
         text = str(error).replace("max_delete_fraction=", "--max-delete-fraction ")
         return text.replace("max_delete_fraction", "--max-delete-fraction")
     if isinstance(error, NeuroonError):
-        return str(error)
+        return in_options(str(error))
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
 
 

@@ -6,15 +6,18 @@ import asyncio
 import io
 import sys
 import threading
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+
+from ..sync.report import ProductFailure
+from .wording import in_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from ..catalogs import Catalog
     from ..models import Product
-    from ..sync.report import ProductFailure
 
 __all__ = ["CatalogFeed", "standard_input"]
 
@@ -23,7 +26,10 @@ T = TypeVar("T")
 
 
 class CatalogFeed:
-    """The catalog as an async iterable, and a guess at its length while it is read."""
+    """The catalog as an async iterable, and a guess at its length while it is read.
+
+    Its complaints advise options of the command.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -57,7 +63,7 @@ class CatalogFeed:
             chunk, fault = await _in_thread(read)
             self.exhausted = fault is None and len(chunk) < _CHUNK
             for item in chunk:
-                yield item
+                yield replace(item, reason=in_options(item.reason)) if isinstance(item, ProductFailure) else item
             if fault is not None:
                 raise fault
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ..contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from ..transport import Transport
 
 __all__ = ["Domain"]
+
+_URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 
 class Domain:
@@ -29,7 +32,7 @@ class Domain:
         code (`verification_data` has it). ``short_path`` uses ``/verify`` instead of ``/{shopId}/verify``: the
         vendor's pages give both.
         """
-        if not isinstance(domain, str) or not domain.startswith(("https://", "http://")):
+        if not isinstance(domain, str) or not _URL.fullmatch(domain):
             raise ConfigurationError(f"domain must be a URL such as 'https://shop.example', got {domain!r}")
         try:
             body = encode(VerificationRequest(domain))

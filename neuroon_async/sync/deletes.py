@@ -14,6 +14,7 @@ from ..errors import (
     NotFound,
     PermissionDenied,
     RateLimited,
+    ResponseDecodeError,
     ServerError,
     TransportError,
 )
@@ -103,7 +104,7 @@ class DeleteRun(BulkRun[Deletion]):
                 )
             except (AuthenticationFailed, PermissionDenied):
                 raise
-            except (TransportError, ServerError, RateLimited) as error:
+            except (TransportError, ServerError, RateLimited, ResponseDecodeError) as error:
                 if await ride.once_more():
                     continue
                 self._settle_failed(deletion, error)

@@ -100,7 +100,7 @@ class SyncOptions:
 class Delivery:
     """One batch on its way: the flight, and those of its pieces whose fate is open (the next one last)."""
 
-    __slots__ = ("digests", "flight", "open", "refusals")
+    __slots__ = ("believes", "digests", "flight", "last_refusal", "open", "refusals", "shelved", "suspects")
 
     def __init__(self, flight: Flight, digests: dict[str, bytes]) -> None:
         self.flight = flight
@@ -109,6 +109,30 @@ class Delivery:
         self.open = [flight.products]
         self.refusals = 0
         """Refused pieces since the last accepted one."""
+        self.shelved: list[list[Product]] = []
+        """Pieces refused after too many others were: taken apart only if another one is accepted."""
+        self.last_refusal: APIError | None = None
+        self.suspects: list[Product] | None = None
+        self.believes = True
+        """Until a product that the server's message pointed at turns out to be good."""
+
+    def accepted(self, piece: list[Product]) -> None:
+        self.refusals = 0
+        if piece is self.suspects:
+            self.believes = False
+        for shelved in self.shelved:
+            self.open.extend(reversed(halves(shelved)))
+        self.shelved = []
+
+    def refused(self, piece: list[Product], error: APIError) -> None:
+        """Take the piece apart, or put it aside where too many were refused in a row."""
+        self.last_refusal = error
+        if self.refusals >= MAX_REFUSALS_IN_A_ROW:
+            self.shelved.append(piece)
+            return
+        parts = pieces(piece, error, believe=self.believes)
+        self.suspects = parts[0]
+        self.open.extend(reversed(parts))
 
 
 class SyncRun(BulkRun[Delivery]):
@@ -137,6 +161,8 @@ class SyncRun(BulkRun[Delivery]):
         self._deferred: DeferredVariants | None = None
         """Not ``None`` once the server has missed a parent: from then on variants wait for the end of the source."""
         self._source_ended = False
+        self._keys: dict[str, int] = {}
+        """How often each body was sent: one entry a request."""
         self._delta: Delta | None = None
         self._compared: list[Any] = []
         """Items that are being compared with the ledger."""
@@ -348,22 +374,30 @@ class SyncRun(BulkRun[Delivery]):
                     raise
             else:
                 delivery.open.pop()
-                delivery.refusals = 0
+                delivery.accepted(products)
                 self._outage.accepted()
                 accepted = self._settle_answered(delivery, products, result)
                 if self._delta is not None:
                     await self._delta.record({p.external_id: delivery.digests[p.external_id] for p in accepted})
             body = None
             await self._recorder.tell()
+        self._give_up_shelved(delivery)
+        await self._recorder.tell()
         self._flow.land(delivery.flight)
 
     def _idempotency_key(self, body: bytes) -> str:
-        """With a ledger a body that comes again is no repetition, but a product that changed back.
+        """A body that comes again in a run is no repetition, but a product that changed back: it gets another key.
 
-        A server that answered it from memory would keep the version in between, and the ledger would not know.
+        A server that answered it from memory would keep the version in between. Which one it is counts, so the keys of
+        the same source are the same after a restart. With a ledger, which remembers the versions of earlier runs, a
+        body may come back after days: there every request has a key of its own.
         """
-        scope = self._params["shop_id"] if self._delta is None else f"{self._params['shop_id']} {uuid4()}"
-        return idempotency_key(scope, body)
+        shop_id = self._params["shop_id"]
+        if self._delta is not None:
+            return idempotency_key(f"{shop_id} {uuid4()}", body)
+        key = idempotency_key(shop_id, body)
+        self._keys[key] = occurrence = self._keys.get(key, 0) + 1
+        return key if occurrence == 1 else idempotency_key(f"{shop_id} {occurrence}", body)
 
     def _digests(self, products: list[Product]) -> dict[str, bytes]:
         return {} if self._delta is None else self._delta.digests(products)
@@ -382,7 +416,9 @@ class SyncRun(BulkRun[Delivery]):
                     bulk=True,
                     stats=self._recorder.stats,
                 )
-            except (TransportError, ServerError, RateLimited):
+                result = self._transport.decode(answer, BatchResult)
+            except (TransportError, ServerError, RateLimited, ResponseDecodeError):
+                # An unreadable success is a proxy's page, most likely; under the same key, asking again is safe.
                 if not await ride.once_more():
                     raise
             except APIError:
@@ -390,7 +426,7 @@ class SyncRun(BulkRun[Delivery]):
                 raise
             else:
                 self._outage.answered()
-                return self._transport.decode(answer, BatchResult)
+                return result
 
     def _settle_answered(self, delivery: Delivery, products: list[Product], result: BatchResult) -> list[Product]:
         """Returns the products that were surely accepted: where some failed without a name, none is sure."""
@@ -414,24 +450,27 @@ class SyncRun(BulkRun[Delivery]):
             self._max_batch_bytes = min(self._max_batch_bytes, max(1, len(body) // 2))
             delivery.open.extend(reversed(halves(products)))
         elif isinstance(error, (ValidationFailed, UnprocessableEntity)):
-            if delivery.refusals >= MAX_REFUSALS_IN_A_ROW:
-                self._give_up(delivery, products, error)
-                return True
             if self._options.full or not self._settle_missing_parents(delivery, products, error):
                 if inseparable:
                     self._recorder.failed(_failures(products, str(error), "server", status))
                 else:
-                    delivery.open.extend(reversed(pieces(products, error)))
+                    delivery.refused(products, error)
         else:
             self._recorder.failed(_failures(products, str(error), _stage(error), status))
             return status != 413  # too large is a product's own fault, whatever the next ones are like
         return False
 
-    def _give_up(self, delivery: Delivery, products: list[Product], error: APIError) -> None:
-        rest = [product for piece in (products, *reversed(delivery.open)) for product in piece]
-        delivery.open.clear()
+    def _give_up_shelved(self, delivery: Delivery) -> None:
+        """Nothing else is left to try: fail what was put aside, and stop the run where that was the last straw."""
+        error = delivery.last_refusal
+        if error is None or not delivery.shelved:
+            return
+        rest = [product for piece in delivery.shelved for product in piece]
+        delivery.shelved = []
         reason = f"{error}; {delivery.refusals} pieces of its batch were refused in a row, so it was not tried alone"
         self._recorder.failed(_failures(rest, reason, "server", error.status))
+        if self._outage.failed_for_good():
+            raise error
 
     # Variants whose parents are missing
 
@@ -502,7 +541,7 @@ class SyncRun(BulkRun[Delivery]):
 
     def _unresolved(self, reason: str) -> Iterable[ProductFailure]:
         for delivery in self._deliveries:
-            for piece in delivery.open:
+            for piece in (*delivery.open, *delivery.shelved):
                 text = f"{reason} while its batch was under way: the server may or may not have taken it"
                 yield from _failures(piece, text, "transport", None)
         text = f"not sent: {reason}"

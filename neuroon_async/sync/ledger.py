@@ -13,7 +13,7 @@ import asyncio
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -38,6 +38,8 @@ _VERSION = 1
 _ONE_QUERY = 500
 _CACHE = 16 * 2**20
 """Bytes of the file kept in memory: for catalogs that do not come in the order of their ids."""
+_SMALLEST = 512
+"""Bytes of the smallest database that SQLite writes."""
 _encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 """As products are sent, except that the order of the attributes makes no difference."""
 _UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
@@ -198,6 +200,7 @@ class _Worker:
 
 
 def _open(worker: _Worker) -> sqlite3.Connection:
+    _refuse_foreign(worker.path)
     connection = worker.connection = sqlite3.connect(worker.path, isolation_level=None, timeout=0)
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     connection.execute("BEGIN EXCLUSIVE")  # reads the header, and takes the lock, before anything is changed
@@ -205,18 +208,44 @@ def _open(worker: _Worker) -> sqlite3.Connection:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     fresh = application_id == version == tables == 0
-    if not fresh and application_id != _APPLICATION_ID:
-        raise LedgerError(f"{worker.path}: is a database of something else; nothing was written to it")
-    if version > _VERSION:
-        raise LedgerError(f"{worker.path}: was written by a newer version of neuroon-async; nothing was written to it")
     if fresh:
         for statement in _SCHEMA:
             connection.execute(statement)
+    else:
+        _check_format(worker.path, application_id, version)
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE // 1024}")
     connection.execute("PRAGMA synchronous = FULL")  # a doubt must outlive a power cut, or it is none
     return connection
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Look at the file alone, before SQLite brings in a log that a crash has left beside it.
+
+    A ledger of ours is in the file before it has such a log. ``immutable`` neither writes nor looks for one. The file
+    is not read with `open`: on POSIX, closing it would take away the lock of a run in this process.
+    """
+    try:
+        size = path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return  # SQLite is about to say what is wrong with it
+    if size == 0:
+        return
+    if size < _SMALLEST:
+        raise sqlite3.DatabaseError(f"it has only {size} bytes")
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+        file.execute("PRAGMA writable_schema = ON")  # or a file that is just growing would count as damaged
+        (application_id,) = file.execute("PRAGMA application_id").fetchone()
+        (version,) = file.execute("PRAGMA user_version").fetchone()
+    _check_format(path, application_id, version)
+
+
+def _check_format(path: Path, application_id: int, version: int) -> None:
+    if application_id != _APPLICATION_ID:
+        raise LedgerError(f"{path}: is a database of something else; nothing was written to it")
+    if version > _VERSION:
+        raise LedgerError(f"{path}: was written by a newer version of neuroon-async; nothing was written to it")
 
 
 class _SQLiteRun:

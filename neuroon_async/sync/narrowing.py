@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 __all__ = ["MAX_REFUSALS_IN_A_ROW", "halves", "missing_parents", "pieces"]
 
 MAX_REFUSALS_IN_A_ROW = 64
-"""After so many refused pieces of one batch without an accepted one between them, the rest of it is given up."""
+"""After so many refused pieces of one batch without an accepted one between them, its other pieces are tried once each.
+
+If one of those is accepted, the search goes on; if not, the batch is given up. So a batch costs two requests a product
+at the very most, and a hopeless one some seventy.
+"""
 
 _MISSING_PARENT = re.compile(r"parentExternalId '(?P<id>.*?)' not found", re.DOTALL)
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
-_INDEX = re.compile(r"\[(\d+)\]")
+_INDEX = re.compile(r"\bproducts\[(\d+)\]")
 
 
 def missing_parents(message: str) -> set[str]:
@@ -56,15 +60,18 @@ def refused_items(products: list[Product], result: BatchResult) -> tuple[dict[st
     return named, unnamed[: len(products) - len(named)]
 
 
-def pieces(products: list[Product], error: APIError) -> list[list[Product]]:
+def pieces(products: list[Product], error: APIError, *, believe: bool = True) -> list[list[Product]]:
     """Smaller batches to try next, parents before their variants. Together they hold every product.
 
-    ``products`` must be in the order in which they were sent, because the message may name one by its index.
+    ``products`` must be in the order in which they were sent, because the message may name one by its index. Unless
+    ``believe``, what it names is not trusted: it has pointed at good products before.
     """
-    for suspects in (_named(products, error), _with_named_field(products, error)):
-        if 0 < len(suspects) < len(products):
+    # A field that most products set tells little: halves find the bad one sooner.
+    clues = ((_named(products, error), len(products) - 1), (_with_named_field(products, error), len(products) // 2))
+    for suspects, most in clues if believe else ():
+        if 0 < len(suspects) <= most:
             ids = {product.external_id for product in suspects}
-            return [[product for product in products if product.external_id not in ids], suspects]
+            return [suspects, [product for product in products if product.external_id not in ids]]
     by_currency = _by_currency(products, error)
     return by_currency if len(by_currency) > 1 else halves(sorted(products, key=_is_variant))
 

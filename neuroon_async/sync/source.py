@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any
 
@@ -24,7 +24,7 @@ class Source:
         self._iterator: Iterator[Any] | AsyncIterator[Any]
         if isinstance(iterable, AsyncIterable):
             self._iterator = aiter(iterable)
-        elif isinstance(iterable, Iterable) and not isinstance(iterable, (str, bytes, dict)):
+        elif isinstance(iterable, Iterable) and not isinstance(iterable, (str, bytes, Mapping)):
             self._iterator = iter(iterable)
         else:
             raise ConfigurationError(f"the source must be an iterable or async iterable, got {type(iterable).__name__}")

@@ -152,8 +152,9 @@ def test_prices_that_are_none(text):
 def test_a_missing_address_names_the_option():
     reason = one_failure("id,name,price\n1,n,2\n").reason
     assert reason.startswith("file.csv:2: url: is required")
-    assert "--shop-url" in reason
-    assert "--shop-url" in one_failure(HEAD + "1,n,2,/p/1\n").reason
+    assert "give the shop's address (shop_url)" in reason
+    assert "give the shop's address (shop_url)" in one_failure(HEAD + "1,n,2,/p/1\n").reason
+    assert "shop_url" not in one_failure("id,name,price\n1,n,2\n", shop_url=SHOP).reason
     assert products(HEAD + "1,n,2,/p/1\n", shop_url=SHOP)[0].url == f"{SHOP}/p/1"
 
 
@@ -186,7 +187,7 @@ def test_fit_cuts_at_a_word_and_counts():
     content = f"id,name,price,url,description\n1,{'word ' * 200},2,u:x,{'text ' * 2000}\n2,n,2,u:x,short\n"
     first, second = read(content)
     assert isinstance(first, ProductFailure)
-    assert "name: must be at most 512 characters, got 999; fit=True (--fit) cuts it at a word" in first.reason
+    assert "name: must be at most 512 characters, got 999; fit=True cuts it at a word" in first.reason
     assert isinstance(second, Product)
     catalog = Catalog(named(content), fit=True)
     product, _ = catalog

@@ -140,7 +140,7 @@ def test_a_childless_woocommerce_parent_and_a_missing_address_are_complaints():
     row = "1,variable,s,n,1,,1,,,,,,,,,,,,,\n"
     assert "no child of this variable product has one" in one_failure(WOO + row, shop_url=SHOP).reason
     row = "1,simple,s,n,1,,1,,,5,,,,,,,,,,\n"
-    assert "--shop-url" in one_failure(WOO + row).reason
+    assert "give the shop's address (shop_url)" in one_failure(WOO + row).reason
 
 
 ITEM = """<item>
@@ -297,3 +297,42 @@ def test_a_woocommerce_draft_does_not_set_its_parents_price():
 def test_a_sale_that_is_not_below_the_regular_price_is_none():
     rows = "".join(f"{sale},simple,s{sale},n,1,,1,,{sale},10,,,,,,,,,,\n" for sale in (9, 10, 11))
     assert [p.sale_price for p in products(WOO + rows, shop_url=SHOP)] == [9, UNSET, UNSET]
+
+
+def test_a_parent_may_cost_as_little_as_nothing_however_it_is_written():
+    rows = "1,variable,p,P,1,,1,,,,,,,,,,,,,\n" + "2,variation,a,P a,1,,1,,0.0000000,0.00000001,,,,,,p,,,,\n"
+    parent, child = products(WOO + rows, shop_url=SHOP)
+    assert (parent.price, parent.sale_price) == (child.price, child.sale_price) == (Decimal("1E-8"), 0)
+
+
+VARIABLE_ROWS = (
+    "1,variable,p,P,{published},,1,,,,,,,,,,,,,\n"
+    "2,variation,a,P a,1,,1,,,9,,,,,,id:1,,,,\n"
+    "3,variation,b,P b,1,,1,,5,6,,,,,,p,,,,\n"
+    "4,simple,s,S,1,,1,,,8,,,,,,,,,,\n"
+)
+
+
+@pytest.mark.parametrize("child", ["p", "id:1"])
+def test_a_group_of_variable_products_costs_what_the_cheapest_variation_does(child):
+    group = f'9,grouped,g,G,1,,1,,,,,,,,,,"s, {child}",,,\n'
+    *_, product = products(WOO + VARIABLE_ROWS.format(published=1) + group, shop_url=SHOP)
+    assert (product.price, product.sale_price) == (6, 5)
+    *_, product = products(WOO + VARIABLE_ROWS.format(published=0) + group, shop_url=SHOP)
+    assert (product.price, product.sale_price) == (8, UNSET)  # a draft's variations cannot be bought
+
+
+def test_groups_that_hold_one_another_are_complaints():
+    rows = "1,grouped,g,G,1,,1,,,,,,,,,,h,,,\n" + '2,grouped,h,H,1,,1,,,,,,,,,,"g, h",,,\n'
+    assert ["no child of this grouped product has one" in item.reason for item in read(WOO + rows, shop_url=SHOP)] == [
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sale", "kept"), [("8 EUR", 8), ("10 EUR", UNSET), ("11 EUR", UNSET), ("0 EUR", UNSET), ("0.00 EUR", UNSET)]
+)
+def test_a_merchant_sale_that_is_none_is_left_out(sale, kept):
+    (product,) = products(f"id\ttitle\tlink\timage_link\tprice\tsale_price\n1\tTea\tu:x\ti:x\t10.00 EUR\t{sale}\n")
+    assert (product.price, product.sale_price) == (Decimal("10.00"), kept)

@@ -142,3 +142,19 @@ def test_complaints_name_record_field_and_rule():
 def test_commas_in_json_texts_do_not_separate():
     (product,) = products('[{"id":"1","name":"n","price":1,"url":"u:x","category":"Hats, caps","tags":["a","b"]}]')
     assert (product.categories, product.tags) == (["Hats, caps"], ["a", "b"])
+
+
+@pytest.mark.parametrize("depth", [101, 900, 100_000])
+@pytest.mark.parametrize("shape", ["[{},{}]", '{{"products": [{},{}]}}', "{}\n{}\n"])
+def test_an_element_nested_too_deep_is_one_failure_and_reading_goes_on(depth, shape):
+    deep = '{"id": "2", "name": ' + "[" * depth + "]" * depth + "}"
+    first, second = read(shape.format(deep, TEXT), "f")
+    assert "nests deeper than 100 levels" in first.reason
+    assert second.external_id == "1"
+
+
+def test_nesting_up_to_the_bound_is_read():
+    deep = (
+        json.dumps(TEA)[:-1] + ', "extra": ' + "[" * 99 + "]" * 99 + ', "more": ' + "[[]," * 50 + "1" + "]" * 50 + "}"
+    )
+    assert [product.external_id for product in products(f"[{deep}]")] == ["1"]

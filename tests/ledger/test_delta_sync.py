@@ -73,7 +73,7 @@ async def test_what_is_refused_is_sent_again(ledger, faulty):
 async def test_an_answer_that_was_lost_is_no_acknowledgement(ledger):
     async with shop() as (emulator, client):
         await sync(client, items(5), ledger)
-        emulator.fail("sync_products", Fault.garbage(processed=True))
+        emulator.fail("sync_products", Fault.garbage(processed=True), when=lambda request: b'"price":2' in request.body)
         lost = await sync(client, [item(0, price=2)], ledger)
         assert lost.failed == 1
         assert prices(emulator)["p0"] == 2

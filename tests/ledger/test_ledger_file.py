@@ -245,6 +245,94 @@ async def test_what_is_no_sound_ledger_is_not_touched(tmp_path, make, message):
     assert [entry.name for entry in tmp_path.iterdir()] == ["catalog.ledger"]
 
 
+def _killed(path: Path, *statements: str) -> None:
+    """Leave the database as a process does that is killed after these statements: with its log beside it."""
+    program = (
+        "import os, sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "for statement in sys.argv[2:]: db.execute(statement)\n"
+        "os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", program, path, *statements], check=True)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ("PRAGMA journal_mode = WAL", "CREATE TABLE customer (name)"),  # its tables are in the log only
+        ("CREATE TABLE customer (name)", "PRAGMA journal_mode = WAL", "INSERT INTO customer VALUES ('Ann')"),
+        ("PRAGMA journal_mode = WAL", "PRAGMA application_id = 77"),
+    ],
+)
+async def test_what_another_program_left_in_its_log_is_not_touched(tmp_path, statements):
+    path = tmp_path / "catalog.ledger"
+    await asyncio.to_thread(_killed, path, *statements)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    assert len(before) == 3
+    with pytest.raises(LedgerError, match="is a database of something else; nothing was written"):
+        await SQLiteLedger(path).shops()
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "last", ["CREATE TABLE shop", "COMMIT", "PRAGMA journal_mode", "INSERT OR IGNORE", "INSERT INTO product"]
+)
+async def test_a_ledger_opens_again_wherever_its_first_run_was_killed(tmp_path, last):
+    path = tmp_path / "l"
+    program = """
+import asyncio, os, sqlite3, sys
+from neuroon_async import SQLiteLedger
+
+connect = sqlite3.connect
+
+class Killed(sqlite3.Connection):
+    def execute(self, statement, *arguments):
+        result = super().execute(statement, *arguments)
+        if statement.strip().startswith(sys.argv[2]):
+            os._exit(9)
+        return result
+
+sqlite3.connect = lambda *args, **options: connect(*args, factory=Killed, **options)
+
+async def main():
+    async with SQLiteLedger(sys.argv[1]).run("shop") as run:
+        await run.record({"p": b"a" * 16})
+
+asyncio.run(main())
+"""
+    killed = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", program, path, last],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert killed.returncode == 9
+    async with SQLiteLedger(path).run("shop") as run:
+        await run.record({"p": A})
+    assert await SQLiteLedger(path).shops() == {"shop": 1}
+
+
+async def test_a_refused_second_run_does_not_open_the_file_to_other_processes(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop"):
+        with pytest.raises(LedgerError, match="is using"):
+            await ledger.shops()
+        program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
+        other = await asyncio.to_thread(
+            subprocess.run, [sys.executable, "-c", program, ledger.path], capture_output=True, text=True
+        )
+    assert "database is locked" in other.stderr
+
+
+async def test_a_ledger_that_its_run_is_just_writing_is_in_use_and_not_damaged(tmp_path):
+    # The first page tells how many there are before the others are written.
+    ledger = SQLiteLedger(tmp_path / "l")
+    await asyncio.to_thread(_ledger, ledger.path)
+    async with ledger.run("shop"):
+        os.truncate(ledger.path, 4096)
+        with pytest.raises(LedgerError, match="is using"):
+            await ledger.shops()
+
+
 async def test_a_directory_is_no_ledger(tmp_path):
     for path in (tmp_path, tmp_path / "no such folder" / "l"):
         with pytest.raises(LedgerError, match="unable to open"):

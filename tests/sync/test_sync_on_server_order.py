@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import random
 
@@ -226,3 +227,23 @@ async def test_a_deferred_variant_that_no_json_can_express_fails_alone():
     assert (report.accepted, report.failed) == (7, 1)
     assert report.failures[0].external_id == "p\ud800"
     assert report.failures[0].stage == "local"
+
+
+@pytest.mark.virtual_time
+async def test_a_product_that_changes_back_within_a_run_ends_as_it_came_last():
+    """The server remembers idempotency keys, so the same body needs another key the second time."""
+
+    async def source():
+        for price in (1, 2, 1):
+            yield item(1, price=price)
+            await asyncio.sleep(1)
+
+    async with shop(latency=0.1) as (emulator, client):
+        report = await client.products.sync(source(), batch_size=1)
+        first = [request.idempotency_key for request in emulator.requests]
+    async with shop(latency=0.1) as (again, other_client):
+        await other_client.products.sync(source(), batch_size=1)
+    assert report.accepted == 3
+    assert emulator.products["p1"]["price"] == 1
+    assert len(set(first)) == 3
+    assert first == [request.idempotency_key for request in again.requests], "a restart repeats the keys"

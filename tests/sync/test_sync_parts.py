@@ -144,10 +144,14 @@ def refusal(message, kind=ValidationFailed, status=400, **fields):
 
 def test_what_the_message_names_is_tried_apart():
     batch = [item(0), item(1, description="x"), item(2), item(3)]
-    assert [ids(p) for p in pieces(batch, refusal("'p2' is banned"))] == [["p0", "p1", "p3"], ["p2"]]
-    assert [ids(p) for p in pieces(batch, refusal("products[3].name: bad"))] == [["p0", "p1", "p2"], ["p3"]]
+    assert [ids(p) for p in pieces(batch, refusal("'p2' is banned"))] == [["p2"], ["p0", "p1", "p3"]]
+    assert [ids(p) for p in pieces(batch, refusal("products[3].name: bad"))] == [["p3"], ["p0", "p1", "p2"]]
     by_field = pieces(batch, refusal("description: bad", description="bad"))
-    assert [ids(p) for p in by_field] == [["p0", "p2", "p3"], ["p1"]]
+    assert [ids(p) for p in by_field] == [["p1"], ["p0", "p2", "p3"]]
+    # Indexes of something else, fields that most set, and names that misled before are no clue.
+    assert [ids(p) for p in pieces(batch, refusal("tags[0]: no"))] == [["p0", "p1"], ["p2", "p3"]]
+    assert [ids(p) for p in pieces(batch, refusal("name: no", name="no"))] == [["p0", "p1"], ["p2", "p3"]]
+    assert [ids(p) for p in pieces(batch, refusal("'p2' is banned"), believe=False)] == [["p0", "p1"], ["p2", "p3"]]
 
 
 def test_without_a_clue_the_batch_is_halved_parents_first():

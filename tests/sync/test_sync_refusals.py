@@ -288,3 +288,52 @@ async def test_products_that_a_proxy_never_takes_fail_one_by_one():
     assert_balanced(report)
     assert (report.accepted, report.failed) == (30, 30)
     assert {(failure.stage, failure.status) for failure in report.failures} == {("server", 413)}
+
+
+@pytest.mark.parametrize("bad", [range(30), range(40), range(100, 180), range(0, 500, 5), range(1, 500)], ids=str)
+async def test_however_the_bad_ones_lie_the_good_ones_arrive(bad):
+    def reject(products):
+        return (400, "name: bad") if any(product["name"] == BAD for product in products) else None
+
+    async with shop(reject_batch=reject) as (emulator, client):
+        report = await client.products.sync(catalog_with(500, list(bad)))
+    assert_balanced(report)
+    if len(bad) < 499:
+        assert (report.accepted, report.failed) == (500 - len(bad), len(bad))
+    assert report.requests <= 1_000
+    assert len(emulator.products) == report.accepted
+
+
+async def test_a_hopeless_batch_is_given_up_soon():
+    async with shop(reject_batch=lambda _: (400, "name: bad")) as (_, client):
+        report = await client.products.sync(items(500))
+    assert_balanced(report)
+    assert report.failed == 500
+    assert report.requests < 80
+    assert "refused in a row" in report.failures[-1].reason
+
+
+@pytest.mark.parametrize("message", ["tags[0]: must not be blank", "products[{off}].name: bad", "'p7' spoils it"])
+async def test_a_message_that_points_at_the_wrong_product_costs_no_good_one(message):
+    def reject(products):
+        index = next((i for i, product in enumerate(products) if product["name"] == BAD), None)
+        return None if index is None else (400, message.format(off=index + 1))
+
+    async with shop(reject_batch=reject) as (_, client):
+        report = await client.products.sync(catalog_with(500, [400]))
+    assert (report.accepted, report.failed) == (499, 1)
+    assert report.requests < 30
+
+
+async def test_a_field_that_nearly_all_set_is_no_clue():
+    def reject(products):
+        bad = any(product["name"] == BAD for product in products)
+        return (400, "description: size must be between 0 and 5000") if bad else None
+
+    catalog = [item(n) if n % 500 == 499 else item(n, description="x") for n in range(5_000)]
+    for n in (0, 1_000, 2_000, 3_000):
+        catalog[n] = item_named(n, BAD, description="x")
+    async with shop(reject_batch=reject) as (_, client):
+        report = await client.products.sync(catalog)
+    assert (report.accepted, report.failed) == (4_996, 4)
+    assert report.requests - 10 < 80

@@ -106,10 +106,19 @@ async def test_the_last_batch_alone_is_given_up_when_patience_ends():
     assert report.elapsed < 200
 
 
-async def test_a_success_that_cannot_be_read_costs_its_batch():
+async def test_a_success_that_cannot_be_read_is_asked_for_again_under_the_same_key():
     async with shop() as (emulator, client):
-        emulator.fail("sync_products", Fault.garbage())
+        emulator.fail("sync_products", Fault.html(200), times=3)
         report = await client.products.sync(items(1_000), concurrency=1)
+    assert_balanced(report)
+    assert (report.accepted, report.failed, report.requests) == (1_000, 0, 5)
+    assert len({request.idempotency_key for request in emulator.requests}) == 2
+
+
+async def test_a_success_that_can_never_be_read_costs_its_batch():
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", Fault.garbage(), when=lambda request: b'"p7"' in request.body)
+        report = await client.products.sync(items(1_000), concurrency=2)
     assert_balanced(report)
     assert (report.accepted, report.failed) == (500, 500)
     assert {(failure.stage, failure.status) for failure in report.failures} == {("transport", 200)}

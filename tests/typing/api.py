@@ -200,7 +200,7 @@ async def catalog(client: NeuroonClient) -> None:
     assert_type(result, BatchResult)
     assert_type(result.created, int | None)
     assert_type(result.remaining_products, int | None)
-    assert_type(result.errors, list[ProductError] | None)
+    assert_type(result.errors, list[ProductError])
     await client.products.sync_batch((TEA,), SyncMode.FULL)
     await client.products.sync_batch(products())
 
