@@ -60,7 +60,7 @@ def _line(failure: ProductFailure) -> bytes:
     product = failure.product
     try:
         record = encode({"failure": note, "product": product})
-    except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
+    except (UnicodeEncodeError, OverflowError, TypeError, ValueError, RecursionError):
         # What cannot become JSON is the very reason why it failed: keep it readable at least.
         readable = {name: _readable(value) if isinstance(value, str) else value for name, value in note.items()}
         record = encode({"failure": readable, "product": None, "shown": _shown(product)})
@@ -74,5 +74,5 @@ def _readable(text: str) -> str:
 def _shown(product: object) -> str:
     try:
         return _readable(repr(product))
-    except ValueError:  # Python refuses to print integers of thousands of digits
-        return "a product with a number too long to show"
+    except (ValueError, RecursionError):  # Python refuses to print integers of thousands of digits
+        return "a product with a number too long, or lists nested too deeply, to show"
