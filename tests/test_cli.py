@@ -407,8 +407,9 @@ def test_interrupted_in_flight_the_partial_report_accounts_for_everything(number
             process.send_signal(number)
             code, stdout, stderr = ended(process)
     document = json.loads(stdout)
-    assert (code, document["exit_code"], document["received"]) == (expected, expected, 40)
-    assert (document["accepted"], document["failed"]) == (20, 20)
+    assert (code, document["exit_code"]) == (expected, expected)
+    assert document["received"] in {30, 40}  # one batch in flight, and perhaps the next one read
+    assert (document["accepted"], document["failed"]) == (20, document["received"] - 20)
     assert stderr == f"error: {document['error']}\n"
 
 
