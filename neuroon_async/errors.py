@@ -305,7 +305,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes, *, now: dat
         "message": message or _list_of_texts(document.get("details")) or (code or "" if document else _excerpt(body)),
         "field_errors": field_errors,
         "path": _text(document.get("path")),
-        "timestamp": _timestamp(document.get("timestamp")),
+        "timestamp": read_timestamp(document.get("timestamp")),
         "request_id": headers.get("X-Request-ID"),
     }
     if status == 429 or status >= 500:
@@ -374,7 +374,8 @@ def _positive(value: object) -> float | None:
     return number if 0 < number < math.inf else None
 
 
-def _timestamp(value: object) -> datetime | None:
+def read_timestamp(value: object) -> datetime | None:
+    """An ISO 8601 time of this API, with an offset always; ``None`` where it is no time."""
     try:
         return _as_utc(datetime.fromisoformat(value)) if isinstance(value, str) else None
     except ValueError:

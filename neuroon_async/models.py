@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +17,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from .contract import SyncMode
-from .errors import InvalidProduct
+from .errors import InvalidProduct, read_timestamp
 
 if TYPE_CHECKING:
     from .clicks import ClickLog
@@ -216,15 +216,7 @@ class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
 
     def __post_init__(self) -> None:
         if not isinstance(self.verified_at, datetime):
-            self.verified_at = _moment(self.verified_at)
-
-
-def _moment(value: object) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
+            self.verified_at = read_timestamp(self.verified_at)
 
 
 class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):
