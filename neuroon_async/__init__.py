@@ -50,7 +50,7 @@ from .rate_limits import Limiter, LimitState, LocalLimiter, Permit
 from .resources.widget import WidgetTokenSigner
 from .retries import RetryBudget, RetryPolicy
 from .sync.dead_letters import DeadLetterFile
-from .sync.ledger import Ledger, LedgerError, LedgerRun, SQLiteLedger
+from .sync.ledger import Ledger, LedgerError, LedgerRun, PagedLedgerRun, SQLiteLedger
 from .sync.report import ProductFailure, SyncProgress, SyncReport
 
 __all__ = [
@@ -81,6 +81,7 @@ __all__ = [
     "NeuroonError",
     "NotFound",
     "OrderLine",
+    "PagedLedgerRun",
     "PermissionDenied",
     "Permit",
     "Product",

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidProduct, UnsafeDeletion
 from ..models import Product
-from .ledger import content_digests
+from .ledger import PagedLedgerRun
+from .pages import cut_into_pages, known
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
+    from collections.abc import Set as AbstractSet
 
     from .ledger import LedgerRun
+    from .pages import Contents, Page
     from .report import ProductFailure
 
 __all__ = ["Delta"]
@@ -25,10 +28,11 @@ class Delta:
 
     def __init__(self, ledger: LedgerRun, *, watch_missing: bool) -> None:
         self._ledger = ledger
+        self._paged = ledger if isinstance(ledger, PagedLedgerRun) else None
         self._watch_missing = watch_missing
         self._nameless = 0
 
-    async def split(self, items: list[Any], in_flight: Collection[str]) -> tuple[list[Any], set[str]]:
+    async def split(self, items: list[Any], in_flight: AbstractSet[str]) -> tuple[list[Any], set[str]]:
         """The items of a chunk that need a closer look, and the ids whose newest version the server holds already.
 
         What is in flight needs a look always: the server is about to hold another version of it. What the server
@@ -36,14 +40,34 @@ class Delta:
         """
         products, positions = _readable(items)
         newest = {product.external_id: position for product, position in zip(products, positions, strict=True)}
-        digests = self.digests(products)
-        if self._watch_missing:
-            await self._ledger.seen(digests.keys())
-        for external_id in digests.keys() & in_flight:
-            del digests[external_id]
-        unchanged = set(await self._ledger.unchanged(digests)) if digests else set()
+        # Where an id comes twice, only its last version counts, and a page would vouch for the other one, too.
+        paged = self._paged if len(newest) == len(products) else None
+        pages = cut_into_pages(products)
+        if paged is not None:
+            pages = [page for page in pages if not _holds(paged, page, in_flight)]
+        if not pages and len(newest) == len(items):
+            return [], set(newest)
+        unchanged = newest.keys() - {external_id for page in pages for external_id in page.ids}
+        if pages:
+            unchanged |= await self._unchanged_among(pages, in_flight)
+        if paged is not None:
+            whole = {page.digest: page.ids for page in pages if page.digest and unchanged.issuperset(page.ids)}
+            if whole:
+                await paged.keep_pages(whole)
         held = {newest[external_id] for external_id in unchanged}
         return [item for position, item in enumerate(items) if position not in held], unchanged
+
+    async def _unchanged_among(self, pages: list[Page], in_flight: AbstractSet[str]) -> set[str]:
+        """Those of the products in these pages that the server holds, looked up one by one."""
+        newest: dict[str, bytes | None] = {}
+        for page in pages:
+            newest |= page.digests()
+        if self._watch_missing:
+            await self._ledger.seen(newest.keys())
+        for external_id in newest.keys() & in_flight:
+            del newest[external_id]
+        digests = known(newest)
+        return set(await self._ledger.unchanged(digests)) if digests else set()
 
     async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
         """Records that could not be read or sent are in the source all the same: they must not be deleted."""
@@ -57,17 +81,14 @@ class Delta:
     async def doubt(self, ids: Collection[str]) -> None:
         await self._ledger.doubt(ids)
 
-    def digests(self, products: list[Product]) -> dict[str, bytes]:
-        """By id, of the last version each, without those that cannot become JSON.
-
-        What is to be recorded is taken when its request is encoded: lists within a product may change later.
-        """
-        ids = [product.external_id for product in products]
-        digests = dict(zip(ids, content_digests(products), strict=True))
-        return {external_id: digest for external_id, digest in digests.items() if digest is not None}
-
-    async def record(self, digests: Mapping[str, bytes]) -> None:
+    async def record(self, accepted: Iterable[Product], contents: Contents) -> None:
+        """The server has acknowledged these products of a batch that held this."""
+        digests = {product.external_id: contents.digests[product.external_id] for product in accepted}
         await self._ledger.record(digests)
+        if self._paged is not None:
+            pages = {digest: ids for digest, ids in contents.pages.items() if digests.keys() >= set(ids)}
+            if pages:
+                await self._paged.keep_pages(pages)
 
     async def forget(self, external_id: str) -> None:
         await self._ledger.forget([external_id])
@@ -134,3 +155,7 @@ def _product(item: object) -> Product | None:
         return Product.from_mapping(item)
     except InvalidProduct:
         return None
+
+
+def _holds(ledger: PagedLedgerRun, page: Page, in_flight: AbstractSet[str]) -> bool:
+    return page.digest is not None and in_flight.isdisjoint(page.ids) and ledger.holds_page(page.digest)

@@ -41,6 +41,7 @@ from .ledger import Ledger
 from .narrowing import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces, refused_items
 from .order import Flow, parent_of
 from .outage import Outage, Ride
+from .pages import contents_of
 from .report import ProductFailure
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
     from ..transport import Transport
     from .order import Flight
+    from .pages import Contents
     from .recorder import FailureCallback, ProgressCallback
     from .report import Stage, SyncReport
 
@@ -100,12 +102,12 @@ class SyncOptions:
 class Delivery:
     """One batch on its way: the flight, and those of its pieces whose fate is open (the next one last)."""
 
-    __slots__ = ("believes", "digests", "flight", "last_refusal", "open", "refusals", "shelved", "suspects")
+    __slots__ = ("believes", "contents", "flight", "last_refusal", "open", "refusals", "shelved", "suspects")
 
-    def __init__(self, flight: Flight, digests: dict[str, bytes]) -> None:
+    def __init__(self, flight: Flight, contents: Contents | None) -> None:
         self.flight = flight
-        self.digests = digests
-        """Of the products as they were when the request was encoded; empty where there is no ledger."""
+        self.contents = contents
+        """Of the products as they were when the request was encoded. ``None`` where there is no ledger."""
         self.open = [flight.products]
         self.refusals = 0
         """Refused pieces since the last accepted one."""
@@ -218,7 +220,7 @@ class SyncRun(BulkRun[Delivery]):
         """Queue what was read. A product waits in its newest version only: in the flow or among the deferred."""
         if self._deferred is not None and not self._source_ended:
             newest = {product.external_id: product for product in products}
-            older = len(self._flow.remove(newest)) + len(self._deferred.discard(newest))
+            older = len(self._flow.remove(newest.keys())) + len(self._deferred.discard(newest))
             self._report.superseded += len(products) - len(newest) + older
             self._deferred.add([product for product in newest.values() if parent_of(product) is not None])
             products = [product for product in newest.values() if parent_of(product) is None]
@@ -319,7 +321,7 @@ class SyncRun(BulkRun[Delivery]):
         if body is None:
             self._flow.land(flight)
         else:
-            delivery = Delivery(flight, self._digests(flight.products))
+            delivery = Delivery(flight, self._contents(flight.products))
             self._launch(delivery, partial(self._deliver, delivery, body))
         await self._recorder.tell()
 
@@ -360,7 +362,7 @@ class SyncRun(BulkRun[Delivery]):
             products = delivery.open[-1]
             if body is None:
                 body = encode_batch(self._mode, products)
-                delivery.digests = self._digests(products)
+                delivery.contents = self._contents(products)
             try:
                 result = await self._request(body)
             except (AuthenticationFailed, PermissionDenied) as error:
@@ -377,8 +379,8 @@ class SyncRun(BulkRun[Delivery]):
                 delivery.accepted(products)
                 self._outage.accepted()
                 accepted = self._settle_answered(delivery, products, result)
-                if self._delta is not None:
-                    await self._delta.record({p.external_id: delivery.digests[p.external_id] for p in accepted})
+                if self._delta is not None and delivery.contents is not None:
+                    await self._delta.record(accepted, delivery.contents)
             body = None
             await self._recorder.tell()
         self._give_up_shelved(delivery)
@@ -399,8 +401,8 @@ class SyncRun(BulkRun[Delivery]):
         self._keys[key] = occurrence = self._keys.get(key, 0) + 1
         return key if occurrence == 1 else idempotency_key(f"{shop_id} {occurrence}", body)
 
-    def _digests(self, products: list[Product]) -> dict[str, bytes]:
-        return {} if self._delta is None else self._delta.digests(products)
+    def _contents(self, products: list[Product]) -> Contents | None:
+        return None if self._delta is None else contents_of(products)
 
     async def _request(self, body: bytes) -> BatchResult:
         """One request with all the transport's retries, again and again while the whole service is down."""

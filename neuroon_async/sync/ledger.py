@@ -4,7 +4,8 @@ A ledger maps each product id of a shop to a digest of the content that the serv
 is unchanged, and takes a product's digest away *before* it sends another version: so whenever the process dies, the
 ledger knows too little rather than too much, and the next run sends again what was not acknowledged.
 
-`Ledger` and `LedgerRun` are the protocols; `SQLiteLedger` keeps a ledger in a file.
+`Ledger` and `LedgerRun` are the protocols, `PagedLedgerRun` is one that knows whole pages of products, too;
+`SQLiteLedger` keeps a ledger in a file.
 """
 
 from __future__ import annotations
@@ -15,34 +16,26 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
-
-import msgspec
+from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from ..errors import NeuroonError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from ..models import Product
-
-__all__ = ["Ledger", "LedgerError", "LedgerRun", "SQLiteLedger", "content_digests"]
+__all__ = ["Ledger", "LedgerError", "LedgerRun", "PagedLedgerRun", "SQLiteLedger"]
 
 T = TypeVar("T")
 _APPLICATION_ID = 0x4E55524E
-_VERSION = 1
+_VERSION = 2
 _ONE_QUERY = 500
 _CACHE = 16 * 2**20
 """Bytes of the file kept in memory: for catalogs that do not come in the order of their ids."""
 _SMALLEST = 512
 """Bytes of the smallest database that SQLite writes."""
-_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
-"""As products are sent, except that the order of the attributes makes no difference."""
-_UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
 _SCHEMA = (
     "CREATE TABLE shop (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
     """
@@ -56,11 +49,21 @@ CREATE TABLE product (
 ) WITHOUT ROWID
 """,
     f"PRAGMA application_id = {_APPLICATION_ID}",
+)
+_SINCE_VERSION_2 = (
+    """
+CREATE TABLE page (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, -- never used again: products go on naming a page that is gone
+    shop INTEGER NOT NULL REFERENCES shop (number),
+    digest BLOB NOT NULL
+)
+""",
+    "ALTER TABLE product ADD COLUMN page INTEGER",  # the latest one it was in
     f"PRAGMA user_version = {_VERSION}",
 )
 _UPSERT = """
 INSERT INTO product (shop, id, number, digest, acknowledged) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET digest = excluded.digest, acknowledged = excluded.acknowledged RETURNING number
+ON CONFLICT DO UPDATE SET digest = excluded.digest, acknowledged = excluded.acknowledged RETURNING number, page
 """
 
 
@@ -96,6 +99,17 @@ class LedgerRun(Protocol):
         """The ids of the products that were not seen."""
 
 
+@runtime_checkable
+class PagedLedgerRun(LedgerRun, Protocol):
+    """A ledger that can also tell of whole pages (`pages`) at a glance."""
+
+    def holds_page(self, digest: bytes) -> bool:
+        """Does the server hold all of this page just so? If it does, its products count as seen."""
+
+    async def keep_pages(self, pages: Mapping[bytes, Collection[str]]) -> None:
+        """The server has acknowledged all products of these pages, which are named by their digests."""
+
+
 class Ledger(Protocol):
     """Where a delta sync remembers. One run at a time may use a shop's part of it."""
 
@@ -103,31 +117,13 @@ class Ledger(Protocol):
         """Open the ledger of one shop for one run. Raises `LedgerError`."""
 
 
-def content_digests(products: Sequence[Product]) -> list[bytes | None]:
-    """16 bytes over each product as it is sent, its id included. ``None`` where it cannot be sent at all."""
-    return [None if line is None else sha256(line).digest()[:16] for line in _encoded(products)]
-
-
-def _encoded(products: Sequence[Product]) -> Iterable[bytes | None]:
-    try:
-        return _encoder.encode_lines(products).splitlines()  # JSON holds no bare line ends
-    except _UNENCODABLE:
-        return [_encoded_alone(product) for product in products]
-
-
-def _encoded_alone(product: Product) -> bytes | None:
-    try:
-        return _encoder.encode(product)
-    except _UNENCODABLE:
-        return None
-
-
 class SQLiteLedger:
     """A ledger in one file, for any number of shops. The file is open only while a run uses it.
 
     A run locks the file: a second one that tries, here or in another process, gets a `LedgerError` at once. So shops
     that sync at the same time need a file each. A file that is damaged, or is something else, is never written to.
-    SQLite works in a thread of its own, never in the event loop. A product takes about 50 bytes and its id's length.
+    SQLite works in a thread of its own, never in the event loop. A product takes about 40 bytes and its id's length in
+    the file, and 7 bytes of memory for the length of a run.
 
     >>> ledger = SQLiteLedger("catalog.ledger")
     >>> report = await client.products.sync(products, ledger=ledger)     # doctest: +SKIP
@@ -208,11 +204,10 @@ def _open(worker: _Worker) -> sqlite3.Connection:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     fresh = application_id == version == tables == 0
-    if fresh:
-        for statement in _SCHEMA:
-            connection.execute(statement)
-    else:
+    if not fresh:
         _check_format(worker.path, application_id, version)
+    for statement in (*(_SCHEMA if fresh else ()), *(_SINCE_VERSION_2 if version < _VERSION else ())):
+        connection.execute(statement)
     connection.execute("COMMIT")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE // 1024}")
@@ -260,6 +255,9 @@ class _SQLiteRun:
         (self._next,) = self._ask("SELECT coalesce(max(number), 0) + 1 FROM product WHERE shop = ?").fetchone()
         self._seen = bytearray(self._next)
         """One byte for each number that a product held at the beginning may have."""
+        self._pages: dict[bytes, int] = dict(self._ask("SELECT digest, number FROM page WHERE shop = ?"))
+        """The pages that the server holds just so, and their numbers."""
+        self._seen_pages: set[int | None] = set()
 
     async def unchanged(self, digests: Mapping[str, bytes]) -> Collection[str]:
         return await self._worker.do(lambda: self._unchanged(digests))
@@ -274,21 +272,31 @@ class _SQLiteRun:
         await self._worker.do(lambda: self._delete(ids))
 
     async def forget_all(self) -> int:
-        return await self._worker.do(lambda: self._ask("DELETE FROM product WHERE shop = ?").rowcount)
+        return await self._worker.do(self._delete_all)
 
     async def seen(self, ids: Collection[str]) -> None:
         await self._worker.do(lambda: self._mark(ids))
 
     async def missing(self) -> tuple[int, int]:
-        return self._held - self._seen.count(1), self._held
+        return await self._worker.do(self._count_missing), self._held
 
     async def missing_ids(self) -> AsyncIterator[str]:
         last = b""
         while chunk := await self._worker.do(partial(self._rows_after, last)):
-            for key, number in chunk:
-                if number < len(self._seen) and not self._seen[number]:
+            for key, number, page in chunk:
+                if self._is_missing(number, page):
                     yield key.decode("utf-8", "surrogatepass")
             last = chunk[-1][0]
+
+    def holds_page(self, digest: bytes) -> bool:
+        number = self._pages.get(digest)
+        if number is None:
+            return False
+        self._seen_pages.add(number)
+        return True
+
+    async def keep_pages(self, pages: Mapping[bytes, Collection[str]]) -> None:
+        await self._worker.do(lambda: self._keep(pages))
 
     def _unchanged(self, digests: Mapping[str, bytes]) -> set[str]:
         held: set[bytes] = set()
@@ -308,22 +316,63 @@ class _SQLiteRun:
     def _write(self, digests: Mapping[str, bytes | None]) -> None:
         """Keep these digests in one transaction. ``None`` stands for doubt."""
         now = int(time.time())
+        changed: set[int | None] = set()
         with self._connection:
             self._connection.execute("BEGIN")
             for external_id, digest in digests.items():
                 row = (self._shop, _key(external_id), self._next, digest, None if digest is None else now)
-                (number,) = self._connection.execute(_UPSERT, row).fetchone()
+                number, page = self._connection.execute(_UPSERT, row).fetchone()
                 self._next += number == self._next  # a number serves once, and none is left out
+                changed.add(page)
+            self._drop_pages(changed)
 
     def _delete(self, ids: Collection[str]) -> None:
         with self._connection:
             self._connection.execute("BEGIN")
             for some, marks in _portions(ids):
-                query = f"DELETE FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
-                self._connection.execute(query, (self._shop, *some))
+                query = f"DELETE FROM product WHERE shop = ? AND id IN ({marks}) RETURNING page"  # noqa: S608 - only marks
+                rows = self._connection.execute(query, (self._shop, *some)).fetchall()
+                self._drop_pages({page for (page,) in rows})
 
-    def _rows_after(self, key: bytes) -> list[tuple[bytes, int]]:
-        query = "SELECT id, number FROM product WHERE shop = ? AND id > ? ORDER BY id LIMIT ?"
+    def _delete_all(self) -> int:
+        with self._connection:
+            self._connection.execute("BEGIN")
+            self._ask("DELETE FROM page WHERE shop = ?")
+            self._pages.clear()
+            return self._ask("DELETE FROM product WHERE shop = ?").rowcount
+
+    def _keep(self, pages: Mapping[bytes, Collection[str]]) -> None:
+        with self._connection:
+            self._connection.execute("BEGIN")
+            for digest, ids in pages.items():
+                if digest not in self._pages:
+                    self._keep_page(digest, ids)
+
+    def _keep_page(self, digest: bytes, ids: Collection[str]) -> None:
+        insert = "INSERT INTO page (shop, digest) VALUES (?, ?)"
+        number = int(self._connection.execute(insert, (self._shop, digest)).lastrowid or 0)
+        self._pages[digest] = number
+        for some, marks in _portions(ids):
+            query = f"SELECT DISTINCT page FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
+            rows = self._connection.execute(query, (self._shop, *some)).fetchall()
+            self._drop_pages({page for (page,) in rows})  # a product's change is noted with one page only
+            query = f"UPDATE product SET page = ? WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
+            self._connection.execute(query, (number, self._shop, *some))
+
+    def _drop_pages(self, numbers: set[int | None]) -> None:
+        """Something in these pages changes: they say nothing any more about the rest of what is in them."""
+        for number in numbers - {None}:
+            for (digest,) in self._connection.execute("DELETE FROM page WHERE number = ? RETURNING digest", (number,)):
+                self._pages.pop(digest, None)
+
+    def _count_missing(self) -> int:
+        return sum(self._is_missing(*row) for row in self._ask("SELECT number, page FROM product WHERE shop = ?"))
+
+    def _is_missing(self, number: int, page: int | None) -> bool:
+        return number < len(self._seen) and not self._seen[number] and page not in self._seen_pages
+
+    def _rows_after(self, key: bytes) -> list[tuple[bytes, int, int | None]]:
+        query = "SELECT id, number, page FROM product WHERE shop = ? AND id > ? ORDER BY id LIMIT ?"
         return self._connection.execute(query, (self._shop, key, _ONE_QUERY)).fetchall()
 
     def _ask(self, query: str) -> sqlite3.Cursor:

@@ -15,6 +15,7 @@ from msgspec import UNSET
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
 
     from ..models import Product
 
@@ -125,9 +126,9 @@ class Flow:
         flight.load(products)
         self._ids_in_flight |= flight.ids
 
-    def remove(self, ids: Iterable[str]) -> list[Product]:
+    def remove(self, ids: AbstractSet[str]) -> list[Product]:
         """Take those of these ids that wait out of the queue."""
-        return [self._waiting.pop(external_id) for external_id in ids if external_id in self._waiting]
+        return [self._waiting.pop(external_id) for external_id in self._waiting.keys() & ids]
 
     def remove_variants(self) -> list[Product]:
         """Take all waiting variants out of the queue."""

@@ -38,6 +38,7 @@ def die_at(moment: int) -> None:
 
     _SQLiteRun._write = mortal(_SQLiteRun._write)
     _SQLiteRun._delete = mortal(_SQLiteRun._delete)
+    _SQLiteRun._keep = mortal(_SQLiteRun._keep)
 
 
 def _die_if(the_moment_has_come: bool) -> None:
