@@ -31,12 +31,15 @@ About as many take a request from its task to the socket, and its answer back. S
 or settled, before the next chunk takes memory: a fast server then sees two or three requests at a time instead of
 ``concurrency``, at no loss of speed and with a quarter of the memory.
 """
+_PORTION = 100
+"""Items that are read and taken in at a time: the processor's cache still holds them when they are looked at."""
 
 
 class BulkRun(ABC, Generic[Delivery]):
     """One run. Memory depends on ``concurrency`` and the size of a delivery, not on the length of the source."""
 
     chunk_size: int
+    """Items that are read before the loop's other tasks have their turn."""
 
     def __init__(
         self,
@@ -87,8 +90,12 @@ class BulkRun(ABC, Generic[Delivery]):
             del error  # a traceback that refers to itself would keep the whole run alive
 
     @abstractmethod
-    async def _admit(self, chunk: list[Any]) -> None:
-        """Take in what was read."""
+    def _take_in(self, portion: list[Any]) -> None:
+        """Account for what was read: from here on it is the run's."""
+
+    async def _chunk_ended(self) -> None:
+        """Do what is worth doing for many items at once only."""
+        await self._recorder.tell()
 
     @abstractmethod
     async def _dispatch(self, *, final: bool) -> None:
@@ -105,11 +112,18 @@ class BulkRun(ABC, Generic[Delivery]):
     async def _read_and_deliver(self) -> None:
         while not self._source.exhausted:
             await self._give_way()
-            chunk = await self._source.read(self.chunk_size)
-            self._report.received += len(chunk)
-            await self._admit(chunk)
+            await self._read_chunk()
             await self._dispatch(final=False)
         await self._dispatch(final=True)
+
+    async def _read_chunk(self) -> None:
+        left = self.chunk_size
+        while left and not self._source.exhausted:
+            portion = await self._source.read(min(left, _PORTION))
+            left -= len(portion)
+            self._report.received += len(portion)
+            self._take_in(portion)
+        await self._chunk_ended()
 
     async def _give_way(self) -> None:
         """A plain iterable never suspends, so the loop's other tasks have their turn between its chunks."""

@@ -71,8 +71,8 @@ class DeleteRun(BulkRun[Deletion]):
         if stats is not None:
             self._recorder.stats = stats
 
-    async def _admit(self, chunk: list[Any]) -> None:
-        for item in chunk:
+    def _take_in(self, portion: list[Any]) -> None:
+        for item in portion:
             problem = _id_problem(item)
             if problem is not None:
                 self._recorder.failed([ProductFailure(_readable(item), problem, "local")])
@@ -80,7 +80,6 @@ class DeleteRun(BulkRun[Deletion]):
                 self._report.superseded += 1
             else:
                 self._waiting[item] = None
-        await self._recorder.tell()
 
     async def _dispatch(self, *, final: bool) -> None:
         while self._waiting:

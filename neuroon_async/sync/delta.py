@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InvalidProduct, UnsafeDeletion
 from ..models import Product
 from .ledger import PagedLedgerRun
-from .pages import cut_into_pages, known
+from .pages import Page, page_ends
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
     from collections.abc import Set as AbstractSet
 
     from .ledger import LedgerRun
-    from .pages import Contents, Page
+    from .pages import Contents
     from .report import ProductFailure
 
 __all__ = ["Delta"]
@@ -31,43 +31,94 @@ class Delta:
         self._paged = ledger if isinstance(ledger, PagedLedgerRun) else None
         self._watch_missing = watch_missing
         self._nameless = 0
+        self._products: list[Product] = []
+        """On the page that has not ended yet."""
+        self._sources: list[Any] = []
+        """The items that they came from."""
+        self._start_over()
 
-    async def split(self, items: list[Any], in_flight: AbstractSet[str]) -> tuple[list[Any], set[str]]:
-        """The items of a chunk that need a closer look, and the ids whose newest version the server holds already.
+    def _start_over(self) -> None:
+        self._pages: list[Page] = []
+        self._items: list[Any] = []
+        """Where the products on these pages came from, in the same order."""
+        self._ids: set[str] = set()
+        self._unreadable: list[Any] = []
 
-        What is in flight needs a look always: the server is about to hold another version of it. What the server
-        holds needs none, not even a check of its values: it was checked when it was sent.
+    @property
+    def open(self) -> list[Any]:
+        """The items that wait to be compared with the ledger, or for the end of their page."""
+        return [*self._items, *self._unreadable, *self._sources]
+
+    def screen(self, items: list[Any], in_flight: AbstractSet[str]) -> set[str]:
+        """The ids on pages that the server holds just so. All other items are open from now on.
+
+        What is in flight is open always: the server is about to hold another version of it. So is what is open
+        already: its version on this page, being the later one, decides about the earlier one as well.
         """
-        products, positions = _readable(items)
-        newest = {product.external_id: position for product, position in zip(products, positions, strict=True)}
-        # Where an id comes twice, only its last version counts, and a page would vouch for the other one, too.
-        paged = self._paged if len(newest) == len(products) else None
-        pages = cut_into_pages(products)
-        if paged is not None:
-            pages = [page for page in pages if not _holds(paged, page, in_flight)]
-        if not pages and len(newest) == len(items):
-            return [], set(newest)
-        unchanged = newest.keys() - {external_id for page in pages for external_id in page.ids}
-        if pages:
-            unchanged |= await self._unchanged_among(pages, in_flight)
-        if paged is not None:
-            whole = {page.digest: page.ids for page in pages if page.digest and unchanged.issuperset(page.ids)}
-            if whole:
-                await paged.keep_pages(whole)
-        held = {newest[external_id] for external_id in unchanged}
-        return [item for position, item in enumerate(items) if position not in held], unchanged
+        products, sources, unreadable = _readable(items)
+        ends = page_ends(products, len(self._products))
+        self._products += products
+        self._sources += sources
+        self._unreadable += unreadable
+        return self._judge(ends, in_flight)
 
-    async def _unchanged_among(self, pages: list[Page], in_flight: AbstractSet[str]) -> set[str]:
-        """Those of the products in these pages that the server holds, looked up one by one."""
-        newest: dict[str, bytes | None] = {}
-        for page in pages:
-            newest |= page.digests()
+    def end_page(self, in_flight: AbstractSet[str]) -> set[str]:
+        """Likewise for the products at the end, after which a page may end or not."""
+        return self._judge([len(self._products)] if self._products else [], in_flight)
+
+    def _judge(self, ends: list[int], in_flight: AbstractSet[str]) -> set[str]:
+        held: set[str] = set()
+        start = 0
+        for end in ends:
+            page = Page(self._products[start:end])
+            if self._holds(page, in_flight):
+                held.update(page.ids)
+            else:
+                self._pages.append(page)
+                self._items += self._sources[start:end]
+                self._ids.update(page.ids)
+            start = end
+        del self._products[:start], self._sources[:start]
+        return held
+
+    def _holds(self, page: Page, in_flight: AbstractSet[str]) -> bool:
+        return (
+            self._paged is not None
+            and page.digest is not None
+            and in_flight.isdisjoint(page.ids)
+            and self._ids.isdisjoint(page.ids)
+            and self._paged.holds_page(page.digest)
+        )
+
+    async def compare(self, in_flight: AbstractSet[str]) -> tuple[list[Any], set[str]]:
+        """Of all that is open: the items that need a closer look, and the ids whose newest version the server holds.
+
+        What the server holds needs no look, not even a check of its values: it was checked when it was sent.
+        """
+        ids = [external_id for page in self._pages for external_id in page.ids]
+        newest = {external_id: position for position, external_id in enumerate(ids)}
         if self._watch_missing:
             await self._ledger.seen(newest.keys())
-        for external_id in newest.keys() & in_flight:
-            del newest[external_id]
-        digests = known(newest)
-        return set(await self._ledger.unchanged(digests)) if digests else set()
+        unchanged = await self._unchanged(in_flight)
+        if len(newest) == len(ids):
+            pages = [page for page in self._pages if unchanged.issuperset(page.ids)]
+            await self._keep({page.digest: page.ids for page in pages if page.digest is not None})
+        held = {newest[external_id] for external_id in unchanged}
+        changed = [item for position, item in enumerate(self._items) if position not in held]
+        items = changed + self._unreadable
+        self._start_over()
+        return items, unchanged
+
+    async def _unchanged(self, in_flight: AbstractSet[str]) -> set[str]:
+        digests: dict[str, bytes | None] = {}
+        for page in self._pages:
+            digests |= page.digests()
+        sure = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
+        return set(await self._ledger.unchanged(sure)) if sure else set()
+
+    async def _keep(self, pages: dict[bytes, list[str]]) -> None:
+        if pages and self._paged is not None:
+            await self._paged.keep_pages(pages)
 
     async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
         """Records that could not be read or sent are in the source all the same: they must not be deleted."""
@@ -85,10 +136,7 @@ class Delta:
         """The server has acknowledged these products of a batch that held this."""
         digests = {product.external_id: contents.digests[product.external_id] for product in accepted}
         await self._ledger.record(digests)
-        if self._paged is not None:
-            pages = {digest: ids for digest, ids in contents.pages.items() if digests.keys() >= set(ids)}
-            if pages:
-                await self._paged.keep_pages(pages)
+        await self._keep({digest: ids for digest, ids in contents.pages.items() if digests.keys() >= set(ids)})
 
     async def forget(self, external_id: str) -> None:
         await self._ledger.forget([external_id])
@@ -132,18 +180,21 @@ class Delta:
             yield doubted
 
 
-def _readable(items: list[Any]) -> tuple[list[Product], list[int]]:
-    """The products among the items, and their positions there. What is wrong with the others is told later."""
+def _readable(items: list[Any]) -> tuple[list[Product], list[Any], list[Any]]:
+    """The products among the items, the items that they came from, and the others: what ails those is told later."""
     if all(type(item) is Product and type(item.external_id) is str for item in items):
-        return items, list(range(len(items)))
+        return items, items, []
     products = []
-    positions = []
-    for position, item in enumerate(items):
+    sources = []
+    unreadable = []
+    for item in items:
         product = _product(item)
-        if product is not None and isinstance(product.external_id, str):
+        if product is None or not isinstance(product.external_id, str):
+            unreadable.append(item)
+        else:
             products.append(product)
-            positions.append(position)
-    return products, positions
+            sources.append(item)
+    return products, sources, unreadable
 
 
 def _product(item: object) -> Product | None:
@@ -155,7 +206,3 @@ def _product(item: object) -> Product | None:
         return Product.from_mapping(item)
     except InvalidProduct:
         return None
-
-
-def _holds(ledger: PagedLedgerRun, page: Page, in_flight: AbstractSet[str]) -> bool:
-    return page.digest is not None and in_flight.isdisjoint(page.ids) and ledger.holds_page(page.digest)

@@ -46,6 +46,7 @@ from .report import ProductFailure
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Collection, Iterable
+    from collections.abc import Set as AbstractSet
 
     from ..transport import Transport
     from .order import Flight
@@ -166,8 +167,6 @@ class SyncRun(BulkRun[Delivery]):
         self._keys: dict[str, int] = {}
         """How often each body was sent: one entry a request."""
         self._delta: Delta | None = None
-        self._compared: list[Any] = []
-        """Items that are being compared with the ledger."""
 
     async def run(self) -> SyncReport:
         if self._options.ledger is None:
@@ -179,18 +178,35 @@ class SyncRun(BulkRun[Delivery]):
 
     # Reading
 
-    async def _admit(self, chunk: list[Any]) -> None:
-        unchanged: set[str] = set()
+    def _take_in(self, portion: list[Any]) -> None:
+        if self._delta is None:
+            self._check_in(portion)
+        else:
+            self._leave_out(self._delta.screen(portion, self._flow.ids_in_flight))
+
+    async def _chunk_ended(self) -> None:
         if self._delta is not None:
-            self._compared = chunk
-            chunk, unchanged = await self._delta.split(chunk, self._flow.ids_in_flight.copy())
-            self._compared = []
-        products, failures = self._checked(chunk)
+            self._leave_out(self._delta.end_page(self._flow.ids_in_flight))
+            if self._source.exhausted or len(self._delta.open) >= self.chunk_size:
+                items, unchanged = await self._delta.compare(self._flow.ids_in_flight.copy())
+                failures = self._check_in(items)
+                self._leave_out(unchanged)
+                await self._delta.note_failures(failures)
+        await super()._chunk_ended()
+
+    def _check_in(self, items: list[Any]) -> list[ProductFailure]:
+        """Queue the products that may be sent. Returns what became of the others."""
+        products, failures = self._checked(items)
         self._recorder.failed(failures)
-        self._enqueue(self._without(unchanged, products))
-        if self._delta is not None:
-            await self._delta.note_failures(failures)
-        await self._recorder.tell()
+        self._enqueue(products)
+        return failures
+
+    def _leave_out(self, unchanged: AbstractSet[str]) -> None:
+        """Count what the server holds already. Older versions of it that wait here are not needed any more."""
+        self._report.unchanged += len(unchanged)
+        self._report.superseded += len(self._flow.remove(unchanged))
+        if self._deferred is not None:
+            self._report.superseded += len(self._deferred.discard(unchanged))
 
     def _checked(self, items: list[Any]) -> tuple[list[Product], list[ProductFailure]]:
         products: list[Product] = []
@@ -207,14 +223,6 @@ class SyncRun(BulkRun[Delivery]):
             except InvalidProduct as error:
                 failures.append(ProductFailure(error.external_id, error.reason, "local", None, item))
         return products, failures
-
-    def _without(self, unchanged: set[str], products: list[Product]) -> list[Product]:
-        """Count what the server holds already. Older versions of it, here or still waiting, are not needed any more."""
-        newer = [product for product in products if product.external_id not in unchanged]
-        waiting = len(self._flow.remove(unchanged)) + (len(self._deferred.discard(unchanged)) if self._deferred else 0)
-        self._report.superseded += len(products) - len(newer) + waiting
-        self._report.unchanged += len(unchanged)
-        return newer
 
     def _enqueue(self, products: list[Product]) -> None:
         """Queue what was read. A product waits in its newest version only: in the flow or among the deferred."""
@@ -434,6 +442,8 @@ class SyncRun(BulkRun[Delivery]):
         """Returns the products that were surely accepted: where some failed without a name, none is sure."""
         named, unnamed = refused_items(products, result)
         self._recorder.accepted(len(products) - len(named) - len(unnamed), result)
+        if not named and not unnamed:
+            return products
         waiting = set() if self._options.full else self._await_parents(delivery, products, named)
         self._recorder.failed(
             ProductFailure(product.external_id, named[product.external_id], "server", 200, product)
@@ -547,7 +557,8 @@ class SyncRun(BulkRun[Delivery]):
                 text = f"{reason} while its batch was under way: the server may or may not have taken it"
                 yield from _failures(piece, text, "transport", None)
         text = f"not sent: {reason}"
-        yield from (self._unread(item, reason) for item in self._compared)
+        if self._delta is not None:
+            yield from (self._unread(item, reason) for item in self._delta.open)
         yield from _failures(self._flow.remove_all(), text, "transport", None)
         while self._deferred:
             yield from _failures(

@@ -15,11 +15,11 @@ from zlib import crc32
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from ..models import Product
 
-__all__ = ["Contents", "Page", "contents_of", "cut_into_pages", "known"]
+__all__ = ["Contents", "Page", "contents_of", "cut_into_pages", "page_ends"]
 
 T = TypeVar("T")
 
@@ -65,14 +65,18 @@ class Contents(NamedTuple):
     """The ids of each page, by its digest."""
 
 
-def cut_into_pages(products: Sequence[Product]) -> list[Page]:
-    """These products, page by page."""
-    ends = [
-        end
-        for end, product in enumerate(products, 1)
+def page_ends(products: Sequence[Product], offset: int = 0) -> list[int]:
+    """The places after those products that end a page, counted from ``offset``."""
+    return [
+        place
+        for place, product in enumerate(products, offset + 1)
         if crc32(product.external_id.encode("utf-8", "surrogatepass")) % _PRODUCTS == 0
     ]
-    cuts = dict.fromkeys((0, *ends, len(products)))
+
+
+def cut_into_pages(products: Sequence[Product]) -> list[Page]:
+    """These products, page by page. What comes after the last end of a page is one, too."""
+    cuts = dict.fromkeys((0, *page_ends(products), len(products)))
     return [Page(products[start:end]) for start, end in pairwise(cuts)]
 
 
@@ -80,15 +84,10 @@ def contents_of(products: Sequence[Product]) -> Contents:
     """What these products, which have become JSON, hold."""
     contents = Contents({}, {})
     for page in cut_into_pages(products):
-        contents.digests.update(known(page.digests()))
+        contents.digests.update((key, digest) for key, digest in page.digests().items() if digest is not None)
         if page.digest is not None:
             contents.pages[page.digest] = page.ids
     return contents
-
-
-def known(digests: Mapping[str, bytes | None]) -> dict[str, bytes]:
-    """Without what cannot become JSON."""
-    return {external_id: digest for external_id, digest in digests.items() if digest is not None}
 
 
 def _encoded(encode: Callable[[T], bytes], value: T) -> bytes | None:
