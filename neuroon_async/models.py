@@ -44,7 +44,21 @@ __all__ = [
 T = TypeVar("T")
 Number = Decimal | float | int
 
-_encoder = msgspec.json.Encoder(decimal_format="number")
+
+def as_plain(value: object) -> str | float | int | Decimal:
+    """What a template engine's, a parser's or numpy's own kind of text or number stands for."""
+    if isinstance(value, str):
+        return str.__str__(value)  # the text itself, whatever the kind's own __str__ shows
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, Decimal):
+        return Decimal(value)
+    raise TypeError(f"{type(value).__name__} objects have no place in JSON")
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=as_plain)
 encode = _encoder.encode
 """JSON bytes, with ``Decimal`` as an exact JSON number."""
 

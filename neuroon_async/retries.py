@@ -71,6 +71,8 @@ class RetryPolicy:
     documented window), else ``initial`` doubled each time up to ``maximum``, with jitter: half of it is random.
     ``deadline`` bounds a single call with all its attempts and waiting, for the rate limit too; ``None`` sets no
     bound, and bulk runs have none: their batches may rightly wait for minutes (`asyncio.timeout` bounds a run).
+    ``outage_patience`` is how long a bulk run goes on trying while nothing of the service answers; ``None`` stands for
+    120 times ``initial``, which is two minutes by default.
     ``budget`` is shared by all calls under this policy. Subclass it to decide otherwise.
 
     >>> RetryPolicy(attempts=3, initial=0.5, deadline=20.0).attempts
@@ -81,6 +83,7 @@ class RetryPolicy:
     initial: float = 1.0
     maximum: float = 60.0
     deadline: float | None = None
+    outage_patience: float | None = None
     budget: RetryBudget = field(default_factory=RetryBudget, compare=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +97,12 @@ class RetryPolicy:
         if self.deadline is not None and not 0 < self.deadline < math.inf:
             raise ConfigurationError(
                 f"RetryPolicy.deadline must be a number of seconds above 0, or None for no bound; got {self.deadline}"
+            )
+
+        if self.outage_patience is not None and not 0 <= self.outage_patience < math.inf:
+            raise ConfigurationError(
+                "RetryPolicy.outage_patience must be a number of seconds, 0 or more, or None; "
+                f"got {self.outage_patience}"
             )
 
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:

@@ -99,7 +99,7 @@ def check_credentials(shop_id: str, api_key: Secret) -> None:
 
 def check_header_value(name: str, value: str) -> None:
     """Raise `ConfigurationError` for text that a header cannot carry, line breaks above all."""
-    if not _HEADER_TEXT.fullmatch(value):
+    if not isinstance(value, str) or not _HEADER_TEXT.fullmatch(value):
         raise ConfigurationError(f"{name} must be printable ASCII: it becomes a header")
 
 
@@ -137,6 +137,8 @@ def _checked_locale(locale: str) -> str:
 
 def _checked_base_url(url: str) -> str:
     """An absolute https URL without a trailing slash; plain http only to this very machine."""
+    if not isinstance(url, str):
+        raise ConfigurationError(f"base_url must be text, such as 'https://api.neuroon.ai', got {type(url).__name__}")
     try:
         parts = urlsplit(url)
         host, _port = parts.hostname, parts.port

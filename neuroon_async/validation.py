@@ -14,12 +14,12 @@ from msgspec import UNSET
 
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
 from .errors import InvalidConversion, InvalidProduct
-from .models import REQUIRED_FIELDS, WIRE_NAMES, ConversionItem, encode
+from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .models import Conversion, Product
+    from .models import Product
 
 __all__ = ["check_conversion", "check_product", "encoding_problems", "plainly_valid"]
 
@@ -241,6 +241,8 @@ _PRODUCT_RULES: dict[str, Callable[[Any], str | None]] = {
 
 def check_conversion(conversion: Conversion) -> None:
     """Raise `InvalidConversion` with every rule that the conversion breaks."""
+    if not isinstance(conversion, Conversion):
+        raise InvalidConversion(None, [("conversion", f"must be a Conversion, got {_shown(conversion)}")])
     found = [
         (field, problem)
         for field, problem in (

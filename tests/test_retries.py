@@ -91,6 +91,8 @@ def test_without_retry_after_the_wait_is_the_backoff(error):
         {"deadline": 0},
         {"deadline": float("nan")},
         {"deadline": float("inf")},
+        {"outage_patience": -1},
+        {"outage_patience": float("inf")},
     ],
 )
 def test_impossible_policies_are_refused(arguments):

@@ -1,6 +1,7 @@
 import json
 import math
 from decimal import Decimal
+from enum import StrEnum
 
 import pytest
 from hypothesis import example, given
@@ -8,7 +9,16 @@ from hypothesis import strategies as st
 from msgspec import UNSET
 
 from neuroon_async.errors import InvalidConversion, InvalidProduct
-from neuroon_async.models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, Product, encode
+from neuroon_async.models import (
+    PRODUCT_FIELDS,
+    REQUIRED_FIELDS,
+    WIRE_NAMES,
+    Conversion,
+    ConversionItem,
+    Product,
+    encode,
+)
+from neuroon_async.sync.pages import Page
 from neuroon_async.validation import _violations, check_conversion, check_product, encoding_problems, plainly_valid
 
 TEA = {"external_id": "SKU-1", "name": "Tea", "price": Decimal("4.50"), "url": "https://shop.example/tea"}
@@ -139,6 +149,62 @@ def test_what_no_json_can_carry_is_told_by_field(changes, field, says):
     # The closer look, which any field out of the plain types brings on, tells it too.
     with pytest.raises(InvalidProduct, match=says):
         check_product(tea(**{"sku": None} | changes))
+
+
+class Fancy(str):
+    """As template engines and parsers have them."""
+
+    __slots__ = ()
+
+    def __str__(self):
+        return "something else"
+
+
+class Size(StrEnum):
+    LARGE = "L"
+
+
+class Amount(float):
+    pass
+
+
+class Count(int):
+    pass
+
+
+class Money(Decimal):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("changes", "sent"),
+    [
+        ({"name": Fancy("tea")}, {"name": "tea"}),
+        ({"sku": Size.LARGE}, {"sku": "L"}),
+        ({"price": Amount(4.5), "stock_quantity": Count(3)}, {"price": 4.5, "stockQuantity": 3}),
+        ({"price": Money("4.50")}, {"price": Decimal("4.50")}),
+        ({"tags": [Fancy("a")], "attributes": {Fancy("k"): Fancy("v")}}, {"tags": ["a"], "attributes": {"k": "v"}}),
+    ],
+    ids=identify,
+)
+def test_other_kinds_of_text_and_number_travel_as_what_they_stand_for(changes, sent):
+    product = tea(**changes)
+    check_product(product)
+    wire = json.loads(encode(product), parse_float=Decimal)
+    assert {name: wire[name] for name in sent} == sent
+    plain = tea(**{PRODUCT_FIELDS[name]: value for name, value in sent.items()})
+    assert Page([product]).digest == Page([plain]).digest  # and are no change
+
+
+@pytest.mark.parametrize("changes", [{"price": Amount("nan")}, {"name": Fancy("")}, {"sale_price": Money(-1)}])
+def test_other_kinds_keep_the_same_rules(changes):
+    with pytest.raises(InvalidProduct):
+        check_product(tea(**changes))
+
+
+def test_what_is_no_conversion_is_told():
+    with pytest.raises(InvalidConversion, match=r"must be a Conversion, got .* \(dict\)"):
+        check_conversion({"orderId": "1"})
 
 
 ANY_TEXT = st.text() | st.just("")

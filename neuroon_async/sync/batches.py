@@ -47,6 +47,8 @@ def encode_batch(mode: SyncMode, products: list[Product]) -> bytes:
 
 def encode_single_request(mode: SyncMode, items: Iterable[Product | Mapping[str, Any]]) -> bytes:
     """The body of one request with exactly these products; nothing is left out or merged."""
+    if isinstance(items, (Product, Mapping, str, bytes)) or not isinstance(items, Iterable):
+        raise InvalidBatch(f"a batch is a list of Product or mappings, got {type(items).__name__}")
     products = [as_product(item) for item in items]
     if not 1 <= len(products) <= MAX_BATCH_PRODUCTS:
         raise InvalidBatch(

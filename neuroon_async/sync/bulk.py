@@ -10,7 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..errors import NeuroonError
+from ..errors import ConfigurationError, NeuroonError
 from .recorder import Recorder
 from .source import Source
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .recorder import FailureCallback, ProgressCallback
     from .report import ProductFailure, SyncReport
 
-__all__ = ["BulkRun"]
+__all__ = ["BulkRun", "check_count"]
 
 Delivery = TypeVar("Delivery")
 
@@ -33,6 +33,13 @@ or settled, before the next chunk takes memory: a fast server then sees two or t
 """
 _PORTION = 100
 """Items that are read and taken in at a time: the processor's cache still holds them when they are looked at."""
+
+
+def check_count(name: str, value: int, most: int | None = None) -> None:
+    """Raise `ConfigurationError` unless this option is a whole number of 1 or more, and not above ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
+        wanted = "1 or more" if most is None else f"in 1..{most}"
+        raise ConfigurationError(f"{name} must be a whole number, {wanted}; got {value!r}")
 
 
 class BulkRun(ABC, Generic[Delivery]):

@@ -9,7 +9,6 @@ from ..contract import DELETE_PRODUCT
 from ..errors import (
     APIError,
     AuthenticationFailed,
-    ConfigurationError,
     NeuroonError,
     NotFound,
     PermissionDenied,
@@ -18,7 +17,7 @@ from ..errors import (
     ServerError,
     TransportError,
 )
-from .bulk import BulkRun
+from .bulk import BulkRun, check_count
 from .outage import Outage, Ride
 from .report import ProductFailure
 
@@ -60,8 +59,7 @@ class DeleteRun(BulkRun[Deletion]):
         on_deleted: Callable[[str], Awaitable[None]] | None = None,
         stats: CallStats | None = None,
     ) -> None:
-        if concurrency < 1:
-            raise ConfigurationError(f"concurrency must be 1 or more, got {concurrency}")
+        check_count("concurrency", concurrency)
         super().__init__(source, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure)
         self.chunk_size = 4 * concurrency
         self._transport = transport.without_deadline()

@@ -33,7 +33,7 @@ from ..idempotency import idempotency_key
 from ..models import BatchResult, Product
 from ..validation import plainly_valid
 from .batches import as_mode, as_product, encode_batch
-from .bulk import BulkRun
+from .bulk import BulkRun, check_count
 from .deferred import DeferredVariants
 from .deletes import DeleteRun
 from .delta import Delta
@@ -77,12 +77,12 @@ class SyncOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", as_mode(self.mode))
-        if self.concurrency < 1:
-            raise ConfigurationError(f"concurrency must be 1 or more, got {self.concurrency}")
-        if not 1 <= self.batch_size <= MAX_BATCH_PRODUCTS:
-            raise ConfigurationError(f"batch_size must lie in 1..{MAX_BATCH_PRODUCTS}, got {self.batch_size}")
-        if self.max_batch_bytes < 1:
-            raise ConfigurationError(f"max_batch_bytes must be 1 or more, got {self.max_batch_bytes}")
+        check_count("concurrency", self.concurrency)
+        check_count("batch_size", self.batch_size, MAX_BATCH_PRODUCTS)
+        check_count("max_batch_bytes", self.max_batch_bytes)
+        if self.ledger is not None and not callable(getattr(self.ledger, "run", None)):
+            kind = type(self.ledger).__name__
+            raise ConfigurationError(f"ledger must be a Ledger, such as SQLiteLedger('catalog.ledger'), got {kind}")
         if self.full and self.ledger is not None:
             raise ConfigurationError("a ledger leaves unchanged products out, which a FULL sync would erase")
         if self.delete_missing and self.ledger is None:

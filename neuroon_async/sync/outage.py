@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_FAILED_IN_A_ROW", "Outage", "Ride"]
 
-PATIENCE = 120
-"""How long an outage is ridden out, in multiples of the policy's ``initial`` backoff: two minutes by default."""
+_PATIENCE = 120
+"""How long an outage is ridden out unless the policy says so, in multiples of its ``initial`` backoff."""
 MAX_FAILED_IN_A_ROW = 10
 """After so many batches in a row that failed for good, the run stops."""
 MAX_ROUNDS_BESIDE_ANSWERS = 2
@@ -23,6 +23,7 @@ class Outage:
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
+        self._patience = _PATIENCE * policy.initial if policy.outage_patience is None else policy.outage_patience
         self._since: float | None = None
         self._failed_in_a_row = 0
         self.answers = 0
@@ -40,7 +41,7 @@ class Outage:
         now = asyncio.get_running_loop().time()
         if self._since is None:
             self._since = now
-        if now - self._since >= PATIENCE * self._policy.initial:
+        if now - self._since >= self._patience:
             return False
         await asyncio.sleep(self._policy.backoff(min(rounds + 3, 6)))
         return True

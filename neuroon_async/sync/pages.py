@@ -14,6 +14,8 @@ from zlib import crc32
 
 import msgspec
 
+from ..models import as_plain
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -28,7 +30,7 @@ _PRODUCTS = 32
 of 32 products stays as it was in three cases of four, one of 500 hardly ever."""
 _DIGEST = 16
 """Bytes of a digest: two different contents never share one by chance."""
-_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic", enc_hook=as_plain)
 """As products are sent, except that the order of the attributes makes no difference."""
 _UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
 

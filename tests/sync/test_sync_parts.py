@@ -19,6 +19,7 @@ from neuroon_async.sync import deferred as deferred_module
 from neuroon_async.sync.batches import as_product, encode_batch, encode_single_request
 from neuroon_async.sync.dead_letters import DeadLetterFile
 from neuroon_async.sync.deferred import DeferredVariants
+from neuroon_async.sync.engine import SyncOptions
 from neuroon_async.sync.narrowing import halves, missing_parents, pieces, refused_items
 from neuroon_async.sync.order import Flow
 from neuroon_async.sync.recorder import Recorder
@@ -245,6 +246,29 @@ def test_a_batch_is_checked_and_encoded():
 def test_a_single_request_takes_one_to_five_hundred(count):
     with pytest.raises(InvalidBatch):
         encode_single_request("FULL", items(count))
+
+
+@pytest.mark.parametrize("batch", [item(1), {"externalId": "p1"}, "p1", 5, None])
+def test_a_single_request_takes_a_list(batch):
+    with pytest.raises(InvalidBatch, match=type(batch).__name__):
+        encode_single_request("FULL", batch)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"concurrency": 0}, "concurrency must be a whole number, 1 or more; got 0"),
+        ({"concurrency": "8"}, "concurrency must be .* got '8'"),
+        ({"batch_size": 501}, r"batch_size must be a whole number, in 1\.\.500; got 501"),
+        ({"batch_size": None}, "batch_size"),
+        ({"batch_size": True}, "batch_size"),
+        ({"max_batch_bytes": 0.5}, "max_batch_bytes"),
+        ({"ledger": "catalog.ledger"}, r"ledger must be a Ledger, such as SQLiteLedger\('catalog.ledger'\), got str"),
+    ],
+)
+def test_options_that_cannot_work_are_refused(options, says):
+    with pytest.raises(ConfigurationError, match=says):
+        SyncOptions(**options)
 
 
 # Source

@@ -46,6 +46,16 @@ async def test_a_minute_of_outage_is_ridden_out_with_the_default_policy(fault, c
     assert len(emulator.products) == 20_000
 
 
+@pytest.mark.parametrize(("patience", "least", "most"), [(None, 120, 240), (30.0, 30, 150), (0.0, 0, 40)])
+async def test_an_outage_without_end_is_ridden_out_as_long_as_the_policy_says(patience, least, most):
+    async with shop({"retry": RetryPolicy(outage_patience=patience)}) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(503), when=lambda _: True)
+        report = await client.products.sync(items(10))
+    assert_balanced(report)
+    assert report.failed == 10
+    assert least <= report.elapsed <= most
+
+
 async def test_a_minute_without_any_answer_is_ridden_out():
     async with shop({"retry": RetryPolicy(), "timeout": 10.0}, latency=0.5) as (emulator, client):
         begin = loop_time() + 2.0
