@@ -17,7 +17,7 @@ import sqlite3
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -39,6 +39,7 @@ from .errors import (
 )
 from .models import Conversion, ConversionItem, encode_conversion
 from .retries import RetryPolicy
+from .sqlite_header import read_header
 from .validation import check_conversion
 
 if TYPE_CHECKING:
@@ -715,23 +716,13 @@ class _OutboxFile:
         except OSError as error:
             raise ConfigurationError(f"cannot read the outbox {self.path}: {error.strerror}") from error
         try:
-            known = self._application_id() == _APPLICATION_ID
+            known = read_header(self.path)[0] == _APPLICATION_ID
         except sqlite3.OperationalError as error:
             raise ConfigurationError(f"cannot read the outbox {self.path}: {error}") from error
         except sqlite3.DatabaseError:
             known = False
         if not known:
             raise ConfigurationError(f"{self.path} is not an outbox of this package; it was left as it is")
-
-    def _application_id(self) -> int:
-        """As the file alone has it: ``immutable`` neither looks at the log beside it nor writes.
-
-        The file is not read with `open`: on POSIX, closing it would take away the locks that another outbox of this
-        process has on it, and other processes could then remove the log under that one.
-        """
-        with closing(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
-            file.execute("PRAGMA writable_schema = ON")  # or a file that is just growing would count as damaged
-            return int(file.execute("PRAGMA application_id").fetchone()[0])
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA synchronous = FULL")

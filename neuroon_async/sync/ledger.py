@@ -14,12 +14,13 @@ import asyncio
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar, runtime_checkable
 
 from ..errors import NeuroonError
+from ..sqlite_header import read_header
 
 if TYPE_CHECKING:
     import os
@@ -216,11 +217,7 @@ def _open(worker: _Worker) -> sqlite3.Connection:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Look at the file alone, before SQLite brings in a log that a crash has left beside it.
-
-    A ledger of ours is in the file before it has such a log. ``immutable`` neither writes nor looks for one. The file
-    is not read with `open`: on POSIX, closing it would take away the lock of a run in this process.
-    """
+    """Look before SQLite may write. A ledger of ours is in the file before it has a log beside it."""
     try:
         size = path.stat().st_size if path.is_file() else 0
     except OSError:
@@ -229,11 +226,7 @@ def _refuse_foreign(path: Path) -> None:
         return
     if size < _SMALLEST:
         raise sqlite3.DatabaseError(f"it has only {size} bytes")
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
-        file.execute("PRAGMA writable_schema = ON")  # or a file that is just growing would count as damaged
-        (application_id,) = file.execute("PRAGMA application_id").fetchone()
-        (version,) = file.execute("PRAGMA user_version").fetchone()
-    _check_format(path, application_id, version)
+    _check_format(path, *read_header(path))
 
 
 def _check_format(path: Path, application_id: int, version: int) -> None:
