@@ -463,6 +463,22 @@ def test_shop(server):
     assert re.search(r"products at most +1,000,000\n", result.stdout)
 
 
+def test_shop_and_verify_as_json(server):
+    def answer(*arguments: str) -> dict[str, object]:
+        result = neuroon(*arguments, "--json", env=environment(server))
+        assert (result.exit_code, result.stderr) == (0, "")
+        return json.loads(result.stdout)
+
+    plan = answer("shop")
+    assert plan.keys() == {"shop_id", "max_products", "max_searches_per_month"}
+    assert (plan["shop_id"], plan["max_products"]) == (DEFAULT_SHOP_ID, 1_000_000)
+    code = answer("verify", "https://shop.example")["verification_code"]
+    assert code == server.verification_code
+    state = answer("verify", "--status")
+    assert (state["verification_code"], state["domain"]) == (code, "https://shop.example")
+    assert answer("verify", "--remove") == {"removed": True}
+
+
 def test_shop_with_a_wrong_key(server):
     result = neuroon("shop", env=environment(server, key="sk_" + "b" * 32))
     assert (result.exit_code, result.stdout) == (3, "")

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
+from msgspec.structs import asdict
 
 from ..catalogs import CatalogFormat
 from ..client import NeuroonClient
@@ -58,9 +60,7 @@ ApiKey = Annotated[
     ),
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUTPUT)]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print the report as one JSON object and nothing else.", rich_help_panel=_OUTPUT)
-]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel=_OUTPUT)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing unless something failed.", rich_help_panel=_OUTPUT)
 ]
@@ -295,7 +295,14 @@ def forget_ledger(
 
 
 @app.command()
-def shop(*, api_url: ApiUrl = None, shop_id: ShopId = None, api_key: ApiKey = None, debug: Debug = False) -> None:
+def shop(
+    *,
+    api_url: ApiUrl = None,
+    shop_id: ShopId = None,
+    api_key: ApiKey = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
     """Show the shop's plan. A quick test of the credentials too."""
     with exit_codes(debug=debug):
         client = connect(api_url, api_key, shop_id)
@@ -303,6 +310,9 @@ def shop(*, api_url: ApiUrl = None, shop_id: ShopId = None, api_key: ApiKey = No
         async def ask() -> None:
             async with client:
                 plan = await client.shop()
+            if as_json:
+                print_json({"shop_id": client.shop_id, **to_builtins(asdict(plan))})
+                return
             _print_pairs(
                 ("shop", client.shop_id),
                 ("products at most", plan.max_products),
@@ -321,6 +331,7 @@ def verify(
     api_url: ApiUrl = None,
     shop_id: ShopId = None,
     api_key: ApiKey = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Start verifying the shop's domain, show how far it is (--status), or undo it (--remove)."""
@@ -337,7 +348,11 @@ def verify(
                 await client.domain.unverify()
                 return None
 
-        _print_verification(run(talk()))
+        answer = run(talk())
+        if as_json:
+            print_json({"removed": True} if answer is None else to_builtins(asdict(answer)))
+        else:
+            _print_verification(answer)
 
 
 def _print_verification(answer: Verification | VerificationData | None) -> None:
