@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
 from .errors import InvalidConversion, InvalidProduct
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["check_conversion", "check_product", "encoding_problems", "plainly_valid"]
 
 _NUMBERS = (float, int, Decimal)
+_ABSENT = (UnsetType, NoneType)
+_TEXT = (str, *_ABSENT)
+_FLAG = (bool, *_ABSENT)
+_COUNT = (int, *_ABSENT)
 _INFINITY = math.inf
 
 
@@ -48,25 +53,25 @@ def plainly_valid(product: Product) -> bool:
     v: Any
     try:
         return (
-            type(product.external_id) is str
-            and product.external_id != ""
-            and type(product.name) is str
-            and 0 < len(product.name) <= MAX_NAME_LENGTH
-            and type(product.price) in _NUMBERS
-            and 0 <= product.price < _INFINITY
-            and type(product.url) is str
-            and product.url != ""
-            and ((v := product.sku) is UNSET or type(v) is str)
-            and ((v := product.description) is UNSET or (type(v) is str and len(v) <= MAX_DESCRIPTION_LENGTH))
-            and ((v := product.currency) is UNSET or (type(v) is str and len(v) <= MAX_CURRENCY_LENGTH))
-            and ((v := product.image_url) is UNSET or type(v) is str)
-            and ((v := product.in_stock) is UNSET or type(v) is bool)
-            and ((v := product.stock_quantity) is UNSET or type(v) is int)
-            and ((v := product.rating) is UNSET or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))  # type: ignore[operator]
-            and ((v := product.review_count) is UNSET or type(v) is int)
-            and ((v := product.is_active) is UNSET or type(v) is bool)
-            and ((v := product.sale_price) is UNSET or (type(v) in _NUMBERS and 0 <= v < _INFINITY))  # type: ignore[operator]
-            and ((v := product.parent_external_id) is UNSET or (type(v) is str and v != ""))
+            type(v := product.external_id) is str
+            and v != ""
+            and type(v := product.name) is str
+            and 0 < len(v) <= MAX_NAME_LENGTH
+            and type(v := product.price) in _NUMBERS
+            and 0 <= v < _INFINITY
+            and type(v := product.url) is str
+            and v != ""
+            and type(product.sku) in _TEXT
+            and ((type(v := product.description) is str and len(v) <= MAX_DESCRIPTION_LENGTH) or type(v) in _ABSENT)
+            and ((type(v := product.currency) is str and len(v) <= MAX_CURRENCY_LENGTH) or type(v) in _ABSENT)
+            and type(product.image_url) in _TEXT
+            and type(product.in_stock) in _FLAG
+            and type(product.stock_quantity) in _COUNT
+            and (type(v := product.rating) in _ABSENT or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
+            and type(product.review_count) in _COUNT
+            and type(product.is_active) in _FLAG
+            and (type(v := product.sale_price) in _ABSENT or (type(v) in _NUMBERS and 0 <= v < _INFINITY))
+            and (type(v := product.parent_external_id) in _ABSENT or (type(v) is str and v != ""))
             and _texts_plainly_valid(product)
         )
     except ArithmeticError:  # comparing a signalling Decimal
@@ -76,16 +81,15 @@ def plainly_valid(product: Product) -> bool:
 def _texts_plainly_valid(product: Product) -> bool:
     # Plain loops: a call or a generator for each field would cost as much as all other checks together.
     for texts in (product.categories, product.brands, product.tags):
-        if texts is not UNSET:
-            if type(texts) is not list:
-                return False
+        if type(texts) is list:
             for text in texts:
                 if type(text) is not str:
                     return False
-    if (attributes := product.attributes) is UNSET:
-        return True
+        elif type(texts) not in _ABSENT:
+            return False
+    attributes = product.attributes
     if type(attributes) is not dict:
-        return False
+        return type(attributes) in _ABSENT
     for name, text in attributes.items():  # noqa: SIM110 - as above
         if type(name) is not str or type(text) is not str:
             return False
