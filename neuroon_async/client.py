@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -14,6 +15,7 @@ from .contract import (
     SHOP,
     SHOP_ID_VARIABLE,
     Environment,
+    RateLimit,
 )
 from .errors import ConfigurationError, NeuroonError
 from .models import Health, Shop
@@ -27,12 +29,12 @@ from .settings import Secret, Settings, settings_from_env
 from .transport import SessionHolder, Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import TracebackType
 
     import aiohttp
 
-    from .contract import Locale, RateLimit
+    from .contract import Locale
+    from .instrumentation import Instrumentation
     from .rate_limits import Limiter, LimitState
 
 __all__ = ["NeuroonClient"]
@@ -48,6 +50,7 @@ class NeuroonClient:
     ``None`` switches limits off. ``limiter`` is a limiter shared with other clients or processes, and replaces
     ``rate_limits``. ``session`` is an aiohttp session of your own: it is used and never closed. ``user_agent``
     (``your-app/version``) is put before the SDK's. ``origin``, where given, must be the shop's registered URL.
+    ``instrumentation`` is told of every request: `neuroon_async.instrumentation.opentelemetry`, or your own.
 
     Raises `ConfigurationError`, which never quotes the key, for settings that cannot work.
 
@@ -71,6 +74,7 @@ class NeuroonClient:
         rate_limits: Mapping[str, RateLimit | None] | None = DOCUMENTED_RATE_LIMITS,
         limiter: Limiter | None = None,
         session: aiohttp.ClientSession | None = None,
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         key = api_key if isinstance(api_key, Secret) else Secret(api_key)
         del api_key  # should a check below fail, no error tracker finds it among the local variables
@@ -86,7 +90,8 @@ class NeuroonClient:
             limiter = LocalLimiter({**DOCUMENTED_RATE_LIMITS, **_known_names(rate_limits)})
         self._session = SessionHolder(session)
         self._widget = WidgetTokenSigner(shop_id, settings.api_key)
-        self._use(Transport(settings, self._session, limiter, retry or RetryPolicy(), timeout))
+        retry = RetryPolicy() if retry is None else retry
+        self._use(Transport(settings, self._session, limiter, retry, timeout, instrumentation=instrumentation))
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
@@ -106,6 +111,8 @@ class NeuroonClient:
 
     def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Self:
         """The same client with another retry policy or timeout (seconds). Cheap: session and limits are shared.
+
+        So closing either of them closes both.
 
         >>> hurried = client.with_options(timeout=2.0, retry=RetryPolicy(attempts=1))     # doctest: +SKIP
         """
@@ -193,9 +200,14 @@ def _address_of(environment: Environment | str) -> str:
 
 
 def _known_names(rate_limits: Mapping[str, RateLimit | None]) -> Mapping[str, RateLimit | None]:
+    if not isinstance(rate_limits, Mapping):
+        raise ConfigurationError(f"rate_limits must map endpoint names to RateLimit, got {type(rate_limits).__name__}")
     unknown = rate_limits.keys() - ENDPOINTS.keys()
     if unknown:
         raise ConfigurationError(
             f"rate_limits names no endpoint {', '.join(sorted(unknown))}; the names are {', '.join(ENDPOINTS)}"
         )
+    for name, limit in rate_limits.items():
+        if limit is not None and not isinstance(limit, RateLimit):
+            raise ConfigurationError(f"rate_limits[{name!r}] must be a RateLimit or None, got {limit!r}")
     return rate_limits

@@ -44,16 +44,16 @@ from .errors import (
     read_error,
 )
 from .models import decode_response
-from .retries import retrying
+from .retries import RetryPolicy, retrying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .instrumentation import Instrumentation
     from .rate_limits import Limiter, Permit
-    from .retries import RetryPolicy
     from .settings import Settings
 
-__all__ = ["Answer", "CallStats", "SessionHolder", "Transport"]
+__all__ = ["Answer", "Attempt", "CallStats", "SessionHolder", "Transport"]
 
 T = TypeVar("T")
 _log = logging.getLogger("neuroon_async")
@@ -86,6 +86,24 @@ class Answer:
     status: int
     body: bytes = field(repr=False)  # what a server echoes may hold the key
     request_id: str | None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request as an instrumentation is told of it: about to be sent, with room for what comes of it.
+
+    The API key is in none of it.
+    """
+
+    endpoint: Endpoint
+    shop_id: str
+    url: URL
+    number: int
+    """1, and more where the call is sent again."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """For the instrumentation to fill: sent along, in printable ASCII. A header that the SDK itself sends wins."""
+    outcome: Answer | NeuroonError | None = None
+    """Set by the end of the attempt; ``None`` where an exception, such as a cancellation, cut it short."""
 
 
 class SessionHolder:
@@ -133,12 +151,15 @@ class Transport:
         limiter: Limiter | None,
         retry: RetryPolicy,
         timeout: float,
+        *,
+        instrumentation: Instrumentation | None = None,
     ) -> None:
         self.settings = settings
         self.session = session
         self.limiter = limiter
-        self.retry = retry
+        self.retry = _checked_retry(retry)
         self.timeout = _client_timeout(timeout)
+        self.instrumentation = instrumentation
         self.bounded = True
         """Does the policy's deadline apply?"""
         self._headers = _standing_headers(settings)
@@ -146,7 +167,7 @@ class Transport:
     def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Transport:
         other = copy(self)
         if retry is not None:
-            other.retry = retry
+            other.retry = _checked_retry(retry)
         if timeout is not None:
             other.timeout = _client_timeout(timeout)
         return other
@@ -241,7 +262,10 @@ class Transport:
         call.stats.requests += 1
         outcome: Answer | NeuroonError | None = None
         try:
-            outcome = await self._exchange(call, permit)
+            if self.instrumentation is None:
+                outcome = await self._exchange(call, permit)
+            else:
+                outcome = await self._watched_exchange(self.instrumentation, call, permit)
         finally:
             if outcome is None:  # cancelled in flight: the server may have counted it, and acted on it
                 call.maybe_processed = True
@@ -271,9 +295,28 @@ class Transport:
             return await self.limiter.acquire(call.endpoint.name, bulk=call.bulk)
         finally:
             call.stats.waiting -= 1
-            call.stats.waited += loop.time() - started
+            waited = loop.time() - started
+            call.stats.waited += waited
+            if self.instrumentation is not None:
+                self.instrumentation.waited(call.endpoint, waited)
 
-    async def _exchange(self, call: _Call, permit: Permit | None) -> Answer | NeuroonError:
+    async def _watched_exchange(
+        self, instrumentation: Instrumentation, call: _Call, permit: Permit | None
+    ) -> Answer | NeuroonError:
+        attempt = Attempt(
+            endpoint=call.endpoint,
+            shop_id=self.settings.shop_id,
+            # A product may be called like the key.
+            url=URL(self.settings.api_key.redact(str(call.url)), encoded=True),
+            number=call.attempts,
+        )
+        with instrumentation.attempt(attempt):
+            attempt.outcome = outcome = await self._exchange(call, permit, attempt.headers)
+        return outcome
+
+    async def _exchange(
+        self, call: _Call, permit: Permit | None, more_headers: Mapping[str, str] | None = None
+    ) -> Answer | NeuroonError:
         """One request and its answer. Failures are returned, not raised: see `_attempt`."""
         session = self.session.get()
         try:
@@ -281,7 +324,7 @@ class Transport:
                 call.endpoint.method,
                 call.url,
                 data=_payload(call.body),
-                headers=call.headers,
+                headers=call.headers if not more_headers else _joined(more_headers, call.headers),
                 allow_redirects=False,  # the key must not travel on to another address
                 raise_for_status=False,
                 timeout=self.timeout,
@@ -374,10 +417,23 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise _ConnectionLost(f"{type(error).__name__}: {error}") from error
 
 
+def _checked_retry(policy: RetryPolicy) -> RetryPolicy:
+    if not isinstance(policy, RetryPolicy):
+        raise ConfigurationError(f"retry must be a RetryPolicy, such as RetryPolicy(attempts=3), got {policy!r}")
+    return policy
+
+
 def _client_timeout(seconds: float) -> aiohttp.ClientTimeout:
-    if not 0 < seconds < math.inf:
-        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {seconds}")
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {seconds!r}")
     return aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, CONNECT_TIMEOUT))
+
+
+def _joined(more: Mapping[str, str], headers: CIMultiDict[str]) -> CIMultiDict[str]:
+    """Both, where ``headers`` win; no header twice."""
+    joined = CIMultiDict(more)
+    joined.update(headers)
+    return joined
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
@@ -386,7 +442,7 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
 
 
 def _standing_headers(settings: Settings) -> CIMultiDict[str]:
-    product = f"neuroon-async/{_package_version()}"
+    product = f"neuroon-async/{package_version()}"
     headers = CIMultiDict(
         {
             API_KEY_HEADER: settings.api_key.reveal(),
@@ -401,7 +457,7 @@ def _standing_headers(settings: Settings) -> CIMultiDict[str]:
     return headers
 
 
-def _package_version() -> str:
+def package_version() -> str:
     try:
         return version("neuroon-async")
     except PackageNotFoundError:  # run from a source tree that was never installed

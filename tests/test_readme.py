@@ -54,7 +54,7 @@ def prepare_files(folder):
 
 
 async def test_the_programs_run(tmp_path, monkeypatch, capsys):
-    for extra in ("fastapi", "typer"):
+    for extra in ("fastapi", "opentelemetry", "typer"):
         pytest.importorskip(extra)
     monkeypatch.chdir(tmp_path)
     prepare_files(tmp_path)

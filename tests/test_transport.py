@@ -341,12 +341,27 @@ async def test_a_timeout_of_the_limiters_own_is_not_taken_for_the_deadline(emula
             await client.shop()
 
 
-@pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf])
+@pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf, "30", None, True])
 def test_an_impossible_timeout_is_refused(timeout):
     with pytest.raises(ConfigurationError, match="timeout"):
         NeuroonClient(shop_id="shop_1", api_key=KEY, timeout=timeout)
     with pytest.raises(ConfigurationError, match="timeout"):
-        NeuroonClient(shop_id="shop_1", api_key=KEY).with_options(timeout=timeout)
+        NeuroonClient(shop_id="shop_1", api_key=KEY, timeout=5.0).with_options(timeout=timeout or 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ({"retry": 3}, r"retry must be a RetryPolicy, such as RetryPolicy\(attempts=3\), got 3"),
+        ({"rate_limits": 5}, "rate_limits must map endpoint names to RateLimit, got int"),
+        ({"rate_limits": {"shop": 5}}, r"rate_limits\['shop'\] must be a RateLimit or None, got 5"),
+        ({"base_url": 5}, "base_url must be text"),
+        ({"origin": 5}, "origin must be printable ASCII"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused(option, says):
+    with pytest.raises(ConfigurationError, match=says):
+        NeuroonClient(shop_id="shop_1", api_key=KEY, **option)
 
 
 # The limiter's permits

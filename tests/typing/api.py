@@ -340,6 +340,7 @@ async def emulated() -> None:
 async def wrong(client: NeuroonClient) -> None:
     NeuroonClient("shop_1", "sk_…")  # type: ignore[call-arg]
     NeuroonClient(shop_id="shop_1")  # type: ignore[call-arg]
+    NeuroonClient(shop_id="shop_1", api_key="sk_…", instrumentation=print)  # type: ignore[arg-type]
     NeuroonClient(shop_id="shop_1", api_key="sk_…", retry=3)  # type: ignore[arg-type]
     Product(external_id="SKU-1", name="Tea", url="https://shop.example/tea")  # type: ignore[call-arg]
     Product(external_id="SKU-1", name="Tea", price="4.50", url="u")  # type: ignore[arg-type]
