@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from .contract import RateLimit
 
-__all__ = ["EndpointLimiter", "LimitState", "Limiter", "LocalLimiter", "Permit", "RollingWindow"]
+__all__ = ["EndpointLimiter", "LimitState", "Limiter", "LocalLimiter", "Permit", "RollingWindow", "count_in_header"]
 
 RETRY_AFTER_HEADER = "Retry-After"
 _log = logging.getLogger("neuroon_async.limits")
@@ -294,10 +294,10 @@ class EndpointLimiter:
 
     def _believe(self, permit: _LocalPermit, headers: Mapping[str, str], now: float) -> None:
         """Follow the server where it allows less than the table: others may be spending the same budget."""
-        limit = _count(headers.get(RATE_LIMIT_HEADER))
+        limit = count_in_header(headers.get(RATE_LIMIT_HEADER))
         if limit is not None and limit > 0 and permit.granted >= self._adopted:
             self._adopt(min(limit, self._limit.requests), now)
-        remaining = _count(headers.get(RATE_REMAINING_HEADER))
+        remaining = count_in_header(headers.get(RATE_REMAINING_HEADER))
         if remaining is not None and RETRY_AFTER_HEADER not in headers:  # else the server says itself when to return
             own = self._open.used(now) + self._reserved.used(now) + self._returned(now) - permit.returned
             self._note_elsewhere(self._requests - remaining - own, now)
@@ -400,6 +400,6 @@ def _token_bucket(limit: RateLimit) -> AsyncLimiter | None:
     return AsyncLimiter(limit.burst, limit.burst * limit.per / limit.requests)
 
 
-def _count(text: str | None) -> int | None:
+def count_in_header(text: str | None) -> int | None:
     """A header's whole number; what is unreadable says nothing."""
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 10 else None

@@ -4,7 +4,8 @@ The vendor counts per shop and endpoint, over all processes that use the key. `R
 `neuroon_async.rate_limits` over all of them: each of N slots comes back T seconds after the *answer* to its request.
 A slot is an entry of a sorted set, scored with the moment it comes back; three small scripts take, cool and pause, each
 atomic and each by the Redis server's own clock, so the hosts' clocks may differ. (The moving window of the package
-`limits` counts from admission, by each host's clock, in whole seconds: no promise about arrivals rests on that.)
+`limits` counts from admission, by each host's clock, in whole seconds: no promise about arrivals rests on that.) What
+the server says is left tells how much something that knows nothing of this Redis spends, and lowers what all may take.
 
 It knows slots, pauses and what to do while Redis is away. How a limit is kept within one process it leaves to
 `EndpointLimiter`, and the connection, its timeouts and its end to whoever made it.
@@ -23,13 +24,20 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from redis.exceptions import RedisError
 
-from ..contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RATE_LIMIT_HEADER
+from ..contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER
 from ..errors import ConfigurationError, ConnectionFailed
-from ..rate_limits import RESERVED_SHARE, EndpointLimiter, LimitState, RollingWindow
+from ..rate_limits import (
+    RESERVED_SHARE,
+    RETRY_AFTER_HEADER,
+    EndpointLimiter,
+    LimitState,
+    RollingWindow,
+    count_in_header,
+)
 from .redis_ledger import RedisLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from redis.asyncio import Redis
@@ -44,6 +52,9 @@ _log = logging.getLogger("neuroon_async.limits")
 
 PATIENCE = 1.0
 """Seconds that Redis gets to answer one command; then it counts as away."""
+SLICES = 50
+"""In how many slices that time is counted. However late the event loop is, each lasts for two of its turns or more, and
+an answer is read: opening a connection and the first script take some 40 turns."""
 PROBE = 1.0
 """Seconds between two looks at a Redis that is away."""
 JITTER = 0.02
@@ -64,55 +75,78 @@ local function ms(us) return whole(math.max(1, math.ceil(us / 1000))) end
 _TAKE = (
     _CLOCK
     + """
--- KEYS: open slots, reserved slots, gate, turn.  ARGV: how many open, how many reserved, per, latency, bulk, member.
--- Gives {1, slots left, which} or {0, microseconds to wait, 0}.
+-- KEYS: open slots, reserved slots, elsewhere, gate, turn.
+-- ARGV: how many open, how many reserved, per, latency, bulk, member.
+-- Gives {1 or 2 for open or reserved, slots left, now} or {0, microseconds to wait, now}.
 local now, per, latency = clock(), tonumber(ARGV[3]), tonumber(ARGV[4])
 local open, reserved, bulk = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[5] == '1'
 
-local gate = tonumber(redis.call('GET', KEYS[3]) or 0)
-if gate > now then return {0, gate - now, 0} end
+local gate = tonumber(redis.call('GET', KEYS[4]) or 0)
+if gate > now then return {0, gate - now, now} end
 
+-- What others spend takes free slots, those of the reserve last.
+redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', whole(now))
+local rest = tonumber(redis.call('ZRANGE', KEYS[3], 0, 0)[1] or 0)
 local function room(key, size)
-    redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now))
-    return size - redis.call('ZCARD', key)
+    -- Slots stay for `latency` after their return: an answer to a request that is older may have counted them.
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(now - latency))
+    local free = size - redis.call('ZCOUNT', key, '(' .. whole(now), '+inf')
+    local spent = math.min(rest, math.max(0, free))
+    rest = rest - spent
+    return free - spent
 end
 -- With no room: when all but `size - 1` are back. A request in flight may be answered now, so at the latest in `per`.
+-- What is spent elsewhere holds until the slot comes back whose answer told of it.
 local function next_return(key, room)
     local first = whole(0 - room)
-    local slot = redis.call('ZRANGE', key, first, first, 'WITHSCORES')
+    local slot = redis.call('ZRANGEBYSCORE', key, '(' .. whole(now), '+inf', 'WITHSCORES', 'LIMIT', first, 1)
     return slot[2] and math.min(tonumber(slot[2]) - now, per) or per
 end
 
-local open_room, reserved_room = room(KEYS[1], open), room(KEYS[2], reserved)
-local turn = bulk and redis.call('PTTL', KEYS[4]) * 1000 or 0
+local open_room = room(KEYS[1], open)
+local reserved_room = room(KEYS[2], reserved)
+local turn = bulk and redis.call('PTTL', KEYS[5]) * 1000 or 0
 local which
 if open_room > 0 then
     which = 1
 elseif reserved_room > 0 and turn <= 0 then
     which = 2
-    if bulk then redis.call('SET', KEYS[4], 1, 'PX', ms(per / reserved)) end
+    if bulk then redis.call('SET', KEYS[5], 1, 'PX', ms(per / reserved)) end
 else
     local reserved_return = reserved_room > 0 and 0 or next_return(KEYS[2], reserved_room)
-    return {0, math.min(next_return(KEYS[1], open_room), math.max(reserved_return, turn)), 0}
+    return {0, math.min(next_return(KEYS[1], open_room), math.max(reserved_return, turn)), now}
 end
 
 redis.call('ZADD', KEYS[which], whole(now + per + latency), ARGV[6])
 redis.call('PEXPIRE', KEYS[which], ms(per + latency))
 if gate > 0 then  -- a pause is over: return one by one, not as a stampede
-    redis.call('SET', KEYS[3], whole(now + per / (open + reserved)), 'PX', ms(redis.call('PTTL', KEYS[3]) * 1000))
+    redis.call('SET', KEYS[4], whole(now + per / (open + reserved)), 'PX', ms(redis.call('PTTL', KEYS[4]) * 1000))
 end
-return {1, math.max(0, open_room) + math.max(0, reserved_room) - 1, which}
+return {which, math.max(0, open_room) + math.max(0, reserved_room) - 1, now}
 """
 )
 
 _COOL = (
     _CLOCK
     + """
--- KEYS: a set of slots.  ARGV: per, latency, members.  Their requests have ended: they come back in `per`.
+-- KEYS: a set of slots, open slots, reserved slots, elsewhere.  ARGV: per, latency, counted, granted, members.
+-- Their requests have ended: they come back in `per`.
 local per = tonumber(ARGV[1])
 local back = whole(clock() + per)
-for i = 3, #ARGV do redis.call('ZADD', KEYS[1], back, ARGV[i]) end
+for i = 5, #ARGV do redis.call('ZADD', KEYS[1], back, ARGV[i]) end
 redis.call('PEXPIRE', KEYS[1], ms(per + tonumber(ARGV[2])))
+
+-- One that was granted at `granted` was told that the server had `counted` so many when it arrived. Slots in flight may
+-- be among them, and those that came back since. The others are spent elsewhere; the most seen within `per` holds.
+local function own(key) return redis.call('ZCOUNT', key, '(' .. ARGV[4], '+inf') end
+local count = tonumber(ARGV[3]) - own(KEYS[2]) - own(KEYS[3])
+if count > 0 then
+    for _, seen in ipairs(redis.call('ZRANGE', KEYS[4], 0, -1)) do
+        if tonumber(seen) < count then redis.call('ZREM', KEYS[4], seen) end
+    end
+    redis.call('ZADD', KEYS[4], back, count)
+    redis.call('PEXPIRE', KEYS[4], ms(per))
+end
 """
 )
 
@@ -143,8 +177,13 @@ class RedisLimiter:
     keeps to one of them, less what it has used in the last window, and looks for Redis every second. When Redis is back
     it is told what was used meanwhile. Nothing is exceeded if there are at most ``share`` processes and none had
     used more than its part. ``share=None`` raises `ConnectionFailed` instead, as do endpoints with fewer
-    requests than parts. Both changes are logged, once each. A Redis that restarts without its data, unnoticed, has
-    forgotten the last window; the pause after the first 429 then holds all processes back.
+    requests than parts. Both changes are logged, once each. The 1 s is counted only while the event loop is there to
+    read, so a loop that is late is not taken for a Redis that is away.
+
+    Where the server says that less is left (``X-RateLimit-Remaining``) than Redis knows of, something else spends the
+    same limit: for one window after that answer, all processes leave it as much. Requests in flight may be among those
+    the server has counted, so the more there are, the later it shows. So does what a Redis has forgotten that restarts
+    without its data, unnoticed; of a server without that header, the pause after the first 429 holds all back.
 
     Within a process, calls are first come, first served, single calls before bulk ones; one of each kind asks Redis at
     a time. Across processes, bulk calls leave a tenth of each limit to single ones, as `EndpointLimiter` does.
@@ -218,21 +257,23 @@ class _Slots:
 
     async def take(self, keys: _Keys, sizes: _Sizes, member: str, *, bulk: bool) -> tuple[int, int, int]:
         arguments = (sizes.open, sizes.reserved, _us(sizes.per), _us(self._latency), int(bulk), member)
-        granted, number, which = await self._ask(
-            lambda: self._take([keys.open, keys.reserved, keys.gate, keys.turn], arguments)
+        which, number, now = await self._ask(
+            lambda: self._take([keys.open, keys.reserved, keys.elsewhere, keys.gate, keys.turn], arguments)
         )
-        return int(granted), int(number), int(which)
+        return int(which), int(number), int(now)
 
-    async def cool(self, key: str, per: float, *members: str) -> None:
-        await self._ask(lambda: self._cool([key], [_us(per), _us(self._latency), *members]))
+    async def cool(
+        self, keys: _Keys, key: str, per: float, members: list[str], *, counted: int = 0, granted: int = 0
+    ) -> None:
+        sets = [key, keys.open, keys.reserved, keys.elsewhere]
+        await self._ask(lambda: self._cool(sets, [_us(per), _us(self._latency), counted, granted, *members]))
 
     async def free(self, key: str, member: str) -> None:
         await self._ask(lambda: self._redis.zrem(key, member))
 
     async def withdraw(self, keys: _Keys, member: str) -> None:
         """Free what a cancelled caller may have been granted, once the commands under way have ended."""
-        if self._asking:
-            await asyncio.wait(self._asking, timeout=PATIENCE)
+        await _patiently(self._asking)
         await self.free(keys.open, member)
         await self.free(keys.reserved, member)
 
@@ -246,7 +287,7 @@ class _Slots:
         self._asking.add(asking)
         asking.add_done_callback(self._asked)
         try:
-            await asyncio.wait([asking], timeout=PATIENCE)
+            await _patiently([asking])
             if not asking.done():
                 asking.cancel()
                 raise TimeoutError(f"no answer within {PATIENCE:g} s")
@@ -296,13 +337,15 @@ class _Slots:
 
 
 class _Keys:
-    """The four Redis keys of one endpoint."""
+    """The five Redis keys of one endpoint."""
 
-    __slots__ = ("gate", "open", "reserved", "turn")
+    __slots__ = ("elsewhere", "gate", "open", "reserved", "turn")
 
     def __init__(self, base: str) -> None:
         self.open = f"{base}:open"
         self.reserved = f"{base}:reserved"
+        self.elsewhere = f"{base}:elsewhere"
+        """How much others were seen to spend, scored with until when that holds: the latest last, the most first."""
         self.gate = f"{base}:gate"
         """No admission before the time it holds; after a pause it moves on with each admission."""
         self.turn = f"{base}:turn"
@@ -328,6 +371,8 @@ class _SharedEndpoint:
         self._name = name
         self._limit = limit
         self._sizes = _Sizes(limit.requests, limit.per)
+        self._adopted = 0.0
+        """When the server last changed the limit. Answers to older requests tell an older limit."""
         self._keys = _Keys(base)
         self._slots = slots
         self._part = None if share is None or share > limit.requests else limit.share_of(share)
@@ -374,18 +419,29 @@ class _SharedEndpoint:
             paused_for=max(0.0, self._not_before - now),
         )
 
-    def ended(self, headers: Mapping[str, str] | None, pause: float | None) -> None:
-        """A request has come to its end, with what its answer told."""
-        if headers is not None:
-            self._believe(headers.get(RATE_LIMIT_HEADER))
+    def ended(self, headers: Mapping[str, str] | None, pause: float | None, *, granted: float) -> None:
+        """A request let go at ``granted``, on the loop's clock, has come to its end, with what its answer told."""
+        if headers is not None and granted >= self._adopted:
+            self._adopt(count_in_header(headers.get(RATE_LIMIT_HEADER)))
         if pause is not None:
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + pause)
             self._slots.tell(partial(self._slots.pause, self._keys.gate, pause, self._limit.per))
 
+    def cool(self, key: str, member: str, headers: Mapping[str, str] | None, *, granted: int) -> None:
+        """A slot's request, granted at that moment on the Redis server's clock, has ended."""
+        counted = self._counted(headers)
+        self._slots.tell(
+            partial(self._slots.cool, self._keys, key, self._limit.per, [member], counted=counted, granted=granted)
+        )
+
+    def free(self, key: str, member: str) -> None:
+        """A slot's request was never sent."""
+        self._slots.tell(partial(self._slots.free, key, member))
+
     def ended_without_redis(self) -> None:
         """A request that the stand-in let go has ended. If Redis is back, it took that one for ended before."""
         if self._stand_in is None:
-            self._slots.tell(partial(self._slots.cool, self._keys.open, self._limit.per, *_members(1)))
+            self._slots.tell(partial(self._slots.cool, self._keys, self._keys.open, self._limit.per, _members(1)))
 
     async def _admission(self, *, bulk: bool) -> Permit:
         loop = asyncio.get_running_loop()
@@ -409,7 +465,7 @@ class _SharedEndpoint:
         try:
             if self._stand_in is not None:
                 await self._hand_back()
-            granted, number, which = await self._slots.take(self._keys, self._sizes, member, bulk=bulk)
+            which, number, granted = await self._slots.take(self._keys, self._sizes, member, bulk=bulk)
         except asyncio.CancelledError:
             # It may have been granted all the same.
             self._slots.tell(partial(self._slots.withdraw, self._keys, member))
@@ -424,10 +480,10 @@ class _SharedEndpoint:
             return 0.0
         now = asyncio.get_running_loop().time()
         self._told_at = now
-        if granted:
+        if which:
             self._available = number
             key = self._keys.open if which == 1 else self._keys.reserved
-            return _Permit(self, _RedisSlot(self._slots, key, member, self._limit.per), self._own)
+            return _Permit(self, _RedisSlot(self, key, member, granted), self._own)
         self._available = 0
         return number / 1e6 + (random.uniform(0, JITTER) if bulk else 0.0)  # noqa: S311 - jitter, not a secret
 
@@ -455,38 +511,46 @@ class _SharedEndpoint:
             if self._stand_in is None:
                 return
             await self._slots.pause(self._keys.gate, 2 * PROBE, self._limit.per)
-            await self._slots.cool(self._keys.open, self._limit.per, *_members(self._used()))
+            await self._slots.cool(self._keys, self._keys.open, self._limit.per, _members(self._used()))
             self._stand_in = None
 
     def _used(self) -> int:
         return self._limit.requests - self._own.available(asyncio.get_running_loop().time())
 
-    def _believe(self, limit: str | None) -> None:
+    def _adopt(self, limit: int | None) -> None:
         """Keep to the server's limit where it is below the table's."""
-        if limit is None or not (limit.isascii() and limit.isdigit() and int(limit[:10]) > 0):
+        if not limit:
             return
-        requests = min(int(limit[:10]), self._limit.requests)
+        requests = min(limit, self._limit.requests)
         if requests != self._sizes.requests:
             _log.warning("%s: the server's limit is now %d requests in %g s", self._name, requests, self._limit.per)
             self._sizes = _Sizes(requests, self._limit.per)
+            self._adopted = asyncio.get_running_loop().time()
+
+    def _counted(self, headers: Mapping[str, str] | None) -> int:
+        """How many requests the server says it has counted; 0 where it does not, or says itself when to return."""
+        if headers is None or RETRY_AFTER_HEADER in headers:
+            return 0
+        remaining = count_in_header(headers.get(RATE_REMAINING_HEADER))
+        return 0 if remaining is None else max(0, self._sizes.requests - remaining)
 
 
 class _RedisSlot:
     """One entry of a sorted set. Pauses are the endpoint's business."""
 
-    __slots__ = ("_key", "_member", "_per", "_slots")
+    __slots__ = ("_endpoint", "_granted", "_key", "_member")
 
-    def __init__(self, slots: _Slots, key: str, member: str, per: float) -> None:
-        self._slots = slots
+    def __init__(self, endpoint: _SharedEndpoint, key: str, member: str, granted: int) -> None:
+        self._endpoint = endpoint
         self._key = key
         self._member = member
-        self._per = per
+        self._granted = granted
 
     def answered(self, headers: Mapping[str, str] | None, *, pause: float | None = None) -> None:  # noqa: ARG002
-        self._slots.tell(partial(self._slots.cool, self._key, self._per, self._member))
+        self._endpoint.cool(self._key, self._member, headers, granted=self._granted)
 
     def unused(self) -> None:
-        self._slots.tell(partial(self._slots.free, self._key, self._member))
+        self._endpoint.free(self._key, self._member)
 
 
 class _StandInSlot:
@@ -509,25 +573,35 @@ class _StandInSlot:
 class _Permit:
     """A slot of Redis or of the stand-in, also counted among this process's own requests."""
 
-    __slots__ = ("_counted", "_endpoint", "_own", "_slot")
+    __slots__ = ("_counted", "_endpoint", "_granted", "_own", "_slot")
 
     def __init__(self, endpoint: _SharedEndpoint, slot: Permit, own: RollingWindow) -> None:
         self._endpoint = endpoint
         self._slot = slot
         self._own = own
+        self._granted = asyncio.get_running_loop().time()
         # Leases that ran out may let one process have more in flight than the limit: as many as the limit is enough.
-        self._counted = own.take(asyncio.get_running_loop().time())
+        self._counted = own.take(self._granted)
 
     def answered(self, headers: Mapping[str, str] | None, *, pause: float | None = None) -> None:
         if self._counted:
             self._own.answered(asyncio.get_running_loop().time())
+        self._endpoint.ended(headers, pause, granted=self._granted)  # first, for the slot counts by the limit it tells
         self._slot.answered(headers, pause=pause)
-        self._endpoint.ended(headers, pause)
 
     def unused(self) -> None:
         if self._counted:
             self._own.unused()
         self._slot.unused()
+
+
+async def _patiently(commands: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait until they have ended, but no longer than `PATIENCE`, as far as the event loop was there to see it."""
+    pending = set(commands)
+    for _ in range(SLICES):
+        if not pending:
+            return
+        _, pending = await asyncio.wait(pending, timeout=PATIENCE / SLICES)
 
 
 def _members(count: int) -> list[str]:

@@ -23,6 +23,7 @@ from neuroon_async import NeuroonClient, RateLimit, RetryPolicy
 from neuroon_async.errors import ConfigurationError, ConnectionFailed
 from neuroon_async.integrations import redis as shared
 from neuroon_async.integrations.redis import RedisLimiter
+from neuroon_async.rate_limits import Permit
 from neuroon_async.testing import Emulator
 
 SHOP = "shop_test"
@@ -70,6 +71,20 @@ async def seconds_until_admitted(limiter: RedisLimiter, **options) -> float:
     permit.unused()
     await limiter.aclose()
     return elapsed
+
+
+async def available(limiter: RedisLimiter) -> int:
+    """What is left for all. Asked for by taking a slot, which is given back."""
+    permit = await asyncio.wait_for(limiter.acquire("shop"), 5.0)
+    left = limiter.limits()["shop"].available
+    permit.unused()
+    await limiter.aclose()
+    return left + 1
+
+
+async def tell(limiter: RedisLimiter, permit: Permit, **headers: str) -> None:
+    permit.answered({f"X-RateLimit-{name.title()}": text for name, text in headers.items()})
+    await limiter.aclose()
 
 
 # The promise
@@ -155,8 +170,28 @@ async def test_the_budget_needs_no_agreement_between_the_clocks_of_the_hosts(pro
         await asyncio.wait_for(process(2, 30.0).acquire("shop"), 0.05)
 
 
+async def test_redis_is_asked_again_only_when_a_slot_comes_back(process, redis_server):
+    class Counting(Redis):
+        commands = 0
+
+        async def execute_command(self, *args, **options):
+            self.commands += 1
+            return await super().execute_command(*args, **options)
+
+    async with Counting(unix_socket_path=redis_server.socket) as redis:
+        limiter = process(2, 0.2, redis=redis)
+        for _ in range(2):  # the second time, with slots that have come back
+            await spend(limiter, 2)
+            redis.commands = 0
+            await spend(limiter, 1)
+            assert redis.commands <= 4
+            await asyncio.sleep(0.2)
+
+
 async def test_keys_expire_when_nobody_uses_them(process, connect):
-    await spend(process(2, 0.1, latency=0.1, prefix=(prefix := uuid.uuid4().hex)), 2)
+    limiter = process(4, 0.1, latency=0.1, prefix=(prefix := uuid.uuid4().hex))
+    await spend(limiter, 2)
+    await tell(limiter, await limiter.acquire("shop"), remaining="0")  # one of the four is spent elsewhere
     await asyncio.sleep(0.25)
     assert await connect().keys(f"{prefix}*") == []
 
@@ -195,6 +230,138 @@ async def test_the_servers_own_limit_is_believed_where_it_is_lower(process):
     assert limiter.limits()["shop"].requests == 2
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(limiter.acquire("shop"), 0.05)
+
+
+async def test_an_answer_to_an_older_request_tells_an_older_limit(process):
+    limiter = process(10, 30.0)
+    older, newer = await limiter.acquire("shop"), await limiter.acquire("shop")
+    newer.answered({"X-RateLimit-Limit": "6"})
+    older.answered({"X-RateLimit-Limit": "10"})
+    assert limiter.limits()["shop"].requests == 6
+    (await limiter.acquire("shop")).answered({"X-RateLimit-Limit": "500"})
+    assert limiter.limits()["shop"].requests == 10  # never beyond the table
+
+
+# What something else spends
+
+
+async def test_remaining_lowers_what_is_left_to_all_and_never_raises_it(process):
+    here, there, fresh = process(20, 30.0), process(20, 30.0), process(20, 30.0)
+    permits = [await here.acquire("shop") for _ in range(3)]
+    in_flight = [await there.acquire("shop") for _ in range(2)]
+    await tell(here, permits[0], remaining="9")  # of eleven, five may be ours
+    assert await available(fresh) == 20 - 5 - 6
+    await tell(there, in_flight[0], remaining="18")
+    assert await available(fresh) == 9
+    await tell(here, permits[1], remaining="5")
+    assert await available(fresh) == 5
+    await spend(fresh, 5)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(there.acquire("shop"), 0.05)
+
+
+async def test_remaining_is_counted_from_the_limit_in_the_same_answer(process):
+    limiter = process(20, 30.0)
+    await tell(limiter, await limiter.acquire("shop"), limit="10", remaining="8")
+    assert await available(limiter) == 10 - 1 - 1
+
+
+async def test_nothing_left_elsewhere_holds_even_the_reserve_of_every_process_back(process):
+    here, there = process(10, 0.3), process(10, 0.3)
+    permit = await here.acquire("shop")
+    started = time.monotonic()
+    await tell(here, permit, remaining="0")
+    await there.acquire("shop")
+    assert 0.3 <= time.monotonic() - started < 2.0
+
+
+async def test_what_others_were_last_seen_to_spend_holds_for_one_window(process):
+    here, there = process(10, 0.6), process(10, 0.6)
+    permits = [await here.acquire("shop") for _ in range(2)]
+    await tell(here, permits[0], remaining="1")  # seven elsewhere
+    first_over = time.monotonic() + 0.6
+    await asyncio.sleep(0.3)
+    await tell(here, permits[1], remaining="4")  # four of them, or four others
+    second_over = time.monotonic() + 0.6
+    assert await available(there) == 10 - 7 - 2
+    await asyncio.sleep(first_over - time.monotonic())
+    assert await available(there) == 10 - 4 - 1
+    await asyncio.sleep(second_over - time.monotonic())
+    assert await available(there) == 10
+
+
+async def test_a_count_from_before_slots_came_back_lowers_nothing(process):
+    here, there = process(10, 0.3), process(10, 0.3)
+    late = await here.acquire("shop")
+    await spend(there, 9)
+    await asyncio.sleep(0.3)  # the nine have come back, while the answer was on its way
+    assert await available(there) == 9
+    await tell(here, late, remaining="0")
+    assert await available(there) == 9
+
+
+async def test_a_count_of_what_came_back_before_the_request_is_of_something_else(process):
+    here, there = process(10, 0.3), process(10, 0.3)
+    await spend(there, 9)
+    await asyncio.sleep(0.3)
+    await tell(here, await here.acquire("shop"), remaining="3")
+    assert await available(there) == 3
+
+
+async def test_what_redis_has_forgotten_shows_in_what_is_left(process, connect):
+    limiter = process(20, 30.0, prefix=(prefix := uuid.uuid4().hex))
+    await spend(limiter, 15)
+    redis = connect()
+    await redis.delete(*await redis.keys(f"{prefix}*"))
+    await tell(limiter, await limiter.acquire("shop"), remaining="4")
+    assert await available(limiter) == 4
+
+
+async def test_retry_after_decides_over_remaining(process):
+    limiter = process(10, 30.0)
+    (await limiter.acquire("shop")).answered({"X-RateLimit-Remaining": "0", "Retry-After": "1"}, pause=0.01)
+    assert await available(limiter) == 9
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-1", "1.5", "٣", "4" * 5_000])
+async def test_unreadable_headers_say_nothing(process, text):
+    limiter = process(10, 30.0)
+    await tell(limiter, await limiter.acquire("shop"), limit=text, remaining=text)
+    assert (await available(limiter), limiter.limits()["shop"].requests) == (9, 10)
+
+
+async def test_no_429_beside_a_client_that_knows_nothing_of_this_redis(process):
+    """It has spent eight of twenty when two processes come with more than the window has left."""
+    limit = RateLimit(20, per=0.8)
+
+    async def under(algorithm: str) -> None:
+        async with AsyncExitStack() as stack:
+            emulator = await stack.enter_async_context(Emulator(rate_limits={"shop": limit}, algorithm=algorithm))
+
+            async def client(limiter: RedisLimiter | None) -> NeuroonClient:
+                options = {"rate_limits": None} if limiter is None else {"limiter": limiter}
+                return await stack.enter_async_context(
+                    NeuroonClient(
+                        shop_id=emulator.shop_id,
+                        api_key=emulator.api_key,
+                        base_url=emulator.url,
+                        retry=RetryPolicy(attempts=1),
+                        **options,
+                    )
+                )
+
+            foreigner = await client(None)
+            ours = [await client(process(limit.requests, limit.per, shop_id=algorithm)) for _ in range(2)]
+            for _ in range(8):
+                await foreigner.shop()
+            for _ in range(16):
+                for one in ours:
+                    await one.shop()
+            assert {request.status for request in emulator.requests} == {200}
+
+    async with asyncio.TaskGroup() as tasks:
+        for algorithm in ("fixed", "rolling", "bucket"):
+            tasks.create_task(under(algorithm))
 
 
 # Order
@@ -330,7 +497,9 @@ async def test_redis_is_told_what_was_used_without_it(hurried, mortal_redis_serv
         assert await redis.zcard(f"p:{{{SHOP}}}:shop:open") == 7
 
 
-async def test_a_redis_that_accepts_and_says_nothing_holds_nobody_up_for_long(hurried, process):
+@pytest.fixture
+async def silent_redis() -> AsyncIterator[Redis]:
+    """Accepts connections and says nothing."""
     silence = asyncio.Event()
 
     async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -339,11 +508,45 @@ async def test_a_redis_that_accepts_and_says_nothing_holds_nobody_up_for_long(hu
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     async with Redis(port=server.sockets[0].getsockname()[1]) as redis:
-        limiter = process(20, 30.0, redis=redis)
-        assert await seconds_until_admitted(limiter) < 1.0
-        await limiter.aclose()
+        yield redis
     silence.set()
     server.close()
+
+
+@pytest.fixture
+async def late_loop(monkeypatch) -> AsyncIterator[None]:
+    """Every turn of the event loop takes longer than Redis has to answer."""
+    monkeypatch.setattr(shared, "PATIENCE", 0.004)
+
+    async def hog() -> None:
+        while True:
+            time.sleep(0.005)  # noqa: ASYNC251 - that is the point
+            await asyncio.sleep(0)
+
+    hogging = asyncio.create_task(hog())
+    yield
+    hogging.cancel()
+    await asyncio.wait([hogging])
+
+
+async def test_a_redis_that_accepts_and_says_nothing_holds_nobody_up_for_long(hurried, silent_redis, process):
+    limiter = process(20, 30.0, redis=silent_redis)
+    assert await seconds_until_admitted(limiter) < 1.0
+    await limiter.aclose()
+
+
+async def test_a_late_event_loop_is_not_taken_for_a_redis_that_is_away(late_loop, process, caplog):
+    limiter = process(20, 30.0, share=None)
+    with caplog.at_level(logging.WARNING, "neuroon_async.limits"):
+        await spend(limiter, 3)
+    assert caplog.records == []
+
+
+async def test_a_silent_redis_is_found_to_be_away_in_a_late_event_loop_too(late_loop, silent_redis, process, caplog):
+    limiter = process(20, 30.0, redis=silent_redis)
+    with caplog.at_level(logging.WARNING, "neuroon_async.limits"):
+        assert await seconds_until_admitted(limiter) < 3.0
+    assert "cannot be reached in Redis: TimeoutError: no answer" in caplog.text
 
 
 @pytest.mark.parametrize("options", [{"share": None}, {"share": 3}], ids=["by choice", "more processes than requests"])
