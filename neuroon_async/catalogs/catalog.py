@@ -18,18 +18,19 @@ from .columnar import arrow_rows, parquet_rows
 from .delimited import DelimitedRows, find_delimiter, header_of
 from .generic import GenericBuilder
 from .google import GoogleBuilder, is_google, xml_items
-from .json_records import is_json_lines, json_array, json_lines
+from .headers import Renaming
+from .json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines
 from .mapping import compile_mapping
 from .records import Finisher
-from .shopify import ShopifyBuilder, is_shopify
+from .shopify import ShopifyBuilder, is_shopify, older_name
 from .source import CatalogError, Source, peek
 from .text import require
 from .values import Notation, is_blank
-from .woocommerce import WooCommerceBuilder, is_woocommerce
+from .woocommerce import WooCommerceBuilder, english_name, is_woocommerce
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ..sync.report import ProductFailure
     from .records import Draft, Record
@@ -73,10 +74,11 @@ class Catalog:
     products that name none, ``fit`` cuts names over 512 and descriptions over 5000 characters at a word. ``delimiter``
     and ``decimal`` settle what a CSV file leaves open; ``today`` is the day for which sales are judged.
 
-    While iterating and after it: ``records`` (rows or objects read), ``products``, ``failed``, ``fitted`` (texts cut),
-    ``ignored_fields`` (source field → records that had a value nothing used; the first 1,000 names), ``format``,
-    ``encoding``, ``bytes_read`` of ``total_bytes`` (``None`` for pipes). WooCommerce files are read twice, and
-    ``bytes_read`` starts again with the second reading. A path, or a file that can seek, may be iterated again.
+    While iterating and after it: ``records`` (rows or objects read), ``products``, ``failed``, ``fitted`` (texts
+    cut), ``ignored_fields`` (source field → records that had a value nothing used; the first 1,000 names),
+    ``format``, ``encoding``, ``bytes_read`` of ``total_bytes`` (``None`` for pipes). WooCommerce files are read
+    twice, and so are JSON objects whose list is not named ``products``; ``bytes_read`` starts again with the second
+    reading. A path, or a file that can seek, may be iterated again.
 
     Raises `ConfigurationError` for arguments that cannot work or a library that is not installed.
     """
@@ -195,14 +197,37 @@ class Catalog:
             is_lines = not sample.lstrip().startswith(b"[") and is_json_lines(sample, self.name)
             self.format = CatalogFormat.JSONL if is_lines else CatalogFormat.JSON
         if self.format in {CatalogFormat.JSON, CatalogFormat.JSONL}:
-            read = json_lines if self.format is CatalogFormat.JSONL else json_array
-            return self._generic(Notation(self._decimal, lists=False, nulls=True), read(self._source, chunks))
+            return self._generic(Notation(self._decimal, lists=False, nulls=True), self._json(sample, chunks, stack))
         text = sample.decode(errors="ignore")
         delimiter = "\t" if self.format is CatalogFormat.TSV else self._delimiter or find_delimiter(text)
         header = [name.strip() for name in header_of(text, delimiter)]
         self._find_delimited(header)
         self._check_columns(header)
         return self._delimited(chunks, delimiter, header, stack)
+
+    def _json(self, sample: bytes, chunks: Iterator[bytes], stack: contextlib.ExitStack) -> Iterator[Record]:
+        if self.format is CatalogFormat.JSONL:
+            return json_lines(self._source, chunks)
+        survey = Survey()
+        survey.feed(sample)
+        if not sample.lstrip().startswith(b"{") or survey.has_products:
+            return json_array(self._source, chunks)
+        replay = _Replay(self._source, chunks, stack)
+        key = self._key_of_list(replay())
+        return json_array(self._source, replay(), key)
+
+    def _key_of_list(self, chunks: Iterator[bytes]) -> bytes:
+        """Which list of an object holds the products; only its end tells that there is no other."""
+        survey = Survey()
+        with contextlib.suppress(CatalogError):  # the reading of the list comes to the same fault, and tells it
+            for chunk in chunks:
+                survey.feed(chunk)
+                if survey.has_products or survey.is_stuck:
+                    return PRODUCTS
+        if len(survey.lists) > 1:
+            keys = ", ".join(key.decode(errors="replace") for key in survey.lists[:20])
+            raise self._source.error("", f'holds several lists of objects ({keys}); name the one to read "products"')
+        return survey.only_list or PRODUCTS
 
     def _find_delimited(self, header: list[str]) -> None:
         if self.format is not CatalogFormat.AUTO:
@@ -225,15 +250,18 @@ class Catalog:
         if self.format is CatalogFormat.WOOCOMMERCE:
             replay = _Replay(self._source, chunks, stack)
             self._refuse_new_ids()
+            english = Renaming(header, english_name)
 
             def read() -> Iterator[Record]:  # counts anew at each reading
-                return self._counted(DelimitedRows(self._source, replay(), delimiter))
+                return english.rename(self._counted(DelimitedRows(self._source, replay(), delimiter)))
 
-            return WooCommerceBuilder(read, self._shop_url, self._used.update, self._today)
+            return WooCommerceBuilder(read, self._shop_url, self._uses(english), self._today)
         rows = DelimitedRows(self._source, chunks, delimiter)
         if self.format is CatalogFormat.SHOPIFY:
             self._refuse_new_ids()
-            return ShopifyBuilder(self._source, self._shop_url, self._used.update)(self._counted(rows))
+            older = Renaming(header, older_name)
+            build = ShopifyBuilder(self._source, self._shop_url, self._uses(older))
+            return build(older.rename(self._counted(rows)))
         if self.format is CatalogFormat.GOOGLE:
             return self._google(rows)
         builder = GenericBuilder(self._mapping, Notation(self._decimal), self._used.update)
@@ -244,6 +272,9 @@ class Catalog:
                 "does the file begin with its column names? map them (name=COLUMN), or give the delimiter",
             )
         return builder(self._counted(rows))
+
+    def _uses(self, renaming: Renaming) -> Callable[[Iterable[str]], None]:
+        return lambda names: self._used.update(renaming.columns(names))
 
     def _generic(self, notation: Notation, records: Iterable[Record]) -> Iterable[Draft]:
         return GenericBuilder(self._mapping, notation, self._used.update)(self._counted(records))

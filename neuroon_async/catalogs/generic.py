@@ -38,7 +38,7 @@ class GenericBuilder:
             yield Draft.unusable(record, record.problem) if record.problem else self._draft(record)
 
     def _draft(self, record: Record) -> Draft:
-        draft = Draft(record.where, record.row, self._notation)
+        draft = Draft.of(record, self._notation)
         for target, column in self._plan(tuple(record.row)):
             draft.put(target, record.row[column])
         return draft

@@ -18,7 +18,7 @@ from .prices import holds_on, on_sale
 from .records import Draft, Record
 from .source import MAX_RECORD_BYTES
 from .text import html_to_text, require
-from .values import BadValue, Notation, shown, to_money
+from .values import BadValue, Money, Notation, shown, to_money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -75,7 +75,7 @@ class GoogleBuilder:
 
     def _draft(self, record: Record) -> Draft:
         item = {self._name(column): value for column, value in record.row.items()}
-        draft = Draft(record.where, record.row, _NOTATION)
+        draft = Draft.of(record, _NOTATION)
         for target, names in _FIELDS.items():
             for name in names:
                 value = _first(item, name)
@@ -101,24 +101,20 @@ class GoogleBuilder:
         return name
 
     def _put_prices(self, draft: Draft, item: Mapping[str, Any]) -> None:
-        amounts: dict[str, Any] = {}
+        amounts: dict[str, Money] = {}
         for field in ("price", "sale_price"):
             if text := _first(item, field):
                 try:
                     amounts[field] = to_money(text, _NOTATION)
                 except BadValue as error:
                     draft.problems.append((field.replace("_p", "P"), str(error)))
-        if "price" in amounts:
-            draft.put("price", amounts["price"][0])
-            draft.put("currency", amounts["price"][1])
-        if "sale_price" in amounts and self._sale_holds(draft, _first(item, "sale_price_effective_date")):
-            amount, currency = amounts["sale_price"]
-            main = draft.fields.get("currency")
-            if currency and main and currency != main:
-                draft.problems.append(("salePrice", f"is in {currency}, and the price in {main}"))
-            if "price" in amounts:
-                amount = on_sale(amounts["price"][0], amount or None).sale_price  # 0 is how feeds write "no sale"
-            draft.put("sale_price", amount)
+        price, sale = amounts.get("price"), amounts.get("sale_price")
+        if sale is not None and not self._sale_holds(draft, _first(item, "sale_price_effective_date")):
+            sale = None
+        if price is not None:
+            draft.put_prices(on_sale(price, sale if sale and sale.amount else None))  # 0 is how feeds write "no sale"
+        else:
+            draft.put("sale_price", sale)
 
     def _sale_holds(self, draft: Draft, interval: str) -> bool:
         starts, _, ends = interval.partition("/")

@@ -1,4 +1,4 @@
-"""Objects of a JSON array, of ``{"products": [...]}``, and of JSON Lines. Needs nothing but the core.
+"""Objects of a JSON array, of a list in an object (``{"products": [...]}``), and of JSON Lines. Needs only the core.
 
 An array is cut into its elements by brackets and quotes alone, and each element is decoded by msgspec: so numbers stay
 exact, memory holds one element, and an element that is not JSON is a problem of its own as long as its brackets match.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from .mapping import recognised_field
 from .records import Record
 from .source import MAX_RECORD_BYTES, CatalogError, buffered
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from .source import Source
 
-__all__ = ["is_json_lines", "json_array", "json_lines"]
+__all__ = ["PRODUCTS", "Survey", "is_json_lines", "json_array", "json_lines"]
 
 _MIB = MAX_RECORD_BYTES // 1024 // 1024
 _MAX_DEPTH = 100
@@ -30,6 +31,7 @@ _MAX_DEPTH = 100
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
 _CLOSES = {b"}": b"{", b"]": b"["}
+PRODUCTS = b'"products"'
 _PRODUCTS_KEY = re.compile(rb'"products"\s*:\s*\[')
 
 
@@ -37,7 +39,7 @@ def is_json_lines(sample: bytes, name: str) -> bool:
     """Is a file that begins with ``{`` one object a line, rather than one document?"""
     if name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
         return True
-    line, newline, _ = sample.lstrip().partition(b"\n")
+    line, newline, rest = sample.lstrip().partition(b"\n")
     if _is_too_deep(line):
         return not _PRODUCTS_KEY.search(line)
     try:
@@ -45,8 +47,67 @@ def is_json_lines(sample: bytes, name: str) -> bool:
     except msgspec.DecodeError:
         if newline:
             return line.rstrip().endswith(b"}")  # a line meant as one object, though it is no JSON
-        return not _PRODUCTS_KEY.search(line)  # a line longer than the sample
-    return not (isinstance(first, dict) and isinstance(first.get("products"), list))
+        return not _PRODUCTS_KEY.search(line) and not _wraps_a_list(line)  # a line longer than the sample
+    if not isinstance(first, dict):
+        return True
+    return not isinstance(first.get("products"), list) and not (not rest.strip() and _wraps_a_list(line))
+
+
+def _wraps_a_list(text: bytes) -> bool:
+    survey = Survey()
+    survey.feed(text)
+    return survey.only_list is not None
+
+
+class Survey:
+    """What lists stand directly inside the object that a text is, as far as it was fed.
+
+    An object that has a price is a product: its lists are variants or images, and no list of products.
+    """
+
+    def __init__(self) -> None:
+        self.has_products = False
+        self.lists: list[bytes] = []
+        """The keys of those that begin with an object, in their quotes."""
+        self._is_product = False
+        self._buffer = b""  # a text that the next chunk goes on with
+        self._depth = 0
+        self._key = b""
+        self._at_key = self._at_first_element = False
+
+    @property
+    def only_list(self) -> bytes | None:
+        return self.lists[0] if len(self.lists) == 1 and not self._is_product else None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Has a text outgrown the bound? The reading will complain of it."""
+        return len(self._buffer) > MAX_RECORD_BYTES
+
+    def feed(self, chunk: bytes) -> None:
+        self._buffer += chunk
+        for match in _TOKEN.finditer(self._buffer):
+            token = match.group()
+            if token == b'"':
+                self._buffer = self._buffer[match.start() :]
+                return
+            self._step(token)
+        self._buffer = b""
+
+    def _step(self, token: bytes) -> None:
+        if self._at_first_element and token == b"{":
+            self.lists.append(self._key)
+        self._at_first_element = self._depth == 1 and token == b"["
+        self.has_products |= self._at_first_element and self._key == PRODUCTS
+        if self._depth == 1 and self._at_key and token.startswith(b'"'):
+            self._key = token
+            field = recognised_field(token.decode(errors="replace"))
+            self._is_product |= field is not None and field[0] == "price"
+        if token in {b"[", b"{"}:
+            self._depth += 1
+        elif token in _CLOSES:
+            self._depth -= 1
+        self._at_key = self._depth == 1 and token in {b"{", b","}
 
 
 def json_lines(source: Source, chunks: Iterator[bytes]) -> Iterator[Record]:
@@ -99,9 +160,9 @@ def _dead_letter(where: str, letter: dict[str, Any]) -> Record:
     )
 
 
-def json_array(source: Source, chunks: Iterator[bytes]) -> Iterator[Record]:
-    """The elements of a top-level array, or of the ``products`` array of a top-level object."""
-    splitter = _Splitter(source)
+def json_array(source: Source, chunks: Iterator[bytes], key: bytes = PRODUCTS) -> Iterator[Record]:
+    """The elements of a top-level array, or of the array under ``key`` (in its quotes) of a top-level object."""
+    splitter = _Splitter(source, key)
     for number, element in enumerate(_elements(splitter, chunks), 1):
         yield _record(f"{source.name}:record {number}", element)
 
@@ -122,8 +183,9 @@ def _elements(splitter: _Splitter, chunks: Iterator[bytes]) -> Iterator[bytes]:
 class _Splitter:
     """Cuts the text of an array into its elements, chunk by chunk, holding no more than the unfinished one."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, key: bytes) -> None:
         self._source = source
+        self._wanted = key
         self._buffer = b""
         self._scanned = 0  # tokens before this index of the buffer are done with
         self._dropped = 0  # bytes of the text before the buffer
@@ -157,7 +219,7 @@ class _Splitter:
             raise self._fault(index, f"{token[:20]!r} does not belong here: one array or one object is expected")
         if token in {b"[", b"{"}:
             self._open.append(token)
-            if token == b"[" and not self._found and (depth == 0 or (depth == 1 and self._key == b'"products"')):
+            if token == b"[" and not self._found and (depth == 0 or (depth == 1 and self._key == self._wanted)):
                 self._found, self._array_depth, self._element = True, depth + 1, index + 1
         elif token in _CLOSES:
             return self._close_bracket(token, index)
@@ -210,7 +272,8 @@ class _Splitter:
             raise self._fault(len(self._buffer), "the JSON ends in the middle; fetch it again")
         if not self._found:
             raise self._source.error(
-                "", 'holds no products; they are expected as [...], as {"products": [...]}, or as one object a line'
+                "",
+                "holds no products; they are expected as [...], as the only list in an object, or as one object a line",
             )
 
     def _fault(self, index: int, problem: str) -> Exception:

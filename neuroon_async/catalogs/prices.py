@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import TYPE_CHECKING
 
-from ..models import Number
-from .values import BadValue, shown
+from .values import BadValue, Money, shown
+
+if TYPE_CHECKING:
+    from ..models import Number
 
 __all__ = ["Prices", "holds_on", "on_sale"]
 
@@ -15,17 +18,18 @@ __all__ = ["Prices", "holds_on", "on_sale"]
 class Prices:
     """The regular price, and the lower one of a sale."""
 
-    price: Number
-    sale_price: Number | None = None
+    price: Money
+    sale_price: Money | None = None
 
     @property
     def to_pay(self) -> Number:
-        return self.price if self.sale_price is None else self.sale_price
+        return (self.sale_price or self.price).amount
 
 
-def on_sale(regular: Number, sale: Number | None) -> Prices:
-    """A sale that is not below the regular price is none."""
-    return Prices(regular, sale if sale is not None and sale < regular else None)
+def on_sale(regular: Money, sale: Money | None) -> Prices:
+    """A sale that is not below the regular price is none. One in another currency is kept, to be complained of."""
+    is_sale = sale is not None and (sale.amount < regular.amount or not sale.compares_to(regular))
+    return Prices(regular, sale if is_sale else None)
 
 
 def holds_on(today: date, starts: str, ends: str) -> bool:

@@ -17,14 +17,16 @@ from ..errors import InvalidProduct
 from ..models import REQUIRED_FIELDS, WIRE_NAMES, Product
 from ..sync.report import ProductFailure
 from ..validation import check_product
+from .currencies import Unit, unit_named
 from .mapping import ATTRIBUTE_PREFIX
 from .text import cut
-from .values import CONVERTERS, BadValue, Notation, is_blank, to_attribute
+from .values import CONVERTERS, BadValue, Money, Notation, is_blank, to_attribute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .mapping import FieldSource
+    from .prices import Prices
 
 __all__ = ["Draft", "Finisher", "Record"]
 
@@ -38,27 +40,39 @@ _GIVE_SHOP_URL = "give the shop's address (shop_url)"
 class Record:
     """One row or object as the file holds it, and ``where`` it stands (``file.csv:17``).
 
-    ``problem`` says why nothing more can be made of it; ``row`` then holds what there is.
+    ``problem`` says why nothing more can be made of it; ``row`` then holds what there is. Where ``row`` goes by other
+    names than the file's, ``as_read`` is the row under its own.
     """
 
     where: str
     row: Mapping[str, Any]
     problem: str | None = None
+    as_read: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
 class Draft:
-    """Product fields gathered from a record, and what was wrong with the others."""
+    """Product fields gathered from a record, and what was wrong with the others.
+
+    ``units`` tells what the prices are in, where that is written beside them.
+    """
 
     where: str
     row: Mapping[str, Any]
     notation: Notation
     fields: dict[str, Any] = field(default_factory=dict)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    units: dict[str, Unit | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: Record, notation: Notation) -> Draft:
+        return cls(record.where, record.row if record.as_read is None else record.as_read, notation)
 
     @classmethod
     def unusable(cls, record: Record, problem: str) -> Draft:
-        return cls(record.where, record.row, Notation(), problems=[("", problem)])
+        draft = cls.of(record, Notation())
+        draft.problems.append(("", problem))
+        return draft
 
     def put(self, target: str, value: Any, convert: Callable[[Any, Notation], Any] | None = None) -> None:
         """Convert a value and keep it, or keep the complaint. Nothing is put where there is no value."""
@@ -72,9 +86,22 @@ class Draft:
                 attributes = self.fields.get("attributes") or {}
                 self.fields["attributes"] = attributes | {attribute: to_attribute(value)}
             else:
-                self.fields[name] = (convert or CONVERTERS[name])(value, self.notation)
+                converted = (convert or CONVERTERS[name])(value, self.notation)
+                if isinstance(converted, Money):
+                    self.units[name] = converted.unit
+                    converted = converted.amount
+                self.fields[name] = converted
         except BadValue as error:
             self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), str(error)))
+
+    def put_prices(self, prices: Prices) -> None:
+        self.put("price", prices.price)
+        self.put("sale_price", prices.sale_price)
+
+    def money(self, name: str) -> Money | None:
+        """A price that was put, with its unit."""
+        amount = self.fields.get(name)
+        return None if amount is None else Money(amount, self.units.get(name))
 
     def put_attributes(self, attributes: Mapping[str, Any]) -> None:
         for name, value in attributes.items():
@@ -124,6 +151,7 @@ class Finisher:
         for target, source in self._overrides.items():
             if source is None:
                 draft.fields.pop(target, None)
+                draft.units.pop(target, None)
                 continue
             try:
                 value = source.value(draft.row)
@@ -134,8 +162,7 @@ class Finisher:
 
     def _complete(self, draft: Draft) -> None:
         fields = draft.fields
-        if self._currency is not None and fields.get("currency") is None:
-            fields["currency"] = self._currency
+        self._settle_currency(draft)
         for name in ("url", "image_url"):
             if fields.get(name) and not _SCHEME.match(fields[name]):
                 self._make_absolute(name, draft)
@@ -145,6 +172,23 @@ class Finisher:
                 if isinstance(text, str) and len(text) > limit:
                     fields[name] = cut(text, limit)
                     self.fitted += 1
+
+    def _settle_currency(self, draft: Draft) -> None:
+        """The record's own; else the one that is written beside its prices; else the catalog's."""
+        fields = draft.fields
+        units = {name: unit for name in ("price", "sale_price") if (unit := draft.units.get(name))}
+        possible = frozenset.intersection(*(unit.currencies for unit in units.values())) if units else frozenset()
+        whose = "record"
+        if fields.get("currency") is None:
+            if len(possible) == 1 and not self._leaves_out("currency"):
+                (fields["currency"],) = possible
+            elif self._currency is not None:
+                whose, fields["currency"] = "catalog", self._currency
+        if units:
+            _check_units(draft, units, whose)
+
+    def _leaves_out(self, name: str) -> bool:
+        return name in self._overrides and self._overrides[name] is None
 
     def _make_absolute(self, name: str, draft: Draft) -> None:
         address = draft.fields[name]
@@ -163,6 +207,19 @@ class Finisher:
             other = "" if self._shop_url else f", or, for an export that holds no addresses, {_GIVE_SHOP_URL}"
             return f"is required; {_MAP_URL}{other}"
         return f"is required; fill it in, or map it to a column or a template ({name}=COLUMN)"
+
+
+def _check_units(draft: Draft, units: Mapping[str, Unit], whose: str) -> None:
+    """Complain of a price that is in another currency than the other one, or than its record or catalog says."""
+    told: list[tuple[str, Unit]] = []
+    if code := draft.fields.get("currency"):
+        told.append((f"the {whose}'s currency is", unit_named(code) or Unit(code, frozenset({code.upper()}))))
+    for name, unit in units.items():
+        for what, other in told:
+            if not unit.agrees_with(other):
+                draft.problems.append((WIRE_NAMES[name], f"is in {unit.text}, and {what} {other.text}"))
+                break
+        told.append(("the price in", unit))
 
 
 def _with_hint(name: str, rule: str) -> str:

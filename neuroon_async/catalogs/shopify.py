@@ -8,6 +8,8 @@ variant:
 - a variant has its parent's address: the export holds no variant ids, which Shopify's own variant addresses need.
 - where ``Compare At Price`` is above ``Variant Price`` it is the price, and the other one the sale price. A parent
   costs what its cheapest variant costs.
+- columns may bear the names of the older export (``Handle``, ``Variant Price``) or of the newer (``URL handle``,
+  ``Price``).
 - stock that Shopify does not track (no inventory tracker) and has none of is no reason to call a product sold out.
 """
 
@@ -17,18 +19,19 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from .headers import plain
 from .prices import Prices, on_sale
 from .records import Draft, Record
 from .source import CatalogError
 from .text import html_to_text
-from .values import BadValue, Notation, is_blank, to_flag, to_integer, to_number
+from .values import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .source import Source
 
-__all__ = ["ShopifyBuilder", "is_shopify"]
+__all__ = ["ShopifyBuilder", "is_shopify", "older_name"]
 
 _NOTATION = Notation(decimal=".", grouped=False)
 _MAX_ROWS = 10_000
@@ -49,9 +52,40 @@ _USED = (
 )  # fmt: skip
 
 
+_OLDER_NAMES = {
+    plain(newer): older
+    for newer, older in {
+        "URL handle": "Handle",
+        "Description": "Body (HTML)",
+        "Product category": "Product Category",
+        "Published on online store": "Published",
+        "SKU": "Variant SKU",
+        "Barcode": "Variant Barcode",
+        "Price": "Variant Price",
+        "Compare-at price": "Variant Compare At Price",
+        "Inventory tracker": "Variant Inventory Tracker",
+        "Inventory quantity": "Variant Inventory Qty",
+        "Continue selling when out of stock": "Variant Inventory Policy",
+        "Product image URL": "Image Src",
+        "Image position": "Image Position",
+        "Variant image URL": "Variant Image",
+        "Gift card": "Gift Card",
+        "Google Shopping / Manufacturer part number (MPN)": "Google Shopping / MPN",
+        "Google Shopping / Age group": "Google Shopping / Age Group",
+        **{f"Option{n} {part.lower()}": f"Option{n} {part}" for n in _OPTIONS for part in ("Name", "Value")},
+    }.items()
+}
+
+
+def older_name(column: str) -> str | None:
+    """What the older export called this column, where the newer one renamed it."""
+    return _OLDER_NAMES.get(plain(column))
+
+
 def is_shopify(header: Iterable[str]) -> bool:
-    """Are these the columns of a product export of Shopify?"""
-    return {"Handle", "Title", "Variant Price"} <= set(header)
+    """Are these the columns of a product export of Shopify, older or newer?"""
+    names = set(header)
+    return {"Handle", "Title", "Variant Price"} <= names or {"URL handle", "Title", "Price"} <= names
 
 
 class ShopifyBuilder:
@@ -124,7 +158,7 @@ class ShopifyBuilder:
         }
 
     def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
-        draft = Draft(record.where, record.row, _NOTATION)
+        draft = Draft.of(record, _NOTATION)
         draft.put("external_id", external_id)
         for target, value in shared.items():
             if value not in ([], [""]):
@@ -151,11 +185,9 @@ class ShopifyBuilder:
 
     def _parent(self, handle: str, first: Record, shared: Mapping[str, Any], variants: list[Draft]) -> Draft:
         draft = self._start(handle, first, shared)
-        offers = [Prices(v.fields["price"], v.fields.get("sale_price")) for v in variants if "price" in v.fields]
+        offers = [Prices(price, v.money("sale_price")) for v in variants if (price := v.money("price"))]
         if offers:
-            cheapest = min(offers, key=lambda offer: offer.to_pay)
-            draft.put("price", cheapest.price)
-            draft.put("sale_price", cheapest.sale_price)
+            draft.put_prices(min(offers, key=lambda offer: offer.to_pay))
         else:
             draft.problems.append(("price", "is required, and no variant of this product has one"))
         stocks = [v.fields["in_stock"] for v in variants if "in_stock" in v.fields]
@@ -176,16 +208,18 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     try:
         if price := _cell(row, "Variant Price"):
             compare_at = _cell(row, "Variant Compare At Price")
-            prices = _prices(to_number(price, _NOTATION), to_number(compare_at, _NOTATION) if compare_at else None)
-            draft.put("price", prices.price)
-            draft.put("sale_price", prices.sale_price)
+            draft.put_prices(
+                _prices(to_money(price, _NOTATION), to_money(compare_at, _NOTATION) if compare_at else None)
+            )
     except BadValue as error:
         draft.problems.append(("price", str(error)))
     _put_stock(draft, row)
 
 
-def _prices(price: Any, compare_at: Any) -> Prices:
-    return Prices(price) if compare_at is None or compare_at <= price else on_sale(compare_at, price)
+def _prices(price: Money, compare_at: Money | None) -> Prices:
+    if compare_at is None or (compare_at.amount <= price.amount and compare_at.compares_to(price)):
+        return Prices(price)
+    return on_sale(compare_at, price)
 
 
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
@@ -200,7 +234,8 @@ def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
     except BadValue as error:
         draft.problems.append(("stockQuantity", str(error)))
         return
-    draft.put("in_stock", count > 0 or not tracked or _cell(row, "Variant Inventory Policy") == "continue", to_flag)
+    goes_on = _cell(row, "Variant Inventory Policy").lower() in {"continue", "true"}
+    draft.put("in_stock", count > 0 or not tracked or goes_on, to_flag)
     if tracked or count > 0:
         draft.put("stock_quantity", count)
 

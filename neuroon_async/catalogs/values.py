@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ..models import Number
+from .currencies import Unit, unit_named
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..models import Number
-
-__all__ = ["CONVERTERS", "BadValue", "Notation", "is_blank", "to_flag", "to_money", "to_number", "to_text"]
+__all__ = ["CONVERTERS", "BadValue", "Money", "Notation", "is_blank", "to_flag", "to_money", "to_number", "to_text"]
 
 _MAX_DIGITS = 40
-_CURRENCY_SIGNS = {"€": "EUR", "£": "GBP"}
-_MONEY = re.compile(r"(?P<before>[A-Za-z]{3}|[€£])?\s*(?P<number>[^A-Za-z€£]+?)\s*(?P<after>[A-Za-z]{3}|[€£])?")
+_MONEY = re.compile(r"(?P<before>[^0-9+-]*?)(?P<number>[+-]?[.,]?[0-9](?:[0-9.,' ]*[0-9])?)(?P<after>[^0-9]*)")
 _NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<body>[0-9][0-9.,' ]*|[.,][0-9]+)")
 _YES = frozenset({"true", "yes", "y", "t", "1", "on", "si", "sí", "instock", "active", "published"})
 _NO = frozenset({"false", "no", "n", "f", "0", "off", "outofstock", "inactive", "draft", "archived"})
@@ -71,12 +71,17 @@ def to_number(value: object, notation: Notation) -> Number:
         return value
     if not isinstance(value, str):
         raise BadValue(f"must be a number, got {shown(value)}")
-    text = re.sub("[\u00a0\u202f\u2009]", " ", value.strip()).replace("\u2019", "'")
+    text = _plain(value)
     match = _NUMBER.fullmatch(text)
     if match is None or sum(character.isdigit() for character in text) > _MAX_DIGITS:
         raise BadValue(f"must be a number, got {shown(value)}")
     whole, decimals = _parts(match["body"], notation, value)
     return Decimal(f"{match['sign']}{whole or '0'}.{decimals}") if decimals else int(match["sign"] + whole)
+
+
+def _plain(text: str) -> str:
+    """One kind of space, one kind of apostrophe."""
+    return re.sub("[\u00a0\u202f\u2009]", " ", text.strip()).replace("\u2019", "'")
 
 
 def _parts(body: str, notation: Notation, value: str) -> tuple[str, str]:
@@ -110,15 +115,46 @@ def _decimal_separator(body: str, notation: Notation, value: str) -> str | None:
     return separator
 
 
-def to_money(value: object, notation: Notation) -> tuple[Number, str | None]:
-    """An amount and the currency it names, as in ``49.99 EUR`` or ``€49.99``."""
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount, and the unit that is written beside it."""
+
+    amount: Number
+    unit: Unit | None = None
+
+    def compares_to(self, other: Money) -> bool:
+        """May both be in one currency?"""
+        return self.unit is None or self.unit.agrees_with(other.unit)
+
+
+def to_money(value: object, notation: Notation) -> Money:
+    """An amount and the unit beside it, as in ``49.99 EUR``, ``€49.99`` or ``$49.99 MXN``.
+
+    Raises `BadValue` for anything else beside the number, and for two units that contradict each other.
+    """
+    if isinstance(value, Money):
+        return value
     if not isinstance(value, str):
-        return to_number(value, notation), None
-    match = _MONEY.fullmatch(value.strip())
-    if match is None or (match["before"] and match["after"]):
-        raise BadValue(f"must be an amount such as 49.99 or 49.99 EUR, got {shown(value)}")
-    unit = match["before"] or match["after"]
-    return to_number(match["number"], notation), unit and _CURRENCY_SIGNS.get(unit, unit.upper())
+        return Money(to_number(value, notation))
+    match = _MONEY.fullmatch(_plain(value))
+    if match is None:
+        raise BadValue(_no_amount(value))
+    number, before, after = match["number"], match["before"].strip(), match["after"].strip()
+    if before[-1:].isalpha() and number[0] in ".,":  # "kr.5" is no half of a crown
+        raise BadValue(_no_amount(value))
+    units = [unit_named(text) for text in (before, after) if text]
+    unit = units[0] if units else None
+    for other in units:
+        if unit is None or other is None:
+            raise BadValue(_no_amount(value))
+        if not unit.agrees_with(other):
+            raise BadValue(f"names two currencies: {shown(value)}")
+        unit = unit.and_also(other)
+    return Money(to_number(number, notation), unit)
+
+
+def _no_amount(value: str) -> str:
+    return f"must be an amount such as 49.99 or 49.99 EUR, got {shown(value)}"
 
 
 def to_rating(value: object, notation: Notation) -> Number:
@@ -187,14 +223,10 @@ def to_attribute(value: object, notation: Notation | None = None) -> str:  # noq
     return to_text(value)
 
 
-def _price(value: object, notation: Notation) -> Number:
-    return to_money(value, notation)[0]
-
-
 CONVERTERS: dict[str, Callable[[Any, Notation], Any]] = {
     "external_id": to_text,
     "name": to_text,
-    "price": _price,
+    "price": to_money,
     "url": to_text,
     "sku": to_text,
     "description": to_text,
@@ -208,7 +240,7 @@ CONVERTERS: dict[str, Callable[[Any, Notation], Any]] = {
     "rating": to_rating,
     "review_count": to_integer,
     "is_active": to_flag,
-    "sale_price": _price,
+    "sale_price": to_money,
     "parent_external_id": to_text,
     "attributes": to_attributes,
 }

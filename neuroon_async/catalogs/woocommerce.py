@@ -5,6 +5,8 @@ anywhere in the file; a variable child of a grouped product costs what its own c
 read twice. The first reading puts every price and what variations inherit into a temporary SQLite database on disk, so
 memory stays the same however large the catalog is.
 
+- The columns' names are read in English, Spanish, German and French: the export writes them in the shop's language,
+  its values (``variable``, ``visible``) in English always.
 - The id is the ``ID`` column, else the SKU. ``Parent`` names a product by ``id:741`` or by its SKU.
 - A variation inherits its parent's address, categories, tags, brands and image where it has none of its own. A parent
   that is not in the file is a complaint: the server would refuse the variation.
@@ -24,12 +26,14 @@ import sqlite3
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from .currencies import unit_named
+from .headers import plain
 from .mapping import slug
 from .prices import Prices, holds_on, on_sale
 from .records import Draft, Record
 from .source import CatalogError
 from .text import html_to_text
-from .values import BadValue, Notation, is_blank, to_flag, to_integer, to_number
+from .values import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
     _Offer = tuple[int, float, str, str | None]
     """Is it inactive, what is there to pay, the price, the sale price."""
 
-__all__ = ["WooCommerceBuilder", "is_woocommerce"]
+__all__ = ["WooCommerceBuilder", "english_name", "is_woocommerce"]
 
 _NOTATION = Notation(grouped=False)
 """The export writes the shop's decimal separator, and never groups thousands."""
@@ -55,9 +59,62 @@ _ATTRIBUTE_NAME = re.compile(r"Attribute (\d+) name")
 _SEPARATING_COMMA = re.compile(r"(?<!\\),")
 
 
+_TRANSLATIONS: dict[str, tuple[str, ...]] = {
+    # Spanish, then German, then French; several where versions or countries differ.
+    "Type": ("Tipo", "Typ"),
+    "SKU": ("Artikelnummer", "UGS"),
+    "GTIN, UPC, EAN, or ISBN": (
+        "GTIN, UPC, EAN o ISBN", "GTIN, UPC, EAN oder ISBN", "GTIN, UPC, EAN ou ISBN",
+    ),
+    "Name": ("Nombre", "Nom"),
+    "Published": ("Publicado", "Veröffentlicht", "Publié"),
+    "Visibility in catalog": (
+        "Visibilidad en el catálogo", "Sichtbarkeit im Katalog", "Visibilité dans le catalogue",
+    ),
+    "Short description": ("Descripción corta", "Kurzbeschreibung", "Description courte"),
+    "Description": ("Descripción", "Beschreibung"),
+    "Date sale price starts": (
+        "Día en que empieza el precio rebajado", "Fecha en que empieza el precio rebajado",
+        "Datum, an dem Angebotspreis beginnt", "Date de début de promo",
+    ),
+    "Date sale price ends": (
+        "Día en que termina el precio rebajado", "Fecha en que termina el precio de oferta",
+        "Datum, an dem Angebotspreis endet", "Date de fin de promo",
+    ),
+    "In stock?": ("¿Existencias?", "¿En inventario?", "Vorrätig?", "En stock ?", "En inventaire?"),
+    "Stock": ("Inventario", "Lager", "Bestand", "Inventaire"),
+    "Sale price": ("Precio rebajado", "Precio de oferta", "Angebotspreis", "Tarif promo"),
+    "Regular price": ("Precio normal", "Regulärer Preis", "Tarif régulier"),
+    "Categories": ("Categorías", "Kategorien", "Catégories"),
+    "Tags": ("Etiquetas", "Schlagwörter", "Étiquettes"),
+    "Images": ("Imágenes", "Bilder"),
+    "Parent": ("Superior", "Principal", "Übergeordnetes Produkt"),
+    "Grouped products": ("Productos agrupados", "Gruppierte Produkte", "Groupes de produits"),
+    "External URL": ("URL externa", "Externe URL", "URL externe"),
+    "Brands": ("Marcas", "Marken"),
+}  # fmt: skip
+_ENGLISH_NAMES = {plain(name): english for english, names in _TRANSLATIONS.items() for name in names}
+_ENGLISH_ATTRIBUTES = (
+    (re.compile(r"(?:nombre del atributo|nom de l'attribut) (\d+)|attribut (\d+) name"), "Attribute {} name"),
+    (
+        re.compile(r"(?:valor\(es\) del atributo|valeur\(s\) de l'attribut) (\d+)|attribut (\d+) wert\(e\)"),
+        "Attribute {} value(s)",
+    ),
+)
+
+
+def english_name(column: str) -> str | None:
+    """What the English export calls this column, where the name is a translated one."""
+    name = plain(column)
+    for pattern, english in _ENGLISH_ATTRIBUTES:
+        if match := pattern.fullmatch(name):
+            return english.format(match[match.lastindex or 0])
+    return _ENGLISH_NAMES.get(name)
+
+
 def is_woocommerce(header: Iterable[str]) -> bool:
-    """Are these the columns of a product export of WooCommerce?"""
-    return {"Type", "SKU", "Name", "Regular price"} <= set(header)
+    """Are these the columns of a product export of WooCommerce, in a language that is known?"""
+    return {"Type", "SKU", "Name", "Regular price"} <= {english_name(column) or column for column in header}
 
 
 class WooCommerceBuilder:
@@ -88,7 +145,7 @@ class WooCommerceBuilder:
 
     def _draft(self, record: Record, index: _Index) -> Draft:
         row = record.row
-        draft = Draft(record.where, row, _NOTATION)
+        draft = Draft.of(record, _NOTATION)
         draft.put("external_id", _external_id(row))
         parent: Mapping[str, Any] = {}
         if _is_variation(row):
@@ -141,8 +198,7 @@ class WooCommerceBuilder:
                     ("price", f"is required, and no child of this {kind} product has one in this file")
                 )
         if prices is not None:
-            draft.put("price", prices.price)
-            draft.put("sale_price", prices.sale_price)
+            draft.put_prices(prices)
 
     def _prices(self, row: Mapping[str, Any]) -> Prices | None:
         regular, sale = _cell(row, "Regular price"), _cell(row, "Sale price")
@@ -150,7 +206,7 @@ class WooCommerceBuilder:
             return None
         if sale and not holds_on(self._today, _cell(row, "Date sale price starts"), _cell(row, "Date sale price ends")):
             sale = ""
-        return on_sale(to_number(regular, _NOTATION), to_number(sale, _NOTATION) if sale else None)
+        return on_sale(to_money(regular, _NOTATION), to_money(sale, _NOTATION) if sale else None)
 
     def _own_prices(self, row: Mapping[str, Any]) -> Prices | None:
         with contextlib.suppress(BadValue):  # the row's own draft complains
@@ -198,11 +254,11 @@ class _Index:
             return
         if _is_variation(row):
             keys.append(f"child of {_reference(_cell(row, 'Parent'))}")
-        sale = None if prices.sale_price is None else str(prices.sale_price)
+        sale = None if prices.sale_price is None else _stored(prices.sale_price)
         for key in keys:
             self._database.execute(
                 "INSERT INTO price VALUES (?, ?, ?, ?, ?)",
-                (key, str(prices.price), sale, float(prices.to_pay), not _is_active(row)),
+                (key, _stored(prices.price), sale, float(prices.to_pay), not _is_active(row)),
             )
 
     def parent(self, reference: str) -> Mapping[str, Any] | None:
@@ -216,7 +272,7 @@ class _Index:
         else:
             offers = [self._cheapest_in_group(name) for name in _names(_cell(row, "Grouped products"))]
         best = _cheapest(offers)
-        return best and Prices(_number(best[2]), None if best[3] is None else _number(best[3]))
+        return best and Prices(_restored(best[2]), None if best[3] is None else _restored(best[3]))
 
     def _cheapest_in_group(self, reference: str) -> _Offer | None:
         """Of one child. Groups within groups are not followed, so a group that holds itself ends here."""
@@ -242,8 +298,13 @@ def _cheapest(offers: Iterable[_Offer | None]) -> _Offer | None:
     return min((offer for offer in offers if offer is not None), key=lambda offer: offer[:2], default=None)
 
 
-def _number(text: str) -> int | Decimal:
-    return int(text) if text.isdigit() else Decimal(text)  # a Decimal may read 0E-7
+def _stored(money: Money) -> str:
+    return f"{money.amount} {money.unit.text if money.unit else ''}"
+
+
+def _restored(text: str) -> Money:
+    amount, _, unit = text.partition(" ")
+    return Money(int(amount) if amount.isdigit() else Decimal(amount), unit_named(unit))  # a Decimal may read 0E-7
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:

@@ -143,7 +143,7 @@ def test_a_price_that_may_be_two_is_a_complaint_until_settled(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["abc", "1,2,3", "1.2.3", "12,34.5", "1,23,456", "1..2", "-", "$5", "1e3", "٣", "9" * 50, "1,"]
+    "text", ["abc", "1,2,3", "1.2.3", "12,34.5", "1,23,456", "1..2", "-", "1e3", "٣", "9" * 50, "1,"]
 )
 def test_prices_that_are_none(text):
     assert "price: must be" in one_failure(f'id,name,price,url\n1,n,"{text}",u:x\n', delimiter=",").reason

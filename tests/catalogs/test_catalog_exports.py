@@ -59,7 +59,7 @@ def test_shopify_complaints_stay_with_their_variant():
     content = SHOPIFY + SHIRT.replace(",15,,", ",abc,,") + "shirt,ragged\n" + ",No handle" + "," * 20 + "\n"
     by_reason = {str(item): item for item in read(content, shop_url=SHOP) if not isinstance(item, Product)}
     reasons = "\n".join(sorted(by_reason))
-    assert "shirt/L/Blue: file.csv:3: price: must be a number, got 'abc'" in reasons
+    assert "shirt/L/Blue: file.csv:3: price: must be an amount such as 49.99 or 49.99 EUR, got 'abc'" in reasons
     assert "file.csv:5: has 2 cells where the header has 22" in reasons
     assert "file.csv:6: Handle: is required" in reasons
     good = [item.external_id for item in read(content, shop_url=SHOP) if isinstance(item, Product)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 from decimal import Decimal
 
@@ -158,3 +159,89 @@ def test_nesting_up_to_the_bound_is_read():
         json.dumps(TEA)[:-1] + ', "extra": ' + "[" * 99 + "]" * 99 + ', "more": ' + "[[]," * 50 + "1" + "]" * 50 + "}"
     )
     assert [product.external_id for product in products(f"[{deep}]")] == ["1"]
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"items": [TEA, TEA]},
+        {"data": [TEA, TEA], "total": 2},
+        {
+            "name": "shop",
+            "url": "https://s",
+            "sort": "price",
+            "tags": ["a"],
+            "meta": {"x": [{}]},
+            "résults": [TEA, TEA],
+        },
+        {"related": [{"id": "9"}], "products": [TEA, TEA]},
+        {"ids": [1, {}], "none": [], "items": [TEA | {"variants": [{"products": [1]}]}, TEA]},
+    ],
+)
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_only_list_of_objects_in_an_object_is_read(document, indent, pipe):
+    content = json.dumps(document, indent=indent).encode()
+    catalog = Catalog(Pipe(content) if pipe else named(content, "file"))
+    assert [p.external_id for p in catalog] == ["1", "1"]
+    assert (catalog.format, catalog.records) == (CatalogFormat.JSON, 2)
+
+
+@pytest.mark.parametrize(
+    ("before", "key"),
+    [
+        ({}, "items"),
+        ({}, "products"),
+        ({"note": "x" * 400_000}, "items"),
+        ({"note": "x" * 400_000}, "products"),
+        ({"related": [{"id": "9"}], "note": "x" * 400_000}, "products"),
+    ],
+)
+def test_a_list_that_begins_or_ends_beyond_the_first_bytes(before, key):
+    rows = [TEA | {"externalId": str(number)} for number in range(6_000)]
+    content = json.dumps(before | {key: rows, "count": 6_000}).encode()
+    for file in (named(content, "file"), Pipe(content, 5_000)):
+        catalog = Catalog(file, format="auto" if not before else "json")
+        assert [p.external_id for p in catalog] == [row["externalId"] for row in rows]
+        assert catalog.format is CatalogFormat.JSON
+
+
+def test_several_lists_of_objects_are_refused_and_named():
+    content = json.dumps({"items": [TEA], "related": [TEA]}, indent=1)
+    items, message = until_fault(Catalog(named(content, "f.json")))
+    assert items == []
+    assert message == 'f.json: holds several lists of objects ("items", "related"); name the one to read "products"'
+
+
+def test_the_variants_of_one_product_are_no_list_of_products():
+    product = TEA | {"variants": [{"id": "2", "name": "n", "price": 1, "url": "u:x"}]}
+    assert [p.external_id for p in products(json.dumps(product), "file")] == ["1"]  # one line, one object
+    _, message = until_fault(Catalog(named(json.dumps(product, indent=1), "file")))
+    assert "holds no products" in message
+
+
+def test_lines_that_hold_lists_stay_lines():
+    line = json.dumps({"code": "1", "images": [{"src": "i:1"}]})
+    catalog = Catalog(
+        named(f"{line}\n{line}\n", "file"),
+        mapping={"external_id": "code", "name": "code", "price": "code", "url": "code"},
+    )
+    assert [p.external_id for p in catalog] == ["1", "1"]
+    assert catalog.format is CatalogFormat.JSONL
+
+
+def test_a_cut_object_yields_what_is_whole_and_then_complains():
+    content = json.dumps({"items": [TEA] * 3}, indent=1)[:-120].encode()
+    for file in (named(content, "f.json"), Pipe(content)):
+        items, message = until_fault(Catalog(file))
+        assert [item.external_id for item in items] == ["1"] * content.count(b"}") == ["1"]
+        assert "ends in the middle" in message
+
+
+def test_a_cut_archive_yields_what_is_whole_and_then_complains():
+    rows = [TEA | {"name": f"{number:x}" * 50} for number in range(3_000)]
+    content = gzip.compress(json.dumps({"items": rows}).encode())
+    for file in (named(content[:-2_000], "f.json.gz"), Pipe(content[:-2_000], 5_000)):
+        items, message = until_fault(Catalog(file, format="json"))
+        assert len(items) > 1_000
+        assert "cut off" in message
