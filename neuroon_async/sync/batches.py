@@ -10,7 +10,7 @@ from ..errors import ConfigurationError, InvalidBatch, InvalidProduct
 from ..models import Product, SyncRequest, encode
 from ..validation import check_product, encoding_problems, invalid_product
 
-__all__ = ["as_mode", "as_product", "encode_batch", "encode_single_request"]
+__all__ = ["as_mode", "as_product", "encode_batch", "encode_single_request", "from_mapping"]
 
 
 def as_mode(mode: SyncMode | str) -> SyncMode:
@@ -26,11 +26,21 @@ def as_product(item: object) -> Product:
     if isinstance(item, Product):
         product = item
     elif isinstance(item, Mapping):
-        product = Product.from_mapping(item)
+        product = from_mapping(item)
     else:
         raise InvalidProduct(None, [("product", f"must be a Product or a mapping, got {type(item).__name__}")])
     check_product(product)
     return product
+
+
+def from_mapping(item: Mapping[str, Any]) -> Product:
+    """A product that nobody has checked. Raises `InvalidProduct`, also where the mapping itself cannot be read."""
+    try:
+        return Product.from_mapping(item)
+    except InvalidProduct:
+        raise
+    except Exception as error:
+        raise InvalidProduct(None, [("product", f"cannot be read: {error!r}")]) from error
 
 
 def encode_batch(mode: SyncMode, products: list[Product]) -> bytes:

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidProduct, UnsafeDeletion
 from ..models import Product
+from .batches import from_mapping
 from .ledger import PagedLedgerRun
-from .pages import Page, page_ends
+from .pages import Pager, PagesToCome
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
     from collections.abc import Set as AbstractSet
 
     from .ledger import LedgerRun
-    from .pages import Contents
+    from .pages import Page
     from .report import ProductFailure
 
 __all__ = ["Delta"]
@@ -31,23 +32,25 @@ class Delta:
         self._paged = ledger if isinstance(ledger, PagedLedgerRun) else None
         self._watch_missing = watch_missing
         self._nameless = 0
-        self._products: list[Product] = []
-        """On the page that has not ended yet."""
-        self._sources: list[Any] = []
-        """The items that they came from."""
+        self._pager = Pager()
+        self._to_come = PagesToCome()
         self._start_over()
 
     def _start_over(self) -> None:
         self._pages: list[Page] = []
-        self._items: list[Any] = []
-        """Where the products on these pages came from, in the same order."""
         self._ids: set[str] = set()
+        """All that are on these pages."""
         self._unreadable: list[Any] = []
 
     @property
     def open(self) -> list[Any]:
-        """The items that wait to be compared with the ledger, or for the end of their page."""
-        return [*self._items, *self._unreadable, *self._sources]
+        """The items that wait to be compared with the ledger."""
+        return [*(item for page in self._pages for item in page.sources), *self._unreadable, *self._pager.sources]
+
+    @property
+    def undecided(self) -> int:
+        """How many of them are ready to be compared."""
+        return sum(len(page.ids) for page in self._pages) + len(self._unreadable)
 
     def screen(self, items: list[Any], in_flight: AbstractSet[str]) -> set[str]:
         """The ids on pages that the server holds just so. All other items are open from now on.
@@ -56,29 +59,21 @@ class Delta:
         already: its version on this page, being the later one, decides about the earlier one as well.
         """
         products, sources, unreadable = _readable(items)
-        ends = page_ends(products, len(self._products))
-        self._products += products
-        self._sources += sources
         self._unreadable += unreadable
-        return self._judge(ends, in_flight)
+        return self._judge(self._pager.add(products, sources), in_flight)
 
-    def end_page(self, in_flight: AbstractSet[str]) -> set[str]:
-        """Likewise for the products at the end, after which a page may end or not."""
-        return self._judge([len(self._products)] if self._products else [], in_flight)
+    def screen_rest(self, in_flight: AbstractSet[str]) -> set[str]:
+        """Likewise for the last page, at the end of the source."""
+        return self._judge(self._pager.rest(), in_flight)
 
-    def _judge(self, ends: list[int], in_flight: AbstractSet[str]) -> set[str]:
+    def _judge(self, pages: list[Page], in_flight: AbstractSet[str]) -> set[str]:
         held: set[str] = set()
-        start = 0
-        for end in ends:
-            page = Page(self._products[start:end])
-            if self._holds(page, in_flight):
+        for page in pages:
+            if held.isdisjoint(page.ids) and self._holds(page, in_flight):
                 held.update(page.ids)
             else:
                 self._pages.append(page)
-                self._items += self._sources[start:end]
                 self._ids.update(page.ids)
-            start = end
-        del self._products[:start], self._sources[:start]
         return held
 
     def _holds(self, page: Page, in_flight: AbstractSet[str]) -> bool:
@@ -91,30 +86,40 @@ class Delta:
         )
 
     async def compare(self, in_flight: AbstractSet[str]) -> tuple[list[Any], set[str]]:
-        """Of all that is open: the items that need a closer look, and the ids whose newest version the server holds.
+        """Compare the open pages: the items that need a closer look, and the ids whose newest version the server holds.
 
-        What the server holds needs no look, not even a check of its values: it was checked when it was sent.
+        What the server holds needs none, not even a check of its values: it was checked when it was sent.
         """
         ids = [external_id for page in self._pages for external_id in page.ids]
         newest = {external_id: position for position, external_id in enumerate(ids)}
-        if self._watch_missing:
-            await self._ledger.seen(newest.keys())
-        unchanged = await self._unchanged(in_flight)
-        if len(newest) == len(ids):
-            pages = [page for page in self._pages if unchanged.issuperset(page.ids)]
-            await self._keep({page.digest: page.ids for page in pages if page.digest is not None})
-        held = {newest[external_id] for external_id in unchanged}
-        changed = [item for position, item in enumerate(self._items) if position not in held]
-        items = changed + self._unreadable
-        self._start_over()
-        return items, unchanged
-
-    async def _unchanged(self, in_flight: AbstractSet[str]) -> set[str]:
         digests: dict[str, bytes | None] = {}
         for page in self._pages:
             digests |= page.digests()
+        if self._watch_missing:
+            await self._ledger.seen(newest.keys())
         sure = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
-        return set(await self._ledger.unchanged(sure)) if sure else set()
+        unchanged = set(await self._ledger.unchanged(sure)) if sure else set()
+        if len(newest) == len(ids):  # a page with an older version on it is not what the server has, or will have
+            await self._keep(self._whole_pages(unchanged, digests))
+        held = {newest[external_id] for external_id in unchanged}
+        items = [item for page in self._pages for item in page.sources]
+        changed = [item for position, item in enumerate(items) if position not in held]
+        changed += self._unreadable
+        self._start_over()
+        return changed, unchanged
+
+    def _whole_pages(self, unchanged: set[str], digests: dict[str, bytes | None]) -> dict[bytes, list[str]]:
+        """The pages of which nothing has changed, by their digests. The others are expected from now on."""
+        whole: dict[bytes, list[str]] = {}
+        for page in self._pages:
+            if page.digest is None:
+                continue
+            changed = {key: digest for key in page.ids if key not in unchanged and (digest := digests[key]) is not None}
+            if changed:
+                self._to_come.expect(page.digest, page.ids, changed)
+            else:
+                whole[page.digest] = page.ids
+        return whole
 
     async def _keep(self, pages: dict[bytes, list[str]]) -> None:
         if pages and self._paged is not None:
@@ -130,13 +135,15 @@ class Delta:
         await self._ledger.seen(named)
 
     async def doubt(self, ids: Collection[str]) -> None:
+        self._to_come.doubt(ids)
         await self._ledger.doubt(ids)
 
-    async def record(self, accepted: Iterable[Product], contents: Contents) -> None:
-        """The server has acknowledged these products of a batch that held this."""
-        digests = {product.external_id: contents.digests[product.external_id] for product in accepted}
-        await self._ledger.record(digests)
-        await self._keep({digest: ids for digest, ids in contents.pages.items() if digests.keys() >= set(ids)})
+    async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
+        """The server has acknowledged these products, whose digests are as they were when they were encoded."""
+        acknowledged = {product.external_id: digests[product.external_id] for product in accepted}
+        await self._ledger.record(acknowledged)
+        # From here to the ledger's thread nothing comes between: a doubt either was told before, or will be after it.
+        await self._keep(self._to_come.acknowledge(acknowledged))
 
     async def forget(self, external_id: str) -> None:
         await self._ledger.forget([external_id])
@@ -203,6 +210,6 @@ def _product(item: object) -> Product | None:
     if not isinstance(item, Mapping):
         return None
     try:
-        return Product.from_mapping(item)
+        return from_mapping(item)
     except InvalidProduct:
         return None

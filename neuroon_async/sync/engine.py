@@ -41,7 +41,7 @@ from .ledger import Ledger
 from .narrowing import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces, refused_items
 from .order import Flow, parent_of
 from .outage import Outage, Ride
-from .pages import contents_of
+from .pages import content_digests
 from .report import ProductFailure
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
 
     from ..transport import Transport
     from .order import Flight
-    from .pages import Contents
     from .recorder import FailureCallback, ProgressCallback
     from .report import Stage, SyncReport
 
@@ -103,12 +102,12 @@ class SyncOptions:
 class Delivery:
     """One batch on its way: the flight, and those of its pieces whose fate is open (the next one last)."""
 
-    __slots__ = ("believes", "contents", "flight", "last_refusal", "open", "refusals", "shelved", "suspects")
+    __slots__ = ("believes", "digests", "flight", "last_refusal", "open", "refusals", "shelved", "suspects")
 
-    def __init__(self, flight: Flight, contents: Contents | None) -> None:
+    def __init__(self, flight: Flight, digests: dict[str, bytes]) -> None:
         self.flight = flight
-        self.contents = contents
-        """Of the products as they were when the request was encoded. ``None`` where there is no ledger."""
+        self.digests = digests
+        """Of the products as they were when the request was encoded; none without a ledger."""
         self.open = [flight.products]
         self.refusals = 0
         """Refused pieces since the last accepted one."""
@@ -186,11 +185,12 @@ class SyncRun(BulkRun[Delivery]):
 
     async def _chunk_ended(self) -> None:
         if self._delta is not None:
-            self._leave_out(self._delta.end_page(self._flow.ids_in_flight))
-            if self._source.exhausted or len(self._delta.open) >= self.chunk_size:
+            if self._source.exhausted:
+                self._leave_out(self._delta.screen_rest(self._flow.ids_in_flight))
+            if self._source.exhausted or self._delta.undecided >= self.chunk_size:
                 items, unchanged = await self._delta.compare(self._flow.ids_in_flight.copy())
                 failures = self._check_in(items)
-                self._leave_out(unchanged)
+                self._leave_out(unchanged)  # after that: older versions may have been among the items
                 await self._delta.note_failures(failures)
         await super()._chunk_ended()
 
@@ -329,7 +329,7 @@ class SyncRun(BulkRun[Delivery]):
         if body is None:
             self._flow.land(flight)
         else:
-            delivery = Delivery(flight, self._contents(flight.products))
+            delivery = Delivery(flight, self._digests(flight.products))
             self._launch(delivery, partial(self._deliver, delivery, body))
         await self._recorder.tell()
 
@@ -370,7 +370,7 @@ class SyncRun(BulkRun[Delivery]):
             products = delivery.open[-1]
             if body is None:
                 body = encode_batch(self._mode, products)
-                delivery.contents = self._contents(products)
+                delivery.digests = self._digests(products)
             try:
                 result = await self._request(body)
             except (AuthenticationFailed, PermissionDenied) as error:
@@ -387,8 +387,8 @@ class SyncRun(BulkRun[Delivery]):
                 delivery.accepted(products)
                 self._outage.accepted()
                 accepted = self._settle_answered(delivery, products, result)
-                if self._delta is not None and delivery.contents is not None:
-                    await self._delta.record(accepted, delivery.contents)
+                if self._delta is not None:
+                    await self._delta.record(accepted, delivery.digests)
             body = None
             await self._recorder.tell()
         self._give_up_shelved(delivery)
@@ -409,8 +409,8 @@ class SyncRun(BulkRun[Delivery]):
         self._keys[key] = occurrence = self._keys.get(key, 0) + 1
         return key if occurrence == 1 else idempotency_key(f"{shop_id} {occurrence}", body)
 
-    def _contents(self, products: list[Product]) -> Contents | None:
-        return None if self._delta is None else contents_of(products)
+    def _digests(self, products: list[Product]) -> dict[str, bytes]:
+        return {} if self._delta is None else content_digests(products)
 
     async def _request(self, body: bytes) -> BatchResult:
         """One request with all the transport's retries, again and again while the whole service is down."""
@@ -568,8 +568,7 @@ class SyncRun(BulkRun[Delivery]):
     def _unread(self, item: Any, reason: str) -> ProductFailure:
         if isinstance(item, ProductFailure):
             return item
-        external_id = item.external_id if isinstance(item, Product) else None
-        return ProductFailure(external_id, f"not sent: {reason}", "transport", None, item)
+        return ProductFailure(_id_of(item), f"not sent: {reason}", "transport", None, item)
 
     def _release(self) -> None:
         if self._deferred is not None:
@@ -587,6 +586,14 @@ def _unsafe_full_sync(most: str) -> UnsafeFullSync:
 
 def _failures(products: Iterable[Product], reason: str, stage: Stage, status: int | None) -> Iterable[ProductFailure]:
     return (ProductFailure(product.external_id, reason, stage, status, product) for product in products)
+
+
+def _id_of(item: object) -> str | None:
+    """As far as it can be told of an item that nobody has checked."""
+    if isinstance(item, Product):
+        return item.external_id
+    external_id = item.get("externalId", item.get("external_id")) if isinstance(item, dict) else None
+    return external_id if isinstance(external_id, str) else None
 
 
 def _stage(error: NeuroonError) -> Stage:

@@ -105,7 +105,10 @@ class PagedLedgerRun(LedgerRun, Protocol):
     """A ledger that can also tell of whole pages (`pages`) at a glance."""
 
     def holds_page(self, digest: bytes) -> bool:
-        """Does the server hold all of this page just so? If it does, its products count as seen."""
+        """Does the server hold all of this page just so? If it does, its products count as seen.
+
+        Answered from memory: it must neither block nor raise.
+        """
 
     async def keep_pages(self, pages: Mapping[bytes, Collection[str]]) -> None:
         """The server has acknowledged all products of these pages, which are named by their digests."""
@@ -172,10 +175,20 @@ class _Worker:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work)
 
     async def close(self) -> None:
-        """Close the file, after all that was begun. A cancellation does not keep it open."""
+        """Close the file, after all that was begun. A cancellation waits for that: then the next run can open it."""
         closing = asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, self._close)
         self._thread.shutdown(wait=False)
-        await asyncio.shield(closing)
+        cancelled: asyncio.CancelledError | None = None
+        while not closing.done():
+            try:
+                await asyncio.wait([closing])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        failure = closing.exception()
+        if cancelled is not None:
+            raise cancelled
+        if failure is not None:
+            raise failure
 
     def _guarded(self, work: Callable[[], T]) -> T:
         try:
@@ -315,7 +328,7 @@ class _SQLiteRun:
             for external_id, digest in digests.items():
                 row = (self._shop, _key(external_id), self._next, digest, None if digest is None else now)
                 number, page = self._connection.execute(_UPSERT, row).fetchone()
-                self._next += number == self._next  # a number serves once, and none is left out
+                self._next += number == self._next  # so numbers are few, however often a product is sent
                 changed.add(page)
             self._drop_pages(changed)
 

@@ -13,7 +13,7 @@ __all__ = ["Source"]
 
 
 class Source:
-    """Hands out chunks. What was read but not yet handed out, because reading was interrupted, is in ``unread``."""
+    """Hands out chunks. What was read but not yet handed out, because reading was interrupted, is in ``buffer``."""
 
     def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any]) -> None:
         self.total = len(iterable) if isinstance(iterable, Sized) else None

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -107,8 +108,9 @@ async def deliver(
     if ending is Ending.HANG:
         await connection.lost.wait()
     elif ending is Ending.ANSWER_THEN_CLOSE:
-        await response.prepare(request)
-        await response.write_eof()
+        with suppress(ConnectionResetError):  # the client did not wait for it
+            await response.prepare(request)
+            await response.write_eof()
     elif ending is Ending.TRUNCATE and transport is not None:
         transport.write(_promising_too_much(answer))
     elif ending is Ending.RESET and transport is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from neuroon_async import SQLiteLedger
-from neuroon_async.sync.ledger import LedgerError
+from neuroon_async.sync.ledger import LedgerError, _Worker
 
 A, B = b"a" * 16, b"b" * 16
 
@@ -142,6 +142,32 @@ async def test_a_second_process_is_told_so(tmp_path):
         finally:
             holder.kill()
     assert await SQLiteLedger(path).shops() == {"s": 0}
+
+
+async def test_a_cancellation_while_the_file_is_closed_waits_for_that(tmp_path, monkeypatch):
+    closing = threading.Event()
+    close = _Worker._close
+
+    def slow(worker):
+        closing.set()
+        time.sleep(0.05)
+        close(worker)
+
+    async def run():
+        async with ledger.run("shop"):
+            pass
+
+    monkeypatch.setattr(_Worker, "_close", slow)
+    ledger = SQLiteLedger(tmp_path / "l")
+    task = asyncio.create_task(run())
+    await asyncio.to_thread(closing.wait)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with ledger.run("shop"):
+        pass
 
 
 async def test_a_cancelled_run_lets_go_of_the_file(tmp_path):

@@ -7,14 +7,17 @@ import sqlite3
 from contextlib import closing
 from hashlib import sha256
 from typing import Any
+from zlib import crc32
 
+import msgspec
 import pytest
 from ledger_shop import sync
 from sync.sync_shop import assert_apart, item, items, last_prices, prices, shop
 
-from neuroon_async import SQLiteLedger
+from neuroon_async import Product, SQLiteLedger
 from neuroon_async.sync.ledger import _SQLiteRun
-from neuroon_async.sync.pages import contents_of, cut_into_pages
+from neuroon_async.sync.pages import Page, Pager, PagesToCome, content_digests
+from neuroon_async.testing import Fault
 
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 
@@ -22,27 +25,48 @@ A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 # Cutting
 
 
-def test_pages_hold_every_product_once_and_in_order():
+def cut(products: list[Product], portion: int = 100) -> list[Page]:
+    pager = Pager()
+    pages = []
+    for start in range(0, len(products), portion):
+        some = products[start : start + portion]
+        pages += pager.add(some, [f"row of {product.external_id}" for product in some])
+    return pages + pager.rest()
+
+
+def page_of(*products: Product) -> Page:
+    return Page(products, products)
+
+
+@pytest.mark.parametrize("portion", [1, 7, 100])
+def test_pages_hold_every_product_once_and_in_order_however_it_comes(portion):
     for count in (0, 1, 2, 500):
-        pages = cut_into_pages(items(count))
+        pages = cut(items(count), portion)
         assert [external_id for page in pages for external_id in page.ids] == [f"p{number}" for number in range(count)]
+        assert [row for page in pages for row in page.sources] == [f"row of p{number}" for number in range(count)]
         assert all(page.ids for page in pages)
+        assert [page.ids for page in pages] == [page.ids for page in cut(items(count))]
     assert 8 < len(pages) < 32
 
 
 def test_a_product_more_changes_no_page_but_its_own():
-    before = {page.digest for page in cut_into_pages(items(500))}
+    before = {page.digest for page in cut(items(500))}
     for place in (0, 1, 250, 500):
         source = items(500)
         source.insert(place, item("new"))
-        assert len(before - {page.digest for page in cut_into_pages(source)}) <= 1
+        assert len(before - {page.digest for page in cut(source)}) <= 1
+
+
+def test_a_page_ends_also_where_no_id_ends_one():
+    endless = [item(number) for number in range(100_000) if crc32(b"p%d" % number) % 32][:2_000]
+    assert max(len(page.ids) for page in cut(endless)) < 700
 
 
 def test_a_digest_tells_the_content_the_order_and_nothing_else():
-    (page,) = cut_into_pages([item(0, attributes={"a": "1", "b": "2"}), item(2)])
-    (same,) = cut_into_pages([item(0, attributes={"b": "2", "a": "1"}), item(2)])
-    (turned,) = cut_into_pages([item(2), item(0, attributes={"a": "1", "b": "2"})])
-    (changed,) = cut_into_pages([item(0, attributes={"a": "1", "b": "3"}), item(2)])
+    page = page_of(item(0, attributes={"a": "1", "b": "2"}), item(2))
+    same = page_of(item(0, attributes={"b": "2", "a": "1"}), item(2))
+    turned = page_of(item(2), item(0, attributes={"a": "1", "b": "2"}))
+    changed = page_of(item(0, attributes={"a": "1", "b": "3"}), item(2))
     assert page.digest == same.digest
     assert len({page.digest, turned.digest, changed.digest}) == 3
     assert page.digests() == turned.digests() == same.digests()
@@ -52,18 +76,61 @@ def test_a_digest_tells_the_content_the_order_and_nothing_else():
 
 
 def test_what_cannot_become_json_has_no_digest_and_neither_has_its_page():
-    (page,) = cut_into_pages([item(0), item(2, tags=[object()]), item(2), item(0, tags=[object()])])
+    page = page_of(item(0), item(2, tags=[object()]), item(2), item(0, tags=[object()]))
     assert page.digest is None
-    assert page.digests() == {"p0": None, "p2": cut_into_pages([item(2)])[0].digests()["p2"]}
-    (odd,) = cut_into_pages([item("\ud800")])  # an id that UTF-8 has no place for
+    assert page.digests() == {"p0": None, "p2": page_of(item(2)).digests()["p2"]}
+    assert content_digests([item(0, tags=[object()]), item(2)]).keys() == {"p2"}
+    (odd,) = cut([item("\ud800")])  # an id that UTF-8 has no place for
     assert (odd.digest, odd.digests()) == (None, {"p\ud800": None})
 
 
-def test_the_contents_of_a_batch_are_those_of_its_pages():
-    contents = contents_of(items(100))
-    assert contents.digests.keys() == {f"p{number}" for number in range(100)}
-    assert contents.pages == {page.digest: page.ids for page in cut_into_pages(items(100))}
-    assert len(contents.pages) > 1
+def test_a_value_that_brings_its_own_line_ends_does_not_shift_the_digests():
+    digests = page_of(item(0, price=msgspec.Raw(b"1\n")), item(2)).digests()
+    assert digests["p2"] == page_of(item(2)).digests()["p2"]
+    assert len(set(digests.values())) == 2
+
+
+# Pages to come
+
+
+def to_come(*changed: str) -> PagesToCome:
+    pages = PagesToCome()
+    pages.expect(A, ["p", "q", "r"], dict.fromkeys(changed, B))
+    return pages
+
+
+def test_a_page_has_come_when_all_that_changed_on_it_is_acknowledged():
+    pages = to_come("p", "q")
+    pages.doubt(["p", "q"])
+    assert pages.acknowledge({"p": B, "other": C}) == {}
+    assert pages.acknowledge({"q": B}) == {A: ["p", "q", "r"]}
+    assert pages.acknowledge({"p": B, "q": B}) == {}
+
+
+@pytest.mark.parametrize(
+    "otherwise",
+    [
+        lambda pages: pages.acknowledge({"p": C}),
+        lambda pages: pages.acknowledge({"r": B}),
+        lambda pages: pages.doubt(["r"]),
+        lambda pages: (pages.acknowledge({"p": B}), pages.doubt(["p"])),
+        lambda pages: pages.expect(C, ["r", "s"], {"s": B}),
+    ],
+    ids=["other content", "not expected", "doubt", "doubt again", "on another page"],
+)
+def test_a_page_does_not_come_where_something_else_happens_to_it(otherwise):
+    pages = to_come("p", "q")
+    otherwise(pages)
+    assert A not in pages.acknowledge({"q": B, "p": B})
+
+
+def test_what_is_longest_to_come_is_given_up_first():
+    pages = PagesToCome()
+    numbers = range(1_010)
+    for number in numbers:
+        pages.expect(b"%d" % number, [f"{number}-{place}" for place in range(32)], {f"{number}-0": B})
+    come = [number for number in numbers if pages.acknowledge({f"{number}-0": B})]
+    assert come == list(range(10, 1_010))
 
 
 # What the ledger vouches for
@@ -180,13 +247,11 @@ async def test_only_pages_with_changes_are_looked_at(ledger, monkeypatch, delete
         del source[900]
         report = await sync(client, source, ledger, delete_missing=delete_missing)
         assert (report.unchanged, report.accepted, report.deleted) == (998, 2, int(delete_missing))
-        assert 0 < len(asked) < 500
+        assert 0 < len(asked) < 300  # three pages
         asked.clear()
-        assert (await sync(client, source, ledger, delete_missing=delete_missing)).unchanged == 1_000
-        assert 0 < len(asked) < 200  # the changed ones: what was sent was no page as the source has it
-        asked.clear()
-        assert (await sync(client, source, ledger, delete_missing=delete_missing)).unchanged == 1_000
-        assert asked == []
+        for batch_size in (500, 7):
+            again = await sync(client, source, ledger, delete_missing=delete_missing, batch_size=batch_size)
+            assert (again.unchanged, asked) == (1_000, [])
         assert emulator.products.keys() - last_prices(source).keys() == (set() if delete_missing else {"p899"})
 
 
@@ -197,6 +262,44 @@ async def test_an_id_that_comes_twice_is_looked_at_for_itself(ledger):
             await sync(client, [*items(100), item(3, price=2), item("new", price=price)], ledger)
         await sync(client, items(100), ledger)
         assert prices(emulator)["p3"] == 1
+
+
+async def test_a_page_decides_about_what_is_open_before_it(ledger):
+    async with shop() as (emulator, client):
+        await sync(client, items(50), ledger)
+        await sync(client, [item(2, price=3), item(44), *items(50)], ledger)
+        assert prices(emulator) == last_prices(items(50))
+
+
+async def test_a_page_to_come_is_none_once_another_version_of_its_product_is_in_doubt(ledger):
+    """p1 changes, and its answer is late; meanwhile p2, which was as it is on the page, is sent, its answer lost."""
+    page, other = [item(1, price=2), item(2), item(44)], [item(2, price=3), item(3), item(3)]
+    async with shop() as (emulator, client):
+        await sync(client, items(50), ledger)
+        emulator.fail("sync_products", Fault.status(503), times=2, when=lambda request: b'"p1"' in request.body)
+        emulator.fail("sync_products", Fault.garbage(processed=True), when=lambda request: b'"price":3' in request.body)
+        report = await sync(client, [*page, *other], ledger, batch_size=1, concurrency=2)
+        assert (report.failed, prices(emulator)["p2"]) == (1, 3)
+        await sync(client, page, ledger)
+        assert prices(emulator)["p2"] == 1
+
+
+async def test_a_page_to_come_is_none_if_a_later_version_is_sent_instead(ledger):
+    page, later = [item(1, price=2), item(2), item(44)], [item(1, price=3), item(3), item(4)]
+    async with shop() as (emulator, client):
+        await sync(client, items(50), ledger)
+        report = await sync(client, [*page, *later], ledger, batch_size=3)
+        assert report.superseded == 1
+        await sync(client, page, ledger)
+        assert prices(emulator)["p1"] == 2
+
+
+async def test_a_stretch_that_comes_twice_counts_twice(ledger):
+    async with shop() as (_, client):
+        await sync(client, items(90), ledger)
+        report = await sync(client, items(45) * 2, ledger)
+        assert (report.unchanged + report.superseded, report.requests) == (90, 0)
+        assert report.unchanged >= 45
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -242,6 +242,15 @@ def test_a_batch_is_checked_and_encoded():
         as_product(7)
 
 
+def test_a_row_that_cannot_be_read_is_one_bad_product():
+    class Lazy(dict):
+        def items(self):
+            raise OSError("the connection is gone")
+
+    with pytest.raises(InvalidProduct, match=r"product: cannot be read: .*the connection is gone"):
+        as_product(Lazy())
+
+
 @pytest.mark.parametrize("count", [0, 501])
 def test_a_single_request_takes_one_to_five_hundred(count):
     with pytest.raises(InvalidBatch):
