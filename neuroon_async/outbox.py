@@ -724,6 +724,19 @@ class _OutboxFile:
         if not known:
             raise ConfigurationError(f"{self.path} is not an outbox of this package; it was left as it is")
 
+    def _switch_to_wal(self) -> None:
+        """Unlike elsewhere, SQLite does not wait here for others, who may be opening the same new file."""
+        deadline = time.monotonic() + _BUSY_TIMEOUT
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
+
     def _prepare(self) -> None:
         self._db.execute("PRAGMA synchronous = FULL")
         with self._transaction():
@@ -736,7 +749,7 @@ class _OutboxFile:
                     f"the outbox {self.path} has format {format_}, which this version does not know; "
                     "it was left as it is"
                 )
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._switch_to_wal()
         (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(found)
