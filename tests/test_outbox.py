@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from killed_database import killed
 
 import neuroon_async
 from neuroon_async import (
@@ -531,17 +532,6 @@ async def test_a_foreign_database_is_refused_and_left_alone(path):
         async with ConversionOutbox(path):
             pass
     assert path.read_bytes() == before
-
-
-def killed(path, *statements):
-    """Leave the database as a process does that is killed within these statements: with its log beside it."""
-    program = (
-        "import os, sqlite3, sys\n"
-        "db = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "for statement in sys.argv[2:]: db.execute(statement)\n"
-        "os._exit(0)"
-    )
-    subprocess.run([sys.executable, "-c", program, path, *statements], check=True)
 
 
 async def test_a_foreign_database_with_its_log_is_left_alone(path):

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from killed_database import killed
 
 from neuroon_async import SQLiteLedger
 from neuroon_async.sync.ledger import LedgerError, _Worker
@@ -271,17 +272,6 @@ async def test_what_is_no_sound_ledger_is_not_touched(tmp_path, make, message):
     assert [entry.name for entry in tmp_path.iterdir()] == ["catalog.ledger"]
 
 
-def _killed(path: Path, *statements: str) -> None:
-    """Leave the database as a process does that is killed after these statements: with its log beside it."""
-    program = (
-        "import os, sqlite3, sys\n"
-        "db = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
-        "for statement in sys.argv[2:]: db.execute(statement)\n"
-        "os._exit(0)"
-    )
-    subprocess.run([sys.executable, "-c", program, path, *statements], check=True)
-
-
 @pytest.mark.parametrize(
     "statements",
     [
@@ -292,7 +282,7 @@ def _killed(path: Path, *statements: str) -> None:
 )
 async def test_what_another_program_left_in_its_log_is_not_touched(tmp_path, statements):
     path = tmp_path / "catalog.ledger"
-    await asyncio.to_thread(_killed, path, *statements)
+    await asyncio.to_thread(killed, path, *statements)
     before = {file: file.read_bytes() for file in tmp_path.iterdir()}
     assert len(before) == 3
     with pytest.raises(LedgerError, match="is a database of something else; nothing was written"):
@@ -326,12 +316,12 @@ async def main():
 
 asyncio.run(main())
 """
-    killed = await asyncio.to_thread(
+    process = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-c", program, path, last],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert killed.returncode == 9
+    assert process.returncode == 9
     async with SQLiteLedger(path).run("shop") as run:
         await run.record({"p": A})
     assert await SQLiteLedger(path).shops() == {"shop": 1}
