@@ -13,7 +13,7 @@ import pytest
 from yarl import URL
 
 from neuroon_async.contract import RateLimit
-from neuroon_async.testing import DEFAULT_API_KEY, Emulator, Fault, InvalidWidgetToken, verify_widget_token
+from neuroon_async.testing import DEFAULT_API_KEY, Emulator, Fault, FaultRule, InvalidWidgetToken, verify_widget_token
 from neuroon_async.testing.limits import FixedWindow, RollingWindow, TokenBucket
 from neuroon_async.testing.routing import find_route
 
@@ -627,6 +627,20 @@ async def test_rules_choose_what_they_strike(emulator, session):
 
 
 @pytest.mark.virtual_time
+async def test_a_rule_without_a_count_strikes_always(emulator, session):
+    rule = emulator.fail("shop", Fault.status(503), times=None)
+    assert [(await call(session, emulator, "GET", f"{SHOPS}/me")).status for _ in range(4)] == [503] * 4
+    assert (rule.times, rule.fired) == (None, 4)
+    assert repr(rule) == "<FaultRule for shop, always, every=1, fired=4>"
+
+
+def test_counts_below_their_minimum_are_refused():
+    with pytest.raises(ValueError, match="every must be 1 or more, got 0"):
+        FaultRule(Fault.drop(), every=0)
+    with pytest.raises(ValueError, match="times must be 0 or more, or None for always, got -1"):
+        FaultRule(Fault.drop(), times=-1)
+
+
 async def test_slow_and_latency_delay_the_answer(session):
     async with Emulator(rate_limits=None, latency=0.02, jitter=0.01, seed=3) as emulator:
         emulator.fail("shop", Fault.slow(0.05))

@@ -33,7 +33,7 @@ from neuroon_async import (
 )
 from neuroon_async.contract import ENDPOINTS, RateLimit
 from neuroon_async.testing import Emulator, Fault
-from neuroon_async.testing.bodies import Answer
+from neuroon_async.testing.bodies import EmulatedResponse
 from neuroon_async.testing.faults import Ending
 
 pytestmark = pytest.mark.virtual_time
@@ -85,7 +85,7 @@ class Trouble:
     surely_unprocessed: bool = False
 
 
-HALF_AN_ANSWER = Fault(Ending.TRUNCATE, processed=True, scripted=lambda _path: Answer(200, b'{"status":'))
+HALF_AN_ANSWER = Fault(Ending.TRUNCATE, processed=True, scripted=lambda _path: EmulatedResponse(200, b'{"status":'))
 TROUBLES = {
     "dropped before processing": Trouble(Fault.drop(), ConnectionFailed),
     "dropped after processing": Trouble(Fault.drop(processed=True), ConnectionFailed),

@@ -2,7 +2,8 @@
 
 from ..contract import DOCUMENTED_RATE_LIMITS
 from .emulator import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
-from .faults import Fault, FaultRule
+from .fault_rules import FaultRule
+from .faults import Fault
 from .recording import RecordedRequest
 from .shop import ReceivedConversion, RememberedSync
 from .widget import InvalidWidgetToken, verify_widget_token

@@ -14,7 +14,15 @@ from typing import Any, Literal
 
 import msgspec
 
-__all__ = ["Answer", "ErrorShape", "Refusal", "decode_json", "error_answer", "json_answer", "rate_limited_answer"]
+__all__ = [
+    "EmulatedResponse",
+    "ErrorShape",
+    "Refusal",
+    "decode_json",
+    "error_response",
+    "json_response",
+    "rate_limited_response",
+]
 
 ErrorShape = Literal["standard", "bare", "coded", "nested", "html", "empty"]
 """The documented error bodies: ``{timestamp, status, error, message, path}``; the same without ``message``;
@@ -27,7 +35,7 @@ _WITHOUT_MESSAGE = frozenset({405, 409, 415})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EmulatedResponse:
     """A status, a body and its headers, ready to be sent."""
 
     status: int
@@ -44,8 +52,8 @@ class Refusal(Exception):
         self.message = message
         self.shape = shape
 
-    def answer(self, path: str) -> Answer:
-        return error_answer(self.status, self.message, path=path, shape=self.shape)
+    def response(self, path: str) -> EmulatedResponse:
+        return error_response(self.status, self.message, path=path, shape=self.shape)
 
 
 def decode_json(body: bytes) -> Any:
@@ -59,19 +67,19 @@ def decode_json(body: bytes) -> Any:
         raise ValueError("JSON is nested too deeply") from None
 
 
-def json_answer(status: int, document: Any, headers: Mapping[str, str] | None = None) -> Answer:
+def json_response(status: int, document: Any, headers: Mapping[str, str] | None = None) -> EmulatedResponse:
     """An answer with a JSON body; a `Decimal` is written as the number it is."""
-    return Answer(status, _encoder.encode(document), {"Content-Type": "application/json", **(headers or {})})
+    return EmulatedResponse(status, _encoder.encode(document), {"Content-Type": "application/json", **(headers or {})})
 
 
-def error_answer(
+def error_response(
     status: int,
     message: str = "",
     *,
     path: str,
     shape: ErrorShape | None = None,
     headers: Mapping[str, str] | None = None,
-) -> Answer:
+) -> EmulatedResponse:
     """An error in one of the documented shapes; by default the one that belongs to the status.
 
     405, 409 and 415 come without a ``message``, all others with one.
@@ -80,10 +88,10 @@ def error_answer(
     phrase = _phrase(status)
     message = message or phrase
     if shape == "empty":
-        return Answer(status, b"", headers or {})
+        return EmulatedResponse(status, b"", headers or {})
     if shape == "html":
         page = f"<html><head><title>{status} {phrase}</title></head><body><h1>{status} {phrase}</h1></body></html>"
-        return Answer(status, page.encode(), {"Content-Type": "text/html", **(headers or {})})
+        return EmulatedResponse(status, page.encode(), {"Content-Type": "text/html", **(headers or {})})
     code = phrase.upper().replace(" ", "_").replace("-", "_")
     document: dict[str, Any]
     if shape == "coded":
@@ -96,10 +104,12 @@ def error_answer(
         document = {"timestamp": timestamp(), "status": status, "error": phrase, "message": message, "path": path}
         if shape == "bare":
             del document["message"]
-    return json_answer(status, document, headers)
+    return json_response(status, document, headers)
 
 
-def rate_limited_answer(*, limit: int | None, retry_after: float, headers: Mapping[str, str] | None = None) -> Answer:
+def rate_limited_response(
+    *, limit: int | None, retry_after: float, headers: Mapping[str, str] | None = None
+) -> EmulatedResponse:
     """The documented 429 body. ``retry_after`` is in seconds; the header of that name is the caller's affair."""
     document = {
         "error": "rate_limit_exceeded",
@@ -109,7 +119,7 @@ def rate_limited_answer(*, limit: int | None, retry_after: float, headers: Mappi
         "remaining": 0,
         "timestamp": timestamp(),
     }
-    return json_answer(429, document, headers)
+    return json_response(429, document, headers)
 
 
 def timestamp() -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from uuid import uuid4
 
 from aiohttp import web
+from msgspec import UNSET, UnsetType
 
 from ..contract import (
     API_KEY_HEADER,
@@ -29,14 +30,15 @@ from ..contract import (
     REQUEST_ID_HEADER,
     RateLimit,
 )
-from .bodies import Answer, Refusal, error_answer, json_answer, rate_limited_answer, timestamp
-from .faults import Ending, Fault, FaultRule
+from .bodies import EmulatedResponse, Refusal, error_response, json_response, rate_limited_response, timestamp
+from .fault_rules import FaultRule
+from .faults import Ending, Fault
 from .limits import request_counter
 from .recording import RecordedRequest
 from .routing import Route, find_route
 from .server import LoopbackServer, deliver
 from .shop import EmulatedShop
-from .widget import widget_answer
+from .widget import widget_response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -243,23 +245,28 @@ class Emulator:
         endpoint: str | None,
         fault: Fault,
         *,
-        times: int | None = None,
+        times: int | UnsetType | None = UNSET,
         every: int | None = None,
         when: Callable[[RecordedRequest], bool] | None = None,
     ) -> FaultRule:
-        """Let ``fault`` strike requests to ``endpoint`` (``None``: to any) that key and limits let through.
+        """Let a fault strike requests that have passed authentication and rate limits.
 
-        ``times``: how often at most (1 unless ``every`` or ``when`` is given); ``every``: only each n-th matching
-        request; ``when``: only where this says so. The first rule that strikes wins. Take a rule back by removing it
-        from ``faults``.
+        Args:
+            endpoint: The endpoint's name, or ``"health"``; ``None`` matches every request.
+            fault: What happens to the request.
+            times: How often the fault strikes at most; ``None`` means always. Once by default, or always where
+                ``every`` or ``when`` chooses the requests.
+            every: Strike only each n-th matching request.
+            when: Match only the requests for which this returns true.
+
+        The first rule in ``faults`` that strikes a request wins. Remove the returned rule from ``faults`` to end it.
+        Raises `ValueError` for an unknown endpoint or a count below its minimum.
         """
         if endpoint is not None and endpoint != HEALTH.name:
             _check_endpoint(endpoint)
-        if every is not None and every < 1:
-            raise ValueError(f"every must be 1 or more, got {every}")
-        if times is None:
+        if isinstance(times, UnsetType):
             times = 1 if every is None and when is None else None
-        rule = FaultRule(fault, endpoint, times=math.inf if times is None else times, every=every or 1, when=when)
+        rule = FaultRule(fault, endpoint, times=times, every=1 if every is None else every, when=when)
         self.faults.append(rule)
         return rule
 
@@ -324,7 +331,7 @@ class Emulator:
         if self.keep_bodies:
             record.body = body
         if self.max_body_bytes is not None and len(body) > self.max_body_bytes:
-            admitted = error_answer(413, path=record.raw_path, shape="html")
+            admitted = error_response(413, path=record.raw_path, shape="html")
         fault = self._fault_for(record) if isinstance(admitted, Route) else None
         await self._pass_time(0.0 if fault is None else fault.delay)
         answer = self._answer(admitted, body, record, fault, rate_headers) if isinstance(admitted, Route) else admitted
@@ -332,13 +339,13 @@ class Emulator:
         if ending in {Ending.ANSWER, Ending.ANSWER_THEN_CLOSE, Ending.TRUNCATE}:
             record.status = answer.status
         headers = {**answer.headers, REQUEST_ID_HEADER: record.request_id}
-        return await deliver(request, Answer(answer.status, answer.body, headers), ending, connection)
+        return await deliver(request, EmulatedResponse(answer.status, answer.body, headers), ending, connection)
 
-    def _admit(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Route | Answer:
+    def _admit(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Route | EmulatedResponse:
         """Decide by the headers alone, at the moment of arrival: the operation, or the answer that refuses it."""
         path = record.raw_path.partition("?")[0]
         if record.method == "GET":
-            page = widget_answer(record.raw_path, self.shop, api_key=self.api_key, now=self._wall_clock())
+            page = widget_response(record.raw_path, self.shop, api_key=self.api_key, now=self._wall_clock())
             if page is not None:
                 return page
         try:
@@ -347,7 +354,7 @@ class Emulator:
             if route.endpoint is not HEALTH:
                 self._authorize(route, record)
         except Refusal as refusal:
-            return refusal.answer(path)
+            return refusal.response(path)
         return self._throttle(record, rate_headers) or route
 
     def _authorize(self, route: Route, record: RecordedRequest) -> None:
@@ -360,7 +367,7 @@ class Emulator:
         if origin is not None and self.shop_url is not None and _site(origin) != _site(self.shop_url):
             raise Refusal(403, "Origin mismatch — API Key cannot be used from this domain")
 
-    def _throttle(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Answer | None:
+    def _throttle(self, record: RecordedRequest, rate_headers: dict[str, str]) -> EmulatedResponse | None:
         counter = self._counters.get(record.endpoint or "")
         if counter is None:
             return None
@@ -375,7 +382,7 @@ class Emulator:
         if self.retry_after is not False:
             seconds = seconds if self.retry_after is True else self.retry_after
             headers["Retry-After"] = f"{seconds:g}"
-        return rate_limited_answer(limit=counter.limit.requests, retry_after=seconds, headers=headers)
+        return rate_limited_response(limit=counter.limit.requests, retry_after=seconds, headers=headers)
 
     def _fault_for(self, record: RecordedRequest) -> Fault | None:
         for rule in self.faults:
@@ -393,18 +400,18 @@ class Emulator:
 
     def _answer(
         self, route: Route, body: bytes, record: RecordedRequest, fault: Fault | None, rate_headers: dict[str, str]
-    ) -> Answer:
+    ) -> EmulatedResponse:
         path = record.raw_path.partition("?")[0]
-        own = Answer(500)
+        own = EmulatedResponse(500)
         if fault is None or fault.processed:
             try:
                 own = self._process(route, body, record)
             except Refusal as refusal:
-                own = refusal.answer(path)
-            own = Answer(own.status, own.body, {**own.headers, **rate_headers})
+                own = refusal.response(path)
+            own = EmulatedResponse(own.status, own.body, {**own.headers, **rate_headers})
         return own if fault is None or fault.scripted is None else fault.scripted(path)
 
-    def _process(self, route: Route, body: bytes, record: RecordedRequest) -> Answer:
+    def _process(self, route: Route, body: bytes, record: RecordedRequest) -> EmulatedResponse:
         """The operation itself. Raises `Refusal`."""
         name = route.endpoint.name
         if self.require_verified and not self.verified and name in _NEEDS_VERIFIED_DOMAIN:
@@ -429,7 +436,7 @@ class Emulator:
                 document = self.shop.track(body)
             case _:
                 document = {"status": "UP"}
-        return Answer(204) if document is None else json_answer(200, document)
+        return EmulatedResponse(204) if document is None else json_response(200, document)
 
 
 _NEEDS_VERIFIED_DOMAIN = frozenset({"sync_products", "delete_product", "track_conversion"})

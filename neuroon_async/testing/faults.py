@@ -1,25 +1,21 @@
-"""Faults on demand: what can go wrong between a client and the server, and when it shall.
+"""Faults on demand: what can go wrong between a client and the server.
 
-`Fault` says what happens to one request, `FaultRule` which requests it strikes. Pure data; the emulator's
-server carries it out.
+Pure data. `fault_rules` decides which requests a fault strikes; `server` carries it out.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
-from .bodies import Answer, ErrorShape, error_answer, json_answer, rate_limited_answer
+from .bodies import EmulatedResponse, ErrorShape, error_response, json_response, rate_limited_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .recording import RecordedRequest
-
-__all__ = ["Ending", "Fault", "FaultRule"]
+__all__ = ["Ending", "Fault"]
 
 
 class Ending(Enum):
@@ -44,7 +40,7 @@ class Fault:
     ending: Ending = Ending.ANSWER
     processed: bool = True
     delay: float = 0.0
-    scripted: Callable[[str], Answer] | None = field(default=None, repr=False)
+    scripted: Callable[[str], EmulatedResponse] | None = field(default=None, repr=False)
     """Makes the answer that replaces the shop's own, given the request's path."""
 
     @staticmethod
@@ -59,12 +55,12 @@ class Fault:
     ) -> Fault:
         """An error status with one of the documented bodies (``shape``), or with exactly ``body``."""
 
-        def scripted(path: str) -> Answer:
+        def scripted(path: str) -> EmulatedResponse:
             if isinstance(body, bytes):
-                return Answer(status, body, headers or {})
+                return EmulatedResponse(status, body, headers or {})
             if body is not None:
-                return json_answer(status, body, headers)
-            return error_answer(status, message, path=path, shape=shape, headers=headers)
+                return json_response(status, body, headers)
+            return error_response(status, message, path=path, shape=shape, headers=headers)
 
         return Fault(processed=processed, scripted=scripted)
 
@@ -77,10 +73,10 @@ class Fault:
         seconds = float(retry_after) if isinstance(retry_after, (int, float)) else 60.0
         text = f"{retry_after:g}" if isinstance(retry_after, (int, float)) else retry_after
 
-        def scripted(_path: str) -> Answer:
+        def scripted(_path: str) -> EmulatedResponse:
             if text is None:
-                return json_answer(429, {"error": "rate_limit_exceeded", "message": "Too many requests."})
-            return rate_limited_answer(limit=None, retry_after=seconds, headers={"Retry-After": text})
+                return json_response(429, {"error": "rate_limit_exceeded", "message": "Too many requests."})
+            return rate_limited_response(limit=None, retry_after=seconds, headers={"Retry-After": text})
 
         return Fault(processed=False, scripted=scripted)
 
@@ -92,7 +88,7 @@ class Fault:
     @staticmethod
     def garbage(body: bytes = b"<p>OK</p>", *, processed: bool = True) -> Fault:
         """A 200 whose body is not the documented JSON."""
-        return Fault(processed=processed, scripted=lambda _: Answer(200, body, {"Content-Type": "text/html"}))
+        return Fault(processed=processed, scripted=lambda _: EmulatedResponse(200, body, {"Content-Type": "text/html"}))
 
     @staticmethod
     def drop(*, processed: bool = False) -> Fault:
@@ -123,38 +119,3 @@ class Fault:
     def close_after() -> Fault:
         """The right answer; then the kept-alive connection closes unannounced."""
         return Fault(Ending.ANSWER_THEN_CLOSE)
-
-
-class FaultRule:
-    """Which requests a fault strikes. ``seen`` and ``fired`` count matching and struck requests."""
-
-    __slots__ = ("endpoint", "every", "fault", "fired", "seen", "times", "when")
-
-    def __init__(
-        self,
-        fault: Fault,
-        endpoint: str | None = None,
-        *,
-        times: float = math.inf,
-        every: int = 1,
-        when: Callable[[RecordedRequest], bool] | None = None,
-    ) -> None:
-        self.fault = fault
-        self.endpoint = endpoint
-        self.times = times
-        self.every = every
-        self.when = when
-        self.seen = 0
-        self.fired = 0
-
-    def strikes(self, request: RecordedRequest) -> bool:
-        """Decide on one request, and count it."""
-        if self.fired >= self.times or self.endpoint not in {None, request.endpoint}:
-            return False
-        if self.when is not None and not self.when(request):
-            return False
-        self.seen += 1
-        if self.seen % self.every:
-            return False
-        self.fired += 1
-        return True

@@ -19,7 +19,7 @@ from .faults import Ending
 if TYPE_CHECKING:
     from aiohttp.web_protocol import RequestHandler
 
-    from .bodies import Answer
+    from .bodies import EmulatedResponse
 
 __all__ = ["Connection", "LoopbackServer", "deliver"]
 
@@ -100,7 +100,7 @@ class LoopbackServer(web.Server):
 
 
 async def deliver(
-    request: web.BaseRequest, answer: Answer, ending: Ending, connection: Connection
+    request: web.BaseRequest, answer: EmulatedResponse, ending: Ending, connection: Connection
 ) -> web.StreamResponse:
     """End the exchange. After a broken ending, aiohttp finds the transport closed and gives up by itself."""
     response = web.Response(status=answer.status, body=answer.body or None, headers=answer.headers)
@@ -121,7 +121,7 @@ async def deliver(
     return response
 
 
-def _promising_too_much(answer: Answer) -> bytes:
+def _promising_too_much(answer: EmulatedResponse) -> bytes:
     lines = [
         f"HTTP/1.1 {answer.status} OK",
         *(f"{name}: {value}" for name, value in answer.headers.items()),

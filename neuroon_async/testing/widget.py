@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from uuid import uuid4
 
-from .bodies import Answer, error_answer, json_answer
+from .bodies import EmulatedResponse, error_response, json_response
 
 if TYPE_CHECKING:
     from .shop import EmulatedShop
 
-__all__ = ["InvalidWidgetToken", "verify_widget_token", "widget_answer"]
+__all__ = ["InvalidWidgetToken", "verify_widget_token", "widget_response"]
 
 _LIFETIME = 24 * 3600
 _MOST_RESULTS = 10
@@ -60,22 +60,22 @@ def verify_widget_token(token: str, *, api_key: str, now: float) -> str:
     return shop_id
 
 
-def widget_answer(raw_path: str, shop: EmulatedShop, *, api_key: str, now: float) -> Answer | None:
+def widget_response(raw_path: str, shop: EmulatedShop, *, api_key: str, now: float) -> EmulatedResponse | None:
     """The answer to a GET that belongs to the widget; ``None`` for any other path."""
     path, _, query = raw_path.partition("?")
     if path == "/widget.js":
         script = files(__package__).joinpath("widget.js").read_bytes()
-        return Answer(200, script, {"Content-Type": "text/javascript; charset=utf-8", **_CORS})
+        return EmulatedResponse(200, script, {"Content-Type": "text/javascript; charset=utf-8", **_CORS})
     if path != "/widget/search":
         return None
     parameters = parse_qs(query)
     try:
         shop_id = verify_widget_token(parameters.get("token", [""])[0], api_key=api_key, now=now)
     except InvalidWidgetToken as error:
-        return error_answer(401, f"Widget token: {error}", path=path, headers=_CORS)
+        return error_response(401, f"Widget token: {error}", path=path, headers=_CORS)
     if shop_id != shop.shop_id:
-        return error_answer(403, "Widget token belongs to another shop", path=path, headers=_CORS)
-    return json_answer(200, _search(shop, parameters.get("q", [""])[0]), _CORS)
+        return error_response(403, "Widget token belongs to another shop", path=path, headers=_CORS)
+    return json_response(200, _search(shop, parameters.get("q", [""])[0]), _CORS)
 
 
 def _search(shop: EmulatedShop, text: str) -> dict[str, Any]:

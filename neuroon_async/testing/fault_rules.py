@@ -1,0 +1,70 @@
+"""When a fault strikes: by endpoint, by count, or by a condition of the test's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .faults import Fault
+    from .recording import RecordedRequest
+
+__all__ = ["FaultRule"]
+
+
+class FaultRule:
+    """Which requests a fault strikes.
+
+    Args:
+        fault: What happens to a request that the rule strikes.
+        endpoint: The endpoint's name; ``None`` matches every request.
+        times: How often the rule strikes at most; ``None`` means always.
+        every: Strike only each n-th matching request. 1 by default, so each.
+        when: Match only the requests for which this returns true; ``None`` matches all.
+
+    ``seen`` counts the requests that matched, ``fired`` those that the fault struck.
+
+    Raises `ValueError` where ``every`` is below 1 or ``times`` is negative.
+    """
+
+    __slots__ = ("endpoint", "every", "fault", "fired", "seen", "times", "when")
+
+    def __init__(
+        self,
+        fault: Fault,
+        endpoint: str | None = None,
+        *,
+        times: int | None = None,
+        every: int = 1,
+        when: Callable[[RecordedRequest], bool] | None = None,
+    ) -> None:
+        if every < 1:
+            raise ValueError(f"every must be 1 or more, got {every}")
+        if times is not None and times < 0:
+            raise ValueError(f"times must be 0 or more, or None for always, got {times}")
+        self.fault = fault
+        self.endpoint = endpoint
+        self.times = times
+        self.every = every
+        self.when = when
+        self.seen = 0
+        self.fired = 0
+
+    def __repr__(self) -> str:
+        times = "always" if self.times is None else f"times={self.times}"
+        return f"<FaultRule for {self.endpoint or 'any endpoint'}, {times}, every={self.every}, fired={self.fired}>"
+
+    def strikes(self, request: RecordedRequest) -> bool:
+        """Decide on one request, and count it."""
+        if self.times is not None and self.fired >= self.times:
+            return False
+        if self.endpoint not in {None, request.endpoint}:
+            return False
+        if self.when is not None and not self.when(request):
+            return False
+        self.seen += 1
+        if self.seen % self.every:
+            return False
+        self.fired += 1
+        return True
