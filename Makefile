@@ -14,7 +14,7 @@ PYTHON ?=
 BENCHMARKS := $(filter-out benchmarks/sink.py,$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-.PHONY: help demo test check lint format bench prove-limits clean
+.PHONY: help demo test quick check lint format bench prove-limits clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ test: $(VENV)/dev.stamp  ## install, then run the whole suite with coverage (at 
 	@$(BIN)/coverage run -m pytest -n auto
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
+
+quick: $(VENV)/dev.stamp  ## the tests that start no real processes, in under a minute
+	@$(BIN)/python -m pytest -q -n auto -m "not slow"
 
 lint: $(VENV)/dev.stamp  ## ruff and mypy
 	@$(BIN)/ruff check .

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 import aiohttp
 
 from neuroon_async import NeuroonClient, Product
-from neuroon_async.models import encode
+from neuroon_async.api.models import encode
 
 TASKS = 8
 DESCRIPTION = "A light and durable running shoe for road and trail, with a breathable upper and a grippy sole. " * 4

@@ -22,7 +22,7 @@ from typing import Any
 from aiolimiter import AsyncLimiter
 
 from neuroon_async import NeuroonClient, NeuroonError, Product, RateLimit
-from neuroon_async.rate_limits import EndpointLimiter
+from neuroon_async.limits.local import EndpointLimiter
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 
 CALLS_AT_ONCE = 24

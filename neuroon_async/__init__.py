@@ -9,9 +9,20 @@
 ...         print(report)
 """
 
-from .clicks import ClickLog
+from .api.clicks import ClickLog
+from .api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit, SyncMode
+from .api.models import (
+    BatchResult,
+    Conversion,
+    ConversionItem,
+    OrderLine,
+    Product,
+    ProductError,
+    Shop,
+    Verification,
+    VerificationData,
+)
 from .client import NeuroonClient
-from .contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit, SyncMode
 from .errors import (
     APIError,
     AuthenticationFailed,
@@ -35,23 +46,12 @@ from .errors import (
     UnsafeFullSync,
     ValidationFailed,
 )
-from .models import (
-    BatchResult,
-    Conversion,
-    ConversionItem,
-    OrderLine,
-    Product,
-    ProductError,
-    Shop,
-    Verification,
-    VerificationData,
-)
-from .rate_limits import Limiter, LimitState, LocalLimiter, Permit
+from .ledger.sqlite import Ledger, LedgerError, LedgerRun, PagedLedgerRun, SQLiteLedger
+from .limits.local import Limiter, LimitState, LocalLimiter, Permit
+from .report import ProductFailure, SyncProgress, SyncReport
 from .resources.widget import WidgetTokenSigner
-from .retries import RetryBudget, RetryPolicy
 from .sync.dead_letters import DeadLetterFile
-from .sync.ledger import Ledger, LedgerError, LedgerRun, PagedLedgerRun, SQLiteLedger
-from .sync.report import ProductFailure, SyncProgress, SyncReport
+from .transport.retries import RetryBudget, RetryPolicy
 
 __all__ = [
     "DOCUMENTED_RATE_LIMITS",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
-from .contract import (
+from .api.contract import (
     API_KEY_VARIABLE,
     DOCUMENTED_RATE_LIMITS,
     ENDPOINTS,
@@ -17,25 +17,26 @@ from .contract import (
     Environment,
     RateLimit,
 )
+from .api.models import Health, Shop
 from .errors import ConfigurationError, NeuroonError
-from .models import Health, Shop
-from .rate_limits import LocalLimiter
+from .limits.local import LocalLimiter
 from .resources.conversions import Conversions
 from .resources.domain import Domain
 from .resources.products import Products
 from .resources.widget import WidgetTokenSigner
-from .retries import RetryPolicy
 from .settings import Secret, Settings, settings_from_env
-from .transport import SessionHolder, Transport
+from .transport.retries import RetryPolicy
+from .transport.session import SessionHolder
+from .transport.transport import Transport
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     import aiohttp
 
-    from .contract import Locale
+    from .api.contract import Locale
     from .instrumentation import Instrumentation
-    from .rate_limits import Limiter, LimitState
+    from .limits.local import Limiter, LimitState
 
 __all__ = ["NeuroonClient"]
 

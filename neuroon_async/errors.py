@@ -1,24 +1,15 @@
-"""The exception tree, and the reading of every documented error body.
-
-Pure: `read_error` takes a status, headers and bytes and returns an exception; it never raises, whatever
-a proxy may have put in the body. No exception here ever holds the API key.
-"""
+"""The exception tree. No exception ever holds the API key."""
 
 from __future__ import annotations
 
-import math
-import re
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    from .sync.report import SyncReport
+    from .report import SyncReport
 
 __all__ = [
     "APIError",
@@ -268,159 +259,6 @@ class ServerError(APIError):
     def __init__(self, status: int, *, retry_after: float | None = None, **details: Any) -> None:
         super().__init__(status, **details)
         self.retry_after = retry_after
-
-
-_BY_STATUS: dict[int, type[APIError]] = {
-    400: ValidationFailed,
-    401: AuthenticationFailed,
-    403: PermissionDenied,
-    404: NotFound,
-    409: Conflict,
-    422: UnprocessableEntity,
-}
-
-_FIELD_ERROR = re.compile(r"(?P<field>[A-Za-z_][\w.\[\]-]*): (?P<reason>.+)", re.DOTALL)
-_MARKUP = re.compile(r"<[^>]*>")
-_LONGEST_EXCERPT = 300
-
-
-def read_error(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> APIError:
-    """The typed exception for any answer that is not a success.
-
-    Reads all documented bodies: ``{timestamp, status, error, message, path}`` with and without ``message``,
-    ``{code, message, details}``, the 429 body, the nested ``{"error": {…}}``, and HTML or nothing from a proxy.
-    ``headers`` must look names up case-insensitively. ``now`` is needed where ``Retry-After`` is a date.
-    """
-    document = _json_object(body)
-    nested = document.get("error")
-    inner: dict[str, Any] = nested if isinstance(nested, dict) else document
-
-    message = _text(inner.get("message")) or _text(document.get("message"))
-    code = _text(inner.get("code")) or _text(document.get("code")) or _text(document.get("error"))
-    field_errors = _field_errors(message)
-    for field, reason in _detail_errors(document.get("details")):
-        field_errors.setdefault(field, reason)
-    details: dict[str, Any] = {
-        "code": code,
-        "message": message or _list_of_texts(document.get("details")) or (code or "" if document else _excerpt(body)),
-        "field_errors": field_errors,
-        "path": _text(document.get("path")),
-        "timestamp": read_timestamp(document.get("timestamp")),
-        "request_id": headers.get("X-Request-ID"),
-    }
-    if status == 429 or status >= 500:
-        retry_after = read_retry_after(headers.get("Retry-After"), now=now)
-        if retry_after is None:
-            retry_after = _positive(inner.get("retryAfter", document.get("retryAfter")))
-        if status >= 500:
-            return ServerError(status, retry_after=retry_after, **details)
-        return RateLimited(
-            status,
-            retry_after=retry_after,
-            limit=_integer(document.get("limit", headers.get("X-RateLimit-Limit"))),
-            remaining=_integer(document.get("remaining", headers.get("X-RateLimit-Remaining"))),
-            **details,
-        )
-    return _BY_STATUS.get(status, APIError)(status, **details)
-
-
-def read_retry_after(value: str | None, *, now: datetime) -> float | None:
-    """Seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
-
-    ``None`` where it is absent, unreadable, or not in the future: such a value is no guidance.
-    """
-    if value is None:
-        return None
-    seconds = _positive(value.strip())
-    if seconds is not None:
-        return seconds
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return _positive((_as_utc(date) - now).total_seconds())
-
-
-def _as_utc(moment: datetime) -> datetime:
-    """A time without an offset means UTC in this API (and in HTTP)."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _integer(value: object) -> int | None:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 19:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if 0 < number < math.inf else None
-
-
-def read_timestamp(value: object) -> datetime | None:
-    """An ISO 8601 time of this API, with an offset always; ``None`` where it is no time."""
-    try:
-        return _as_utc(datetime.fromisoformat(value)) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _field_errors(message: str | None) -> dict[str, str]:
-    """Take ``name: reason, price: reason`` apart. A reason may itself hold a comma."""
-    found: list[tuple[str, str]] = []
-    for piece in (message or "").split(", "):
-        match = _FIELD_ERROR.fullmatch(piece)
-        if match:
-            found.append((match["field"], match["reason"]))
-        elif found:
-            field, reason = found[-1]
-            found[-1] = (field, f"{reason}, {piece}")
-        else:
-            return {}
-    errors: dict[str, str] = {}
-    for field, reason in found:
-        known = errors.get(field)
-        errors[field] = reason if known is None or known == reason else f"{known}; {reason}"
-    return errors
-
-
-def _detail_errors(details: object) -> list[tuple[str, str]]:
-    errors: list[tuple[str, str]] = []
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict):
-            field, reason = _text(detail.get("field")), _text(detail.get("message")) or _text(detail.get("reason"))
-            if field and reason:
-                errors.append((field, reason))
-        elif isinstance(detail, str):
-            errors.extend(_field_errors(detail).items())
-    return errors
-
-
-def _list_of_texts(details: object) -> str:
-    return "; ".join(item for item in details if isinstance(item, str)) if isinstance(details, list) else ""
-
-
-def _excerpt(body: bytes) -> str:
-    """The readable part of a proxy's page, short enough for a log line."""
-    text = " ".join(_MARKUP.sub(" ", body[:4096].decode("utf-8", "replace")).split())
-    return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"
 
 
 def _phrase(status: int) -> str:

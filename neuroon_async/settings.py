@@ -10,16 +10,17 @@ import os
 import re
 import warnings
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale
+from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Secret", "Settings", "check_credentials", "check_header_value", "settings_from_env"]
+__all__ = ["Secret", "Settings", "check_credentials", "check_header_value", "package_version", "settings_from_env"]
 
 _DOCUMENTED_KEY = re.compile(r"sk_[0-9a-fA-F]{32}")
 _ESCAPED_ASCII = re.compile(rb"\\u00(3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa]|2[Dd])")
@@ -161,3 +162,11 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def package_version() -> str:
+    """The installed version of this package."""
+    try:
+        return version("neuroon-async")
+    except PackageNotFoundError:  # run from a source tree that was never installed
+        return "0"

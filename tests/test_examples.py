@@ -251,5 +251,5 @@ def test_docstrings(name):
 
 def test_the_docstrings_hold_examples():
     finder = doctest.DocTestFinder()
-    examples = [example for test in finder.find(neuroon_async.models, "models") for example in test.examples]
+    examples = [example for test in finder.find(neuroon_async.api.models, "models") for example in test.examples]
     assert examples

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 
-from neuroon_async.sync.report import MAX_KEPT_FAILURES, ProductFailure, SyncReport
+from neuroon_async.report import MAX_KEPT_FAILURES, ProductFailure, SyncReport
 
 
 def test_a_fresh_report_is_empty_and_its_failures_are_its_own():

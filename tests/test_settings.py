@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroon_async.contract import Environment, Locale
+from neuroon_async.api.contract import Environment, Locale
 from neuroon_async.errors import ConfigurationError
 from neuroon_async.settings import Secret, Settings, settings_from_env
 

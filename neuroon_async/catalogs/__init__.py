@@ -13,6 +13,6 @@ CSV need nothing but the core; the shops' exports and feeds need the extra ``cat
 from __future__ import annotations
 
 from .catalog import Catalog, CatalogFormat, read_catalog
-from .source import MAX_RECORD_BYTES, CatalogError
+from .readers.byte_source import MAX_RECORD_BYTES, CatalogError
 
 __all__ = ["MAX_RECORD_BYTES", "Catalog", "CatalogError", "CatalogFormat", "read_catalog"]

@@ -12,27 +12,27 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urlsplit
 
+from ..api.models import Product
 from ..errors import ConfigurationError
-from ..models import Product
-from .columnar import arrow_rows, parquet_rows
-from .delimited import DelimitedRows, find_delimiter, header_of
+from .formats.google import GoogleBuilder, is_google, xml_items
+from .formats.shopify import ShopifyBuilder, is_shopify, older_name
+from .formats.woocommerce import WooCommerceBuilder, english_name, is_woocommerce
 from .generic import GenericBuilder
-from .google import GoogleBuilder, is_google, xml_items
 from .headers import Renaming
-from .json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines
 from .mapping import compile_mapping
+from .readers.byte_source import CatalogError, Source, peek
+from .readers.columnar import arrow_rows, parquet_rows
+from .readers.delimited import DelimitedRows, find_delimiter, header_of
+from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines
 from .records import Finisher
-from .shopify import ShopifyBuilder, is_shopify, older_name
-from .source import CatalogError, Source, peek
-from .text import require
-from .values import Notation, is_blank
-from .woocommerce import WooCommerceBuilder, english_name, is_woocommerce
+from .values.parsing import Notation, is_blank
+from .values.text import require
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..sync.report import ProductFailure
+    from ..report import ProductFailure
     from .records import Draft, Record
 
 __all__ = ["Catalog", "CatalogFormat", "read_catalog"]

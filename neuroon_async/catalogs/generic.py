@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from .mapping import FieldSource
     from .records import Record
-    from .values import Notation
+    from .values.parsing import Notation
 
 __all__ = ["GenericBuilder"]
 

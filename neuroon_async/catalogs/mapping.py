@@ -16,9 +16,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
 from ..errors import ConfigurationError
-from ..models import PRODUCT_FIELDS, WIRE_NAMES
-from .values import BadValue, is_blank, shown
+from .values.parsing import BadValue, is_blank, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

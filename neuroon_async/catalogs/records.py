@@ -12,21 +12,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
-from ..contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from ..api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from ..api.models import REQUIRED_FIELDS, WIRE_NAMES, Product
+from ..api.validation import check_product
 from ..errors import InvalidProduct
-from ..models import REQUIRED_FIELDS, WIRE_NAMES, Product
-from ..sync.report import ProductFailure
-from ..validation import check_product
-from .currencies import Unit, unit_named
+from ..report import ProductFailure
 from .mapping import ATTRIBUTE_PREFIX
-from .text import cut
-from .values import CONVERTERS, BadValue, Money, Notation, is_blank, to_attribute
+from .values.currencies import Unit, unit_named
+from .values.parsing import CONVERTERS, BadValue, Money, Notation, is_blank, to_attribute
+from .values.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .mapping import FieldSource
-    from .prices import Prices
+    from .values.prices import Prices
 
 __all__ = ["Draft", "Finisher", "Record"]
 

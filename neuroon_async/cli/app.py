@@ -11,13 +11,13 @@ import typer
 from msgspec import to_builtins
 from msgspec.structs import asdict
 
+from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, MAX_BATCH_PRODUCTS, SHOP_ID_VARIABLE, SyncMode
+from ..api.models import Verification, VerificationData
 from ..catalogs import CatalogFormat
 from ..client import NeuroonClient
-from ..contract import API_KEY_VARIABLE, API_URL_VARIABLE, MAX_BATCH_PRODUCTS, SHOP_ID_VARIABLE, SyncMode
 from ..errors import ConfigurationError
-from ..models import Verification, VerificationData
+from ..report import SyncReport
 from ..resources.widget import WidgetTokenSigner
-from ..sync.report import SyncReport
 from ..testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
 from .console import clean, confirmed, note, out, print_json, progress_bar
 from .demo import run_demo

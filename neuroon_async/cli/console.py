@@ -18,12 +18,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ..contract import DOCUMENTED_RATE_LIMITS
+from ..api.contract import DOCUMENTED_RATE_LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ..sync.report import ProductFailure, SyncProgress, SyncReport
+    from ..report import ProductFailure, SyncProgress, SyncReport
     from .rehearsal import Cost
 
     Total = Callable[[], int | None]

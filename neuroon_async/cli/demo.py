@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from ..api.models import Product
 from ..client import NeuroonClient
-from ..models import Product
-from ..retries import RetryPolicy
 from ..testing import Emulator, Fault
+from ..transport.retries import RetryPolicy
 from .console import out, progress_bar, show_report
 from .exits import report_of, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..sync.report import SyncReport
+    from ..report import SyncReport
 
 __all__ = ["demo_catalog", "run_demo"]
 

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS
 from ..catalogs import CatalogError
-from ..contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS
 from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeDeletion, UnsafeFullSync
-from ..sync.ledger import LedgerError
+from ..ledger.sqlite import LedgerError
 from .console import complain
 from .wording import in_options
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
-    from ..sync.report import SyncReport
+    from ..report import SyncReport
 
 __all__ = ["EXIT_CODES_HELP", "ExitCode", "code_of", "exit_codes", "explain", "report_of", "run"]
 

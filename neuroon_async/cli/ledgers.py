@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..sync.ledger import SQLiteLedger
+from ..ledger.sqlite import SQLiteLedger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

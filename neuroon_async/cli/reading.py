@@ -10,14 +10,14 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
-from ..sync.report import ProductFailure
+from ..report import ProductFailure
 from .wording import in_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
+    from ..api.models import Product
     from ..catalogs import Catalog
-    from ..models import Product
 
 __all__ = ["CatalogFeed", "standard_input"]
 

@@ -15,18 +15,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ..contract import DELETE_PRODUCT, DOCUMENTED_RATE_LIMITS, SYNC_PRODUCTS, Environment
-from ..rate_limits import RESERVED_SHARE
-from ..retries import RetryPolicy
+from ..api.contract import DELETE_PRODUCT, DOCUMENTED_RATE_LIMITS, SYNC_PRODUCTS, Environment
+from ..api.responses import Response
+from ..ledger.sqlite import SQLiteLedger
+from ..limits.local import RESERVED_SHARE
 from ..settings import Secret, Settings
-from ..sync.ledger import SQLiteLedger
-from ..transport import Answer, CallStats, SessionHolder, Transport
+from ..transport.retries import RetryPolicy
+from ..transport.session import SessionHolder
+from ..transport.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from ..contract import Endpoint, RateLimit
-    from ..sync.ledger import LedgerRun
+    from ..api.contract import Endpoint, RateLimit
+    from ..ledger.sqlite import LedgerRun
+    from ..transport.calls import CallStats
 
 __all__ = ["Cost", "LedgerCopy", "Rehearsal", "shortest_time"]
 
@@ -70,12 +73,12 @@ class Rehearsal(Transport):
         idempotency_key: str | None = None,  # noqa: ARG002
         bulk: bool = False,  # noqa: ARG002
         stats: CallStats | None = None,
-    ) -> Answer:
+    ) -> Response:
         if stats is not None:
             stats.requests += 1
         self.cost.requests[endpoint.name] += 1
         self.cost.bytes += len(body or b"")
-        return Answer(200, b"{}", None)
+        return Response(200, b"{}", None)
 
 
 class LedgerCopy:

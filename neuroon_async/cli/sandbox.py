@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from ..contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_LIMITS, SHOP_ID_VARIABLE
+from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_LIMITS, SHOP_ID_VARIABLE
 from ..errors import ConfigurationError
 from ..settings import Secret, check_credentials
 from ..testing import Emulator

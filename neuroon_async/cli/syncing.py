@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..api.contract import SHOP_ID_VARIABLE, Environment
 from ..catalogs import Catalog, CatalogError, read_catalog
 from ..client import NeuroonClient
-from ..contract import SHOP_ID_VARIABLE, Environment
 from ..errors import ConfigurationError
+from ..ledger.sqlite import SQLiteLedger
 from ..resources.products import Products
 from ..sync.dead_letters import DeadLetterFile
-from ..sync.ledger import SQLiteLedger
 from .console import note, print_json, progress_bar, report_as_json, show_report
 from .exits import ExitCode, code_of, explain, report_of, run
 from .reading import CatalogFeed, standard_input
@@ -25,8 +25,8 @@ from .rehearsal import Cost, LedgerCopy, Rehearsal
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from ..sync.ledger import Ledger
-    from ..sync.report import SyncReport
+    from ..ledger.sqlite import Ledger
+    from ..report import SyncReport
 
 __all__ = ["Memory", "Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]
 

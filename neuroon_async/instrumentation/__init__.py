@@ -6,16 +6,38 @@ imports no backend. What the SDK logs, it logs with `logging`, instrumented or n
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ..transport import Attempt
+from yarl import URL
+
+from ..api.contract import Endpoint
+from ..api.responses import Response
+from ..errors import NeuroonError
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from ..contract import Endpoint
 
 __all__ = ["Attempt", "Instrumentation"]
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One request as an instrumentation is told of it: about to be sent, with room for what comes of it.
+
+    The API key is in none of it.
+    """
+
+    endpoint: Endpoint
+    shop_id: str
+    url: URL
+    number: int
+    """1, and more where the call is sent again."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """For the instrumentation to fill: sent along, in printable ASCII. A header that the SDK itself sends wins."""
+    outcome: Response | NeuroonError | None = None
+    """Set by the end of the attempt; ``None`` where an exception, such as a cancellation, cut it short."""
 
 
 class Instrumentation(Protocol):

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import baggage, context, metrics, propagate, trace
 
 from ..errors import APIError, NeuroonError, RateLimited
-from ..settings import check_header_value
-from ..transport import package_version
+from ..settings import check_header_value, package_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
-    from ..contract import Endpoint
+    from ..api.contract import Endpoint
     from . import Attempt
 
 __all__ = ["OpenTelemetryInstrumentation"]

@@ -40,9 +40,9 @@ from ..errors import (
     UnprocessableEntity,
     ValidationFailed,
 )
-from ..outbox import DuplicateOrder, OutboxUnavailable
-from ..retries import RetryPolicy
-from ..transport import SessionHolder
+from ..outbox.outbox import DuplicateOrder, OutboxUnavailable
+from ..transport.retries import RetryPolicy
+from ..transport.session import SessionHolder
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -38,11 +38,11 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from taskiq import AckableMessage, AsyncBroker, Context, TaskiqDepends, TaskiqEvents, TaskiqState
 from taskiq_redis import RedisStreamBroker
 
+from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
 from ..client import NeuroonClient
-from ..contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
 from ..errors import AuthenticationFailed, ConfigurationError
 from ..settings import Secret
-from ..transport import SessionHolder
+from ..transport.session import SessionHolder
 from .redis import RedisLedger, RedisLimiter
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from taskiq import BrokerMessage
 
-    from ..retries import RetryPolicy
+    from ..transport.retries import RetryPolicy
 
 __all__ = ["LeasedStreamBroker", "ShopCredentials", "ShopPool", "install", "shop_client"]
 

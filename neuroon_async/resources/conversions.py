@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..contract import TRACK_CONVERSION
-from ..models import encode_conversion
-from ..validation import check_conversion
+from ..api.contract import TRACK_CONVERSION
+from ..api.models import encode_conversion
+from ..api.validation import check_conversion
 
 if TYPE_CHECKING:
-    from ..models import Conversion
-    from ..transport import Transport
+    from ..api.models import Conversion
+    from ..transport.transport import Transport
 
 __all__ = ["Conversions"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
+from ..api.contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
+from ..api.models import Verification, VerificationData, VerificationRequest, encode
 from ..errors import ConfigurationError
-from ..models import Verification, VerificationData, VerificationRequest, encode
 
 if TYPE_CHECKING:
-    from ..transport import Transport
+    from ..transport.transport import Transport
 
 __all__ = ["Domain"]
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..contract import DEFAULT_MAX_BATCH_BYTES, DELETE_PRODUCT, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
-from ..idempotency import idempotency_key as key_for
-from ..models import BatchResult
+from ..api.contract import DEFAULT_MAX_BATCH_BYTES, DELETE_PRODUCT, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
+from ..api.idempotency import idempotency_key as key_for
+from ..api.models import BatchResult
+from ..api.requests import as_mode, encode_single_request
 from ..settings import check_header_value
-from ..sync.batches import as_mode, encode_single_request
-from ..sync.deletes import DeleteRun
-from ..sync.engine import SyncOptions, SyncRun
+from ..sync.deletion import DeleteRun
+from ..sync.product_sync import SyncOptions, SyncRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
 
-    from ..models import Product
-    from ..sync.ledger import Ledger
+    from ..api.models import Product
+    from ..ledger.sqlite import Ledger
+    from ..report import ProductFailure, SyncReport
     from ..sync.recorder import FailureCallback, ProgressCallback
-    from ..sync.report import ProductFailure, SyncReport
-    from ..transport import Transport
+    from ..transport.transport import Transport
 
 __all__ = ["Products"]
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING
 
-from ..contract import WIDGET_SCRIPT_URL, WIDGET_TOKEN_LIFETIME, WIDGET_TOKEN_RENEWAL
+from ..api.contract import WIDGET_SCRIPT_URL, WIDGET_TOKEN_LIFETIME, WIDGET_TOKEN_RENEWAL
 from ..settings import Secret, check_credentials
 
 if TYPE_CHECKING:

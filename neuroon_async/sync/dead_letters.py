@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from ..models import encode
+from ..api.models import encode
 
 if TYPE_CHECKING:
     import os
     from types import TracebackType
 
-    from .report import ProductFailure
+    from ..report import ProductFailure
 
 __all__ = ["DeadLetterFile"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from ..models import Product
+from ..api.models import Product
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,13 +7,13 @@ import inspect
 from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..transport import CallStats
-from .report import MAX_KEPT_FAILURES, ProductFailure, SyncProgress, SyncReport
+from ..report import MAX_KEPT_FAILURES, ProductFailure, SyncProgress, SyncReport
+from ..transport.calls import CallStats
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from ..models import BatchResult
+    from ..api.models import BatchResult
 
     FailureCallback = Callable[[ProductFailure], Awaitable[None] | None]
     ProgressCallback = Callable[[SyncProgress], Awaitable[None] | None]

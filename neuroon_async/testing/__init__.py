@@ -1,6 +1,6 @@
 """For tests: the Plugin API on loopback, as strict as its documentation, with faults on demand."""
 
-from ..contract import DOCUMENTED_RATE_LIMITS
+from ..api.contract import DOCUMENTED_RATE_LIMITS
 from .emulator import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 from .fault_rules import FaultRule
 from .faults import Fault

@@ -19,7 +19,7 @@ from uuid import uuid4
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from ..contract import (
+from ..api.contract import (
     API_KEY_HEADER,
     DOCUMENTED_RATE_LIMITS,
     ENDPOINTS,

@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from ..contract import RateLimit
+    from ..api.contract import RateLimit
 
 __all__ = ["Algorithm", "Alignment", "FixedWindow", "RequestCounter", "RollingWindow", "TokenBucket", "request_counter"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest_asyncio
 
 from ..client import NeuroonClient
-from ..retries import RetryPolicy
+from ..transport.retries import RetryPolicy
 from .emulator import Emulator
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from ..contract import ENDPOINTS, HEALTH, VERIFY_DOMAIN_SHORT, Endpoint
+from ..api.contract import ENDPOINTS, HEALTH, VERIFY_DOMAIN_SHORT, Endpoint
 from .bodies import Refusal
 
 __all__ = ["Route", "find_route"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from neuroon_async.catalogs.currencies import unit_named
+from neuroon_async.catalogs.values.currencies import unit_named
 
 HEAD = "id;name;price;url;currency;sale_price\n"
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from neuroon_async import ConfigurationError, Product
 from neuroon_async.catalogs import Catalog, CatalogFormat
-from neuroon_async.catalogs.text import cut, html_to_text, require
+from neuroon_async.catalogs.values.text import cut, html_to_text, require
 
 SHOPIFY = (
     "Handle,Title,Body (HTML),Vendor,Type,Tags,Published,Option1 Name,Option1 Value,Option2 Name,Option2 Value,"

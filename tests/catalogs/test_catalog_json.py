@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from neuroon_async import Product
 from neuroon_async.catalogs import Catalog, CatalogFormat
-from neuroon_async.catalogs.json_records import json_array
-from neuroon_async.catalogs.source import Source
+from neuroon_async.catalogs.readers.byte_source import Source
+from neuroon_async.catalogs.readers.json_records import json_array
 
 TEA = {"externalId": "1", "name": "Tea", "price": 4.10, "url": "https://s/1"}
 TEXT = json.dumps(TEA)

@@ -38,7 +38,7 @@ from neuroon_async import (
 from neuroon_async.instrumentation import Attempt
 from neuroon_async.instrumentation.opentelemetry import OpenTelemetryInstrumentation
 from neuroon_async.testing import Emulator, Fault
-from neuroon_async.transport import Transport
+from neuroon_async.transport.transport import Transport
 
 ROOT = Path(__file__).parents[2]
 HEX = "c0ffee12deadbeef5eedface0ddba11f"
@@ -635,8 +635,8 @@ async def test_without_an_instrumentation_the_transport_makes_nothing_of_it(tele
     def unexpected(*_arguments):
         raise AssertionError("not instrumented")
 
-    monkeypatch.setattr("neuroon_async.transport.Attempt", unexpected)
-    monkeypatch.setattr("neuroon_async.transport._joined", unexpected)
+    monkeypatch.setattr("neuroon_async.transport.transport.Attempt", unexpected)
+    monkeypatch.setattr("neuroon_async.transport.transport._joined", unexpected)
     monkeypatch.setattr(Transport, "_watched_exchange", unexpected)
     async with pair(telemetry, instrumentation=None) as (_, client):
         assert (await client.products.sync([PRODUCT])).ok

@@ -17,9 +17,9 @@ from redis.asyncio import Redis
 
 from neuroon_async import NeuroonClient, Product, UnsafeDeletion
 from neuroon_async.errors import ConfigurationError
-from neuroon_async.integrations import redis_ledger
 from neuroon_async.integrations.redis import RedisLedger
-from neuroon_async.sync.ledger import LedgerError
+from neuroon_async.integrations.redis import ledger as redis_ledger
+from neuroon_async.ledger.sqlite import LedgerError
 from neuroon_async.testing import Emulator
 
 SHOP = "https://api.example shop_1"

@@ -21,9 +21,9 @@ from redis.asyncio import Redis
 
 from neuroon_async import NeuroonClient, RateLimit, RetryPolicy
 from neuroon_async.errors import ConfigurationError, ConnectionFailed
-from neuroon_async.integrations import redis as shared
 from neuroon_async.integrations.redis import RedisLimiter
-from neuroon_async.rate_limits import Permit
+from neuroon_async.integrations.redis import limiter as shared
+from neuroon_async.limits.local import Permit
 from neuroon_async.testing import Emulator
 
 SHOP = "shop_test"

@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any
 
 from neuroon_async import NeuroonClient, Product, RetryPolicy, SQLiteLedger
-from neuroon_async.sync.ledger import _SQLiteRun
+from neuroon_async.ledger.sqlite import _SQLiteRun
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
 
 CONCURRENCY = 3

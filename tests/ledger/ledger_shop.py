@@ -9,8 +9,8 @@ from typing import Any
 from sync.sync_shop import assert_balanced
 
 from neuroon_async import NeuroonClient
-from neuroon_async.sync.ledger import Ledger, LedgerRun
-from neuroon_async.sync.report import SyncReport
+from neuroon_async.ledger.sqlite import Ledger, LedgerRun
+from neuroon_async.report import SyncReport
 from neuroon_async.testing import Emulator
 
 

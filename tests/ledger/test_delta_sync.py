@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sync.sync_shop import assert_apart, assert_balanced, item, items, last_prices, prices, shop
 
 from neuroon_async import ConfigurationError, SQLiteLedger
-from neuroon_async.sync.ledger import LedgerError
+from neuroon_async.ledger.sqlite import LedgerError
 from neuroon_async.testing import Fault
 
 

@@ -16,7 +16,7 @@ import pytest
 from killed_database import killed
 
 from neuroon_async import SQLiteLedger
-from neuroon_async.sync.ledger import LedgerError, _Worker
+from neuroon_async.ledger.sqlite import LedgerError, _Worker
 
 A, B = b"a" * 16, b"b" * 16
 

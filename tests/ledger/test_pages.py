@@ -15,8 +15,8 @@ from ledger_shop import sync
 from sync.sync_shop import assert_apart, item, items, last_prices, prices, shop
 
 from neuroon_async import Product, SQLiteLedger
-from neuroon_async.sync.ledger import _SQLiteRun
-from neuroon_async.sync.pages import Page, Pager, PagesToCome, content_digests
+from neuroon_async.ledger.pages import Page, Pager, PagesToCome, content_digests
+from neuroon_async.ledger.sqlite import _SQLiteRun
 from neuroon_async.testing import Fault
 
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16

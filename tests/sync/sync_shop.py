@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from virtual_time import VirtualTimeLoop
 
 from neuroon_async import NeuroonClient, Product, RetryPolicy
-from neuroon_async.sync.report import SyncReport
+from neuroon_async.report import SyncReport
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 
 T = TypeVar("T")

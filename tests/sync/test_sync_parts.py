@@ -13,18 +13,18 @@ from msgspec import UNSET
 from sync_shop import item, items
 
 from neuroon_async import BatchResult, ConfigurationError, InvalidBatch, InvalidProduct, ProductFailure
+from neuroon_async.api.models import ProductError
+from neuroon_async.api.requests import as_product, encode_batch, encode_single_request
 from neuroon_async.errors import UnprocessableEntity, ValidationFailed
-from neuroon_async.models import ProductError
+from neuroon_async.report import MAX_KEPT_FAILURES
 from neuroon_async.sync import deferred as deferred_module
-from neuroon_async.sync.batches import as_product, encode_batch, encode_single_request
+from neuroon_async.sync.bisection import halves, missing_parents, pieces, refused_items
 from neuroon_async.sync.dead_letters import DeadLetterFile
 from neuroon_async.sync.deferred import DeferredVariants
-from neuroon_async.sync.engine import SyncOptions
-from neuroon_async.sync.narrowing import halves, missing_parents, pieces, refused_items
-from neuroon_async.sync.order import Flow
+from neuroon_async.sync.item_reader import Source
+from neuroon_async.sync.product_sync import SyncOptions
+from neuroon_async.sync.queue import Flow
 from neuroon_async.sync.recorder import Recorder
-from neuroon_async.sync.report import MAX_KEPT_FAILURES
-from neuroon_async.sync.source import Source
 
 
 def ids(products):

@@ -192,7 +192,7 @@ async def keep(failure: ProductFailure) -> None:
     assert_type(failure.external_id, str | None)
     assert_type(failure.reason, str)
     assert_type(failure.status, int | None)
-    assert_type(failure.product, Product | Mapping[str, Any] | None)
+    assert_type(failure.product, Any)
 
 
 async def catalog(client: NeuroonClient) -> None:

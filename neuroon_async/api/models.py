@@ -1,0 +1,334 @@
+"""What travels: msgspec structs for every documented request and response.
+
+Field names are snake_case here and camelCase on the wire. Constructors do not validate (msgspec's do not);
+`neuroon_async.api.validation` holds the rules and every road to the server passes through it. Responses ignore
+unknown fields and tolerate the absence of any field, because the vendor documents few of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from ..errors import InvalidProduct
+from .contract import SyncMode
+
+if TYPE_CHECKING:
+    from .clicks import ClickLog
+
+__all__ = [
+    "BatchResult",
+    "Conversion",
+    "ConversionItem",
+    "Health",
+    "Number",
+    "OrderLine",
+    "Product",
+    "ProductError",
+    "Shop",
+    "SyncRequest",
+    "Verification",
+    "VerificationData",
+    "VerificationRequest",
+    "as_utc",
+    "encode",
+    "encode_conversion",
+    "read_timestamp",
+]
+
+Number = Decimal | float | int
+
+
+def as_plain(value: object) -> str | float | int | Decimal:
+    """What a template engine's, a parser's or numpy's own kind of text or number stands for."""
+    if isinstance(value, str):
+        return str.__str__(value)  # the text itself, whatever the kind's own __str__ shows
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, Decimal):
+        return Decimal(value)
+    raise TypeError(f"{type(value).__name__} objects have no place in JSON")
+
+
+_encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=as_plain)
+encode = _encoder.encode
+"""JSON bytes, with ``Decimal`` as an exact JSON number."""
+
+
+class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, repr_omit_defaults=True):
+    """One product of the catalog. ``external_id``, ``name``, ``price`` and ``url`` are required.
+
+    Limits: ``name`` 1 to 512 characters, ``description`` up to 5000, ``currency`` (ISO 4217) up to 3, ``rating``
+    0 to 5, ``price`` and ``sale_price`` 0 or more. A variant names its parent in ``parent_external_id``.
+
+    A field that is not given is not sent, so the server keeps its own default; a field set to ``None`` is sent
+    as ``null``. Prices travel as JSON numbers, exactly; pass `decimal.Decimal` where cents must not round.
+
+    >>> from decimal import Decimal
+    >>> Product(external_id="SKU-1", name="Tea", price=Decimal("4.50"), url="https://shop.example/tea").name
+    'Tea'
+    """
+
+    external_id: str
+    name: str
+    price: Number
+    url: str
+    sku: str | None | UnsetType = UNSET
+    description: str | None | UnsetType = UNSET
+    currency: str | None | UnsetType = UNSET
+    image_url: str | None | UnsetType = UNSET
+    categories: list[str] | None | UnsetType = UNSET
+    brands: list[str] | None | UnsetType = UNSET
+    tags: list[str] | None | UnsetType = UNSET
+    in_stock: bool | None | UnsetType = UNSET
+    stock_quantity: int | None | UnsetType = UNSET
+    rating: Number | None | UnsetType = UNSET
+    review_count: int | None | UnsetType = UNSET
+    is_active: bool | None | UnsetType = UNSET
+    sale_price: Number | None | UnsetType = UNSET
+    parent_external_id: str | None | UnsetType = UNSET
+    attributes: dict[str, str] | None | UnsetType = UNSET
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> Product:
+        """Build a product from a mapping with camelCase or snake_case keys.
+
+        Raises `InvalidProduct` for a missing required field, an unknown field (a typo would otherwise lose
+        data silently), or a field given under both names. Values are checked when the product is sent.
+        """
+        fields: dict[str, Any] = {}
+        violations: list[tuple[str, str]] = []
+        for key, value in mapping.items():
+            field = PRODUCT_FIELDS.get(key)
+            if field is None:
+                violations.append((str(key), f"is not a product field{_suggestion(key)}"))
+            elif field in fields:
+                violations.append((WIRE_NAMES[field], "is given twice, in camelCase and in snake_case"))
+            else:
+                fields[field] = value
+        violations.extend((WIRE_NAMES[name], "is required") for name in REQUIRED_FIELDS if name not in fields)
+        if violations:
+            external_id = fields.get("external_id")
+            raise InvalidProduct(external_id if isinstance(external_id, str) else None, violations)
+        return cls(**fields)
+
+
+WIRE_NAMES: dict[str, str] = dict(zip(Product.__struct_fields__, Product.__struct_encode_fields__, strict=True))
+"""Python name → name on the wire, for every product field."""
+PRODUCT_FIELDS: dict[str, str] = {wire: name for name, wire in WIRE_NAMES.items()} | {n: n for n in WIRE_NAMES}
+"""Either name → Python name."""
+REQUIRED_FIELDS = ("external_id", "name", "price", "url")
+
+
+def _suggestion(key: object) -> str:
+    close = difflib.get_close_matches(str(key), PRODUCT_FIELDS, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+class SyncRequest(msgspec.Struct, rename="camel"):
+    """The body of one sync request: 1 to 500 products."""
+
+    sync_type: SyncMode
+    products: Iterable[Product]
+
+
+class ProductError(msgspec.Struct, frozen=True, rename="camel"):
+    """One product that the server refused within an accepted batch."""
+
+    external_id: str | None = None
+    error: str | None = None
+
+
+class BatchResult(msgspec.Struct, kw_only=True):
+    """The server's answer to one sync request. Every figure may be ``None``: the vendor documents none as sure.
+
+    ``errors`` is a list always, whatever the answer held: an entry of another shape is kept as text.
+    """
+
+    created: int | None = msgspec.field(default=None, name="newProducts")
+    updated: int | None = msgspec.field(default=None, name="updatedProducts")
+    failed: int | None = None
+    products_count: int | None = msgspec.field(default=None, name="productsCount")
+    remaining_products: int | None = msgspec.field(default=None, name="remainingProducts")
+    if TYPE_CHECKING:
+        errors: list[ProductError] = msgspec.field(default_factory=list)
+    else:
+        errors: Any = None
+
+    def __post_init__(self) -> None:
+        entries: Any = self.errors
+        if isinstance(entries, dict):
+            entries = [{"externalId": external_id, "error": error} for external_id, error in entries.items()]
+        elif not isinstance(entries, list):
+            entries = [] if entries is None else [entries]
+        self.errors = [entry if isinstance(entry, ProductError) else _product_error(entry) for entry in entries]
+
+
+def _product_error(entry: object) -> ProductError:
+    if not isinstance(entry, dict):
+        return ProductError(None, _as_text(entry))
+    return ProductError(_as_text(entry.get("externalId")), _as_text(entry.get("error")))
+
+
+def _as_text(value: object) -> str | None:
+    return value if value is None or isinstance(value, str) else encode(value).decode()
+
+
+class Shop(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The shop's plan. The vendor documents these two fields; more exist and are ignored."""
+
+    max_products: int | None = None
+    max_searches_per_month: int | None = None
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The service's own word on its state: ``"UP"`` where all is well."""
+
+    status: str | None = None
+
+
+class VerificationRequest(msgspec.Struct, frozen=True):
+    """The body that asks for the verification of a domain."""
+
+    domain: str
+
+
+class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The answer to `verify`: the code to publish on the domain."""
+
+    shop_id: str | None = None
+    verification_code: str | None = None
+    domain: str | None = None
+    name: str | None = None
+
+
+class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
+    """The state of domain verification. Two shapes are documented, so every field may be ``None``."""
+
+    domain: str | None = None
+    verification_code: str | None = None
+    instructions: str | None = None
+    verified: bool | None = None
+    if TYPE_CHECKING:
+        verified_at: datetime | None = None
+    else:
+        verified_at: Any = None
+    """With an offset always: a time that the server gives without one is UTC. ``None`` where it is no time."""
+
+    @property
+    def is_verified(self) -> bool:
+        """Is the domain verified, by whichever of the documented shapes the server answered with?"""
+        return bool(self.verified) or self.verified_at is not None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.verified_at, datetime):
+            self.verified_at = read_timestamp(self.verified_at)
+
+
+class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):
+    """One attributable line of an order. ``line_total`` is the whole line's total, not the price of one piece.
+
+    ``product_id`` is the synced ``external_id``; ``search_log_id`` comes from the shopper's cookie (`ClickLog`).
+    """
+
+    product_id: str
+    search_log_id: str
+    quantity: int
+    line_total: Number
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of an order, as the shop knows it. ``line_total`` is the whole line's total."""
+
+    product_id: str
+    quantity: int
+    line_total: Number
+
+
+class Conversion(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, and the lines of it that a search led to. The server counts each ``order_id`` once.
+
+    ``left_out`` names the products of the order that no search led to; it stays here and is not sent.
+    """
+
+    order_id: str
+    order_value: Number
+    currency: str
+    conversions: list[ConversionItem]
+    left_out: tuple[str, ...] = ()
+
+    @classmethod
+    def from_order(
+        cls,
+        *,
+        order_id: str,
+        order_value: Number,
+        currency: str,
+        lines: Iterable[OrderLine],
+        clicks: ClickLog,
+    ) -> Conversion:
+        """Keep the lines whose product the shopper found by a search; ``left_out`` names the others.
+
+        An order without any such line gives a conversion without lines, which `track` does not send.
+
+        >>> from neuroon_async import ClickLog, OrderLine
+        >>> order = [
+        ...     OrderLine(product_id="SKU-1", quantity=2, line_total=9),
+        ...     OrderLine(product_id="SKU-2", quantity=1, line_total=5),
+        ... ]
+        >>> conversion = Conversion.from_order(
+        ...     order_id="1001", order_value=14, currency="EUR", lines=order, clicks=ClickLog.parse('{"SKU-1":"log-7"}')
+        ... )
+        >>> conversion.conversions[0].search_log_id, conversion.left_out
+        ('log-7', ('SKU-2',))
+        """
+        items = []
+        left_out = []
+        for line in lines:
+            search_log_id = clicks.get(line.product_id)
+            if search_log_id is None:
+                left_out.append(line.product_id)
+            else:
+                items.append(ConversionItem(line.product_id, search_log_id, line.quantity, line.line_total))
+        return cls(
+            order_id=order_id,
+            order_value=order_value,
+            currency=currency,
+            conversions=items,
+            left_out=tuple(left_out),
+        )
+
+
+class _ConversionBody(msgspec.Struct, rename="camel"):
+    order_id: str
+    order_value: Number
+    currency: str
+    conversions: list[ConversionItem]
+
+
+def encode_conversion(conversion: Conversion) -> bytes:
+    """The body of a conversion request: what the API documents, without ``left_out``."""
+    return encode(
+        _ConversionBody(conversion.order_id, conversion.order_value, conversion.currency, conversion.conversions)
+    )
+
+
+def read_timestamp(value: object) -> datetime | None:
+    """An ISO 8601 time of this API, with an offset always; ``None`` where it is no time."""
+    try:
+        return as_utc(datetime.fromisoformat(value)) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def as_utc(moment: datetime) -> datetime:
+    """A time without an offset means UTC in this API (and in HTTP)."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

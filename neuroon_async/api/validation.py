@@ -1,0 +1,286 @@
+"""The documented rules for products and conversions, checked before anything is sent.
+
+Pure. `check_product` and `check_conversion` raise with every broken rule; `plainly_valid` is the quick yes for
+the common case, because a catalog of a million products passes through it.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET, UnsetType
+
+from ..errors import InvalidConversion, InvalidProduct
+from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
+from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .models import Product
+
+__all__ = ["check_conversion", "check_product", "encoding_problems", "plainly_valid"]
+
+_NUMBERS = (float, int, Decimal)
+_ABSENT = (UnsetType, NoneType)
+_TEXT = (str, *_ABSENT)
+_FLAG = (bool, *_ABSENT)
+_COUNT = (int, *_ABSENT)
+_INFINITY = math.inf
+
+
+def check_product(product: Product) -> None:
+    """Raise `InvalidProduct` with every rule that the product breaks."""
+    if not plainly_valid(product):
+        violations = _violations(product)
+        if violations:
+            raise invalid_product(product, violations)
+
+
+def invalid_product(product: Product, violations: list[tuple[str, str]]) -> InvalidProduct:
+    external_id = product.external_id
+    return InvalidProduct(external_id if isinstance(external_id, str) and external_id else None, violations)
+
+
+def plainly_valid(product: Product) -> bool:
+    """True where the product surely keeps every rule; False where only a closer look can tell.
+
+    The same rules as the table below, for values of exactly the plain types. Tests hold the two together.
+    """
+    v: Any
+    try:
+        return (
+            type(v := product.external_id) is str
+            and v != ""
+            and type(v := product.name) is str
+            and 0 < len(v) <= MAX_NAME_LENGTH
+            and type(v := product.price) in _NUMBERS
+            and 0 <= v < _INFINITY
+            and type(v := product.url) is str
+            and v != ""
+            and type(product.sku) in _TEXT
+            and ((type(v := product.description) is str and len(v) <= MAX_DESCRIPTION_LENGTH) or type(v) in _ABSENT)
+            and ((type(v := product.currency) is str and len(v) <= MAX_CURRENCY_LENGTH) or type(v) in _ABSENT)
+            and type(product.image_url) in _TEXT
+            and type(product.in_stock) in _FLAG
+            and type(product.stock_quantity) in _COUNT
+            and (type(v := product.rating) in _ABSENT or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
+            and type(product.review_count) in _COUNT
+            and type(product.is_active) in _FLAG
+            and (type(v := product.sale_price) in _ABSENT or (type(v) in _NUMBERS and 0 <= v < _INFINITY))
+            and (type(v := product.parent_external_id) in _ABSENT or (type(v) is str and v != ""))
+            and _texts_plainly_valid(product)
+        )
+    except ArithmeticError:  # comparing a signalling Decimal
+        return False
+
+
+def _texts_plainly_valid(product: Product) -> bool:
+    # Plain loops: a call or a generator for each field would cost as much as all other checks together.
+    for texts in (product.categories, product.brands, product.tags):
+        if type(texts) is list:
+            for text in texts:
+                if type(text) is not str:
+                    return False
+        elif type(texts) not in _ABSENT:
+            return False
+    attributes = product.attributes
+    if type(attributes) is not dict:
+        return type(attributes) in _ABSENT
+    for name, text in attributes.items():  # noqa: SIM110 - as above
+        if type(name) is not str or type(text) is not str:
+            return False
+    return True
+
+
+def _violations(product: Product) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, rule in _PRODUCT_RULES.items():
+        value = getattr(product, name)
+        if value is UNSET or value is None:
+            problem = "is required" if name in REQUIRED_FIELDS else None
+        else:
+            problem = rule(value)
+        if problem is not None:
+            found.append((WIRE_NAMES[name], problem))
+    return found or encoding_problems(product)
+
+
+def encoding_problems(product: Product) -> list[tuple[str, str]]:
+    """The fields that cannot become JSON in UTF-8: lone surrogates, integers of thousands of digits, foreign types."""
+    found = []
+    for name, wire_name in WIRE_NAMES.items():
+        problem = _unencodable(getattr(product, name))
+        if problem is not None:
+            found.append((wire_name, problem))
+    return found
+
+
+def _unencodable(value: object) -> str | None:
+    if value is UNSET:
+        return None
+    try:
+        encode(value)
+    except UnicodeEncodeError as error:
+        return f"holds a lone surrogate at character {error.start}, which UTF-8 cannot express"
+    except (TypeError, ValueError, OverflowError) as error:
+        return f"cannot be written as JSON: {error}"
+    return None
+
+
+def _shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        text = "a number too long to show"
+    if len(text) > 60:
+        text = f"{text[:59]}…"
+    return f"{text} ({type(value).__name__})"
+
+
+def _text(value: object, *, at_least: int = 0, at_most: int | None = None) -> str | None:
+    if not isinstance(value, str):
+        return f"must be text, got {_shown(value)}"
+    if len(value) < at_least:
+        return "must not be empty"
+    if at_most is not None and len(value) > at_most:
+        return f"must be at most {at_most} characters, got {len(value)}"
+    return None
+
+
+def _required_text(value: object) -> str | None:
+    return _text(value, at_least=1)
+
+
+def _name(value: object) -> str | None:
+    return _text(value, at_least=1, at_most=MAX_NAME_LENGTH)
+
+
+def _description(value: object) -> str | None:
+    return _text(value, at_most=MAX_DESCRIPTION_LENGTH)
+
+
+def _currency(value: object) -> str | None:
+    return _text(value, at_most=MAX_CURRENCY_LENGTH)
+
+
+def _amount(value: object, *, at_most: int | None = None) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
+        return f"must be a number, got {_shown(value)}"
+    if not (value.is_finite() if isinstance(value, Decimal) else isinstance(value, int) or math.isfinite(value)):
+        return f"must be a finite number, got {_shown(value)}"
+    if value < 0:
+        return f"must be 0 or more, got {_shown(value)}"
+    if at_most is not None and value > at_most:
+        return f"must be at most {at_most}, got {_shown(value)}"
+    return None
+
+
+def _rating(value: object) -> str | None:
+    return _amount(value, at_most=MAX_RATING)
+
+
+def _integer(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return f"must be a whole number, got {_shown(value)}"
+    return None
+
+
+def _quantity(value: object) -> str | None:
+    problem = _integer(value)
+    if problem is None and isinstance(value, int) and value < 1:
+        return f"must be 1 or more, got {_shown(value)}"
+    return problem
+
+
+def _flag(value: object) -> str | None:
+    return None if isinstance(value, bool) else f"must be true or false, got {_shown(value)}"
+
+
+def _texts(value: object) -> str | None:
+    if not isinstance(value, (list, tuple)):
+        return f"must be a list of texts, got {_shown(value)}"
+    for index, item in enumerate(value):
+        if not isinstance(item, str):
+            return f"item {index} must be text, got {_shown(item)}"
+    return None
+
+
+def _text_map(value: object) -> str | None:
+    if not isinstance(value, dict):
+        return f"must map texts to texts, got {_shown(value)}"
+    for key, item in value.items():
+        if not isinstance(key, str):
+            return f"key must be text, got {_shown(key)}"
+        if not isinstance(item, str):
+            return f"{key!r} must be text, got {_shown(item)}"
+    return None
+
+
+_PRODUCT_RULES: dict[str, Callable[[Any], str | None]] = {
+    "external_id": _required_text,
+    "name": _name,
+    "price": _amount,
+    "url": _required_text,
+    "sku": _text,
+    "description": _description,
+    "currency": _currency,
+    "image_url": _text,
+    "categories": _texts,
+    "brands": _texts,
+    "tags": _texts,
+    "in_stock": _flag,
+    "stock_quantity": _integer,
+    "rating": _rating,
+    "review_count": _integer,
+    "is_active": _flag,
+    "sale_price": _amount,
+    "parent_external_id": _required_text,
+    "attributes": _text_map,
+}
+
+
+def check_conversion(conversion: Conversion) -> None:
+    """Raise `InvalidConversion` with every rule that the conversion breaks."""
+    if not isinstance(conversion, Conversion):
+        raise InvalidConversion(None, [("conversion", f"must be a Conversion, got {_shown(conversion)}")])
+    found = [
+        (field, problem)
+        for field, problem in (
+            ("orderId", _required_text(conversion.order_id)),
+            ("orderValue", _amount(conversion.order_value)),
+            ("currency", _currency(conversion.currency)),
+        )
+        if problem is not None
+    ]
+    found.extend(_line_problems(conversion.conversions))
+    if not found:
+        problem = _unencodable(conversion)
+        if problem is not None:
+            found.append(("conversion", problem))
+    if found:
+        raise InvalidConversion(conversion.order_id if isinstance(conversion.order_id, str) else None, found)
+
+
+def _line_problems(lines: object) -> list[tuple[str, str]]:
+    if not isinstance(lines, (list, tuple)):
+        return [("conversions", f"must be a list of ConversionItem, got {_shown(lines)}")]
+    found: list[tuple[str, str]] = []
+    for index, item in enumerate(lines):
+        if not isinstance(item, ConversionItem):
+            found.append((f"conversions[{index}]", f"must be a ConversionItem, got {_shown(item)}"))
+            continue
+        found.extend(
+            (f"conversions[{index}].{field}", problem)
+            for field, problem in (
+                ("productId", _required_text(item.product_id)),
+                ("searchLogId", _required_text(item.search_log_id)),
+                ("quantity", _quantity(item.quantity)),
+                ("lineTotal", _amount(item.line_total)),
+            )
+            if problem is not None
+        )
+    return found

@@ -1,0 +1,273 @@
+"""The product export of Shopify: several rows a product, its variants and further images among them.
+
+A product whose only variant is the ``Default Title`` is one product. Any other becomes a parent and one product a
+variant:
+
+- the parent's id is the handle; a variant's is ``handle/option value/option value`` (``%`` and ``/`` within a value are
+  percent-encoded). Handle and options are what Shopify itself keeps unique; SKUs may be absent or repeated.
+- a variant has its parent's address: the export holds no variant ids, which Shopify's own variant addresses need.
+- where ``Compare At Price`` is above ``Variant Price`` it is the price, and the other one the sale price. A parent
+  costs what its cheapest variant costs.
+- columns may bear the names of the older export (``Handle``, ``Variant Price``) or of the newer (``URL handle``,
+  ``Price``).
+- stock that Shopify does not track (no inventory tracker) and has none of is no reason to call a product sold out.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ..headers import plain
+from ..readers.byte_source import CatalogError
+from ..records import Draft, Record
+from ..values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
+from ..values.prices import Prices, on_sale
+from ..values.text import html_to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from ..readers.byte_source import Source
+
+__all__ = ["ShopifyBuilder", "is_shopify", "older_name"]
+
+_NOTATION = Notation(decimal=".", grouped=False)
+_MAX_ROWS = 10_000
+"""Rows of one product: Shopify itself allows 2,048 variants and 250 images."""
+_OPTIONS = (1, 2, 3)
+_ATTRIBUTES = {
+    "Variant Barcode": "barcode",
+    "Google Shopping / MPN": "mpn",
+    "Google Shopping / Gender": "gender",
+    "Google Shopping / Age Group": "age_group",
+    "Google Shopping / Condition": "condition",
+}
+_USED = (
+    "Handle", "Title", "Body (HTML)", "Vendor", "Type", "Product Category", "Tags", "Published", "Status",
+    "Variant SKU", "Variant Inventory Tracker", "Variant Inventory Qty", "Variant Inventory Policy", "Variant Price",
+    "Variant Compare At Price", "Gift Card", "Image Src", "Image Position", "Variant Image", *_ATTRIBUTES,
+    *(f"Option{number} {part}" for number in _OPTIONS for part in ("Name", "Value")),
+)  # fmt: skip
+
+
+_OLDER_NAMES = {
+    plain(newer): older
+    for newer, older in {
+        "URL handle": "Handle",
+        "Description": "Body (HTML)",
+        "Product category": "Product Category",
+        "Published on online store": "Published",
+        "SKU": "Variant SKU",
+        "Barcode": "Variant Barcode",
+        "Price": "Variant Price",
+        "Compare-at price": "Variant Compare At Price",
+        "Inventory tracker": "Variant Inventory Tracker",
+        "Inventory quantity": "Variant Inventory Qty",
+        "Continue selling when out of stock": "Variant Inventory Policy",
+        "Product image URL": "Image Src",
+        "Image position": "Image Position",
+        "Variant image URL": "Variant Image",
+        "Gift card": "Gift Card",
+        "Google Shopping / Manufacturer part number (MPN)": "Google Shopping / MPN",
+        "Google Shopping / Age group": "Google Shopping / Age Group",
+        **{f"Option{n} {part.lower()}": f"Option{n} {part}" for n in _OPTIONS for part in ("Name", "Value")},
+    }.items()
+}
+
+
+def older_name(column: str) -> str | None:
+    """What the older export called this column, where the newer one renamed it."""
+    return _OLDER_NAMES.get(plain(column))
+
+
+def is_shopify(header: Iterable[str]) -> bool:
+    """Are these the columns of a product export of Shopify, older or newer?"""
+    names = set(header)
+    return {"Handle", "Title", "Variant Price"} <= names or {"URL handle", "Title", "Price"} <= names
+
+
+class ShopifyBuilder:
+    """Groups the rows of one handle, which stand together, and makes its products of them."""
+
+    def __init__(self, source: Source, shop_url: str | None, use: Callable[[Iterable[str]], None]) -> None:
+        self._source = source
+        self._shop_url = shop_url
+        use(_USED)
+
+    def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
+        rows: list[Record] = []
+        try:
+            for record in records:
+                handle = _cell(record.row, "Handle")
+                if record.problem or not handle:
+                    problem = record.problem or "Handle: is required; it tells which product the row belongs to"
+                    yield Draft.unusable(record, problem)
+                    continue
+                if rows and handle != _cell(rows[0].row, "Handle"):
+                    finished, rows = rows, []
+                    yield from self._product(finished)
+                if len(rows) == _MAX_ROWS:
+                    raise self._source.error("", f"handle {handle!r} has more than {_MAX_ROWS:,} rows")
+                rows.append(record)
+        except CatalogError:
+            yield from self._product(rows)  # what was read before the fault counts
+            raise
+        yield from self._product(rows)
+
+    def _product(self, rows: list[Record]) -> Iterator[Draft]:
+        if not rows:
+            return
+        first = rows[0]
+        handle = _cell(first.row, "Handle")
+        if is_blank(first.row.get("Title")):
+            for record in rows:
+                yield Draft.unusable(
+                    record,
+                    f"Title: is empty in the first row of {handle!r}; all rows of one handle must stand together",
+                )
+            return
+        options = [name for number in _OPTIONS if (name := _cell(first.row, f"Option{number} Name"))]
+        variants = [record for record in rows if record is first or _is_variant(record.row)]
+        shared = self._shared(handle, rows)
+        if len(variants) == 1 and _values(first.row, 3)[0] in {"", "Default Title"}:
+            yield self._single(handle, first, shared)
+            return
+        drafts = [self._variant(handle, record, options, shared) for record in variants]
+        yield self._parent(handle, first, shared, drafts)
+        yield from drafts
+
+    def _shared(self, handle: str, rows: list[Record]) -> dict[str, Any]:
+        """What every product of this handle has in common, as the export writes it."""
+        row = rows[0].row
+        status = _cell(row, "Status").lower()
+        published = _cell(row, "Published")
+        active: Any = None
+        if published or status:
+            active = (not published or published.lower() == "true") and status in {"", "active"}
+        return {
+            "name": _cell(row, "Title"),
+            "description": _cell(row, "Body (HTML)"),
+            "brands": [_cell(row, "Vendor")],
+            "categories": _categories(row),
+            "tags": [tag.strip() for tag in _cell(row, "Tags").split(",")],
+            "is_active": active,
+            "image_url": _main_image(rows),
+            "url": f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None,
+        }
+
+    def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
+        draft = Draft.of(record, _NOTATION)
+        draft.put("external_id", external_id)
+        for target, value in shared.items():
+            if value not in ([], [""]):
+                draft.put(target, value, _text_of_html if target == "description" else None)
+        return draft
+
+    def _single(self, handle: str, record: Record, shared: Mapping[str, Any]) -> Draft:
+        draft = self._start(handle, record, shared)
+        _put_offer(draft, record.row)
+        return draft
+
+    def _variant(self, handle: str, record: Record, options: list[str], shared: Mapping[str, Any]) -> Draft:
+        values = [value for value in _values(record.row, max(1, len(options))) if value]
+        draft = self._start("/".join([handle, *(re.sub("[%/]", _escape, v) for v in values)]), record, shared)
+        if values:
+            draft.put("name", f"{shared['name']} - {' / '.join(values)}")
+        draft.put("parent_external_id", handle)
+        draft.put("image_url", _cell(record.row, "Variant Image"))
+        draft.put_attributes(dict(zip(options, _values(record.row, len(options)), strict=True)))
+        _put_offer(draft, record.row)
+        if not values:
+            draft.problems.append(("", "has no option values, which tell the variants of a product apart"))
+        return draft
+
+    def _parent(self, handle: str, first: Record, shared: Mapping[str, Any], variants: list[Draft]) -> Draft:
+        draft = self._start(handle, first, shared)
+        offers = [Prices(price, v.money("sale_price")) for v in variants if (price := v.money("price"))]
+        if offers:
+            draft.put_prices(min(offers, key=lambda offer: offer.to_pay))
+        else:
+            draft.problems.append(("price", "is required, and no variant of this product has one"))
+        stocks = [v.fields["in_stock"] for v in variants if "in_stock" in v.fields]
+        if stocks:
+            draft.put("in_stock", any(stocks))
+        quantities = [v.fields.get("stock_quantity") for v in variants]
+        if all(quantity is not None for quantity in quantities):
+            draft.put("stock_quantity", sum(quantities))
+        return draft
+
+
+def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
+    """SKU, prices, stock and attributes of the row of one variant."""
+    draft.put("sku", _cell(row, "Variant SKU").lstrip("'"))  # spreadsheets are told "text" by an apostrophe
+    draft.put_attributes({name: _cell(row, column).lstrip("'") for column, name in _ATTRIBUTES.items()})
+    if _cell(row, "Gift Card").lower() == "true":
+        draft.put("attributes.gift_card", "true")
+    try:
+        if price := _cell(row, "Variant Price"):
+            compare_at = _cell(row, "Variant Compare At Price")
+            draft.put_prices(
+                _prices(to_money(price, _NOTATION), to_money(compare_at, _NOTATION) if compare_at else None)
+            )
+    except BadValue as error:
+        draft.problems.append(("price", str(error)))
+    _put_stock(draft, row)
+
+
+def _prices(price: Money, compare_at: Money | None) -> Prices:
+    if compare_at is None or (compare_at.amount <= price.amount and compare_at.compares_to(price)):
+        return Prices(price)
+    return on_sale(compare_at, price)
+
+
+def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
+    quantity = _cell(row, "Variant Inventory Qty")
+    tracked = bool(_cell(row, "Variant Inventory Tracker"))
+    if not quantity:
+        if "Variant Inventory Tracker" in row and not tracked:
+            draft.put("in_stock", value=True)
+        return
+    try:
+        count = to_integer(quantity, _NOTATION)
+    except BadValue as error:
+        draft.problems.append(("stockQuantity", str(error)))
+        return
+    goes_on = _cell(row, "Variant Inventory Policy").lower() in {"continue", "true"}
+    draft.put("in_stock", count > 0 or not tracked or goes_on, to_flag)
+    if tracked or count > 0:
+        draft.put("stock_quantity", count)
+
+
+def _cell(row: Mapping[str, Any], column: str) -> str:
+    return str(row.get(column) or "").strip()
+
+
+def _values(row: Mapping[str, Any], count: int) -> list[str]:
+    return [_cell(row, f"Option{number} Value") for number in _OPTIONS[:count]]
+
+
+def _is_variant(row: Mapping[str, Any]) -> bool:
+    """Rows without any of these carry a further image only."""
+    return bool(_values(row, 1)[0] or _cell(row, "Variant Price") or _cell(row, "Variant SKU"))
+
+
+def _categories(row: Mapping[str, Any]) -> list[str]:
+    """The shop's own type; else the levels of Shopify's standard category, ``A > B > C``."""
+    if kind := _cell(row, "Type"):
+        return [kind]
+    return [level.strip() for level in _cell(row, "Product Category").split(">")]
+
+
+def _main_image(rows: list[Record]) -> str:
+    images = [(_cell(r.row, "Image Position") != "1", _cell(r.row, "Image Src")) for r in rows]
+    return min((image for image in images if image[1]), key=lambda image: image[0], default=(True, ""))[1]
+
+
+def _escape(match: re.Match[str]) -> str:
+    return quote(match.group(), safe="")
+
+
+def _text_of_html(value: str, notation: Notation) -> str:  # noqa: ARG001 - one signature for all
+    return html_to_text(value)

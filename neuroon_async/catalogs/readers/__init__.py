@@ -1,0 +1,1 @@
+"""Bytes to records. A reader knows a syntax, and nothing about products."""

@@ -1,0 +1,122 @@
+"""Rows of CSV and TSV: which delimiter, which columns, which line. What the columns mean is for the builders.
+
+A row that does not fit its header is a problem of that row alone. A quote that is opened and never closed swallows
+what follows; that ends the reading at the end of the file or after 16 MiB, whichever comes first.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import TYPE_CHECKING
+
+from ..records import Record
+from .byte_source import MAX_RECORD_BYTES, buffered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .byte_source import Source
+
+__all__ = ["DelimitedRows", "find_delimiter", "header_of"]
+
+_DELIMITERS = "\t;|,"
+_EXCEL_HINT = re.compile(r'\A"?sep=(.)"?\r?\n')
+
+
+def find_delimiter(sample: str) -> str:
+    """The delimiter that the header line holds most of; Excel's ``sep=;`` line says it outright."""
+    hint = _EXCEL_HINT.match(sample)
+    if hint:
+        return hint[1]
+    header = re.split(r"[\r\n]", re.sub(r'"[^"]*"', "", sample.lstrip("\r\n")), maxsplit=1)[0]
+    best = max(_DELIMITERS, key=header.count)
+    return best if best in header else ","
+
+
+def header_of(sample: str, delimiter: str) -> list[str]:
+    """The column names at the beginning of a file."""
+    lines = io.StringIO(_EXCEL_HINT.sub("", sample), newline="")
+    try:
+        return next((row for row in csv.reader(lines, delimiter=delimiter) if row), [])
+    except csv.Error:
+        return []
+
+
+class DelimitedRows:
+    """The rows of one file; ``header`` is known once iteration has begun."""
+
+    def __init__(self, source: Source, chunks: Iterator[bytes], delimiter: str) -> None:
+        self._source = source
+        self._chunks = chunks
+        self._delimiter = delimiter
+        self._line = 0
+        self._record_line = 1
+        self._record_size = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        # The csv module's own limit is for the whole process; only ever raise it. The bound is kept by `_lines`.
+        csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
+        with io.TextIOWrapper(buffered(self._chunks), "utf-8", newline="") as text:
+            rows = csv.reader(self._lines(text), delimiter=self._delimiter, strict=True)
+            header = self._header(rows)
+            while True:
+                self._record_line, self._record_size = self._line + 1, 0
+                try:
+                    row = next(rows)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    if "unexpected end" in str(error):
+                        raise self._source.error(
+                            self._record_line, "a quote is opened in this row and never closed; the file may be cut off"
+                        ) from error
+                    yield Record(self._where(), {}, f"is not a row of CSV ({error}); double the quotes inside a cell")
+                    continue
+                if any(map(str.strip, row)):
+                    yield self._record(header, row)
+
+    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
+        while line := text.readline(MAX_RECORD_BYTES + 1):
+            self._record_size += len(line)
+            if self._record_size > MAX_RECORD_BYTES:
+                raise self._source.error(
+                    self._record_line,
+                    f"this row is longer than {MAX_RECORD_BYTES // 1024 // 1024} MiB; "
+                    "is a quote left open, or is this no CSV file?",
+                )
+            self._line += 1
+            if self._line == 1 and _EXCEL_HINT.match(line):
+                continue
+            yield line
+
+    def _header(self, rows: Iterator[list[str]]) -> list[str]:
+        try:
+            header = next((row for row in rows if any(map(str.strip, row))), None)
+        except csv.Error as error:
+            raise self._source.error(1, f"the header is not a row of CSV ({error})") from error
+        if header is None:
+            raise self._source.error("", "holds no rows at all")
+        names = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
+        for position, name in enumerate(names):
+            if name in names[:position]:
+                raise self._source.error(
+                    1,
+                    f"two columns are named {name!r} ({names.index(name) + 1} and {position + 1}); rename one of them",
+                )
+        return names
+
+    def _record(self, header: list[str], row: list[str]) -> Record:
+        extra = row[len(header) :]
+        mapping = dict(zip(header, row, strict=False))
+        if len(row) < len(header) or any(map(str.strip, extra)):
+            return Record(
+                self._where(),
+                mapping | {f"column {number}": cell for number, cell in enumerate(extra, len(header) + 1)},
+                f"has {len(row)} cells where the header has {len(header)}; check its quotes and delimiters",
+            )
+        return Record(self._where(), mapping)
+
+    def _where(self) -> str:
+        return f"{self._source.name}:{self._record_line}"

@@ -1,0 +1,280 @@
+"""Objects of a JSON array, of a list in an object (``{"products": [...]}``), and of JSON Lines. Needs only the core.
+
+An array is cut into its elements by brackets and quotes alone, and each element is decoded by msgspec: so numbers stay
+exact, memory holds one element, and an element that is not JSON is a problem of its own as long as its brackets match.
+So is one that nests deeper than any product: decoding it, or showing it later, could exhaust the interpreter's stack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ..mapping import recognised_field
+from ..records import Record
+from .byte_source import MAX_RECORD_BYTES, CatalogError, buffered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .byte_source import Source
+
+__all__ = ["PRODUCTS", "Survey", "is_json_lines", "json_array", "json_lines"]
+
+_MIB = MAX_RECORD_BYTES // 1024 // 1024
+_MAX_DEPTH = 100
+"""Brackets within brackets."""
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
+_CLOSES = {b"}": b"{", b"]": b"["}
+PRODUCTS = b'"products"'
+_PRODUCTS_KEY = re.compile(rb'"products"\s*:\s*\[')
+
+
+def is_json_lines(sample: bytes, name: str) -> bool:
+    """Is a file that begins with ``{`` one object a line, rather than one document?"""
+    if name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
+        return True
+    line, newline, rest = sample.lstrip().partition(b"\n")
+    if _is_too_deep(line):
+        return not _PRODUCTS_KEY.search(line)
+    try:
+        first = _decoder.decode(line)
+    except msgspec.DecodeError:
+        if newline:
+            return line.rstrip().endswith(b"}")  # a line meant as one object, though it is no JSON
+        return not _PRODUCTS_KEY.search(line) and not _wraps_a_list(line)  # a line longer than the sample
+    if not isinstance(first, dict):
+        return True
+    return not isinstance(first.get("products"), list) and not (not rest.strip() and _wraps_a_list(line))
+
+
+def _wraps_a_list(text: bytes) -> bool:
+    survey = Survey()
+    survey.feed(text)
+    return survey.only_list is not None
+
+
+class Survey:
+    """What lists stand directly inside the object that a text is, as far as it was fed.
+
+    An object that has a price is a product: its lists are variants or images, and no list of products.
+    """
+
+    def __init__(self) -> None:
+        self.has_products = False
+        self.lists: list[bytes] = []
+        """The keys of those that begin with an object, in their quotes."""
+        self._is_product = False
+        self._buffer = b""  # a text that the next chunk goes on with
+        self._depth = 0
+        self._key = b""
+        self._at_key = self._at_first_element = False
+
+    @property
+    def only_list(self) -> bytes | None:
+        return self.lists[0] if len(self.lists) == 1 and not self._is_product else None
+
+    @property
+    def is_stuck(self) -> bool:
+        """Has a text outgrown the bound? The reading will complain of it."""
+        return len(self._buffer) > MAX_RECORD_BYTES
+
+    def feed(self, chunk: bytes) -> None:
+        self._buffer += chunk
+        for match in _TOKEN.finditer(self._buffer):
+            token = match.group()
+            if token == b'"':
+                self._buffer = self._buffer[match.start() :]
+                return
+            self._step(token)
+        self._buffer = b""
+
+    def _step(self, token: bytes) -> None:
+        if self._at_first_element and token == b"{":
+            self.lists.append(self._key)
+        self._at_first_element = self._depth == 1 and token == b"["
+        self.has_products |= self._at_first_element and self._key == PRODUCTS
+        if self._depth == 1 and self._at_key and token.startswith(b'"'):
+            self._key = token
+            field = recognised_field(token.decode(errors="replace"))
+            self._is_product |= field is not None and field[0] == "price"
+        if token in {b"[", b"{"}:
+            self._depth += 1
+        elif token in _CLOSES:
+            self._depth -= 1
+        self._at_key = self._depth == 1 and token in {b"{", b","}
+
+
+def json_lines(source: Source, chunks: Iterator[bytes]) -> Iterator[Record]:
+    """One record a line; a line that is no JSON object is a problem of its own."""
+    with buffered(chunks) as lines:
+        number = 0
+        while line := lines.readline(MAX_RECORD_BYTES + 1):
+            number += 1
+            if len(line) > MAX_RECORD_BYTES:
+                raise source.error(number, f"this line is longer than {_MIB} MiB; is this a file of JSON Lines?")
+            if line.strip():
+                yield _record(f"{source.name}:{number}", line)
+
+
+def _record(where: str, text: bytes) -> Record:
+    kept = {"text": text[:200].decode(errors="replace")}
+    if _is_too_deep(text):
+        return Record(where, kept, f"nests deeper than {_MAX_DEPTH} levels; leave out what no product needs")
+    try:
+        value = _decoder.decode(text)
+    except msgspec.DecodeError as error:
+        # A lone surrogate (\ud800) is reported as cut-off data: it is half of a character.
+        return Record(where, kept, f"is not valid JSON: {error}")
+    if not isinstance(value, dict):
+        return Record(where, {"value": value}, f"must be a JSON object, got {type(value).__name__}")
+    return _dead_letter(where, value) if "failure" in value and "product" in value else Record(where, value)
+
+
+def _is_too_deep(text: bytes) -> bool:
+    if text.count(b"{") + text.count(b"[") <= _MAX_DEPTH:
+        return False  # as almost always, and told without looking at the structure
+    depth = 0
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token in {b"[", b"{"}:
+            depth += 1
+            if depth > _MAX_DEPTH:
+                return True
+        elif token in _CLOSES:
+            depth -= 1
+    return False
+
+
+def _dead_letter(where: str, letter: dict[str, Any]) -> Record:
+    product = letter["product"]
+    if isinstance(product, Mapping):
+        return Record(where, product)
+    return Record(
+        where, letter, f"this dead letter holds no product to send again; its failure was {letter['failure']}"
+    )
+
+
+def json_array(source: Source, chunks: Iterator[bytes], key: bytes = PRODUCTS) -> Iterator[Record]:
+    """The elements of a top-level array, or of the array under ``key`` (in its quotes) of a top-level object."""
+    splitter = _Splitter(source, key)
+    for number, element in enumerate(_elements(splitter, chunks), 1):
+        yield _record(f"{source.name}:record {number}", element)
+
+
+def _elements(splitter: _Splitter, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    fault = None
+    try:
+        for chunk in chunks:
+            yield from splitter.feed(chunk)
+    except CatalogError as error:
+        fault = error
+    yield from splitter.last_whole()  # complete, though what should follow it is missing
+    if fault is not None:
+        raise fault
+    splitter.close()
+
+
+class _Splitter:
+    """Cuts the text of an array into its elements, chunk by chunk, holding no more than the unfinished one."""
+
+    def __init__(self, source: Source, key: bytes) -> None:
+        self._source = source
+        self._wanted = key
+        self._buffer = b""
+        self._scanned = 0  # tokens before this index of the buffer are done with
+        self._dropped = 0  # bytes of the text before the buffer
+        self._element: int | None = None  # where in the buffer the current element begins
+        self._open: list[bytes] = []  # the brackets that are open
+        self._array_depth: int | None = None  # how many are open inside the array of products
+        self._key = b""  # the last text directly inside the top-level object
+        self._found = self._ended = False
+        self._after_end = 0  # where in the buffer the text after the document begins
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        self._buffer += chunk
+        for match in _TOKEN.finditer(self._buffer, self._scanned):
+            token = match.group()
+            if token == b'"':  # a text that the next chunk goes on with
+                self._scanned = match.start()
+                break
+            self._scanned = match.end()
+            element = self._step(token, match.start())
+            if element is not None:
+                yield element
+        else:
+            self._scanned = len(self._buffer)
+        if self._ended and self._buffer[self._after_end :].strip():
+            raise self._fault(self._after_end, "something follows the end of the JSON document")
+        self._drop()
+
+    def _step(self, token: bytes, index: int) -> bytes | None:
+        depth = len(self._open)
+        if depth == 0 and (self._ended or token not in {b"[", b"{"}):
+            raise self._fault(index, f"{token[:20]!r} does not belong here: one array or one object is expected")
+        if token in {b"[", b"{"}:
+            self._open.append(token)
+            if token == b"[" and not self._found and (depth == 0 or (depth == 1 and self._key == self._wanted)):
+                self._found, self._array_depth, self._element = True, depth + 1, index + 1
+        elif token in _CLOSES:
+            return self._close_bracket(token, index)
+        elif token == b",":
+            if depth == self._array_depth:
+                element = self._cut(index)
+                self._element = index + 1
+                return element
+        elif depth == 1:
+            self._key = token
+        return None
+
+    def _close_bracket(self, token: bytes, index: int) -> bytes | None:
+        depth = len(self._open)
+        if self._open.pop() != _CLOSES[token]:
+            raise self._fault(index, f"a {token.decode()} closes what another bracket opened")
+        if depth == 1:
+            self._ended, self._after_end = True, index + 1
+        if depth != self._array_depth:
+            return None
+        element = self._cut(index)
+        self._array_depth = self._element = None
+        return element or None  # nothing between the brackets of an empty array
+
+    def _cut(self, end: int) -> bytes:
+        return self._buffer[self._element : end].strip()
+
+    def _drop(self) -> None:
+        """Forget what is done with; complain of an element that outgrows the bound."""
+        keep = self._scanned if self._element is None else self._element
+        self._buffer = self._buffer[keep:]
+        self._dropped += keep
+        self._scanned -= keep
+        self._after_end = max(0, self._after_end - keep)
+        if self._element is not None:
+            self._element = 0
+        if len(self._buffer) > MAX_RECORD_BYTES:
+            raise self._fault(0, f"this element is longer than {_MIB} MiB; is a quote or a bracket left open?")
+
+    def last_whole(self) -> Iterator[bytes]:
+        """The object that the text ends with, where its closing bracket is there."""
+        if self._element is not None and len(self._open) == self._array_depth:
+            element = self._cut(len(self._buffer))
+            if element.endswith(b"}"):
+                yield element
+
+    def close(self) -> None:
+        """Complain of a document that has not ended, or held no array of products."""
+        if self._open:
+            raise self._fault(len(self._buffer), "the JSON ends in the middle; fetch it again")
+        if not self._found:
+            raise self._source.error(
+                "",
+                "holds no products; they are expected as [...], as the only list in an object, or as one object a line",
+            )
+
+    def _fault(self, index: int, problem: str) -> Exception:
+        return self._source.error(f"byte {self._dropped + index}", problem)

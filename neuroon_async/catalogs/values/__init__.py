@@ -1,0 +1,1 @@
+"""Text of a catalog file to values: numbers, prices, currencies, plain text."""

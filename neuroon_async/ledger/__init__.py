@@ -1,0 +1,1 @@
+"""What the server already has, remembered between runs."""

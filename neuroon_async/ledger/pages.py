@@ -1,0 +1,166 @@
+"""What a ledger remembers of products: a digest of each one's content, and one of each page. Pure.
+
+A page is a stretch of products that follow one another in the source. Where the server holds all of a page just so,
+one look spares a look at each of its products. Where a page ends is a matter of the ids in it, not of their number:
+a product more or less in the catalog changes its own page, and leaves the others as they were.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from ..api.models import as_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from ..api.models import Product
+
+__all__ = ["Page", "Pager", "PagesToCome", "content_digests"]
+
+T = TypeVar("T")
+_PRODUCTS = 32
+"""How many products a page has on average. Of larger ones fewer survive: where one percent of a catalog changes, a page
+of 32 products stays as it was in three cases of four, one of 500 hardly ever."""
+_LONGEST = 16 * _PRODUCTS
+"""At so many products a page ends all the same: ids may be such that none ever ends one."""
+_MOST_TO_COME = 1_000 * _PRODUCTS
+"""Products on pages that are to come; what is longest to come is given up first."""
+_DIGEST = 16
+"""Bytes of a digest: two different contents never share one by chance."""
+_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic", enc_hook=as_plain)
+"""As products are sent, except that the order of the attributes makes no difference."""
+_UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
+
+
+class Page:
+    """Neighbours in the source, the items that they came from, and their digests."""
+
+    __slots__ = ("_lines", "_products", "digest", "ids", "sources")
+
+    def __init__(self, products: Sequence[Product], sources: Sequence[Any]) -> None:
+        self.ids = [product.external_id for product in products]
+        self.sources = sources
+        self._products = products
+        self._lines = _encoded(_encoder.encode_lines, products)
+        self.digest = None if self._lines is None else _digest(self._lines)
+        """Over all of them, in their order. ``None`` where one of them cannot become JSON, and so cannot be sent."""
+
+    def digests(self) -> dict[str, bytes | None]:
+        """By id, of the last version each; ``None`` where that cannot become JSON. A digest covers the id, too."""
+        return _digests(self._products, self._lines)
+
+
+class Pager:
+    """Cuts the products of a source into pages as they come."""
+
+    def __init__(self) -> None:
+        self._products: list[Product] = []
+        self.sources: list[Any] = []
+        """The items that the products on the unfinished page came from."""
+
+    def add(self, products: Sequence[Product], sources: Sequence[Any]) -> list[Page]:
+        """The pages that end with or among these products."""
+        ends = [
+            place
+            for place, product in enumerate(products, len(self._products) + 1)
+            if crc32(product.external_id.encode("utf-8", "surrogatepass")) % _PRODUCTS == 0
+        ]
+        self._products += products
+        self.sources += sources
+        if len(self._products) - (ends[-1] if ends else 0) >= _LONGEST:
+            ends.append(len(self._products))
+        return self._cut(ends)
+
+    def rest(self) -> list[Page]:
+        """The unfinished page, if there is one: nothing more will come."""
+        return self._cut([len(self._products)] if self._products else [])
+
+    def _cut(self, ends: list[int]) -> list[Page]:
+        pages = []
+        start = 0
+        for end in ends:
+            pages.append(Page(self._products[start:end], self.sources[start:end]))
+            start = end
+        del self._products[:start], self.sources[:start]
+        return pages
+
+
+class _PageToCome:
+    __slots__ = ("changed", "digest", "ids")
+
+    def __init__(self, digest: bytes, ids: list[str], changed: dict[str, bytes]) -> None:
+        self.digest = digest
+        self.ids = ids
+        self.changed = changed
+
+
+class PagesToCome:
+    """Pages that the server will hold once it has acknowledged the products on them that changed."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, _PageToCome] = {}
+
+    def expect(self, digest: bytes, ids: list[str], changed: dict[str, bytes]) -> None:
+        """``changed`` of these are about to be sent, with these digests; the others are held as they are."""
+        for external_id in ids:
+            self._give_up(external_id)
+        self._by_id |= dict.fromkeys(ids, _PageToCome(digest, ids, changed))
+        while len(self._by_id) > _MOST_TO_COME:
+            self._give_up(next(iter(self._by_id)))
+
+    def doubt(self, ids: Collection[str]) -> None:
+        """These are about to be sent. Where that was not expected, their pages will not come."""
+        for external_id in ids:
+            page = self._by_id.get(external_id)
+            if page is not None and external_id not in page.changed:
+                self._give_up(external_id)
+
+    def acknowledge(self, digests: Mapping[str, bytes]) -> dict[bytes, list[str]]:
+        """The server holds these now. Returns the pages that have come by that: their ids by their digests."""
+        come: dict[bytes, list[str]] = {}
+        for external_id, digest in digests.items():
+            page = self._by_id.get(external_id)
+            if page is None:
+                continue
+            as_expected = page.changed.pop(external_id, None) == digest
+            if as_expected and not page.changed:
+                come[page.digest] = page.ids
+            if not as_expected or not page.changed:
+                self._give_up(external_id)
+        return come
+
+    def _give_up(self, external_id: str) -> None:
+        page = self._by_id.get(external_id)
+        if page is not None:
+            for each in page.ids:
+                self._by_id.pop(each, None)
+
+
+def content_digests(products: Sequence[Product]) -> dict[str, bytes]:
+    """By id, of all that can become JSON."""
+    digests = _digests(products, _encoded(_encoder.encode_lines, products))
+    return {external_id: digest for external_id, digest in digests.items() if digest is not None}
+
+
+def _digests(products: Sequence[Product], text: bytes | None) -> dict[str, bytes | None]:
+    lines: list[bytes | None] = [] if text is None else [*text.splitlines()]
+    if len(lines) != len(products):  # a value that holds JSON of its own may hold line ends, too
+        lines = [_encoded(_encoder.encode, product) for product in products]
+    newest = {product.external_id: line for product, line in zip(products, lines, strict=True)}
+    return {external_id: None if line is None else _digest(line) for external_id, line in newest.items()}
+
+
+def _encoded(encode: Callable[[T], bytes], value: T) -> bytes | None:
+    try:
+        return encode(value)
+    except _UNENCODABLE:
+        return None
+
+
+def _digest(text: bytes) -> bytes:
+    return sha256(text).digest()[:_DIGEST]

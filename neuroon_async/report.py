@@ -1,0 +1,110 @@
+"""What a bulk run reports: its totals, its progress and its failures. Pure data that imports nothing of the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+__all__ = ["MAX_KEPT_FAILURES", "ProductFailure", "Stage", "SyncProgress", "SyncReport"]
+
+MAX_KEPT_FAILURES = 1_000
+"""Failures that a report keeps; ``on_failure`` sees all of them."""
+
+Stage = Literal["local", "server", "transport"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFailure:
+    """One product that did not reach the catalog, and why.
+
+    ``stage`` tells where it ended: ``"local"`` (it broke a documented rule and was never sent), ``"server"`` (the
+    server refused it) or ``"transport"`` (it was not sent, or no usable answer came: the server may or may not have
+    taken it). ``status`` is the HTTP status, where there was one. ``product`` is whatever the source gave. A source may
+    itself yield a `ProductFailure` for a record that it could not turn into a product: it is counted and passed on.
+    """
+
+    external_id: str | None
+    reason: str
+    stage: Stage
+    status: int | None = None
+    product: Any = None
+
+    def __str__(self) -> str:
+        status = f" {self.status}" if self.status is not None else ""
+        return f"{self.external_id or '(no id)'}: {self.reason} [{self.stage}{status}]"
+
+
+@dataclass(slots=True)
+class SyncReport:
+    """What became of every product that entered: ``received == accepted + unchanged + superseded + failed``.
+
+    ``accepted`` were taken by the server, ``unchanged`` needed no request, ``superseded`` were replaced by a later
+    version of the same id before they were sent, ``failed`` are in ``failures`` (the first 1,000 of them).
+    ``created`` and ``updated`` are the server's own figures, as far as it gives them. ``elapsed`` and
+    ``waited`` (for rate limits, summed over all requests) are in seconds.
+    """
+
+    received: int = 0
+    accepted: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    superseded: int = 0
+    failed: int = 0
+    deleted: int = 0
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+    elapsed: float = 0.0
+    waited: float = 0.0
+    products_count: int | None = None
+    remaining_products: int | None = None
+    failures: list[ProductFailure] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Did every product that entered end where it should?"""
+        return self.failed == 0 and self.received == self.accepted + self.unchanged + self.superseded
+
+    @property
+    def quota_exhausted(self) -> bool:
+        """Did the server say that the shop's plan has no room for further products?"""
+        return self.remaining_products is not None and self.remaining_products <= 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.received:,} received", f"{self.accepted:,} accepted"]
+        for name in ("unchanged", "superseded", "failed", "deleted"):
+            count = getattr(self, name)
+            if count:
+                parts.append(f"{count:,} {name}")
+        requests = "1 request" if self.requests == 1 else f"{self.requests:,} requests"
+        retries = "1 retry" if self.retries == 1 else f"{self.retries:,} retries"
+        text = f"{', '.join(parts)} in {self.elapsed:.1f} s ({requests}, {retries})"
+        if self.quota_exhausted:
+            text += "; the shop's product quota is exhausted"
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """A moment of a bulk run. Times are in seconds, ``rate`` in finished products a second.
+
+    ``done`` counts accepted, unchanged, superseded and failed products. ``total`` and ``remaining_seconds`` are
+    ``None`` where the source does not know its length. ``waiting_for_limit`` tells that requests are being held
+    back by the rate limit right now.
+    """
+
+    received: int
+    done: int
+    accepted: int
+    unchanged: int
+    superseded: int
+    failed: int
+    deleted: int
+    requests: int
+    total: int | None
+    elapsed: float
+    rate: float
+    remaining_seconds: float | None
+    waited: float
+    waiting_for_limit: bool

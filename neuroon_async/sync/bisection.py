@@ -1,0 +1,110 @@
+"""Finding the bad products in a batch that the server refused as a whole. Pure.
+
+The server's message names a field, sometimes an id or an index, seldom the product. What it names is tried apart from
+the rest first; without such a clue the batch is halved. Every piece is sent again, so a product fails only by an
+answer of its own, and the good ones arrive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from ..api.models import PRODUCT_FIELDS
+from .queue import parent_of
+
+if TYPE_CHECKING:
+    from ..api.models import BatchResult, Product
+    from ..errors import APIError
+
+__all__ = ["MAX_REFUSALS_IN_A_ROW", "halves", "missing_parents", "pieces"]
+
+MAX_REFUSALS_IN_A_ROW = 64
+"""After so many refused pieces of one batch without an accepted one between them, its other pieces are tried once each.
+
+If one of those is accepted, the search goes on; if not, the batch is given up. So a batch costs two requests a product
+at the very most, and a hopeless one some seventy.
+"""
+
+_MISSING_PARENT = re.compile(r"parentExternalId '(?P<id>.*?)' not found", re.DOTALL)
+_QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
+_INDEX = re.compile(r"\bproducts\[(\d+)\]")
+
+
+def missing_parents(message: str) -> set[str]:
+    """The parents that the server says it has neither in the batch nor in the catalog."""
+    return set(_MISSING_PARENT.findall(message))
+
+
+def refused_items(products: list[Product], result: BatchResult) -> tuple[dict[str, str], list[str]]:
+    """What an accepted batch leaves out: reasons by id, and one reason for each product that the server does not name.
+
+    Where ``failed`` tells of more than ``errors`` does, ``failed`` is believed.
+    """
+    if not result.errors and not result.failed:
+        return {}, []
+    named = dict.fromkeys((product.external_id for product in products), "")
+    unnamed = []
+    for error in result.errors or ():
+        reason = error.error or "refused without a reason"
+        if error.external_id in named:
+            named[error.external_id] = f"{known}; {reason}" if (known := named[error.external_id]) else reason
+        else:
+            unnamed.append(f"{reason} (the server names no product of this batch: externalId {error.external_id!r})")
+    named = {external_id: reason for external_id, reason in named.items() if reason}
+    nowhere = max(0, (result.failed or 0) - len(named) - len(unnamed))
+    unnamed += [f"the server reported {result.failed} failed products without naming this one"] * nowhere
+    return named, unnamed[: len(products) - len(named)]
+
+
+def pieces(products: list[Product], error: APIError, *, believe: bool = True) -> list[list[Product]]:
+    """Smaller batches to try next, parents before their variants. Together they hold every product.
+
+    ``products`` must be in the order in which they were sent, because the message may name one by its index. Unless
+    ``believe``, what it names is not trusted: it has pointed at good products before.
+    """
+    # A field that most products set tells little: halves find the bad one sooner.
+    clues = ((_named(products, error), len(products) - 1), (_with_named_field(products, error), len(products) // 2))
+    for suspects, most in clues if believe else ():
+        if 0 < len(suspects) <= most:
+            ids = {product.external_id for product in suspects}
+            return [suspects, [product for product in products if product.external_id not in ids]]
+    by_currency = _by_currency(products, error)
+    return by_currency if len(by_currency) > 1 else halves(sorted(products, key=_is_variant))
+
+
+def halves(products: list[Product]) -> list[list[Product]]:
+    """Two batches of equal size, in order."""
+    middle = (len(products) + 1) // 2
+    return [products[:middle], products[middle:]]
+
+
+def _is_variant(product: Product) -> bool:
+    return parent_of(product) is not None
+
+
+def _named(products: list[Product], error: APIError) -> list[Product]:
+    """The products whose id or index the message gives."""
+    text = " ".join([error.message, *error.field_errors])
+    ids = {first or second for first, second in _QUOTED.findall(text)}
+    indices = {int(index) for index in _INDEX.findall(text)}
+    return [product for index, product in enumerate(products) if product.external_id in ids or index in indices]
+
+
+def _with_named_field(products: list[Product], error: APIError) -> list[Product]:
+    """The products that set a field which the message complains of."""
+    fields = {PRODUCT_FIELDS[name] for name in error.field_errors if name in PRODUCT_FIELDS}
+    return [product for product in products if any(getattr(product, field) is not UNSET for field in fields)]
+
+
+def _by_currency(products: list[Product], error: APIError) -> list[list[Product]]:
+    """The server refuses mixed currencies in one request, so each currency gets its own."""
+    if "currency" not in error.message.lower():
+        return [products]
+    groups: defaultdict[object, list[Product]] = defaultdict(list)
+    for product in products:
+        groups[product.currency].append(product)
+    return list(groups.values())

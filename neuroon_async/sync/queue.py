@@ -1,0 +1,180 @@
+"""Which products may be sent now. Pure.
+
+With batches in flight side by side, two versions of one product, or a variant and its parent, could arrive in the
+wrong order. So a product waits while its own id or its parent's is in flight, and a parent waits while one of its
+variants is. Only the ids in flight and waiting are known here, not all ids ever seen.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+    from ..api.models import Product
+
+__all__ = ["Flight", "Flow", "parent_of"]
+
+
+def parent_of(product: Product) -> str | None:
+    """The id of the product's parent, where it is a variant."""
+    parent = product.parent_external_id
+    return None if parent is UNSET else parent
+
+
+class Flight:
+    """Products on their way to the server together, and the ids that bar others from leaving meanwhile."""
+
+    __slots__ = ("ids", "parents", "products")
+
+    def __init__(self, products: list[Product]) -> None:
+        self.load(products)
+
+    def load(self, products: list[Product]) -> None:
+        self.products = products
+        self.ids = {product.external_id for product in products}
+        self.parents = {product.parent_external_id for product in products} - {UNSET, None}
+
+
+class Flow:
+    """Products that wait, in the order of the source, and the flights under way."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, Product] = {}
+        self._flights: list[Flight] = []
+        self._ids_in_flight: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def ids_in_flight(self) -> frozenset[str] | set[str]:
+        return self._ids_in_flight
+
+    def __contains__(self, external_id: object) -> bool:
+        return external_id in self._waiting
+
+    def add(self, products: list[Product]) -> list[Product]:
+        """Queue newly read products. Returns the waiting ones that they supersede."""
+        fresh = {product.external_id: product for product in products}
+        if len(fresh) == len(products) and self._waiting.keys().isdisjoint(fresh):
+            self._waiting.update(fresh)
+            return []
+        superseded = []
+        for product in products:
+            older = self._waiting.get(product.external_id)
+            if older is not None:
+                superseded.append(older)
+            self._waiting[product.external_id] = product
+        return superseded
+
+    def put_back(self, products: Iterable[Product]) -> list[Product]:
+        """Queue products again that were taken before, ahead of all others. Returns those superseded meanwhile."""
+        front: dict[str, Product] = {}
+        superseded = []
+        for product in products:
+            if product.external_id in self._waiting:
+                superseded.append(product)
+            else:
+                front[product.external_id] = product
+        self._waiting = {**front, **self._waiting}
+        return superseded
+
+    def take(self, count: int, at_least: int = 1) -> Flight | None:
+        """Up to ``count`` products that may be sent together now; they are in flight until `land`.
+
+        ``None``, and nothing is taken, where fewer than ``at_least`` may be sent.
+        """
+        batch = self._free_to_go(count)
+        if len(batch) < at_least:
+            return None
+        if len(batch) == len(self._waiting):
+            self._waiting = {}
+        else:
+            for product in batch:
+                del self._waiting[product.external_id]
+        flight = Flight(batch)
+        self._flights.append(flight)
+        self._ids_in_flight |= flight.ids
+        return flight
+
+    def land(self, flight: Flight) -> None:
+        """The flight is over, whatever became of it."""
+        self._flights.remove(flight)
+        self._ids_in_flight -= flight.ids
+
+    def shorten(self, flight: Flight, count: int) -> list[Product]:
+        """Keep only the first ``count`` products in the flight. Returns those superseded of the ones that go back."""
+        products = flight.products
+        self._reload(flight, products[:count])
+        return self.put_back(products[count:])
+
+    def drop(self, flight: Flight, external_id: str | None) -> Product:
+        """Take one product out of the flight for good."""
+        dropped = next(product for product in flight.products if product.external_id == external_id)
+        self._reload(flight, [product for product in flight.products if product is not dropped])
+        return dropped
+
+    def _reload(self, flight: Flight, products: list[Product]) -> None:
+        self._ids_in_flight -= flight.ids
+        flight.load(products)
+        self._ids_in_flight |= flight.ids
+
+    def remove(self, ids: AbstractSet[str]) -> list[Product]:
+        """Take those of these ids that wait out of the queue."""
+        return [self._waiting.pop(external_id) for external_id in self._waiting.keys() & ids]
+
+    def remove_variants(self) -> list[Product]:
+        """Take all waiting variants out of the queue."""
+        variants = [product for product in self._waiting.values() if parent_of(product) is not None]
+        for product in variants:
+            del self._waiting[product.external_id]
+        return variants
+
+    def remove_all(self) -> list[Product]:
+        """Take everything out of the queue."""
+        products = list(self._waiting.values())
+        self._waiting = {}
+        return products
+
+    def _free_to_go(self, count: int) -> list[Product]:
+        """The first waiting products that nothing bars. Most often that is all of them, seen at one glance."""
+        waiting = self._waiting
+        parents = {product.parent_external_id for product in waiting.values()} - {UNSET, None}
+        if (
+            not parents
+            and self._ids_in_flight.isdisjoint(waiting)
+            and all(flight.parents.isdisjoint(waiting) for flight in self._flights)
+        ):
+            return list(islice(waiting.values(), count))
+        chosen = self._choose(count)
+        if not chosen and not self._flights:  # only variants that name each other as parents: the server must judge
+            return list(islice(waiting.values(), count))
+        return chosen
+
+    def _choose(self, count: int) -> list[Product]:
+        """Choose one by one. A variant leaves with its parent or after it, so it stays while its parent does."""
+        barred = self._ids_in_flight.union(*(flight.parents for flight in self._flights))
+        chosen: dict[str, Product] = {}
+        behind_parent: defaultdict[str, list[Product]] = defaultdict(list)
+        for candidate in self._waiting.values():
+            ready = [candidate]
+            while ready and len(chosen) < count:
+                product = ready.pop()
+                parent = parent_of(product)
+                if product.external_id in barred or parent in self._ids_in_flight:
+                    continue
+                if parent is not None and parent in self._waiting and parent not in chosen:
+                    behind_parent[parent].append(product)
+                    continue
+                chosen[product.external_id] = product
+                ready.extend(behind_parent.pop(product.external_id, ()))
+            if len(chosen) == count:
+                break
+        return list(chosen.values())

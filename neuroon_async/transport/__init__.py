@@ -1,0 +1,1 @@
+"""One call: retries around admission around one HTTP exchange."""

@@ -1,0 +1,317 @@
+import copy
+import inspect
+import json
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
+
+from neuroon_async import errors
+from neuroon_async.api.responses import read_error, read_retry_after
+from neuroon_async.errors import APIError, RateLimited, ServerError
+from neuroon_async.report import SyncReport
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+CLASSES = {
+    400: errors.ValidationFailed,
+    401: errors.AuthenticationFailed,
+    403: errors.PermissionDenied,
+    404: errors.NotFound,
+    405: APIError,
+    409: errors.Conflict,
+    415: APIError,
+    418: APIError,
+    422: errors.UnprocessableEntity,
+    429: RateLimited,
+    500: ServerError,
+    502: ServerError,
+    503: ServerError,
+    599: ServerError,
+    302: APIError,
+}
+
+
+def read(status, body=b"", headers=()):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return read_error(status, CIMultiDict(headers), raw, now=NOW)
+
+
+def uniform(status, error, message=None, path="/api/plugin/shops/me"):
+    body = {"timestamp": "2026-03-01T11:59:58Z", "status": status, "error": error, "path": path}
+    return body if message is None else body | {"message": message}
+
+
+@pytest.mark.parametrize(("status", "kind"), CLASSES.items())
+def test_every_status_has_its_class(status, kind):
+    error = read(status, uniform(status, "Something", "went wrong"), [("x-request-id", "req-1")])
+    assert type(error) is kind
+    assert error.status == status
+    assert error.request_id == "req-1"
+    assert error.message == "went wrong"
+    assert error.path == "/api/plugin/shops/me"
+    assert error.timestamp == datetime(2026, 3, 1, 11, 59, 58, tzinfo=UTC)
+    assert "req-1" in str(error)
+    assert "went wrong" in repr(error)
+    assert type(error).__name__ in repr(error)
+
+
+@pytest.mark.parametrize(
+    ("message", "field_errors"),
+    [
+        (
+            "externalId: External ID is required, name: Product name is required",
+            {"externalId": "External ID is required", "name": "Product name is required"},
+        ),
+        ("price: Price must be positive", {"price": "Price must be positive"}),
+        (
+            "description: size must be between 0 and 5000, currency: size must be between 0 and 3",
+            {"description": "size must be between 0 and 5000", "currency": "size must be between 0 and 3"},
+        ),
+        ("rating: must be less than or equal to 5.0", {"rating": "must be less than or equal to 5.0"}),
+        (
+            "products: Must provide between 1 and 500 products per batch",
+            {"products": "Must provide between 1 and 500 products per batch"},
+        ),
+        ("products[3].price: must be positive", {"products[3].price": "must be positive"}),
+        ("name: too long, or blank, price: bad", {"name": "too long, or blank", "price": "bad"}),
+        ("name: bad, name: bad, name: worse", {"name": "bad; worse"}),
+        ("parentExternalId 'X' not found", {}),
+        ("Origin mismatch — API Key cannot be used from this domain", {}),
+        ("", {}),
+    ],
+)
+def test_field_errors_are_taken_apart(message, field_errors):
+    error = read(400, uniform(400, "Bad Request", message))
+    assert error.field_errors == field_errors
+    assert error.message == (message or "Bad Request")
+
+
+@pytest.mark.parametrize("status", [405, 409, 415])
+def test_the_uniform_body_without_a_message_shows_its_error(status):
+    error = read(status, uniform(status, "Not This Way"))
+    assert (error.message, error.code) == ("Not This Way", "Not This Way")
+
+
+def test_the_body_with_a_code_and_details():
+    error = read(
+        422,
+        {
+            "code": "PRODUCT_RULE",
+            "message": "Two rules broken",
+            "details": [
+                {"field": "price", "message": "currency mismatch"},
+                {"field": "sku", "reason": "twice"},
+                "name: too long",
+                "something general",
+                {"field": "", "message": "nameless"},
+                7,
+            ],
+        },
+    )
+    assert (error.code, error.message) == ("PRODUCT_RULE", "Two rules broken")
+    assert error.field_errors == {"price": "currency mismatch", "sku": "twice", "name": "too long"}
+
+
+def test_details_stand_in_for_an_absent_message():
+    assert read(400, {"code": "X", "details": ["one", "two", 3]}).message == "one; two"
+    assert read(400, {"code": "X", "details": []}).message == "X"
+
+
+def test_the_429_body():
+    error = read(
+        429,
+        {
+            "error": "rate_limit_exceeded",
+            "message": "Too many requests",
+            "retryAfter": 60,
+            "limit": 100,
+            "remaining": 0,
+            "timestamp": "2026-03-01T11:59:58",
+        },
+    )
+    assert type(error) is RateLimited
+    assert (error.code, error.message) == ("rate_limit_exceeded", "Too many requests")
+    assert (error.retry_after, error.limit, error.remaining) == (60.0, 100, 0)
+    assert error.timestamp == datetime(2026, 3, 1, 11, 59, 58, tzinfo=UTC)
+
+
+def test_the_nested_body():
+    error = read(429, {"error": {"code": "RATE_LIMITED", "message": "Slow down", "retryAfter": 12}})
+    assert (error.code, error.message, error.retry_after) == ("RATE_LIMITED", "Slow down", 12.0)
+    error = read(503, {"error": {"code": "CIRCUIT_OPEN", "message": "Later", "retryAfter": 5}})
+    assert (type(error), error.code, error.retry_after) == (ServerError, "CIRCUIT_OPEN", 5.0)
+
+
+def test_headers_speak_before_the_body_on_retry_after_and_in_its_absence_on_limits():
+    headers = [("Retry-After", "30"), ("X-RateLimit-Limit", "100"), ("X-RateLimit-Remaining", "0")]
+    error = read(429, {"error": "rate_limit_exceeded", "retryAfter": 60}, headers)
+    assert (error.retry_after, error.limit, error.remaining) == (30.0, 100, 0)
+    assert read(429, b"", headers).retry_after == 30.0
+    assert read(503, b"", headers).retry_after == 30.0
+
+
+@pytest.mark.parametrize("figure", ["ten", "", "-1", "1.5", "9" * 5000, "²", None, True, [], {}])
+def test_absurd_limits_are_no_limits(figure):
+    assert read(429, {"limit": figure, "remaining": figure}).limit is None
+    if isinstance(figure, str):
+        assert read(429, b"", [("X-RateLimit-Remaining", figure)]).remaining is None
+
+
+def test_a_page_of_a_proxy_is_shown_in_short():
+    page = b"<html>\n<head><title>502 Bad Gateway</title></head><body><h1>nginx</h1></body></html>"
+    error = read(502, page)
+    assert type(error) is ServerError
+    assert error.message == "502 Bad Gateway nginx"
+    assert str(error) == "502 Bad Gateway: 502 Bad Gateway nginx"
+    assert len(read(502, b"\xff" * 1_000_000).message) <= 301
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"{}", b"  ", b"\x00"])
+def test_a_body_that_says_nothing_still_makes_an_error(body):
+    error = read(404, body)
+    assert type(error) is errors.NotFound
+    assert str(error).startswith("404 Not Found")
+    assert error.field_errors == {}
+
+
+def test_a_status_without_a_name_still_reads():
+    assert str(read(599)) == "599 error"
+
+
+@pytest.mark.parametrize("when", ["", "yesterday", "2026-13-01T00:00:00", 1772366398, None, []])
+def test_an_unreadable_timestamp_is_none(when):
+    assert read(400, {"message": "bad", "timestamp": when}).timestamp is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = ("timestamp", "status", "error", "message", "path", "code", "details", "retryAfter", "limit", "remaining")
+DOCUMENTS = st.dictionaries(st.sampled_from(FIELDS), JSON | st.dictionaries(st.sampled_from(FIELDS), JSON))
+HEADERS = st.fixed_dictionaries(
+    {},
+    optional={name: st.text() for name in ("Retry-After", "X-RateLimit-Limit", "X-RateLimit-Remaining")}
+    | {"X-Request-ID": st.just("req-1")},
+)
+
+
+@given(st.sampled_from(list(CLASSES)), st.binary() | DOCUMENTS.map(lambda d: json.dumps(d).encode()), HEADERS)
+@example(429, b'{"retryAfter": ' + b"9" * 5000 + b"}", {})
+@example(429, b'{"retryAfter": 1e400}', {})
+@example(500, b"[" * 100_000, {})
+@example(500, b'{"error":' * 5_000, {})
+@example(400, b'{"message": "\\ud800"}', {})
+@example(400, b'{"message": "\xff"}', {})
+@example(400, b'{"timestamp": "0001-01-01T00:00:00+23:59"}', {})
+def test_no_answer_whatever_makes_the_reading_fail(status, body, headers):
+    error = read(status, body, headers.items())
+    assert type(error) is CLASSES[status]
+    assert error.request_id == headers.get("X-Request-ID")
+    assert isinstance(error.message, str)
+    assert str(error).startswith(str(status))
+    repr(error)
+    assert error.timestamp is None or error.timestamp.tzinfo is not None
+    if isinstance(error, (RateLimited, ServerError)) and error.retry_after is not None:
+        assert 0 < error.retry_after < float("inf")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("60", 60.0),
+        (" 1 ", 1.0),
+        ("0.5", 0.5),
+        (None, None),
+        ("", None),
+        ("0", None),
+        ("-5", None),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("1e999", None),
+        ("Sun, 01 Mar 2026 12:01:30 GMT", 90.0),
+        ("Sun, 01 Mar 2026 12:01:30", 90.0),
+        ("Sun, 01 Mar 2026 14:01:30 +0200", 90.0),
+        ("Sun, 01 Mar 2026 11:59:00 GMT", None),
+        ("Sun, 99 Mar 2026 12:01:30 GMT", None),
+        ("Sun, 01 Mar 99999 12:01:30 GMT", None),
+    ],
+)
+def test_retry_after(value, seconds):
+    assert read_retry_after(value, now=NOW) == seconds
+
+
+@given(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1)), st.integers(-14, 14))  # noqa: DTZ001
+def test_retry_after_as_any_date(moment, hours):
+    date = moment.replace(microsecond=0, tzinfo=timezone(timedelta(hours=hours)))
+    ahead = (date - NOW).total_seconds()
+    assert read_retry_after(format_datetime(date), now=NOW) == (ahead if ahead > 0 else None)
+
+
+@given(st.text() | st.text(st.sampled_from("0123456789 :,+-GMTSunMar")))
+def test_retry_after_never_raises(value):
+    seconds = read_retry_after(value, now=NOW)
+    assert seconds is None or 0 < seconds < float("inf")
+
+
+def test_the_tree():
+    for name in errors.__all__:
+        assert issubclass(getattr(errors, name), errors.NeuroonError)
+    assert issubclass(errors.InvalidProduct, ValueError)
+    assert issubclass(errors.ConfigurationError, ValueError)
+    assert not issubclass(errors.ResponseDecodeError, APIError)
+
+
+EXAMPLES = [
+    errors.NeuroonError("plain"),
+    errors.ConfigurationError("bad setting"),
+    errors.ClientClosed("closed"),
+    errors.InvalidProduct("SKU-1", [("price", "must be 0 or more"), ("name", "is required")]),
+    errors.InvalidProduct(None, [("externalId", "is required")]),
+    errors.InvalidConversion("order-1", [("currency", "must be text")]),
+    errors.InvalidBatch("empty"),
+    errors.UnsafeFullSync("too many"),
+    errors.UnsafeDeletion("900 of 1,000 are missing", 900, 1000),
+    errors.TransportError("lost", maybe_processed=True),
+    errors.ConnectionFailed("refused", maybe_processed=False),
+    errors.RequestTimeout("slow", maybe_processed=True),
+    errors.ResponseDecodeError("no JSON", status=200, request_id="req-1"),
+    *(read(status, uniform(status, "E", "name: bad"), [("X-Request-ID", "req-1")]) for status in CLASSES),
+    read(429, {"retryAfter": 60, "limit": 100, "remaining": 0}),
+]
+
+
+def test_every_exception_has_an_example_below():
+    kinds = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.NeuroonError)}
+    assert {type(error) for error in EXAMPLES} >= kinds
+
+
+@pytest.mark.parametrize("take", [lambda e: pickle.loads(pickle.dumps(e)), copy.copy, copy.deepcopy])
+@pytest.mark.parametrize("error", EXAMPLES, ids=lambda error: f"{type(error).__name__}-{error}"[:40])
+def test_errors_cross_processes_with_all_they_know(error, take):
+    error.report = SyncReport(received=3)
+    twin = take(error)
+    assert type(twin) is type(error)
+    assert str(twin) == str(error)
+    assert repr(twin) == repr(error)
+    assert vars(twin) == vars(error)
+
+
+def test_an_invalid_product_names_id_field_and_rule():
+    error = errors.InvalidProduct("SKU-1", [("price", "must be 0 or more"), ("name", "is required")])
+    assert str(error) == "product 'SKU-1': price: must be 0 or more; name: is required"
+    assert (error.field, error.rule) == ("price", "must be 0 or more")
+    assert error.violations == (("price", "must be 0 or more"), ("name", "is required"))
+    assert "without a usable externalId" in str(errors.InvalidProduct(None, [("externalId", "is required")]))
+
+
+def test_an_invalid_conversion_names_order_field_and_rule():
+    error = errors.InvalidConversion("order-1", [("currency", "must be text")])
+    assert str(error) == "conversion of order 'order-1': currency: must be text"
+    assert (error.field, error.rule) == ("currency", "must be text")

@@ -1,0 +1,688 @@
+"""The outbox: what it has acknowledged is delivered, whatever happens to the process, the disk or the server."""
+
+import asyncio
+import logging
+import sqlite3
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from killed_database import killed
+
+import neuroon_async
+from neuroon_async import (
+    ClientClosed,
+    ConfigurationError,
+    Conversion,
+    ConversionItem,
+    InvalidConversion,
+    NeuroonClient,
+    RateLimit,
+)
+from neuroon_async.api.models import encode_conversion
+from neuroon_async.outbox import ConversionOutbox, DuplicateOrder, OutboxUnavailable
+from neuroon_async.outbox.outbox import CREDENTIALS_PAUSE, _conversion_of, _stored_body
+from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault
+
+
+def order(order_id="1001", value="14.50", **changes):
+    fields = {
+        "order_id": order_id,
+        "order_value": Decimal(value),
+        "currency": "EUR",
+        "conversions": [ConversionItem("SKU-1", "log-1", 2, Decimal("9.00"))],
+    }
+    return Conversion(**fields | changes)
+
+
+@pytest.fixture
+async def emulator():
+    async with Emulator(algorithm="off") as running:
+        yield running
+
+
+@asynccontextmanager
+async def connected(emulator, **options):
+    options = {"rate_limits": None, "timeout": 5.0} | options
+    async with NeuroonClient(
+        shop_id=DEFAULT_SHOP_ID, api_key=DEFAULT_API_KEY, base_url=emulator.url, **options
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(emulator):
+    async with connected(emulator) as opened:
+        yield opened
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "conversions.sqlite3"
+
+
+def quick(path, **options):
+    """An outbox that does not take its time."""
+    return ConversionOutbox(path, **{"initial_backoff": 0.01, "max_backoff": 0.05, "poll_interval": 0.02} | options)
+
+
+async def until(condition):
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - what is waited for lives on the other side of a socket
+            await asyncio.sleep(0.005)
+
+
+async def settled(outbox, **counts):
+    """Wait until ``stats`` shows these counts."""
+    async with asyncio.timeout(5):
+        while True:
+            stats = await outbox.stats()
+            if all(getattr(stats, name) == count for name, count in counts.items()):
+                return stats
+            await asyncio.sleep(0.005)
+
+
+async def failed_attempts(outbox):
+    return await outbox._run(lambda: outbox._file._db.execute("SELECT sum(attempts) FROM conversions").fetchone()[0])
+
+
+def bodies_by_order(emulator):
+    bodies = {}
+    for request in emulator.requests_to("track_conversion"):
+        if request.body:
+            bodies.setdefault(request.parsed["orderId"], set()).add(request.body)
+    return bodies
+
+
+# Enqueueing
+
+
+async def test_enqueued_is_on_disk_before_anything_is_sent(path):
+    async with ConversionOutbox(path) as outbox:
+        assert await outbox.enqueue(order()) is True
+        with sqlite3.connect(path) as reader:
+            assert reader.execute("SELECT order_id, state FROM conversions").fetchall() == [("1001", "pending")]
+        reader.close()
+        stats = await outbox.stats()
+    assert (stats.pending, stats.delivered, stats.dead) == (1, 0, 0)
+    assert 0 <= stats.oldest_age < 5
+
+
+async def test_an_order_without_attributable_lines_is_not_stored(path):
+    async with ConversionOutbox(path) as outbox:
+        assert await outbox.enqueue(order(conversions=[])) is False
+        assert await outbox.stats() == neuroon_async.outbox.OutboxStats(0, 0, 0, None)
+
+
+async def test_a_broken_rule_is_told_at_once(path):
+    async with ConversionOutbox(path) as outbox:
+        with pytest.raises(InvalidConversion, match="orderValue"):
+            await outbox.enqueue(order(order_value=-1))
+        assert (await outbox.stats()).pending == 0
+
+
+async def test_the_same_order_again_changes_nothing_and_another_content_is_an_error(path):
+    async with ConversionOutbox(path) as outbox:
+        assert await outbox.enqueue(order(value="14.50"))
+        assert await outbox.enqueue(order(value="14.5", left_out=("SKU-9",)))
+        with pytest.raises(DuplicateOrder, match="1001") as caught:
+            await outbox.enqueue(order(value="99"))
+        assert caught.value.order_id == "1001"
+        assert (await outbox.stats()).pending == 1
+
+
+async def test_concurrent_enqueues_share_commits(path):
+    async with ConversionOutbox(path) as outbox:
+        commits = 0
+
+        def count(statement):
+            nonlocal commits
+            commits += statement == "COMMIT"
+
+        await outbox._run(outbox._file._db.set_trace_callback, count)
+        async with asyncio.TaskGroup() as group:
+            for number in range(300):
+                group.create_task(outbox.enqueue(order(str(number))))
+        assert (await outbox.stats()).pending == 300
+        assert commits < 100
+
+
+async def test_one_conflict_in_a_shared_commit_costs_the_others_nothing(path):
+    async with ConversionOutbox(path) as outbox:
+        await outbox.enqueue(order("5", "1"))
+        outcomes = await asyncio.gather(
+            *(outbox.enqueue(order(str(number), "2")) for number in range(10)), return_exceptions=True
+        )
+        assert isinstance(outcomes.pop(5), DuplicateOrder)
+        assert outcomes == [True] * 9
+        assert (await outbox.stats()).pending == 10
+
+
+async def test_no_caller_of_a_failed_commit_is_told_that_it_worked(path):
+    async with ConversionOutbox(path) as outbox:
+        await outbox._run(outbox._file._db.execute, "PRAGMA query_only = ON")
+        outcomes = await asyncio.gather(
+            *(outbox.enqueue(order(str(number))) for number in range(5)), return_exceptions=True
+        )
+        assert all(isinstance(outcome, OutboxUnavailable) for outcome in outcomes), outcomes
+        await outbox._run(outbox._file._db.execute, "PRAGMA query_only = OFF")
+        assert await outbox.enqueue(order())
+        assert (await outbox.stats()).pending == 1
+
+
+async def test_a_full_disk_is_told_and_survived(path):
+    async with ConversionOutbox(path) as outbox:
+        await outbox.enqueue(order("before"))
+        pages = await outbox._run(lambda: outbox._file._db.execute("PRAGMA page_count").fetchone()[0])
+        await outbox._run(outbox._file._db.execute, f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(OutboxUnavailable, match="full"):
+            for number in range(500):
+                await outbox.enqueue(order(str(number)))
+        await outbox._run(outbox._file._db.execute, "PRAGMA max_page_count = 100000")
+        assert await outbox.enqueue(order("after"))
+
+
+async def test_used_outside_of_its_context(path):
+    outbox = ConversionOutbox(path)
+    with pytest.raises(ConfigurationError, match="async with"):
+        await outbox.enqueue(order())
+    async with outbox:
+        with pytest.raises(ConfigurationError, match="open already"):
+            await outbox.__aenter__()
+    async with outbox:  # a second life is fine
+        assert (await outbox.stats()).pending == 0
+
+
+@given(
+    value=st.one_of(
+        st.decimals(min_value=0, max_value=10**9, places=3),
+        st.floats(min_value=0, max_value=1e30),
+        st.integers(min_value=0, max_value=2**53),
+    ),
+    quantity=st.integers(min_value=1, max_value=10_000),
+    text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip),
+)
+def test_what_is_stored_is_what_is_sent_byte_by_byte(value, quantity, text):
+    conversion = order(text, order_value=value, conversions=[ConversionItem(text, text, quantity, value)])
+    body = _stored_body(conversion)
+    assert encode_conversion(_conversion_of(body)) == body
+    assert _conversion_of(body).order_value == Decimal(str(value))
+
+
+# Delivery
+
+
+async def test_delivers_what_was_enqueued_before_and_during(path, emulator, client):
+    async with ConversionOutbox(path) as outbox:
+        await outbox.enqueue(order("before"))
+    async with ConversionOutbox(path).delivering(client) as outbox:
+        await outbox.enqueue(order("during"))
+    assert set(emulator.conversions) == {"before", "during"}
+    assert emulator.conversions["during"].body["orderValue"] == Decimal("14.50")
+    assert all(one.deliveries == 1 for one in emulator.conversions.values())
+    async with ConversionOutbox(path) as outbox:
+        assert (await outbox.stats()).delivered == 2
+        assert await outbox.enqueue(order("before"))  # delivered already: nothing more happens
+        assert (await outbox.stats()).pending == 0
+
+
+async def test_leaves_no_task_and_no_thread_behind(path, emulator, client):
+    before = asyncio.all_tasks()
+    async with ConversionOutbox(path).delivering(client) as outbox:
+        thread = outbox._executor
+        await outbox.enqueue(order())
+        await settled(outbox, delivered=1)
+        assert len(asyncio.all_tasks()) > len(before)
+    assert {task for task in asyncio.all_tasks() if "neuroon" in task.get_name()} == set()
+    assert thread._shutdown
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.status(503),
+        Fault.html(502),
+        Fault.too_many_requests(0.01),
+        Fault.drop(),
+        Fault.drop(processed=True),
+        Fault.reset(processed=True),
+        Fault.truncated(),
+    ],
+)
+async def test_passing_failures_are_retried_until_it_works(path, emulator, client, fault):
+    emulator.fail("track_conversion", fault, times=3)
+    async with quick(path).delivering(client) as outbox:
+        await outbox.enqueue(order())
+        await settled(outbox, delivered=1, dead=0)
+    assert len(emulator.requests_to("track_conversion")) == 4
+    assert len(bodies_by_order(emulator)["1001"]) == 1
+
+
+async def test_an_outage_is_survived_and_is_not_hammered(path, emulator, client):
+    await emulator.stop()
+    async with quick(path, initial_backoff=0.05, max_backoff=0.05).delivering(client, drain_timeout=0) as outbox:
+        async with asyncio.TaskGroup() as group:
+            for number in range(40):
+                group.create_task(outbox.enqueue(order(str(number))))
+        await asyncio.sleep(0.15)
+        assert 1 <= await failed_attempts(outbox) <= 30
+        await emulator.start()
+        await settled(outbox, delivered=40)
+    assert len(emulator.conversions) == 40
+
+
+async def test_the_next_attempt_is_remembered_over_a_restart(path, emulator, client):
+    emulator.fail("track_conversion", Fault.status(503), times=1)
+    now = 1_800_000_000.0
+    patient = {"initial_backoff": 60.0, "max_backoff": 60.0, "clock": lambda: now}
+    async with quick(path, **patient).delivering(client, drain_timeout=1) as outbox:
+        await outbox.enqueue(order())
+        await until(lambda: emulator.requests)
+    for later, delivered in ((1, 0), (100, 1)):
+        now = 1_800_000_000.0 + later
+        async with quick(path, **patient).delivering(client) as outbox:
+            await settled(outbox, delivered=delivered)
+        assert len(emulator.conversions) == delivered
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 422])
+async def test_a_refused_conversion_becomes_a_dead_letter_with_its_reason(path, emulator, client, status, caplog):
+    emulator.fail("track_conversion", Fault.status(status, "orderValue: too odd", shape="standard"))
+    async with quick(path).delivering(client) as outbox:
+        await outbox.enqueue(order("odd"))
+        await settled(outbox, dead=1)
+        await outbox.enqueue(order("even"))
+        await settled(outbox, dead=1, delivered=1)
+        [letter] = await outbox.dead_letters()
+        assert (letter.order_id, letter.attempts, letter.conversion) == ("odd", 1, order("odd"))
+        assert letter.reason.startswith(str(status))
+        assert "too odd" in letter.reason
+        assert letter.enqueued_at <= letter.refused_at
+        assert letter.enqueued_at.tzinfo is not None
+        assert await outbox.retry_dead(["unknown", "even"]) == 0
+        assert await outbox.retry_dead() == 1
+        await settled(outbox, dead=0, delivered=2)
+    assert set(emulator.conversions) == {"odd", "even"}
+    assert [record.levelname for record in caplog.records if "dead letter" in record.message] == ["ERROR"]
+
+
+async def test_purged_dead_letters_make_room_for_a_corrected_order(path, emulator, client):
+    emulator.fail("track_conversion", Fault.status(422, "no"))
+    async with quick(path).delivering(client) as outbox:
+        await outbox.enqueue(order(value="1"))
+        await settled(outbox, dead=1)
+        with pytest.raises(DuplicateOrder, match="purge"):
+            await outbox.enqueue(order(value="2"))
+        assert await outbox.purge_dead() == 1
+        await outbox.enqueue(order(value="2"))
+        await settled(outbox, delivered=1)
+    assert emulator.conversions["1001"].body["orderValue"] == 2
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_a_refused_key_pauses_delivery_with_one_line_and_burns_nothing(path, emulator, status, caplog):
+    caplog.set_level(logging.INFO, logger="neuroon_async.outbox")
+    rule = emulator.fail("track_conversion", Fault.status(status, "no"), every=1)
+    loop = asyncio.get_running_loop()
+    async with (
+        connected(emulator) as client,
+        ConversionOutbox(path, clock=loop.time).delivering(client, drain_timeout=30) as outbox,
+    ):
+        for number in range(10):
+            await outbox.enqueue(order(str(number)))
+        await asyncio.sleep(3 * CREDENTIALS_PAUSE - 10)
+        assert len(emulator.requests) <= 3 * 4  # a few couriers, every five minutes
+        assert (await outbox.stats()).pending == 10
+        assert [r.levelname for r in caplog.records if "pauses" in r.message] == ["ERROR"]
+        assert DEFAULT_API_KEY not in caplog.text
+        emulator.faults.remove(rule)
+        await asyncio.sleep(CREDENTIALS_PAUSE)
+        stats = await outbox.stats()
+    assert (stats.delivered, stats.dead) == (10, 0)
+    assert "server accepts conversions again" in caplog.text
+
+
+@pytest.mark.virtual_time
+async def test_a_backlog_obeys_the_documented_limit(path):
+    loop = asyncio.get_running_loop()
+    async with Emulator(algorithm="rolling") as emulator:
+        async with (
+            connected(emulator, rate_limits={"track_conversion": RateLimit(100, per=60)}) as client,
+            ConversionOutbox(path, clock=loop.time).delivering(client) as outbox,
+        ):
+            await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(250)))
+            started = loop.time()
+            async with asyncio.timeout(400):
+                while (await outbox.stats()).delivered < 250:  # noqa: ASYNC110 - in virtual seconds
+                    await asyncio.sleep(1)
+            assert loop.time() - started < 200
+        assert all(request.status == 200 for request in emulator.requests)
+        assert len(emulator.conversions) == 250
+
+
+async def test_shutdown_drains_what_is_due(path, emulator, client):
+    emulator.latency = 0.01
+    async with quick(path).delivering(client, drain_timeout=5) as outbox:
+        await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(30)))
+    assert len(emulator.conversions) == 30
+
+
+async def test_shutdown_waits_out_a_pause_that_ends_in_time(path, emulator, client):
+    emulator.fail("track_conversion", Fault.status(503), times=3)
+    async with quick(path, initial_backoff=0.05, max_backoff=0.05).delivering(client, drain_timeout=5) as outbox:
+        await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(20)))
+    assert len(emulator.conversions) == 20
+
+
+@pytest.mark.virtual_time
+async def test_shutdown_waits_for_the_next_attempt_of_a_single_order(path, emulator):
+    emulator.fail("track_conversion", Fault.status(503), times=3)
+    loop = asyncio.get_running_loop()
+    async with (
+        connected(emulator) as client,
+        ConversionOutbox(path, clock=loop.time).delivering(client, drain_timeout=30) as outbox,
+    ):
+        await outbox.enqueue(order())
+    assert len(emulator.conversions) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.status(401, "no"), Fault.too_many_requests(60)])
+async def test_shutdown_does_not_wait_for_a_pause_that_outlasts_it(path, emulator, client, fault):
+    emulator.fail("track_conversion", fault, every=1)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with quick(path).delivering(client, drain_timeout=10) as outbox:
+        await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(20)))
+    assert loop.time() - started < 2
+    assert emulator.conversions == {}
+
+
+async def test_shutdown_keeps_its_deadline_and_gives_its_claims_back(path, emulator, client):
+    emulator.fail("track_conversion", Fault.hang(), every=1)
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    async with quick(path).delivering(client, drain_timeout=0.1) as outbox:
+        await outbox.enqueue(order())
+    assert 0.1 <= loop.time() - started < 1
+    emulator.faults.clear()
+    async with quick(path).delivering(client) as outbox:  # at once, not when the lease is over
+        await settled(outbox, delivered=1)
+
+
+async def test_cancellation_ends_at_once_and_keeps_everything(path, emulator, client):
+    emulator.fail("track_conversion", Fault.hang(), every=1)
+
+    async def app():
+        async with quick(path).delivering(client, drain_timeout=60) as outbox:
+            await outbox.enqueue(order())
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(app())
+    await until(lambda: emulator.requests)
+    task.cancel()
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with ConversionOutbox(path) as outbox:
+        assert (await outbox.stats()).pending == 1
+
+
+async def test_an_error_in_the_app_passes_through_as_it_is(path, client):
+    with pytest.raises(ZeroDivisionError):
+        async with quick(path).delivering(client):
+            raise ZeroDivisionError
+
+
+async def test_a_closed_client_stops_delivery_and_is_told(path, emulator, client, caplog):
+    with pytest.raises(ClientClosed):
+        async with quick(path).delivering(client) as outbox:
+            await client.aclose()
+            await outbox.enqueue(order())
+            await until(lambda: "has stopped" in caplog.text)
+            assert await outbox.enqueue(order("2"))  # still durable
+            assert (await outbox.stats()).pending == 2
+
+
+async def test_delivering_twice_at_once_is_refused(path, client):
+    async with ConversionOutbox(path).delivering(client) as outbox:
+        with pytest.raises(ConfigurationError, match="delivering already"):
+            async with outbox.delivering(client):
+                pass
+
+
+async def test_two_outboxes_share_one_file(path, emulator, client):
+    emulator.latency = 0.002
+    async with (
+        ConversionOutbox(path) as producer,
+        quick(path).delivering(client) as first,
+        quick(path).delivering(client),
+    ):
+        await asyncio.gather(*(producer.enqueue(order(str(number))) for number in range(60)))
+        await settled(first, delivered=60)
+    assert len(emulator.conversions) == 60
+    assert all(one.deliveries == 1 for one in emulator.conversions.values())
+
+
+async def test_claims_of_a_crashed_process_come_free_when_their_lease_is_over(path, emulator, client):
+    now = 1_800_000_000.0
+    async with ConversionOutbox(path, clock=lambda: now) as crashed:
+        await crashed.enqueue(order())
+        assert await crashed._run(crashed._file.claim, "crashed", 90.0, 10_000.0) is not None
+    async with quick(path, clock=lambda: now).delivering(client) as outbox:
+        await asyncio.sleep(0.05)
+        assert emulator.requests == []
+        now += 91
+        await settled(outbox, delivered=1)
+
+
+async def test_a_clock_that_was_set_back_holds_nothing_up(path, emulator, client):
+    now = 1_800_000_000.0
+    emulator.fail("track_conversion", Fault.status(503))
+    async with quick(path, clock=lambda: now).delivering(client, drain_timeout=0) as outbox:
+        await outbox.enqueue(order())
+        while not await failed_attempts(outbox):  # noqa: ASYNC110 - what is waited for is in the file
+            await asyncio.sleep(0.005)
+        now -= 1e8
+        await settled(outbox, delivered=1)
+
+
+async def test_delivered_ones_are_forgotten_after_their_time(path, emulator, client):
+    now = 1_800_000_000.0
+    async with quick(path, clock=lambda: now, keep_delivered=100).delivering(client) as outbox:
+        await outbox.enqueue(order())
+        await settled(outbox, delivered=1)
+        now += 99
+        await asyncio.sleep(0.05)
+        assert (await outbox.stats()).delivered == 1
+        now += 2
+        await settled(outbox, delivered=0)
+
+
+# The file
+
+
+@pytest.mark.parametrize("content", [b"order,value\n1,2\n" * 20, b"SQLite format 3\0" + b"\0" * 84, b"x"])
+async def test_a_foreign_file_is_refused_and_left_alone(path, content):
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="not an outbox"):
+        async with ConversionOutbox(path):
+            pass
+    assert path.read_bytes() == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+async def test_a_foreign_database_is_refused_and_left_alone(path):
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE accounts (id)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="not an outbox"):
+        async with ConversionOutbox(path):
+            pass
+    assert path.read_bytes() == before
+
+
+async def test_a_foreign_database_with_its_log_is_left_alone(path):
+    await asyncio.to_thread(killed, path, "PRAGMA journal_mode = WAL", "CREATE TABLE accounts (id)")
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    assert len(before) == 3
+    with pytest.raises(ConfigurationError, match="not an outbox"):
+        async with ConversionOutbox(path):
+            pass
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+async def test_an_outbox_that_is_just_growing_is_not_taken_for_a_foreign_one(path):
+    # As it is while another process writes its pages: the first one counts more than are there.
+    async with ConversionOutbox(path):
+        pass
+    path.write_bytes(path.read_bytes()[:4096])
+    assert ConversionOutbox(path)._file._check_header() is None
+
+
+async def test_a_second_outbox_does_not_take_the_locks_of_the_first(path):
+    program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM shop').fetchall()"
+    async with ConversionOutbox(path) as first, ConversionOutbox(path):
+        await first.enqueue(order())
+        await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program, path], check=True)
+        # Who closes the file as the last one removes the log, and what the others write to it is lost.
+        assert path.with_name(path.name + "-wal").exists()
+
+
+async def test_a_damaged_file_is_refused_and_left_alone(path):
+    async with ConversionOutbox(path) as outbox:
+        await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(200)))
+    content = bytearray(path.read_bytes())
+    content[4096:-4096] = b"\xa5" * (len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match="damaged"):
+        async with ConversionOutbox(path):
+            pass
+    assert path.read_bytes() == content
+
+
+async def test_a_file_of_a_later_format_is_refused(path):
+    async with ConversionOutbox(path) as outbox:
+        await outbox._run(outbox._file._db.execute, "PRAGMA user_version = 2")
+    with pytest.raises(ConfigurationError, match="format 2"):
+        async with ConversionOutbox(path):
+            pass
+
+
+async def test_a_path_that_cannot_be(tmp_path):
+    for path, problem in ((tmp_path / "no" / "file", "no such folder"), (tmp_path, "cannot read")):
+        with pytest.raises(ConfigurationError, match=problem):
+            async with ConversionOutbox(path):
+                pass
+
+
+async def test_each_shop_has_its_own_file(path, emulator, client):
+    async with ConversionOutbox(path).delivering(client):
+        pass
+    with pytest.raises(ConfigurationError, match=r"shop_test.*shop_other"):
+        async with ConversionOutbox(path, shop_id="shop_other"):
+            pass
+    async with ConversionOutbox(path.with_name("other"), shop_id="shop_other") as other:
+        with pytest.raises(ConfigurationError, match="belongs to shop 'shop_other'"):
+            async with other.delivering(client):
+                pass
+    assert emulator.requests == []
+
+
+async def test_many_processes_may_create_the_file_at_once(path):
+    for attempt in range(8):  # they collide in one of seven
+        outboxes = [ConversionOutbox(path.with_suffix(f".{attempt}"), shop_id="shop_1") for _ in range(8)]
+        await asyncio.gather(*(outbox.__aenter__() for outbox in outboxes))
+        await asyncio.gather(*(outbox.enqueue(order(str(number))) for number, outbox in enumerate(outboxes)))
+        assert (await outboxes[0].stats()).pending == 8
+        for outbox in outboxes:
+            await outbox.__aexit__(None, None, None)
+
+
+def test_settings_that_cannot_work(path):
+    for wrong in ({"lease": 0}, {"poll_interval": 0}, {"keep_delivered": -1}, {"concurrency": 0}):
+        with pytest.raises(ConfigurationError):
+            ConversionOutbox(path, **wrong)
+
+
+# Crashes
+
+CRASHING_SHOP = """
+import asyncio, os, random, signal, sys, time
+from decimal import Decimal
+from neuroon_async import Conversion, ConversionItem, NeuroonClient
+from neuroon_async.outbox import ConversionOutbox, DuplicateOrder
+
+url, path, acknowledged, rounds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+random.seed(4)
+
+def order(number, value):
+    line = ConversionItem("SKU-1", "log-1", 1, value)
+    return Conversion(order_id=str(number), order_value=value, currency="EUR", conversions=[line])
+
+async def shop(round_number, log, ready):
+    client = NeuroonClient(shop_id="shop_test", api_key="sk_" + "0" * 32, base_url=url, rate_limits=None)
+    outbox = ConversionOutbox(path, lease=0.3, poll_interval=0.01, initial_backoff=0.01, max_backoff=0.05)
+    async with client, outbox.delivering(client):
+        os.write(ready, b".")
+        async def sell(number):
+            try:
+                await outbox.enqueue(order(number, Decimal(round_number)))
+            except DuplicateOrder:
+                pass  # sold in an earlier round, at another price
+            else:
+                os.write(log, b"%d %d\\n" % (number, round_number))
+        number = max(0, 20 * round_number - 30)  # overlaps with the rounds before
+        while True:
+            await asyncio.gather(*(sell(number + i) for i in range(random.randint(1, 5))))
+            number += 5
+
+log = os.open(acknowledged, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
+for round_number in range(1, rounds + 1):
+    reader, ready = os.pipe()
+    children = []
+    for _ in range(2):
+        child = os.fork()
+        if child == 0:
+            random.seed(round_number)
+            asyncio.run(shop(round_number, log, ready))
+        children.append(child)
+    os.read(reader, 1)
+    time.sleep(random.uniform(0, 0.06))
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    os.close(reader), os.close(ready)
+"""
+
+
+async def test_nothing_acknowledged_is_lost_when_processes_are_killed_at_any_moment(tmp_path, path):
+    """Two processes share the file and are killed together, round after round, while they sell and deliver."""
+    log = tmp_path / "acknowledged"
+    async with Emulator(algorithm="off", latency=0.005) as emulator:
+        emulator.fail("track_conversion", Fault.drop(processed=True), every=7)
+        emulator.fail("track_conversion", Fault.status(503), every=11)
+        script = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", CRASHING_SHOP, emulator.url, str(path), str(log), "30"),
+            cwd=Path(neuroon_async.__file__).parents[1],
+            stderr=subprocess.PIPE,
+        )
+        _, complaints = await script.communicate()
+        assert script.returncode == 0, complaints.decode()
+
+        sold = [line.split() for line in log.read_text().splitlines()]
+        assert len(sold) > 100
+        async with connected(emulator) as client, quick(path).delivering(client) as outbox:
+            await settled(outbox, pending=0, dead=0)
+
+    lost = {number for number, _ in sold} - emulator.conversions.keys()
+    assert lost == set()
+    for number, price in sold:
+        assert emulator.conversions[number].body["orderValue"] == int(price)
+    assert {number for number, bodies in bodies_by_order(emulator).items() if len(bodies) > 1} == set()

@@ -1,0 +1,333 @@
+"""What is repeated, when, and for how long: the rules alone, then the rules at work on a clock that jumps."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroon_async import (
+    DOCUMENTED_RATE_LIMITS,
+    APIError,
+    ConfigurationError,
+    Conflict,
+    ConnectionFailed,
+    NeuroonClient,
+    NotFound,
+    RateLimited,
+    RequestTimeout,
+    RetryBudget,
+    RetryPolicy,
+    ServerError,
+)
+from neuroon_async.api.contract import ENDPOINTS, SHOP, VERIFY_DOMAIN
+from neuroon_async.testing import Emulator, Fault
+from neuroon_async.transport.calls import CallStats
+from neuroon_async.transport.retries import retrying
+
+# The rules
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS.values(), ids=lambda endpoint: endpoint.name)
+@pytest.mark.parametrize(
+    ("error", "helps", "surely_unprocessed"),
+    [
+        (RateLimited(), True, True),
+        (ConnectionFailed("refused", maybe_processed=False), True, True),
+        (RequestTimeout("no connection", maybe_processed=False), True, True),
+        (ConnectionFailed("reset", maybe_processed=True), True, False),
+        (RequestTimeout("no answer", maybe_processed=True), True, False),
+        (ServerError(500), True, False),
+        (ServerError(503, retry_after=1.0), True, False),
+        (NotFound(404), False, False),
+        (Conflict(409), False, False),
+        (APIError(302), False, False),
+        (ConfigurationError("closed"), False, False),
+        (ValueError(), False, False),
+    ],
+    ids=repr,
+)
+def test_a_retry_must_help_and_be_safe(endpoint, error, helps, surely_unprocessed):
+    expected = helps and (endpoint.repeat_safe or surely_unprocessed)
+    assert RetryPolicy().should_retry(endpoint, error) is expected
+
+
+@given(attempt=st.integers(1, 10_000), initial=st.just(0.0) | st.floats(1e-6, 1e6), maximum=st.floats(0, 1e6))
+def test_backoff_doubles_up_to_the_maximum_and_half_of_it_is_jitter(attempt, initial, maximum):
+    full = min(maximum, initial * 2.0 ** min(attempt - 1, 60))
+    assert full * 0.5 <= RetryPolicy(initial=initial, maximum=maximum).backoff(attempt) <= full
+
+
+def test_backoffs_are_spread_over_their_whole_range():
+    seen = sorted(RetryPolicy(initial=1.0).backoff(3) for _ in range(500))
+    assert seen[0] < 2.2
+    assert seen[-1] > 3.8
+
+
+@given(retry_after=st.floats(0.001, 1e12), kind=st.sampled_from([RateLimited, ServerError]))
+def test_retry_after_is_never_undercut_and_capped_at_the_longest_window(retry_after, kind):
+    capped = min(retry_after, 300.0)
+    assert capped <= RetryPolicy().wait(1, kind(503, retry_after=retry_after)) <= capped * 1.1
+
+
+@pytest.mark.parametrize("error", [RateLimited(), ServerError(500), ConnectionFailed("x", maybe_processed=True)])
+def test_without_retry_after_the_wait_is_the_backoff(error):
+    assert 4.0 <= RetryPolicy().wait(4, error) <= 8.0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"attempts": 0},
+        {"initial": -1},
+        {"initial": float("nan")},
+        {"maximum": -0.1},
+        {"maximum": float("inf")},
+        {"deadline": 0},
+        {"deadline": float("nan")},
+        {"deadline": float("inf")},
+        {"outage_patience": -1},
+        {"outage_patience": float("inf")},
+    ],
+)
+def test_impossible_policies_are_refused(arguments):
+    with pytest.raises(ConfigurationError, match=next(iter(arguments))):
+        RetryPolicy(**arguments)
+
+
+# The budget
+
+
+def test_a_budget_empties_by_retries_and_refills_by_successes():
+    budget = RetryBudget(12)
+    timeout, lost = RequestTimeout("x", maybe_processed=True), ServerError(500)
+    assert budget.cost_of(RateLimited()) == 0
+    assert budget.spend(budget.cost_of(timeout))
+    assert not budget.spend(budget.cost_of(lost))
+    assert budget.tokens == 2
+    budget.refund(budget.cost_of(timeout))
+    assert budget.tokens == 12
+    budget.refund(0)
+    assert budget.tokens == 12
+    assert budget.spend(5)
+    budget.refund(0)
+    assert budget.tokens == 8
+
+
+def test_a_budget_below_zero_is_refused():
+    with pytest.raises(ConfigurationError, match="capacity"):
+        RetryBudget(-1)
+
+
+def test_each_policy_has_its_own_budget_unless_one_is_given():
+    shared = RetryBudget(7)
+    assert RetryPolicy().budget is not RetryPolicy().budget
+    assert RetryPolicy(budget=shared).budget is RetryPolicy(attempts=2, budget=shared).budget
+    assert RetryPolicy() == RetryPolicy()
+
+
+@given(st.lists(st.one_of(st.sampled_from([0, 5, 10]).map(lambda c: ("spend", c)), st.just(("refund", 5)))))
+def test_a_budget_stays_within_its_bounds(steps):
+    budget = RetryBudget(20)
+    for step, cost in steps:
+        getattr(budget, step)(cost)
+        assert 0 <= budget.tokens <= 20
+
+
+# At work
+
+
+@asynccontextmanager
+async def connected(retry=None, **options):
+    async with Emulator(algorithm="off") as emulator:
+        options = {"rate_limits": None, **options}
+        async with NeuroonClient(
+            shop_id=emulator.shop_id, api_key=emulator.api_key, base_url=emulator.url, retry=retry, **options
+        ) as client:
+            yield emulator, client
+
+
+def gaps(emulator):
+    arrived = [request.arrived for request in emulator.requests]
+    return [later - earlier for earlier, later in pairwise(arrived)]
+
+
+@pytest.mark.virtual_time
+async def test_waits_double():
+    async with connected(RetryPolicy(attempts=6, maximum=5.0)) as (emulator, client):
+        emulator.fail("shop", Fault.status(500), times=6)
+        with pytest.raises(ServerError):
+            await client.shop()
+    for gap, full in zip(gaps(emulator), [1, 2, 4, 5, 5], strict=True):
+        assert full * 0.5 <= gap <= full + 0.1
+
+
+def http_date(seconds):
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+def throttled(retry_after):
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+    return Fault.status(429, shape="empty", headers=headers)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("limits", [DOCUMENTED_RATE_LIMITS, None], ids=["limited", "unlimited"])
+@pytest.mark.parametrize(
+    ("fault", "least", "most"),
+    [
+        (Fault.too_many_requests(7), 7.0, 7.7),
+        (throttled("0.5"), 0.5, 0.55),
+        (throttled(http_date(1_000)), 300.0, 330.0),
+        (throttled("Thu, 01 Jan 1970 00:00:00 GMT"), 0.5, 1.0),
+        (throttled("-5"), 0.5, 1.0),
+        (throttled("0"), 0.5, 1.0),
+        (throttled("1000000000"), 300.0, 330.0),
+        (throttled("9" * 400), 0.5, 1.0),
+        (throttled("soon"), 0.5, 1.0),
+        (throttled(None), 0.5, 1.0),
+        (Fault.too_many_requests(None), 0.5, 1.0),
+        (Fault.status(429, body={"error": {"code": "x", "retryAfter": 12}}), 12.0, 13.2),
+    ],
+    ids=["seconds", "half", "date", "past", "negative", "zero", "years", "absurd", "words", "none", "bare", "in-body"],
+)
+async def test_a_429_is_waited_out_as_it_asks_within_reason(fault, least, most, limits):
+    async with connected(rate_limits=limits) as (emulator, client):
+        emulator.fail("shop", fault)
+        await client.shop()
+    (gap,) = gaps(emulator)
+    assert least <= gap <= most + 0.1
+
+
+@pytest.mark.virtual_time
+async def test_a_503_with_retry_after_is_waited_out_too():
+    async with connected() as (emulator, client):
+        emulator.fail("shop", Fault.status(503, headers={"Retry-After": "20"}))
+        await client.shop()
+    assert 20.0 <= gaps(emulator)[0] <= 22.1
+
+
+@pytest.mark.virtual_time
+async def test_a_dying_server_is_not_hammered():
+    budget = RetryBudget(50)
+    async with connected(RetryPolicy(attempts=5, budget=budget)) as (emulator, client):
+        rule = emulator.fail("shop", Fault.status(500), times=10_000)
+        results = await asyncio.gather(*(client.shop() for _ in range(40)), return_exceptions=True)
+        assert {type(result) for result in results} == {ServerError}
+        assert len(emulator.requests) == 40 + 50 // 5  # not 40 * 5
+        assert budget.tokens == 0
+
+        emulator.requests.clear()
+        with pytest.raises(ServerError):
+            await client.shop()
+        assert len(emulator.requests) == 1
+
+        emulator.faults.remove(rule)
+        for _ in range(5):
+            await client.shop()
+        assert budget.tokens == 5
+        emulator.fail("shop", Fault.status(500))
+        await client.shop()  # one retry is affordable again, and by its success comes back
+        assert budget.tokens == 5
+
+
+@pytest.mark.virtual_time
+async def test_timeouts_cost_double_and_429_nothing():
+    budget = RetryBudget(25)
+    async with connected(RetryPolicy(attempts=3, budget=budget), timeout=1.0) as (emulator, client):
+        emulator.fail("shop", Fault.hang(), times=3)
+        with pytest.raises(RequestTimeout):
+            await client.shop()
+        assert budget.tokens == 5
+        emulator.fail("shop", Fault.too_many_requests(1), times=3)
+        with pytest.raises(RateLimited):
+            await client.shop()
+        assert budget.tokens == 5
+
+
+@pytest.mark.virtual_time
+async def test_a_policy_can_be_subclassed():
+    @dataclass(frozen=True)
+    class Stubborn(RetryPolicy):
+        def should_retry(self, endpoint, error):
+            return isinstance(error, NotFound) or super().should_retry(endpoint, error)
+
+        def wait(self, attempt, error):
+            return 100.0 * attempt
+
+    async with connected(Stubborn(attempts=3)) as (emulator, client):
+        emulator.fail("shop", Fault.status(404), times=2)
+        await client.shop()
+    first, second = gaps(emulator)
+    assert 100.0 <= first < 100.1
+    assert 200.0 <= second < 200.1
+
+
+@pytest.mark.virtual_time
+async def test_no_policy_can_swallow_a_cancellation():
+    class Everything(RetryPolicy):
+        def should_retry(self, endpoint, error):
+            return True
+
+    async with connected(Everything()) as (emulator, client):
+        emulator.fail("shop", Fault.hang(), times=10)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2.0):
+                await client.shop()
+        assert len(emulator.requests) == 1
+
+
+@pytest.mark.virtual_time
+async def test_no_wait_is_begun_that_would_outlast_the_deadline():
+    async with connected(RetryPolicy(attempts=10, deadline=10.0)) as (emulator, client):
+        emulator.fail("shop", Fault.status(503, headers={"Retry-After": "11"}), times=10)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(ServerError):
+            await client.shop()
+        assert asyncio.get_running_loop().time() - started < 1.0
+        assert client._transport.retry.budget.tokens == 500
+
+
+@pytest.mark.virtual_time
+async def test_one_call_counts_its_own_attempts_beside_others():
+    """A tenacity object shared by tasks would add their attempts up."""
+    stats = [CallStats() for _ in range(20)]
+    async with connected(RetryPolicy(attempts=3)) as (emulator, client):
+        emulator.fail("shop", Fault.status(500), times=10_000)
+        calls = (client._transport.call(SHOP, stats=each) for each in stats)
+        await asyncio.gather(*calls, return_exceptions=True)
+    assert [(each.requests, each.retries) for each in stats] == [(3, 2)] * 20
+
+
+@pytest.mark.virtual_time
+async def test_what_is_raised_is_the_last_failure_itself():
+    failures = [ServerError(500), ConnectionFailed("refused", maybe_processed=False), ServerError(502)]
+    raised = iter(failures)
+
+    async def attempt():
+        raise next(raised)
+
+    retries = []
+    policy = RetryPolicy(attempts=3)
+    with pytest.raises(ServerError) as caught:
+        await retrying(policy, SHOP, before_retry=lambda *told: retries.append(told), deadline=None)(attempt)
+    assert caught.value is failures[2]
+    assert [error for error, _ in retries] == failures[:2]
+    assert policy.budget.tokens == 500 - 2 * RetryBudget.COST
+
+
+@pytest.mark.virtual_time
+async def test_verify_spends_no_budget_on_what_it_may_not_repeat():
+    policy = RetryPolicy()
+
+    async def attempt():
+        raise ServerError(500)
+
+    with pytest.raises(ServerError):
+        await retrying(policy, VERIFY_DOMAIN, before_retry=lambda *_: None, deadline=None)(attempt)
+    assert policy.budget.tokens == 500
