@@ -134,6 +134,9 @@ def client_for(name: str) -> Callable[[HTTPConnection], NeuroonClient]:
 
 def _clients(connection: HTTPConnection) -> NeuroonClient | Mapping[str, NeuroonClient]:
     found: NeuroonClient | Mapping[str, NeuroonClient] | None = getattr(connection.state, STATE_NAME, None)
+    if found is None and "app" in connection.scope:
+        # httpx' ASGITransport does not carry the lifespan's state into requests, as servers do.
+        found = getattr(connection.app.state, STATE_NAME, None)
     if found is None:
         raise ConfigurationError("no client here: give the app lifespan=neuroon_lifespan(…), and run its lifespan")
     return found

@@ -1,7 +1,7 @@
 """For tests: the Plugin API on loopback, as strict as its documentation, with faults on demand."""
 
 from ..api.contract import DOCUMENTED_RATE_LIMITS
-from .emulator import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
+from .emulator import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, ThreadedEmulator
 from .fault_rules import FaultRule
 from .faults import Fault
 from .recording import RecordedRequest
@@ -19,5 +19,6 @@ __all__ = [
     "ReceivedConversion",
     "RecordedRequest",
     "RememberedSync",
+    "ThreadedEmulator",
     "verify_widget_token",
 ]

@@ -12,8 +12,9 @@ import math
 import random
 import re
 import time
+from asyncio import wrap_future
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from uuid import uuid4
 
 from aiohttp import web
@@ -21,6 +22,8 @@ from msgspec import UNSET, UnsetType
 
 from ..api.contract import (
     API_KEY_HEADER,
+    API_KEY_VARIABLE,
+    API_URL_VARIABLE,
     DOCUMENTED_RATE_LIMITS,
     ENDPOINTS,
     HEALTH,
@@ -28,16 +31,21 @@ from ..api.contract import (
     RATE_LIMIT_HEADER,
     RATE_REMAINING_HEADER,
     REQUEST_ID_HEADER,
+    SHOP_ID_VARIABLE,
     RateLimit,
 )
+from ..client import NeuroonClient
+from ..transport.retries import RetryPolicy
 from .bodies import EmulatedResponse, Refusal, error_response, json_response, rate_limited_response, timestamp
 from .fault_rules import FaultRule
 from .faults import Ending, Fault
 from .limits import request_counter
+from .loop_thread import LoopThread, in_event_loop
 from .recording import RecordedRequest
 from .routing import Route, find_route
 from .server import LoopbackServer, deliver
 from .shop import EmulatedShop
+from .waiting import Changes
 from .widget import widget_response
 
 if TYPE_CHECKING:
@@ -48,7 +56,9 @@ if TYPE_CHECKING:
     from .server import Connection
     from .shop import FullSemantics, ReceivedConversion, RememberedSync, Upsert
 
-__all__ = ["DEFAULT_API_KEY", "DEFAULT_SHOP_ID", "Emulator"]
+__all__ = ["DEFAULT_API_KEY", "DEFAULT_SHOP_ID", "Emulator", "ThreadedEmulator"]
+
+T = TypeVar("T")
 
 DEFAULT_SHOP_ID = "shop_test"
 DEFAULT_API_KEY = "sk_" + "0" * 32
@@ -151,6 +161,9 @@ class Emulator:
             self.set_limit(endpoint, limit)
         self._random = random.Random(seed)  # noqa: S311 - jitter has to be repeatable, not secret
         self._wall_clock = wall_clock
+        self._changes = Changes()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrivals = 0
         self._server: LoopbackServer | None = None
         self._runner: web.ServerRunner | None = None
         self._crashes: list[Exception] = []
@@ -158,6 +171,20 @@ class Emulator:
     def __repr__(self) -> str:
         where = self.url if self._runner is not None else "stopped"
         return f"<Emulator of {self.shop_id!r}, {where}>"
+
+    @classmethod
+    def in_thread(
+        cls, shop_id: str = DEFAULT_SHOP_ID, api_key: str = DEFAULT_API_KEY, **options: Any
+    ) -> ThreadedEmulator:
+        """An emulator whose event loop runs in a thread of its own, for code that has no loop or blocks it.
+
+        Takes the options of `Emulator`; a plain context manager. See `ThreadedEmulator`.
+
+        >>> with Emulator.in_thread() as emulator:
+        ...     emulator.url.startswith("http://127.0.0.1:")
+        True
+        """
+        return ThreadedEmulator(shop_id, api_key, **options)
 
     # Life
 
@@ -174,6 +201,7 @@ class Emulator:
             await runner.cleanup()
             raise
         self.port = runner.addresses[0][1]
+        self._loop = asyncio.get_running_loop()
         self._runner = runner
 
     async def stop(self) -> None:
@@ -182,6 +210,7 @@ class Emulator:
         if runner is not None and self._server is not None:
             await runner.cleanup()
             await self._server.cancel_all()
+            self._loop = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -191,6 +220,10 @@ class Emulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        self._raise_crashes(error)
+
+    def _raise_crashes(self, error: BaseException | None) -> None:
+        """Raise what failed inside the emulator, unless the block that used it has failed by itself."""
         crashes, self._crashes = self._crashes, []
         if crashes and error is None:
             raise ExceptionGroup("the emulator failed while answering", crashes)
@@ -199,6 +232,27 @@ class Emulator:
     def url(self) -> str:
         """Where it listens, for ``base_url``: without a trailing slash."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment variables by which `NeuroonClient.from_env` and the command find this emulator."""
+        return {API_URL_VARIABLE: self.url, API_KEY_VARIABLE: self.api_key, SHOP_ID_VARIABLE: self.shop_id}
+
+    def client(self, **options: Any) -> NeuroonClient:
+        """A client of this emulator that neither waits between attempts nor keeps to rate limits.
+
+        Args:
+            options: Any option of `NeuroonClient`; it wins over what is set here. To test with the limits and pauses
+                of production, pass ``rate_limits=DOCUMENTED_RATE_LIMITS`` and ``retry=RetryPolicy()``.
+        """
+        own: dict[str, Any] = {
+            "shop_id": self.shop_id,
+            "api_key": self.api_key,
+            "base_url": self.url,
+            "rate_limits": None,
+            "retry": RetryPolicy(initial=0.0),
+        }
+        return NeuroonClient(**own | options)
 
     # What it holds
 
@@ -237,6 +291,25 @@ class Emulator:
     def requests_to(self, endpoint: str) -> list[RecordedRequest]:
         """The log of one endpoint."""
         return [request for request in self.requests if request.endpoint == endpoint]
+
+    async def wait_for(self, predicate: Callable[[], T], *, timeout: float | None = 5.0) -> T:  # noqa: ASYNC109 - raises with an explanation
+        """Wait until ``predicate`` returns something true, and return that.
+
+        Args:
+            predicate: Takes nothing. It is asked at the start, whenever a request arrives, has been processed or
+                has ended, and once more at the timeout; it may look at anything, in this emulator or elsewhere.
+            timeout: Seconds; ``None`` waits without end.
+
+        Raises `TimeoutError` where it is still false after ``timeout``.
+
+        >>> async def order_arrives(emulator: Emulator) -> None:
+        ...     await emulator.wait_for(lambda: "order-1" in emulator.conversions)
+        """
+        try:
+            return await self._changes.until(predicate, timeout=timeout)
+        except TimeoutError:
+            seen = f"{len(self.requests)} requests in the log"
+            raise TimeoutError(f"what was waited for did not happen within {timeout:g} s ({seen})") from None
 
     # What can be done to it
 
@@ -289,7 +362,7 @@ class Emulator:
         counter = self._counters.get(endpoint)
         if counter is None:
             return requests
-        now = asyncio.get_running_loop().time()
+        now = (self._loop or asyncio.get_running_loop()).time()
         return sum(counter.take(now) for _ in range(requests))
 
     # A request's way
@@ -306,10 +379,12 @@ class Emulator:
             raise
         finally:
             record.finished = asyncio.get_running_loop().time()
+            self._changes.announce()
 
     def _record(self, request: web.BaseRequest, connection: Connection) -> RecordedRequest:
+        self._arrivals += 1
         record = RecordedRequest(
-            number=len(self.requests) + 1,
+            number=self._arrivals,
             endpoint=None,
             method=request.method,
             raw_path=request.raw_path,
@@ -319,6 +394,7 @@ class Emulator:
             request_id=f"req_{uuid4().hex}",
         )
         self.requests.append(record)
+        self._changes.announce()
         return record
 
     async def _exchange(
@@ -385,7 +461,7 @@ class Emulator:
         return rate_limited_response(limit=counter.limit.requests, retry_after=seconds, headers=headers)
 
     def _fault_for(self, record: RecordedRequest) -> Fault | None:
-        for rule in self.faults:
+        for rule in tuple(self.faults):  # a test may add or remove rules from another thread
             if rule.strikes(record):
                 record.fault = rule.fault
                 return rule.fault
@@ -409,6 +485,7 @@ class Emulator:
             except Refusal as refusal:
                 own = refusal.response(path)
             own = EmulatedResponse(own.status, own.body, {**own.headers, **rate_headers})
+            self._changes.announce()
         return own if fault is None or fault.scripted is None else fault.scripted(path)
 
     def _process(self, route: Route, body: bytes, record: RecordedRequest) -> EmulatedResponse:
@@ -437,6 +514,94 @@ class Emulator:
             case _:
                 document = {"status": "UP"}
         return EmulatedResponse(204) if document is None else json_response(200, document)
+
+
+class ThreadedEmulator(Emulator):
+    """An emulator that runs in a thread of its own: with `FastAPI's TestClient`, Flask, Django and plain tests.
+
+    Made by `Emulator.in_thread`, with the same options. Its state may be read and changed from any thread: the
+    logs and the catalog at any time, faults, limits and settings too. Iterating over ``products`` goes over a copy.
+    Hooks, such as ``reject_item`` and the predicate of `wait_for`, are called in the emulator's thread.
+
+    `start`, `stop` and `wait_for` block where no event loop runs in the caller's thread. In a coroutine, await them.
+
+    >>> with Emulator.in_thread() as emulator:
+    ...     rule = emulator.fail("sync_products", Fault.status(503), times=None)
+    """
+
+    _thread: LoopThread | None = None
+
+    def start(self) -> Any:
+        return self._start_in_caller() if in_event_loop() else self._start_blocking()
+
+    def stop(self) -> Any:
+        return self._stop_in_caller() if in_event_loop() else self._stop_blocking()
+
+    def wait_for(self, predicate: Callable[[], T], *, timeout: float | None = 5.0) -> Any:
+        if self._thread is None:
+            raise RuntimeError("the emulator is stopped: nothing can happen in it")
+        waiting = super().wait_for(predicate, timeout=timeout)
+        return wrap_future(self._thread.submit(waiting)) if in_event_loop() else self._thread.wait(waiting)
+
+    def set_limit(self, endpoint: str, limit: RateLimit | None) -> None:
+        self._call(lambda: super(ThreadedEmulator, self).set_limit(endpoint, limit))
+
+    def spend(self, endpoint: str, requests: int = 1) -> int:
+        return self._call(lambda: super(ThreadedEmulator, self).spend(endpoint, requests))
+
+    def __enter__(self) -> Self:
+        self._start_blocking()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop_blocking()
+        self._raise_crashes(error)
+
+    def _call(self, function: Callable[[], T]) -> T:
+        return function() if self._thread is None else self._thread.call(function)
+
+    def _open_thread(self) -> LoopThread:
+        if self._thread is not None:
+            raise RuntimeError("the emulator is already running")
+        self._thread = LoopThread(f"emulator of {self.shop_id}")
+        return self._thread
+
+    def _close_thread(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+
+    def _start_blocking(self) -> None:
+        thread = self._open_thread()
+        try:
+            thread.wait(super().start())
+        except BaseException:
+            self._close_thread()
+            raise
+
+    async def _start_in_caller(self) -> None:
+        thread = self._open_thread()
+        try:
+            await wrap_future(thread.submit(super().start()))
+        except BaseException:
+            self._close_thread()
+            raise
+
+    def _stop_blocking(self) -> None:
+        if self._thread is not None:
+            try:
+                self._thread.wait(super().stop())
+            finally:
+                self._close_thread()
+
+    async def _stop_in_caller(self) -> None:
+        if self._thread is not None:
+            try:
+                await wrap_future(self._thread.submit(super().stop()))
+            finally:
+                self._close_thread()
 
 
 _NEEDS_VERIFIED_DOMAIN = frozenset({"sync_products", "delete_product", "track_conversion"})

@@ -1,39 +1,87 @@
 """Fixtures for users' tests: ``pytest_plugins = ["neuroon_async.testing.pytest_plugin"]`` in the root ``conftest.py``.
 
-Needs the extra ``testing``. The client neither waits between attempts nor keeps to rate limits, so tests are fast.
+They work in plain tests, under pytest-asyncio (either mode) and under anyio's plugin on asyncio. Nothing in them
+waits: no rate limits, no pauses between attempts.
 """
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 from typing import TYPE_CHECKING
 
-import pytest_asyncio
+import pytest
 
-from ..client import NeuroonClient
-from ..transport.retries import RetryPolicy
 from .emulator import Emulator
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
-__all__ = ["neuroon_client", "neuroon_emulator"]
+    from ..client import NeuroonClient
+    from .emulator import ThreadedEmulator
+
+__all__ = ["neuroon_client", "neuroon_emulator", "neuroon_environment"]
 
 
-@pytest_asyncio.fixture
-async def neuroon_emulator() -> AsyncIterator[Emulator]:
-    """A fresh emulated Plugin API without rate limits; `Emulator` tells how to make it fail."""
-    async with Emulator(algorithm="off") as emulator:
+@pytest.fixture
+def neuroon_emulator() -> Iterator[ThreadedEmulator]:
+    """A fresh emulated Plugin API without rate limits, in a thread of its own."""
+    with Emulator.in_thread(algorithm="off") as emulator:
         yield emulator
 
 
-@pytest_asyncio.fixture
-async def neuroon_client(neuroon_emulator: Emulator) -> AsyncIterator[NeuroonClient]:
-    """A client of the emulated shop."""
-    async with NeuroonClient(
-        shop_id=neuroon_emulator.shop_id,
-        api_key=neuroon_emulator.api_key,
-        base_url=neuroon_emulator.url,
-        rate_limits=None,
-        retry=RetryPolicy(initial=0.0),
-    ) as client:
+@pytest.fixture
+def neuroon_environment(neuroon_emulator: ThreadedEmulator, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment variables that lead `NeuroonClient.from_env` to the emulator, set for this test."""
+    for name, value in neuroon_emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    return neuroon_emulator.environment
+
+
+@pytest.fixture
+def neuroon_client(request: pytest.FixtureRequest, neuroon_emulator: ThreadedEmulator) -> NeuroonClient:
+    """A client of the emulated shop. An asynchronous test need not close it.
+
+    A plain test has no event loop to close it in: there, use it as ``async with neuroon_client:``.
+    """
+    for condition, fixture in ((_is_anyio_test, "_client_under_anyio"), (_is_asyncio_test, "_client_under_asyncio")):
+        if condition(request):
+            client: NeuroonClient = request.getfixturevalue(fixture)
+            return client
+    return neuroon_emulator.client()
+
+
+def _is_anyio_test(request: pytest.FixtureRequest) -> bool:
+    return "anyio_backend" in request.fixturenames
+
+
+def _is_asyncio_test(request: pytest.FixtureRequest) -> bool:
+    if not request.config.pluginmanager.hasplugin("asyncio"):
+        return False
+    return request.node.get_closest_marker("asyncio") is not None or inspect.iscoroutinefunction(request.function)
+
+
+async def _open_client(neuroon_emulator: ThreadedEmulator) -> AsyncIterator[NeuroonClient]:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pytest.fail("neuroon_async needs asyncio: let the fixture anyio_backend return 'asyncio'", pytrace=False)
+    async with neuroon_emulator.client() as client:
         yield client
+
+
+@pytest.fixture
+async def _client_under_anyio(
+    anyio_backend: object,  # noqa: ARG001 - anyio runs the asynchronous fixtures that ask for it
+    neuroon_emulator: ThreadedEmulator,
+) -> AsyncIterator[NeuroonClient]:
+    async for client in _open_client(neuroon_emulator):
+        yield client
+
+
+try:
+    import pytest_asyncio
+except ModuleNotFoundError:
+    pass
+else:
+    _client_under_asyncio = pytest_asyncio.fixture(_open_client, name="_client_under_asyncio")

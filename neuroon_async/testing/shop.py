@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from .bodies import Refusal, decode_json, timestamp
+from .snapshots import SnapshotDict
 from .validation import PRODUCT_FIELDS, conversion_complaints, domain_complaints, product_complaints
 
 __all__ = ["EmulatedShop", "FullSemantics", "ReceivedConversion", "RememberedSync", "Upsert"]
@@ -56,9 +57,9 @@ class EmulatedShop:
     verification_code: str
     domain: str | None = None
     verified_at: str | None = None
-    products: dict[str, dict[str, Any]] = field(default_factory=dict)
-    conversions: dict[str, ReceivedConversion] = field(default_factory=dict)
-    idempotency: dict[str, RememberedSync] = field(default_factory=dict)
+    products: dict[str, dict[str, Any]] = field(default_factory=SnapshotDict)
+    conversions: dict[str, ReceivedConversion] = field(default_factory=SnapshotDict)
+    idempotency: dict[str, RememberedSync] = field(default_factory=SnapshotDict)
 
     # Products
 
@@ -118,7 +119,7 @@ class EmulatedShop:
             return
         known = {product["externalId"] for product in products}
         if not (mode == "FULL" and self.full_semantics == "replace"):
-            known |= parents.keys() & self.products.keys()
+            known.update(parent for parent in parents if parent in self.products)
         missing = [f"parentExternalId '{parent}' not found" for parent in parents if parent not in known]
         if missing:
             raise Refusal(422, ", ".join(missing) if self.name_all_missing_parents else missing[0])

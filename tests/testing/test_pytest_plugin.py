@@ -1,23 +1,110 @@
+"""The shipped fixtures in a user's suite, under every plugin that may run it, and the recipe for testing an app."""
+
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
+RECIPE = Path(__file__).parents[2] / "examples" / "testing_an_app"
 CONFTEST = 'pytest_plugins = ["neuroon_async.testing.pytest_plugin"]\n'
-USERS_TEST = """
+IMPORTS = (
+    "import asyncio\nimport pytest\nfrom neuroon_async import NeuroonClient\nfrom neuroon_async.testing import Fault\n"
+)
+PRODUCT = 'PRODUCT = {"externalId": "TEA-1", "name": "Tea", "price": 4.5, "url": "https://shop.example/tea"}\n'
+ASYNC_TESTS = """
 async def test_a_users_shop(neuroon_emulator, neuroon_client):
-    product = {"externalId": "TEA-1", "name": "Tea", "price": 4.5, "url": "https://shop.example/tea"}
-    report = await neuroon_client.products.sync([product])
+    neuroon_emulator.fail("sync_products", Fault.status(503), times=2)
+    report = await neuroon_client.products.sync([PRODUCT])
     assert report.ok
     assert list(neuroon_emulator.products) == ["TEA-1"]
+    await neuroon_emulator.wait_for(lambda: neuroon_emulator.requests[-1].finished)
+
+async def test_an_outage(neuroon_emulator, neuroon_client):
+    assert neuroon_emulator.products == {}
+    await neuroon_emulator.stop()
+    assert not await neuroon_client.health()
+    await neuroon_emulator.start()
+    assert await neuroon_client.health()
 """
+PLAIN_TESTS = """
+def test_plain(neuroon_emulator, neuroon_environment):
+    async def sync():
+        async with NeuroonClient.from_env() as client:
+            await client.products.sync_batch([PRODUCT])
+    asyncio.run(sync())
+    neuroon_emulator.wait_for(lambda: "TEA-1" in neuroon_emulator.products)
+
+def test_the_client_in_a_plain_test(neuroon_client, neuroon_emulator):
+    async def sync():
+        async with neuroon_client:
+            return await neuroon_client.products.sync([PRODUCT])
+    assert asyncio.run(sync()).created == 1
+    assert len(neuroon_emulator.requests_to("sync_products")) == 1
+"""
+ANYIO_BACKEND = """
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+"""
+SCOPE = "asyncio_default_fixture_loop_scope = function"
+AUTO = f"asyncio_mode = auto\n{SCOPE}"
+STRICT = f"asyncio_mode = strict\n{SCOPE}"
+WITHOUT_ASYNCIO = ("-p", "no:asyncio")
+WITHOUT_ANYIO = ("-p", "no:anyio")
 
 
-def test_a_users_test_runs_with_the_fixtures(tmp_path):
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "test_shop.py").write_text(USERS_TEST)
-    (tmp_path / "pytest.ini").write_text(
-        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-    )
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+def run_pytest(folder, *arguments):
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NEUROON_", "PYTEST_"))}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *arguments, str(folder)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=inherited, check=False, timeout=60)
+
+
+def write_suite(folder, tests, *, ini="", conftest=CONFTEST):
+    (folder / "conftest.py").write_text(conftest)
+    (folder / "test_shop.py").write_text(IMPORTS + PRODUCT + tests)
+    (folder / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
+
+
+def marked(mark):
+    return ASYNC_TESTS.replace("async def test", f"@pytest.mark.{mark}\nasync def test")
+
+
+@pytest.mark.parametrize(
+    ("tests", "ini", "arguments", "passed"),
+    [
+        pytest.param(ASYNC_TESTS + PLAIN_TESTS, AUTO, WITHOUT_ANYIO, 4, id="asyncio, auto mode"),
+        pytest.param(marked("asyncio") + PLAIN_TESTS, STRICT, (), 4, id="asyncio, strict mode"),
+        pytest.param(marked("anyio") + ANYIO_BACKEND + PLAIN_TESTS, "", WITHOUT_ASYNCIO, 4, id="anyio alone"),
+        pytest.param(marked("anyio") + ANYIO_BACKEND, STRICT, (), 2, id="anyio beside asyncio"),
+        pytest.param(PLAIN_TESTS, "", (*WITHOUT_ASYNCIO, *WITHOUT_ANYIO), 2, id="neither"),
+    ],
+)
+def test_the_fixtures_in_a_users_suite(tmp_path, tests, ini, arguments, passed):
+    write_suite(tmp_path, tests, ini=ini)
+    run = run_pytest(tmp_path, *arguments)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "1 passed" in run.stdout
+    assert f"{passed} passed" in run.stdout
+
+
+def test_the_plugin_needs_no_asynchronous_plugin_installed(tmp_path):
+    hidden = 'import sys\nsys.modules["pytest_asyncio"] = None\n'
+    write_suite(tmp_path, PLAIN_TESTS, conftest=hidden + CONFTEST)
+    run = run_pytest(tmp_path, *WITHOUT_ASYNCIO, *WITHOUT_ANYIO)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_trio_is_refused_with_a_reason(tmp_path):
+    pytest.importorskip("trio", reason="trio is not installed")
+    write_suite(tmp_path, marked("anyio") + ANYIO_BACKEND.replace("asyncio", "trio"))
+    run = run_pytest(tmp_path, *WITHOUT_ASYNCIO)
+    assert "needs asyncio: let the fixture anyio_backend return 'asyncio'" in run.stdout
+
+
+def test_the_recipe_for_testing_an_app():
+    run = run_pytest(RECIPE, "-W", "ignore:Using `httpx`")
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "6 passed" in run.stdout
