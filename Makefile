@@ -14,7 +14,7 @@ PYTHON ?=
 BENCHMARKS := $(filter-out benchmarks/sink.py,$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-.PHONY: help demo test quick check lint format bench prove-limits clean
+.PHONY: help demo test quick docs check lint format bench prove-limits clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -37,7 +37,10 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy neuroon_async $(wildcard tests/typing)
 
-check: lint test  ## everything that must hold before a change lands
+docs: $(VENV)/dev.stamp  ## build the documentation site into build/site; any warning fails
+	@$(BIN)/zensical build --strict --clean
+
+check: lint test docs  ## everything that must hold before a change lands
 
 format: $(VENV)/dev.stamp  ## put the code in shape
 	@$(BIN)/ruff format .
