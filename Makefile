@@ -14,7 +14,7 @@ PYTHON ?=
 BENCHMARKS := $(filter-out benchmarks/sink.py,$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-.PHONY: help demo test quick docs check lint format bench prove-limits clean
+.PHONY: help demo test quick docs check lint format bench prove-limits simulate clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,11 @@ bench: $(VENV)/dev.stamp  ## measure throughput and memory
 
 prove-limits: $(VENV)/dev.stamp  ## three minutes at the real 100 requests in 60 s, for each way a server may count
 	@$(BIN)/python benchmarks/limits.py --real
+
+# RUNS: how many. TOKEN: replay the run that a failure has named. SCENARIO: only this one.
+RUNS := 1000
+simulate: $(VENV)/dev.stamp  ## run the SDK and its emulator through simulated faults: RUNS=1000, or TOKEN=… to replay
+	@PYTHONPATH=tests $(BIN)/python -m simulation $(if $(TOKEN),$(TOKEN),--runs $(RUNS) $(addprefix --scenario ,$(SCENARIO)))
 
 clean:  ## remove all that was installed or made
 	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

@@ -371,8 +371,8 @@ class Emulator:
         record = self._record(request, connection)
         try:
             return await self._exchange(request, record, connection)
-        except (ConnectionError, web.RequestPayloadError):
-            raise  # the client went away, or sent half a body: not the emulator's failure
+        except (ConnectionError, TimeoutError, web.RequestPayloadError):
+            raise  # the client or the network went away, or sent half a body: not the emulator's failure
         except Exception as error:
             self._crashes.append(error)
             record.status = 500

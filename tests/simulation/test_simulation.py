@@ -1,0 +1,63 @@
+"""A bounded number of simulated runs under fresh seeds, and proof that a token means one run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from simulation.scenarios import SCENARIOS
+from simulation.simulator import run_scenario
+
+TESTS = Path(__file__).parents[1]
+SECONDS = float(os.environ.get("SIMULATION_SECONDS", "30"))
+"""Real seconds for all scenarios together: raise it to search longer."""
+
+
+def simulate(*arguments: str, hash_seed: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment |= {"PYTHONPATH": str(TESTS)} | ({"PYTHONHASHSEED": hash_seed} if hash_seed else {})
+    command = [sys.executable, "-m", "simulation", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_a_few_schedules_break_no_invariant():
+    ran = simulate("--runs", str(3 * len(SCENARIOS)), "--keep-going")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.slow
+def test_no_schedule_breaks_an_invariant(record_property):
+    ran = simulate("--runs", "1000000", "--seconds", str(SECONDS), "--keep-going")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    record_property("simulation", ran.stdout)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_seed_gives_the_same_run_each_time(name, tmp_path):
+    outcomes = []
+    for attempt in ("once", "again"):
+        folder = tmp_path / attempt
+        folder.mkdir()
+        outcomes.append(run_scenario(SCENARIOS[name], 7, folder))
+    assert outcomes[0].fingerprint == outcomes[1].fingerprint
+    assert outcomes[0].steps > 50
+
+
+def test_seeds_give_different_runs(tmp_path):
+    fingerprints = set()
+    for seed in range(5):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        fingerprints.add(run_scenario(SCENARIOS["bulk_order"], seed, folder).fingerprint)
+    assert len(fingerprints) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_token_means_the_same_run_in_every_process(name):
+    said = {simulate(f"{name}:11", hash_seed=seed).stdout.splitlines()[-1] for seed in ("1", "2")}
+    assert len(said) == 1, said
+    assert "fingerprint" in said.pop()
