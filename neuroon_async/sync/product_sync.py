@@ -308,7 +308,7 @@ class SyncRun(BulkRun[Delivery]):
             flight = self._flow.take(size, self._worth_sending(size, final=final, crowded=crowded))
             if flight is not None:
                 await self._send_flight(flight)
-            elif final or crowded:
+            elif self._deliveries and (final or crowded):  # while a place was awaited, all may have been held back
                 await self._next_landing()
             else:
                 return None

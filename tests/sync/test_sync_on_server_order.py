@@ -247,3 +247,14 @@ async def test_a_product_that_changes_back_within_a_run_ends_as_it_came_last():
     assert emulator.products["p1"]["price"] == 1
     assert len(set(first)) == 3
     assert first == [request.idempotency_key for request in again.requests], "a restart repeats the keys"
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("concurrency", "count"), [(1, 7), (2, 12), (8, 42)])
+async def test_a_run_ends_where_the_last_batch_in_flight_sends_all_that_waits_to_the_end(concurrency, count):
+    """Their parent is missing, so the first refusal holds back the batch and all variants behind it in the queue."""
+    variants = [item(number, parent="nowhere") for number in range(1, count + 1)]
+    async with shop() as (_, client), asyncio.timeout(60):
+        report = await client.products.sync(variants, batch_size=5, concurrency=concurrency)
+    assert_balanced(report)
+    assert report.failed == len(variants)
