@@ -9,6 +9,7 @@
 ...         print(report)
 """
 
+from .advice import Advice
 from .api.clicks import ClickLog
 from .api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit, SyncMode
 from .api.models import (
@@ -44,6 +45,7 @@ from .errors import (
     UnprocessableEntity,
     UnsafeDeletion,
     UnsafeFullSync,
+    UsageError,
     ValidationFailed,
 )
 from .ledger.sqlite import Ledger, LedgerError, LedgerRun, PagedLedgerRun, SQLiteLedger
@@ -56,6 +58,7 @@ from .transport.retries import RetryBudget, RetryPolicy
 __all__ = [
     "DOCUMENTED_RATE_LIMITS",
     "APIError",
+    "Advice",
     "AuthenticationFailed",
     "BatchResult",
     "ClickLog",
@@ -103,6 +106,7 @@ __all__ = [
     "UnprocessableEntity",
     "UnsafeDeletion",
     "UnsafeFullSync",
+    "UsageError",
     "ValidationFailed",
     "Verification",
     "VerificationData",

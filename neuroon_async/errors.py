@@ -1,12 +1,18 @@
-"""The exception tree. No exception ever holds the API key."""
+"""The exception tree. No exception ever holds the API key.
+
+Each error keeps apart *where* it happened, *what* is wrong and what to do about it (*advice*). Its text joins the
+three; a program that has other names for the arguments of this package, as a command line has, puts its own together.
+"""
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .advice import Advice, as_argument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from .report import SyncReport
@@ -32,59 +38,137 @@ __all__ = [
     "UnprocessableEntity",
     "UnsafeDeletion",
     "UnsafeFullSync",
+    "UsageError",
     "ValidationFailed",
 ]
 
 
 class NeuroonError(Exception):
-    """Everything this package raises on purpose."""
+    """The base of everything that this package raises on purpose.
+
+    ``what`` is what went wrong, in words. ``where`` is the argument, product, record or request that it is about.
+    ``advice`` is what to do. Each may be absent: ``where`` and ``advice`` are then ``None``.
+    """
 
     report: SyncReport | None = None
     """What a bulk run had done before this error ended it; ``None`` outside of bulk runs."""
 
+    joint: ClassVar[str] = ": "
+    """What stands between ``where`` and ``what`` in the error's text."""
+
+    def __init__(self, what: str = "", *, where: str | None = None, advice: Advice | str | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.advice = Advice(advice) if isinstance(advice, str) else advice
+
+    def naming(self, name_argument: Callable[[str, Any], str]) -> str:
+        """The error's text with every argument written as ``name_argument(name, value)`` writes it.
+
+        ``value`` is ``...`` where only the argument itself is meant.
+
+        >>> error = UsageError("must be 1 or more, got 0", where="batch_size")
+        >>> str(error)
+        'batch_size must be 1 or more, got 0'
+        >>> error.naming(lambda name, value: "--" + name.replace("_", "-"))
+        '--batch-size must be 1 or more, got 0'
+        """
+        text = self.what if self.where is None else f"{self._place(name_argument)}{self.joint}{self.what}"
+        return text if self.advice is None else f"{text}; {self.advice.naming(name_argument)}"
+
+    def _place(self, _name_argument: Callable[[str, Any], str]) -> str | None:
+        return self.where
+
+    def __str__(self) -> str:
+        return self.naming(as_argument)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
+    """Make errors survive pickling, as task queues and process pools need."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class ConfigurationError(NeuroonError, ValueError):
-    """The client was set up, or called, in a way that cannot work. Nothing was sent."""
+    """The client was set up in a way that cannot work. Nothing was sent. ``where`` is the argument or variable."""
+
+    joint = " "
+
+    def _place(self, name_argument: Callable[[str, Any], str]) -> str | None:
+        return self.where if self.where is None else name_argument(self.where, ...)
 
 
-class ClientClosed(ConfigurationError):
-    """The client was used after ``aclose()``."""
+class UsageError(ConfigurationError):
+    """A call that cannot work, such as one with an argument out of its range. Nothing was sent."""
 
 
-class InvalidProduct(NeuroonError, ValueError):
-    """A product breaks a documented rule. Nothing was sent.
+class ClientClosed(UsageError):
+    """The client was used after ``aclose()``, or closed while a call was under way.
 
-    ``violations`` holds every broken rule as ``(field, rule)``; ``field`` and ``rule`` are the first of them.
-    ``field`` is the name on the wire (camelCase).
+    ``maybe_processed`` tells whether the server may have acted on that call all the same.
     """
 
-    def __init__(self, external_id: str | None, violations: Sequence[tuple[str, str]]) -> None:
-        self.external_id = external_id
+    def __init__(
+        self,
+        what: str = "this client was closed",
+        *,
+        where: str | None = None,
+        advice: Advice | str | None = None,
+        maybe_processed: bool = False,
+    ) -> None:
+        super().__init__(what, where=where, advice=advice)
+        self.maybe_processed = maybe_processed
+
+
+class _BrokenRules(NeuroonError, ValueError):
+    """What breaks documented rules: every one of them as ``(field, rule)``, and the first one apart."""
+
+    def __init__(
+        self,
+        name: str | None,
+        violations: Sequence[tuple[str, str]],
+        where: str,
+        advice: Advice | str | None,
+    ) -> None:
         self.violations = tuple(violations)
         self.field, self.rule = self.violations[0]
-        super().__init__(external_id, self.violations)
+        super().__init__("; ".join(f"{field}: {rule}" for field, rule in self.violations), where=where, advice=advice)
+        self.args = (name, self.violations)
 
     @property
     def reason(self) -> str:
-        return "; ".join(f"{field}: {rule}" for field, rule in self.violations)
-
-    def __str__(self) -> str:
-        who = "product without a usable externalId" if self.external_id is None else f"product {self.external_id!r}"
-        return f"{who}: {self.reason}"
+        """Every broken rule, in words."""
+        return self.what
 
 
-class InvalidConversion(NeuroonError, ValueError):
-    """A conversion breaks a documented rule. Nothing was sent."""
+class InvalidProduct(_BrokenRules):
+    """A product breaks a documented rule. Nothing was sent.
 
-    def __init__(self, order_id: str | None, violations: Sequence[tuple[str, str]]) -> None:
+    ``violations`` holds every broken rule as ``(field, rule)``; ``field`` and ``rule`` are the first of them.
+    ``field`` is the name on the wire (camelCase). ``external_id`` is ``None`` where the product has no usable one.
+    """
+
+    def __init__(
+        self, external_id: str | None, violations: Sequence[tuple[str, str]], *, advice: Advice | str | None = None
+    ) -> None:
+        self.external_id = external_id
+        who = "product without a usable externalId" if external_id is None else f"product {external_id!r}"
+        super().__init__(external_id, violations, who, advice)
+
+
+class InvalidConversion(_BrokenRules):
+    """A conversion breaks a documented rule. Nothing was sent. The same fields as `InvalidProduct`, for an order."""
+
+    def __init__(
+        self, order_id: str | None, violations: Sequence[tuple[str, str]], *, advice: Advice | str | None = None
+    ) -> None:
         self.order_id = order_id
-        self.violations = tuple(violations)
-        self.field, self.rule = self.violations[0]
-        super().__init__(order_id, self.violations)
-
-    def __str__(self) -> str:
-        reason = "; ".join(f"{field}: {rule}" for field, rule in self.violations)
-        return f"conversion of order {self.order_id!r}: {reason}"
+        super().__init__(order_id, violations, f"conversion of order {order_id!r}", advice)
 
 
 class InvalidBatch(NeuroonError, ValueError):
@@ -92,38 +176,46 @@ class InvalidBatch(NeuroonError, ValueError):
 
 
 class UnsafeFullSync(NeuroonError):
-    """A FULL sync that would need several requests. Nothing was sent.
+    """A FULL sync that may erase products which should stay. Nothing was sent.
 
     The vendor's pages contradict each other on FULL: one deletes the index and reinserts what the request
     holds, another removes what is absent from "the accumulated batch", and none says how several requests
-    make one batch. So a FULL sync in several requests may erase most of the catalog.
+    make one batch. So a FULL sync in several requests may erase most of the catalog, and one whose source
+    holds products that cannot be sent erases those.
     """
 
 
 class UnsafeDeletion(NeuroonError):
     """Deleting what the source no longer has would remove suspiciously much. Nothing was deleted.
 
-    ``missing`` of the ``held`` products in the ledger would have gone.
+    ``missing`` of the ``held`` products in the ledger would have gone. ``max_fraction`` is the part that the call
+    allows (``max_delete_fraction``); ``None`` where the refusal has another reason.
     """
 
-    def __init__(self, message: str, missing: int, held: int) -> None:
-        super().__init__(message, missing, held)
+    def __init__(
+        self,
+        what: str,
+        missing: int,
+        held: int,
+        *,
+        max_fraction: float | None = None,
+        advice: Advice | str | None = None,
+    ) -> None:
+        super().__init__(what, advice=advice)
+        self.args = (what, missing, held)
         self.missing = missing
         self.held = held
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+        self.max_fraction = max_fraction
 
 
 class TransportError(NeuroonError):
     """No complete answer arrived. ``maybe_processed`` tells whether the server may have acted all the same."""
 
-    def __init__(self, message: str, *, maybe_processed: bool) -> None:
-        super().__init__(message)
+    def __init__(
+        self, what: str, *, maybe_processed: bool, where: str | None = None, advice: Advice | str | None = None
+    ) -> None:
+        super().__init__(what, where=where, advice=advice)
         self.maybe_processed = maybe_processed
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class ConnectionFailed(TransportError):
@@ -135,25 +227,35 @@ class RequestTimeout(TransportError):
 
 
 class ResponseDecodeError(NeuroonError):
-    """The server answered with success, but not with the JSON it documents. It has probably acted."""
+    """The server answered with success, but not as the API documents. It may have acted.
 
-    def __init__(self, message: str, *, status: int, request_id: str | None) -> None:
-        super().__init__(message)
+    ``status`` is the HTTP status, ``request_id`` what the vendor's support asks for.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int,
+        request_id: str | None,
+        where: str | None = None,
+        advice: Advice | str | None = None,
+    ) -> None:
+        super().__init__(what, where=where, advice=advice)
         self.status = status
         self.request_id = request_id
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
 
 
 class APIError(NeuroonError):
     """The server answered with an error.
 
+    ``status`` is the HTTP status; ``message`` the server's own words, ``code`` its name for the error.
     ``field_errors`` maps the wire name of each field that the server complained of to its reasons.
-    ``request_id`` is what the vendor's support asks for.
+    ``path`` and ``timestamp`` are as the server gave them. ``request_id`` is what the vendor's support asks for.
     """
 
-    hint = ""
+    hint: ClassVar[str] = ""
+    """What such an answer usually comes from."""
 
     def __init__(
         self,
@@ -166,7 +268,7 @@ class APIError(NeuroonError):
         timestamp: datetime | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, where=path, advice=self.hint or None)
         self.status = status
         self.code = code
         self.message = message
@@ -175,29 +277,18 @@ class APIError(NeuroonError):
         self.timestamp = timestamp
         self.request_id = request_id
 
-    def __str__(self) -> str:
+    def naming(self, name_argument: Callable[[str, Any], str]) -> str:
         text = f"{self.status} {_phrase(self.status)}"
         if self.message and self.message != _phrase(self.status):
             text += f": {self.message}"
         if self.request_id:
             text += f" [request {self.request_id}]"
-        if self.hint:
-            text += f" ({self.hint})"
+        if self.advice:
+            text += f" ({self.advice.naming(name_argument)})"
         return text
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args, self.__dict__)
-
-
-def _rebuild(kind: type[Exception], args: tuple[Any, ...], state: dict[str, Any]) -> Exception:
-    """Make errors survive pickling, as task queues and process pools need."""
-    error = kind.__new__(kind, *args)
-    error.args = args
-    error.__dict__.update(state)
-    return error
 
 
 class ValidationFailed(APIError):
@@ -234,7 +325,12 @@ class UnprocessableEntity(APIError):
 
 
 class RateLimited(APIError):
-    """429: too many requests. ``retry_after`` is in seconds, ``None`` where the server did not say."""
+    """429: too many requests.
+
+    ``retry_after`` is in seconds, ``None`` where the server did not say; ``limit`` and ``remaining`` as the server
+    gave them. ``local`` is true where no request was sent: the SDK's own limiter refused at once, because the wait
+    would exceed the call's deadline. ``retry_after`` then says when to come back.
+    """
 
     hint = "something else may be using the same key: limits count per shop over all processes"
 
@@ -245,12 +341,22 @@ class RateLimited(APIError):
         retry_after: float | None = None,
         limit: int | None = None,
         remaining: int | None = None,
+        local: bool = False,
         **details: Any,
     ) -> None:
         super().__init__(status, **details)
         self.retry_after = retry_after
         self.limit = limit
         self.remaining = remaining
+        self.local = local
+        if local:
+            self.advice = None if retry_after is None else Advice(f"come back in {retry_after:.1f} s")
+
+    def naming(self, name_argument: Callable[[str, Any], str]) -> str:
+        if not self.local:
+            return super().naming(name_argument)
+        text = self.message or "not sent: the wait for the rate limit would exceed the deadline"
+        return f"{text}; {self.advice.naming(name_argument)}" if self.advice else text
 
 
 class ServerError(APIError):

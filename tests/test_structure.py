@@ -10,15 +10,16 @@ import neuroon_async
 
 PACKAGE = Path(neuroon_async.__file__).parent
 
-GROUND = {"errors", "report", "sqlite", "api", "settings"}
+GROUND = {"advice", "errors", "report", "sqlite", "api", "settings"}
 """What every room may import, besides itself."""
 
 MAY_IMPORT = {
+    "advice": set(),
     "report": set(),
     "sqlite": set(),
-    "errors": {"report"},
-    "api": {"errors", "report"},
-    "settings": {"api", "errors"},
+    "errors": {"advice", "report"},
+    "api": {"advice", "errors", "report"},
+    "settings": {"advice", "api", "errors"},
     "instrumentation": GROUND,
     "limits": GROUND,
     "ledger": GROUND,
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "outbox": GROUND | {"client", "transport"},
     "integrations": GROUND
     | {"catalogs", "client", "instrumentation", "ledger", "limits", "outbox", "resources", "sync", "transport"},
-    "testing": {"api", "client", "errors", "report", "settings", "transport"},
+    "testing": {"advice", "api", "client", "errors", "report", "settings", "transport"},
     "cli": None,
     "__init__": None,
     "__main__": None,

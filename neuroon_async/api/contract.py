@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,25 +87,25 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         if self.requests < 1:
-            raise ConfigurationError(f"RateLimit.requests must be 1 or more, got {self.requests}")
+            raise ConfigurationError(f"must be 1 or more, got {self.requests}", where="RateLimit.requests")
         if not 0 < self.per < math.inf:
-            raise ConfigurationError(f"RateLimit.per must be a number of seconds above 0, got {self.per}")
+            raise ConfigurationError(f"must be a number of seconds above 0, got {self.per}", where="RateLimit.per")
         if self.burst is not None and not 1 <= self.burst <= self.requests:
-            raise ConfigurationError(f"RateLimit.burst must lie in 1..{self.requests}, got {self.burst}")
+            raise ConfigurationError(f"must lie in 1..{self.requests}, got {self.burst}", where="RateLimit.burst")
 
     def share_of(self, workers: int) -> RateLimit:
         """The part of this limit that one of ``workers`` equal processes may use.
 
-        The shares of all workers add up to no more than the whole. Raises `ConfigurationError`
+        The shares of all workers add up to no more than the whole. Raises `UsageError`
         where there are more workers than requests: such a limit needs a shared limiter.
         """
         if workers < 1:
-            raise ConfigurationError(f"share_of needs 1 worker or more, got {workers}")
+            raise UsageError(f"must be 1 or more, got {workers}", where="workers")
         share = self.requests // workers
         if share < 1:
-            raise ConfigurationError(
-                f"{self.requests} requests cannot be split among {workers} workers; "
-                "give the workers one shared limiter instead"
+            raise UsageError(
+                f"{self.requests} requests cannot be split among {workers} workers",
+                advice="give the workers one shared limiter instead",
             )
         return RateLimit(share, self.per, None if self.burst is None else max(1, self.burst // workers))
 
@@ -131,11 +131,11 @@ class Endpoint:
 def encode_segment(name: str, value: str) -> str:
     """One path segment for any text. Dots alone would be read as "here" and "up", so they are encoded too."""
     if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"{name} must be text and not empty, got {value!r}")
+        raise UsageError(f"must be text and not empty, got {value!r}", where=name)
     try:
         encoded = quote(value, safe="")
     except UnicodeEncodeError:
-        raise ConfigurationError(f"{name} {value!r} holds a lone surrogate, which UTF-8 cannot express") from None
+        raise UsageError(f"{value!r} holds a lone surrogate, which UTF-8 cannot express", where=name) from None
     return encoded.replace(".", "%2E") if encoded in {".", ".."} else encoded
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import ConfigurationError, InvalidBatch, InvalidProduct
+from ..errors import InvalidBatch, InvalidProduct, UsageError
 from .contract import MAX_BATCH_PRODUCTS, SyncMode
 from .models import Product, SyncRequest, encode
 from .validation import check_product, encoding_problems, invalid_product
@@ -14,11 +14,11 @@ __all__ = ["as_mode", "as_product", "encode_batch", "encode_single_request", "fr
 
 
 def as_mode(mode: SyncMode | str) -> SyncMode:
-    """The sync mode by its name. Raises `ConfigurationError`."""
+    """The sync mode by its name. Raises `UsageError`."""
     try:
         return SyncMode(mode)
     except ValueError:
-        raise ConfigurationError(f"mode must be one of {', '.join(SyncMode)}, got {mode!r}") from None
+        raise UsageError(f"must be one of {', '.join(SyncMode)}, got {mode!r}", where="mode") from None
 
 
 def as_product(item: object) -> Product:
@@ -62,7 +62,7 @@ def encode_single_request(mode: SyncMode, items: Iterable[Product | Mapping[str,
     products = [as_product(item) for item in items]
     if not 1 <= len(products) <= MAX_BATCH_PRODUCTS:
         raise InvalidBatch(
-            f"one request carries 1 to {MAX_BATCH_PRODUCTS} products, got {len(products)}; "
-            "products.sync() takes any number"
+            f"one request carries 1 to {MAX_BATCH_PRODUCTS} products, got {len(products)}",
+            advice="products.sync() takes any number",
         )
     return encode_batch(mode, products)

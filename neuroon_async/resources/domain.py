@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..api.contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
 from ..api.models import Verification, VerificationData, VerificationRequest, encode
-from ..errors import ConfigurationError
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..transport.transport import Transport
@@ -33,11 +33,11 @@ class Domain:
         vendor's pages give both.
         """
         if not isinstance(domain, str) or not _URL.fullmatch(domain):
-            raise ConfigurationError(f"domain must be a URL such as 'https://shop.example', got {domain!r}")
+            raise UsageError(f"must be a URL such as 'https://shop.example', got {domain!r}", where="domain")
         try:
             body = encode(VerificationRequest(domain))
         except UnicodeEncodeError:
-            raise ConfigurationError("domain holds a lone surrogate, which UTF-8 cannot express") from None
+            raise UsageError("holds a lone surrogate, which UTF-8 cannot express", where="domain") from None
         endpoint = VERIFY_DOMAIN_SHORT if short_path else VERIFY_DOMAIN
         answer = await self._transport.call(endpoint, params=self._params, body=body)
         if answer.status == endpoint.done_on_retry:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from neuroon_async import errors
+from neuroon_async.advice import Advice
 from neuroon_async.api.responses import read_error, read_retry_after
 from neuroon_async.errors import APIError, RateLimited, ServerError
 from neuroon_async.report import SyncReport
@@ -271,24 +272,30 @@ def test_the_tree():
 EXAMPLES = [
     errors.NeuroonError("plain"),
     errors.ConfigurationError("bad setting"),
+    errors.ConfigurationError("must be '.' or ','", where="decimal", advice=Advice("give {decimal}", {"decimal": "."})),
+    errors.UsageError("must be 1 or more, got 0", where="batch_size"),
     errors.ClientClosed("closed"),
+    errors.ClientClosed("closed while the call was in flight", maybe_processed=True),
     errors.InvalidProduct("SKU-1", [("price", "must be 0 or more"), ("name", "is required")]),
     errors.InvalidProduct(None, [("externalId", "is required")]),
     errors.InvalidConversion("order-1", [("currency", "must be text")]),
     errors.InvalidBatch("empty"),
     errors.UnsafeFullSync("too many"),
     errors.UnsafeDeletion("900 of 1,000 are missing", 900, 1000),
+    errors.UnsafeDeletion("900 of 1,000 are missing", 900, 1000, max_fraction=0.2, advice="check the source"),
     errors.TransportError("lost", maybe_processed=True),
     errors.ConnectionFailed("refused", maybe_processed=False),
     errors.RequestTimeout("slow", maybe_processed=True),
     errors.ResponseDecodeError("no JSON", status=200, request_id="req-1"),
     *(read(status, uniform(status, "E", "name: bad"), [("X-Request-ID", "req-1")]) for status in CLASSES),
     read(429, {"retryAfter": 60, "limit": 100, "remaining": 0}),
+    RateLimited(retry_after=12.5, local=True),
 ]
 
 
 def test_every_exception_has_an_example_below():
-    kinds = {kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.NeuroonError)}
+    public = [kind for name, kind in inspect.getmembers(errors, inspect.isclass) if not name.startswith("_")]
+    kinds = {kind for kind in public if issubclass(kind, errors.NeuroonError)}
     assert {type(error) for error in EXAMPLES} >= kinds
 
 
@@ -315,3 +322,50 @@ def test_an_invalid_conversion_names_order_field_and_rule():
     error = errors.InvalidConversion("order-1", [("currency", "must be text")])
     assert str(error) == "conversion of order 'order-1': currency: must be text"
     assert (error.field, error.rule) == ("currency", "must be text")
+
+
+def as_option(name, value):
+    option = "--" + name.replace("_", "-")
+    return option if value is ... else f"{option} {value}"
+
+
+def test_a_command_names_its_own_options_where_the_text_names_arguments():
+    error = errors.ConfigurationError(
+        "must be 1 or more, got 0",
+        where="batch_size",
+        advice=Advice("give {batch_size}, or leave {mode} out {{as it is}}", {"batch_size": 500, "mode": ...}),
+    )
+    assert str(error) == "batch_size must be 1 or more, got 0; give batch_size=500, or leave mode out {as it is}"
+    assert error.naming(as_option) == (
+        "--batch-size must be 1 or more, got 0; give --batch-size 500, or leave --mode out {as it is}"
+    )
+    assert (error.where, error.what, error.advice.arguments["batch_size"]) == (
+        "batch_size",
+        "must be 1 or more, got 0",
+        500,
+    )
+
+
+def test_what_an_error_is_about_is_no_argument_unless_the_set_up_is_wrong():
+    assert errors.InvalidProduct("SKU", [("name", "is required")]).naming(as_option) == (
+        "product 'SKU': name: is required"
+    )
+    lost = errors.ConnectionFailed("refused", maybe_processed=False, where="POST https://a.example", advice="go on")
+    assert lost.naming(as_option) == str(lost) == "POST https://a.example: refused; go on"
+
+
+def test_an_error_may_say_no_more_than_what_is_wrong():
+    assert str(errors.NeuroonError()) == ""
+    error = errors.UnsafeFullSync("too many")
+    assert (str(error), error.where, error.advice) == ("too many", None, None)
+
+
+def test_advice_in_plain_words_may_hold_braces():
+    assert str(errors.NeuroonError("bad", advice="write {it} so")) == "bad; write {it} so"
+
+
+def test_a_refusal_of_our_own_limiter_blames_nobody_and_says_when_to_come_back():
+    error = RateLimited(retry_after=12.5, local=True)
+    assert "429" not in str(error)
+    assert "12.5 s" in str(error)
+    assert not RateLimited().local
