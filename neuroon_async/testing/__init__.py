@@ -4,6 +4,7 @@ from ..api.contract import DOCUMENTED_RATE_LIMITS
 from .emulator import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, ThreadedEmulator
 from .fault_rules import FaultRule
 from .faults import Fault
+from .readings import Readings
 from .recording import RecordedRequest
 from .shop import ReceivedConversion, RememberedSync
 from .widget import InvalidWidgetToken, verify_widget_token
@@ -16,6 +17,7 @@ __all__ = [
     "Fault",
     "FaultRule",
     "InvalidWidgetToken",
+    "Readings",
     "ReceivedConversion",
     "RecordedRequest",
     "RememberedSync",

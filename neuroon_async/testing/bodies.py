@@ -52,8 +52,9 @@ class Refusal(Exception):
         self.message = message
         self.shape = shape
 
-    def response(self, path: str) -> EmulatedResponse:
-        return error_response(self.status, self.message, path=path, shape=self.shape)
+    def response(self, path: str, *, shape: ErrorShape | None = None, with_offset: bool = True) -> EmulatedResponse:
+        """The refusal as an answer. ``shape`` is used where the refusal has none of its own."""
+        return error_response(self.status, self.message, path=path, shape=self.shape or shape, with_offset=with_offset)
 
 
 def decode_json(body: bytes) -> Any:
@@ -79,6 +80,7 @@ def error_response(
     path: str,
     shape: ErrorShape | None = None,
     headers: Mapping[str, str] | None = None,
+    with_offset: bool = True,
 ) -> EmulatedResponse:
     """An error in one of the documented shapes; by default the one that belongs to the status.
 
@@ -101,14 +103,20 @@ def error_response(
         if headers and "Retry-After" in headers:
             document["error"]["retryAfter"] = _number_or_text(headers["Retry-After"])
     else:
-        document = {"timestamp": timestamp(), "status": status, "error": phrase, "message": message, "path": path}
+        document = {
+            "timestamp": timestamp(with_offset=with_offset),
+            "status": status,
+            "error": phrase,
+            "message": message,
+            "path": path,
+        }
         if shape == "bare":
             del document["message"]
     return json_response(status, document, headers)
 
 
 def rate_limited_response(
-    *, limit: int | None, retry_after: float, headers: Mapping[str, str] | None = None
+    *, limit: int | None, retry_after: float, headers: Mapping[str, str] | None = None, with_offset: bool = True
 ) -> EmulatedResponse:
     """The documented 429 body. ``retry_after`` is in seconds; the header of that name is the caller's affair."""
     document = {
@@ -117,13 +125,15 @@ def rate_limited_response(
         "retryAfter": retry_after,
         "limit": limit,
         "remaining": 0,
-        "timestamp": timestamp(),
+        "timestamp": timestamp(with_offset=with_offset),
     }
     return json_response(429, document, headers)
 
 
-def timestamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def timestamp(*, with_offset: bool = True) -> str:
+    """The present moment in UTC, ending in ``Z`` or without an offset."""
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return f"{now}Z" if with_offset else now
 
 
 def _phrase(status: int) -> str:

@@ -10,24 +10,21 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-import re
 import time
 from asyncio import wrap_future
-from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
 from ..api.contract import (
-    API_KEY_HEADER,
     API_KEY_VARIABLE,
     API_URL_VARIABLE,
     DOCUMENTED_RATE_LIMITS,
     ENDPOINTS,
     HEALTH,
-    IDEMPOTENCY_KEY_HEADER,
     RATE_LIMIT_HEADER,
     RATE_REMAINING_HEADER,
     REQUEST_ID_HEADER,
@@ -36,11 +33,13 @@ from ..api.contract import (
 )
 from ..client import NeuroonClient
 from ..transport.retries import RetryPolicy
-from .bodies import EmulatedResponse, Refusal, error_response, json_response, rate_limited_response, timestamp
+from .bodies import EmulatedResponse, Refusal, error_response, json_response, rate_limited_response
 from .fault_rules import FaultRule
 from .faults import Ending, Fault
+from .headers import check_key, check_media_type, check_site
 from .limits import request_counter
 from .loop_thread import LoopThread, in_event_loop
+from .readings import Readings
 from .recording import RecordedRequest
 from .routing import Route, find_route
 from .server import LoopbackServer, deliver
@@ -62,35 +61,58 @@ T = TypeVar("T")
 
 DEFAULT_SHOP_ID = "shop_test"
 DEFAULT_API_KEY = "sk_" + "0" * 32
+DEFAULT_READINGS = Readings()
 
 
 class Emulator:
     """The Plugin API as documented, on a loopback socket: an async context manager.
 
+    Where the documentation tells a thing in several ways, ``readings`` chooses one. Requests can be made to go wrong
+    by `fail`. A stopped emulator starts again on the same port, with the same state.
+
+    Args:
+        shop_id: The shop that the key belongs to.
+        api_key: The key that every request must have.
+        host: The address to listen at; loopback by default.
+        port: The port to listen at; 0 takes a free one.
+        readings: What contradictory pages mean: see `Readings`.
+        rate_limits: Limits by endpoint name. A given mapping overrides the documented table, ``None`` in it lifts one
+            limit, and ``None`` instead of it lifts all.
+        algorithm: How requests are counted, which the vendor does not say: in a ``"fixed"`` or a ``"rolling"``
+            window, by a token ``"bucket"``, or not at all (``"off"``). A request counts when its headers arrive, by
+            the event loop's clock; a refused one does not count.
+        aligned: Where fixed windows begin: at the ``"first"`` request, or by the ``"clock"`` at multiples of their
+            length.
+        rate_headers: Do answers have ``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``?
+        retry_after: The header on a 429: ``True`` gives the whole window in seconds, ``"date"`` the same moment as
+            an HTTP date, a number these seconds; ``False`` leaves it out.
+        latency: Seconds between a request's arrival and its processing; 0 by default.
+        jitter: Up to so many seconds more, evenly distributed; 0 by default.
+        seed: Makes the jitter repeatable.
+        max_body_bytes: Larger bodies get a proxy's 413. ``None``, the default: no limit.
+        keep_bodies: Are bodies kept in the log of requests? ``False`` saves memory in huge syncs.
+        keepalive_timeout: Seconds after which an idle connection is closed; 75 by default.
+        grace: Seconds that closing waits for requests in progress; 1 by default.
+        shop_url: The shop's registered URL, which an ``Origin`` header must match; ``None`` accepts any.
+        shop_name: The name in answers.
+        max_products: How many products the plan allows. Each further one fails within a 200.
+        verification_code: The code to publish on the domain.
+        require_verified: Do products and conversions need a verified domain, and get 403 without one?
+        require_search_log_id: Is a conversion line without ``searchLogId`` a 400, or merely not attributed?
+        full_semantics: Does a FULL sync delete and reinsert (``"replace"``), or mark what it does not mention as
+            inactive (``"mark_absent"``)?
+        upsert: Does an update keep the fields that it does not mention (``"merge"``), or lose them (``"replace"``)?
+        name_all_missing_parents: Does a 422 name every missing parent of a batch, or the first only?
+        reject_item: Called with each product; the reason it returns fails that product within a 200.
+        reject_batch: Called with each batch; the status and message it returns fail the whole batch.
+        wall_clock: Gives the Unix time in seconds, for widget tokens and HTTP dates.
+
+    Raises `ValueError` for a limit of an unknown endpoint. An exception inside the emulator, such as one from a hook,
+    answers 500 and is raised on leaving the context.
+
     >>> async def demo() -> str:
     ...     async with Emulator(algorithm="off") as emulator:
     ...         return emulator.url  # hand this to the client as base_url
-
-    ``rate_limits``: the documented table; a given dict overrides it by name (``None`` lifts one limit), ``None``
-    lifts all. ``algorithm``: how requests are counted, since the vendor does not say: ``"fixed"`` window (which
-    starts with the first request, or with ``aligned="clock"`` at multiples of its length), ``"rolling"`` window,
-    token ``"bucket"``, or ``"off"``. A request counts when its headers arrive, by the event loop's clock; a refused
-    one does not count. ``retry_after``: the header on a 429: ``True`` gives the whole window, ``False`` leaves it out,
-    a number is sent as it is (seconds).
-
-    ``latency`` and ``jitter`` (seconds; uniform from 0, repeatable by ``seed``) pass between arrival and processing.
-    ``max_body_bytes``: larger bodies get a proxy's 413. ``keep_bodies=False`` keeps the log small in huge syncs.
-
-    ``shop_url``: what an ``Origin`` header must match; ``None`` accepts any. ``require_verified``: products and
-    conversions need a verified domain, else 403. ``require_search_log_id``: a conversion line without one is a
-    400 rather than merely not attributed. ``full_semantics``: a FULL sync deletes and reinserts (``"replace"``)
-    or marks what it does not mention as inactive (``"mark_absent"``). ``upsert``: an update keeps the fields that it
-    does not mention (``"merge"``) or not (``"replace"``). ``reject_item`` gives the reason to fail one product in
-    a 200, ``reject_batch`` the status and message to fail a whole batch.
-
-    ``port=0`` takes a free one; a stopped emulator starts again on the same port, with the same state.
-    ``grace`` is how long (seconds) closing waits for requests in progress. An exception inside the emulator, such
-    as from one of these hooks, answers 500 and is raised on leaving the context.
     """
 
     def __init__(
@@ -100,11 +122,12 @@ class Emulator:
         *,
         host: str = "127.0.0.1",
         port: int = 0,
+        readings: Readings = DEFAULT_READINGS,
         rate_limits: Mapping[str, RateLimit | None] | None = DOCUMENTED_RATE_LIMITS,
         algorithm: Algorithm = "fixed",
         aligned: Alignment = "first",
         rate_headers: bool = True,
-        retry_after: bool | float = True,
+        retry_after: bool | float | Literal["date"] = True,
         latency: float = 0.0,
         jitter: float = 0.0,
         seed: int = 0,
@@ -152,6 +175,7 @@ class Emulator:
             reject_item=reject_item,
             reject_batch=reject_batch,
             verification_code=verification_code,
+            readings=readings,
         )
         self._algorithm = algorithm
         self._aligned = aligned
@@ -257,6 +281,15 @@ class Emulator:
     # What it holds
 
     @property
+    def readings(self) -> Readings:
+        """How contradictory pages are read. May be replaced at any time."""
+        return self.shop.readings
+
+    @readings.setter
+    def readings(self, readings: Readings) -> None:
+        self.shop.readings = readings
+
+    @property
     def products(self) -> dict[str, dict[str, Any]]:
         """The catalog: ``externalId`` → the product by its wire names; fractions are exact `Decimal`."""
         return self.shop.products
@@ -285,8 +318,10 @@ class Emulator:
 
     @verified.setter
     def verified(self, verified: bool) -> None:
-        self.shop.verified_at = timestamp() if verified else None
-        self.shop.domain = (self.shop.domain or self.shop_url) if verified else None
+        if verified:
+            self.shop.set_verified(self.shop.domain or self.shop_url)
+        else:
+            self.shop.unverify()
 
     def requests_to(self, endpoint: str) -> list[RecordedRequest]:
         """The log of one endpoint."""
@@ -414,34 +449,32 @@ class Emulator:
         ending = Ending.ANSWER if fault is None else fault.ending
         if ending in {Ending.ANSWER, Ending.ANSWER_THEN_CLOSE, Ending.TRUNCATE}:
             record.status = answer.status
-        headers = {**answer.headers, REQUEST_ID_HEADER: record.request_id}
+        headers = dict(answer.headers)
+        if self.readings.request_id == "sent":
+            headers[REQUEST_ID_HEADER] = record.request_id
         return await deliver(request, EmulatedResponse(answer.status, answer.body, headers), ending, connection)
 
     def _admit(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Route | EmulatedResponse:
         """Decide by the headers alone, at the moment of arrival: the operation, or the answer that refuses it."""
-        path = record.raw_path.partition("?")[0]
         if record.method == "GET":
             page = widget_response(record.raw_path, self.shop, api_key=self.api_key, now=self._wall_clock())
             if page is not None:
                 return page
         try:
-            route = find_route(record.method, record.raw_path)
+            route = find_route(record.method, record.raw_path, verify_path=self.readings.verify_path)
             record.endpoint = route.endpoint.name
             if route.endpoint is not HEALTH:
                 self._authorize(route, record)
         except Refusal as refusal:
-            return refusal.response(path)
+            return self._refuse(refusal, record)
         return self._throttle(record, rate_headers) or route
 
     def _authorize(self, route: Route, record: RecordedRequest) -> None:
-        key = record.headers.get(API_KEY_HEADER, "")
-        if not compare_digest(key.encode("utf-8", "surrogateescape"), self.api_key.encode()):
-            raise Refusal(401, "Invalid or missing API Key")
+        check_key(record.headers, self.api_key)
         if route.params.get("shop_id", self.shop_id) != self.shop_id:
-            raise Refusal(403, "API Key does not belong to this shop")
-        origin = record.headers.get("Origin")
-        if origin is not None and self.shop_url is not None and _site(origin) != _site(self.shop_url):
-            raise Refusal(403, "Origin mismatch — API Key cannot be used from this domain")
+            raise Refusal(self.readings.foreign_shop, "API Key does not belong to this shop")
+        if self.shop_url is not None:
+            check_site(record.headers, self.shop_url, referer=self.readings.referer == "checked")
 
     def _throttle(self, record: RecordedRequest, rate_headers: dict[str, str]) -> EmulatedResponse | None:
         counter = self._counters.get(record.endpoint or "")
@@ -451,14 +484,29 @@ class Emulator:
         if self.rate_headers:
             rate_headers[RATE_LIMIT_HEADER] = str(counter.limit.requests)
             rate_headers[RATE_REMAINING_HEADER] = str(counter.remaining(record.arrived) if admitted else 0)
-        if admitted:
+        if admitted or self.readings.limits == "announced":
             return None
         seconds: float = math.ceil(counter.limit.per)
         headers = dict(rate_headers)
-        if self.retry_after is not False:
+        if self.retry_after == "date":
+            headers["Retry-After"] = formatdate(self._wall_clock() + seconds, usegmt=True)
+        elif self.retry_after is not False:
             seconds = seconds if self.retry_after is True else self.retry_after
             headers["Retry-After"] = f"{seconds:g}"
-        return rate_limited_response(limit=counter.limit.requests, retry_after=seconds, headers=headers)
+        return self._too_many_requests(counter.limit.requests, seconds, headers, record)
+
+    def _too_many_requests(
+        self, limit: int, seconds: float, headers: Mapping[str, str], record: RecordedRequest
+    ) -> EmulatedResponse:
+        shape, with_offset = self.readings.errors, self.readings.times == "with_z"
+        if shape is None:
+            return rate_limited_response(limit=limit, retry_after=seconds, headers=headers, with_offset=with_offset)
+        path = record.raw_path.partition("?")[0]
+        return error_response(429, path=path, shape=shape, headers=headers, with_offset=with_offset)
+
+    def _refuse(self, refusal: Refusal, record: RecordedRequest) -> EmulatedResponse:
+        path = record.raw_path.partition("?")[0]
+        return refusal.response(path, shape=self.readings.errors, with_offset=self.readings.times == "with_z")
 
     def _fault_for(self, record: RecordedRequest) -> Fault | None:
         for rule in tuple(self.faults):  # a test may add or remove rules from another thread
@@ -477,16 +525,15 @@ class Emulator:
     def _answer(
         self, route: Route, body: bytes, record: RecordedRequest, fault: Fault | None, rate_headers: dict[str, str]
     ) -> EmulatedResponse:
-        path = record.raw_path.partition("?")[0]
         own = EmulatedResponse(500)
         if fault is None or fault.processed:
             try:
                 own = self._process(route, body, record)
             except Refusal as refusal:
-                own = refusal.response(path)
+                own = self._refuse(refusal, record)
             own = EmulatedResponse(own.status, own.body, {**own.headers, **rate_headers})
             self._changes.announce()
-        return own if fault is None or fault.scripted is None else fault.scripted(path)
+        return own if fault is None or fault.scripted is None else fault.scripted(record.raw_path.partition("?")[0])
 
     def _process(self, route: Route, body: bytes, record: RecordedRequest) -> EmulatedResponse:
         """The operation itself. Raises `Refusal`."""
@@ -494,26 +541,29 @@ class Emulator:
         if self.require_verified and not self.verified and name in _NEEDS_VERIFIED_DOMAIN:
             raise Refusal(403, "Domain is not verified")
         if route.endpoint.method == "POST":
-            _check_media_type(record)
+            check_media_type(record.headers)
         document: dict[str, Any] | None = None
+        status = 200
         match name:
             case "shop":
                 document = self.shop.describe(url=self.shop_url)
             case "sync_products":
-                document, record.replayed = self.shop.sync(body, record.headers.get(IDEMPOTENCY_KEY_HEADER))
+                document, record.replayed = self.shop.sync(body, record.idempotency_key)
             case "delete_product":
                 self.shop.delete(route.params["external_id"])
+                document = {"deleted": True} if self.readings.answers == "older" else None
             case "verify_domain":
-                document = self.shop.verify(body)
+                document = self.shop.verify(body, url=self.shop_url)
             case "verification_data":
                 document = self.shop.verification_data()
             case "unverify_domain":
                 self.shop.unverify()
             case "track_conversion":
                 document = self.shop.track(body)
+                status = self.readings.conversion_status
             case _:
                 document = {"status": "UP"}
-        return EmulatedResponse(204) if document is None else json_response(200, document)
+        return EmulatedResponse(204) if document is None or status == 204 else json_response(status, document)
 
 
 class ThreadedEmulator(Emulator):
@@ -610,17 +660,3 @@ _NEEDS_VERIFIED_DOMAIN = frozenset({"sync_products", "delete_product", "track_co
 def _check_endpoint(name: str) -> None:
     if name not in ENDPOINTS:
         raise ValueError(f"unknown endpoint {name!r}; known are {', '.join(ENDPOINTS)}")
-
-
-def _check_media_type(record: RecordedRequest) -> None:
-    media_type, *parameters = record.headers.get("Content-Type", "").lower().replace(" ", "").split(";")
-    charsets = [value.strip('"') for name, _, value in (p.partition("=") for p in parameters) if name == "charset"]
-    if media_type != "application/json" or charsets not in ([], ["utf-8"]):
-        raise Refusal(415)
-    if record.headers.get("Content-Encoding", "identity") != "identity":
-        raise Refusal(415)
-
-
-def _site(url: str) -> str:
-    """A URL as the origin rule compares it: without protocol, ``www.`` and trailing slash."""
-    return re.sub(r"^[a-z]+://", "", url.strip().lower()).removeprefix("www.").removesuffix("/")

@@ -7,8 +7,10 @@ from typing import Any
 
 from multidict import CIMultiDictProxy
 
+from ..api.contract import IDEMPOTENCY_KEY_HEADER, Locale
 from .bodies import decode_json
 from .faults import Fault
+from .headers import locale_of
 
 __all__ = ["RecordedRequest"]
 
@@ -42,7 +44,12 @@ class RecordedRequest:
 
     @property
     def idempotency_key(self) -> str | None:
-        return self.headers.get("X-Idempotency-Key")
+        return self.headers.get(IDEMPOTENCY_KEY_HEADER)
+
+    @property
+    def locale(self) -> Locale:
+        """The language that the API would answer in, by ``Accept-Language``: Spanish where that names no known one."""
+        return locale_of(self.headers)
 
     @property
     def parsed(self) -> Any:

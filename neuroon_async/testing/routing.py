@@ -7,12 +7,13 @@ Pure. Each segment is decoded on its own, after the split, so an external id wit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import unquote
 
-from ..api.contract import ENDPOINTS, HEALTH, VERIFY_DOMAIN_SHORT, Endpoint
+from ..api.contract import ENDPOINTS, HEALTH, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT, Endpoint
 from .bodies import Refusal
 
-__all__ = ["Route", "find_route"]
+__all__ = ["Route", "VerifyPath", "find_route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,23 @@ class Route:
     params: dict[str, str]
 
 
+VerifyPath = Literal["both", "with_shop_id", "without_shop_id"]
+_ABSENT: dict[VerifyPath, Endpoint | None] = {
+    "both": None,
+    "with_shop_id": VERIFY_DOMAIN_SHORT,
+    "without_shop_id": VERIFY_DOMAIN,
+}
+
 _PATTERNS = [
     (endpoint, endpoint.path.split("/")[1:]) for endpoint in (*ENDPOINTS.values(), VERIFY_DOMAIN_SHORT, HEALTH)
 ]
 
 
-def find_route(method: str, raw_path: str) -> Route:
-    """Raises `Refusal`: 404 for a path that does not exist, 405 for a method it does not take, 400 for bad UTF-8."""
+def find_route(method: str, raw_path: str, *, verify_path: VerifyPath = "both") -> Route:
+    """The operation that a request means. ``verify_path`` says under which paths domains are verified.
+
+    Raises `Refusal`: 404 for a path that does not exist, 405 for a method it does not take, 400 for bad UTF-8.
+    """
     first, *raw_segments = raw_path.partition("?")[0].split("/")
     # Servers and proxies resolve bare dots before they look the path up; an id of dots must come encoded.
     if first or any(segment in {"", ".", ".."} for segment in raw_segments):
@@ -41,7 +52,7 @@ def find_route(method: str, raw_path: str) -> Route:
     wrong_method = False
     for endpoint, pattern in _PATTERNS:
         params = _match(pattern, segments)
-        if params is None:
+        if params is None or endpoint is _ABSENT[verify_path]:
             continue
         if endpoint.method == method:
             return Route(endpoint, params)

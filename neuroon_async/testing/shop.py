@@ -12,6 +12,8 @@ from hashlib import sha256
 from typing import Any, Literal
 
 from .bodies import Refusal, decode_json, timestamp
+from .headers import site_of
+from .readings import Readings
 from .snapshots import SnapshotDict
 from .validation import PRODUCT_FIELDS, conversion_complaints, domain_complaints, product_complaints
 
@@ -19,6 +21,9 @@ __all__ = ["EmulatedShop", "FullSemantics", "ReceivedConversion", "RememberedSyn
 
 FullSemantics = Literal["replace", "mark_absent"]
 Upsert = Literal["merge", "replace"]
+
+_Outcome = tuple[int, int, list[dict[str, Any]]]
+"""How many products were created and updated, and the entries of ``errors``."""
 
 
 @dataclass(slots=True)
@@ -51,6 +56,7 @@ class EmulatedShop:
     upsert: Upsert
     require_search_log_id: bool
     name_all_missing_parents: bool
+    readings: Readings
     reject_item: Callable[[dict[str, Any]], str | None] | None
     reject_batch: Callable[[list[dict[str, Any]]], tuple[int, str] | None] | None
 
@@ -65,7 +71,7 @@ class EmulatedShop:
 
     def sync(self, body: bytes, idempotency_key: str | None) -> tuple[dict[str, Any], bool]:
         """Apply a batch. Gives the answer, and whether it came from memory."""
-        if idempotency_key is None:
+        if idempotency_key is None or self.readings.idempotency == "ignored":
             return self._apply(body), False
         digest = sha256(body).digest()
         remembered = self.idempotency.get(idempotency_key)
@@ -73,7 +79,7 @@ class EmulatedShop:
             answer = self._apply(body)
             self.idempotency[idempotency_key] = RememberedSync(digest, answer)
             return answer, False
-        if remembered.digest != digest:
+        if remembered.digest != digest and self.readings.idempotency == "conflict":
             raise Refusal(409, "Idempotency key was used with another body")
         remembered.replays += 1
         return remembered.answer, True
@@ -84,22 +90,47 @@ class EmulatedShop:
 
     def _apply(self, body: bytes) -> dict[str, Any]:
         mode, products = self._read_batch(body)
+        errors: list[dict[str, Any]] = []
+        if self.readings.invalid_products == "fail_alone":
+            products, errors = self._set_invalid_aside(mode, products)
         self._check_batch(mode, products)
-        if mode == "FULL":
-            return self._apply_full(products)
-        return self._summary(*self._upsert_all(products))
+        created, updated, refused = (self._apply_full if mode == "FULL" else self._upsert_all)(products)
+        return self._summary(created, updated, errors + refused)
 
     def _read_batch(self, body: bytes) -> tuple[str, list[dict[str, Any]]]:
         document = read_object(body)
         products = document.get("products")
         if type(products) is not list or not 1 <= len(products) <= 500:
             raise Refusal(400, "products: Must provide between 1 and 500 products per batch")
-        complaints = product_complaints(products)
+        complaints = self._complaints(products) if self.readings.invalid_products == "fail_batch" else []
         mode: Any = document.get("syncType")
         if mode not in ("INCREMENTAL", "FULL"):
             complaints.insert(0, "syncType: must be INCREMENTAL or FULL")
         refuse_if(complaints)
         return mode, products
+
+    def _complaints(self, products: list[Any]) -> list[str]:
+        return product_complaints(products, zero_price=self.readings.zero_price == "accepted")
+
+    def _set_invalid_aside(self, mode: str, products: list[Any]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """The valid products of a batch, and an entry of ``errors`` for each of the others."""
+        valid: list[dict[str, Any]] = []
+        errors: list[dict[str, Any]] = []
+        for product in products:
+            complaints = self._complaints([product])
+            if complaints:
+                external_id = product.get("externalId") if isinstance(product, dict) else None
+                errors.append({"externalId": external_id, "error": ", ".join(complaints)})
+            else:
+                valid.append(product)
+        while missing := set(self._missing_parents(mode, valid)):
+            orphans = [product for product in valid if product.get("parentExternalId") in missing]
+            valid = [product for product in valid if product.get("parentExternalId") not in missing]
+            errors.extend(
+                {"externalId": orphan["externalId"], "error": _parent_not_found(orphan["parentExternalId"])}
+                for orphan in orphans
+            )
+        return valid, errors
 
     def _check_batch(self, mode: str, products: list[dict[str, Any]]) -> None:
         if mode == "FULL" and len({product["externalId"] for product in products}) < len(products):
@@ -114,31 +145,36 @@ class EmulatedShop:
         self._check_parents(mode, products)
 
     def _check_parents(self, mode: str, products: list[dict[str, Any]]) -> None:
-        parents = dict.fromkeys(parent for product in products if (parent := product.get("parentExternalId")))
-        if not parents:
-            return
-        known = {product["externalId"] for product in products}
-        if not (mode == "FULL" and self.full_semantics == "replace"):
-            known.update(parent for parent in parents if parent in self.products)
-        missing = [f"parentExternalId '{parent}' not found" for parent in parents if parent not in known]
+        missing = [_parent_not_found(parent) for parent in self._missing_parents(mode, products)]
         if missing:
             raise Refusal(422, ", ".join(missing) if self.name_all_missing_parents else missing[0])
 
-    def _apply_full(self, products: list[dict[str, Any]]) -> dict[str, Any]:
+    def _missing_parents(self, mode: str, products: list[dict[str, Any]]) -> list[str]:
+        """The parents that are neither in the batch nor in what the sync leaves of the catalog."""
+        parents = dict.fromkeys(parent for product in products if (parent := product.get("parentExternalId")))
+        if not parents:
+            return []
+        known = {product["externalId"] for product in products}
+        if not (mode == "FULL" and self.full_semantics == "replace"):
+            known.update(parent for parent in parents if parent in self.products)
+        return [parent for parent in parents if parent not in known]
+
+    def _apply_full(self, products: list[dict[str, Any]]) -> _Outcome:
+        mentioned = {product["externalId"] for product in products}
         if self.full_semantics == "replace":
-            before = self.products.keys() & {product["externalId"] for product in products}
+            before = {external_id for external_id in mentioned if external_id in self.products}
             self.products.clear()
             created, _, errors = self._upsert_all(products)
-            updated = len(before & self.products.keys())
-            return self._summary(created - updated, updated, errors)
+            updated = sum(external_id in self.products for external_id in before)
+            return created - updated, updated, errors
         outcome = self._upsert_all(products)
-        for external_id in self.products.keys() - {product["externalId"] for product in products}:
+        for external_id in self.products.keys() - mentioned:
             self.products[external_id]["isActive"] = False
-        return self._summary(*outcome)
+        return outcome
 
-    def _upsert_all(self, products: list[dict[str, Any]]) -> tuple[int, int, list[dict[str, str]]]:
+    def _upsert_all(self, products: list[dict[str, Any]]) -> _Outcome:
         created = updated = 0
-        errors: list[dict[str, str]] = []
+        errors: list[dict[str, Any]] = []
         for product in products:
             external_id = product["externalId"]
             stored = self.products.get(external_id)
@@ -159,25 +195,34 @@ class EmulatedShop:
             return f"Product limit of {self.max_products} reached"
         return None
 
-    def _summary(self, created: int, updated: int, errors: list[dict[str, str]]) -> dict[str, Any]:
+    def _summary(self, created: int, updated: int, errors: list[dict[str, Any]]) -> dict[str, Any]:
+        failures = {"failed": len(errors), "errors": errors}
+        if self.readings.answers == "older":
+            return {"synced": created + updated, "created": created, "updated": updated, **failures}
         return {
             "newProducts": created,
             "updatedProducts": updated,
-            "failed": len(errors),
             "productsCount": len(self.products),
             "remainingProducts": max(0, self.max_products - len(self.products)),
-            "errors": errors,
+            **failures,
         }
 
     # Domain
 
-    def verify(self, body: bytes) -> dict[str, Any]:
+    def verify(self, body: bytes, *, url: str | None) -> dict[str, Any]:
+        """Verify a domain. ``url``: the registered one, or ``None`` where any will do."""
         document = read_object(body)
         refuse_if(domain_complaints(document))
         if self.verified_at is not None:
             raise Refusal(409, "Domain is already verified")
-        self.domain = document["domain"]
-        self.verified_at = timestamp()
+        domain = document["domain"]
+        proof = self.readings.verification
+        if proof == "by_registered_url" and url is not None and site_of(domain) != site_of(url):
+            raise Refusal(422, "Domain does not match the shop's registered URL")
+        if proof == "by_published_code":
+            self.domain = domain
+        else:
+            self.set_verified(domain)
         return {
             "shopId": self.shop_id,
             "verificationCode": self.verification_code,
@@ -185,12 +230,18 @@ class EmulatedShop:
             "name": self.name,
         }
 
+    def set_verified(self, domain: str | None) -> None:
+        self.domain = domain
+        self.verified_at = timestamp(with_offset=self.readings.times == "with_z")
+
     def verification_data(self) -> dict[str, Any]:
-        """Either of the two documented forms: one before, the other after the verification."""
-        if self.verified_at is None:
-            instructions = f'Add <meta name="neuroon-verification" content="{self.verification_code}"> to your page.'
-            return {"verificationCode": self.verification_code, "instructions": instructions, "verified": False}
-        return {"domain": self.domain, "verificationCode": self.verification_code, "verifiedAt": self.verified_at}
+        """The state of the verification, in either documented shape."""
+        verified = self.verified_at is not None
+        shape = self.readings.verification_data
+        if shape == "verified_at" or (shape == "by_state" and verified):
+            return {"domain": self.domain, "verificationCode": self.verification_code, "verifiedAt": self.verified_at}
+        instructions = f'Add <meta name="neuroon-verification" content="{self.verification_code}"> to your page.'
+        return {"verificationCode": self.verification_code, "instructions": instructions, "verified": verified}
 
     def unverify(self) -> None:
         self.domain = self.verified_at = None
@@ -219,6 +270,10 @@ class EmulatedShop:
             "maxProducts": self.max_products,
             "maxSearchesPerMonth": 10_000,
         }
+
+
+def _parent_not_found(parent: str) -> str:
+    return f"parentExternalId '{parent}' not found"
 
 
 def _known_fields(product: dict[str, Any]) -> dict[str, Any]:

@@ -26,8 +26,11 @@ _REQUIRED = {
 }
 
 
-def product_complaints(products: list[Any]) -> list[str]:
-    """Every broken rule of a batch, each said once, in the order of appearance."""
+def product_complaints(products: list[Any], *, zero_price: bool = True) -> list[str]:
+    """Every broken rule of a batch, each said once, in the order of appearance.
+
+    ``zero_price``: may a price be 0? The rule and the error message disagree.
+    """
     complaints: dict[str, None] = {}
     for product in products:
         if type(product) is not dict:
@@ -40,6 +43,8 @@ def product_complaints(products: list[Any]) -> list[str]:
             rule = _RULES.get(field)
             if rule is not None and value is not None and (problem := rule(value)) is not None:
                 complaints[f"{field}: {problem}"] = None
+        if not zero_price and product.get("price") == 0:
+            complaints["price: Price must be positive"] = None
     return list(complaints)
 
 
