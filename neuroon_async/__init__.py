@@ -48,7 +48,8 @@ from .errors import (
     UsageError,
     ValidationFailed,
 )
-from .ledger.sqlite import Ledger, LedgerError, LedgerRun, PagedLedgerRun, SQLiteLedger
+from .ledger.protocols import Ledger, LedgerError, LedgerRun, PagedLedgerRun
+from .ledger.sqlite import SQLiteLedger
 from .limits.local import Limiter, LimitState, LocalLimiter, Permit
 from .report import ProductFailure, SyncProgress, SyncReport
 from .resources.widget import WidgetTokenSigner

@@ -1,15 +1,363 @@
-"""What an SQLite file says that it is, read without changing anything in it or beside it."""
+"""SQLite as the package uses it: one file of its own, touched by one thread, and temporary databases.
+
+`SQLiteFile` looks before it writes (a file of another program is left alone), takes the lock, brings the schema up to
+date and notices when its file is taken away. `temporary_database` gives a scratch database that nobody else can see.
+Neither knows any schema, and what a failure means to the user is the owner's business: see `Problem`.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from .cancellation import finish
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from types import TracebackType
 
-__all__ = ["read_header"]
+__all__ = ["DamagedContent", "Problem", "SQLiteFile", "TemporaryDatabase", "read_header", "temporary_database"]
+
+T = TypeVar("T")
+_SMALLEST = 512
+"""Bytes of the smallest database that SQLite writes."""
+_WAL_PAUSE = 0.01
+"""Seconds between two tries to switch a file to its write-ahead log while others use it."""
+_DAMAGE = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH"}
+"""Primary result codes that a sound file of ours never gives."""
+
+
+class Problem(Enum):
+    """Why a file cannot be used."""
+
+    NO_DATABASE = auto()
+    """It is not an SQLite database, or its first page is damaged. Nothing was written to it."""
+    FOREIGN = auto()
+    """It is a database of another program. Nothing was written to it."""
+    NEWER = auto()
+    """A newer version of this package wrote it. Nothing was written to it."""
+    NO_ACCESS = auto()
+    """It can be neither opened nor created."""
+    LOCKED = auto()
+    """Another connection holds the lock, and the busy timeout has passed."""
+    DAMAGED = auto()
+    """Its content breaks a rule that it keeps while sound."""
+    GONE = auto()
+    """It was deleted, replaced or truncated while it was open."""
+    UNUSABLE = auto()
+    """Anything else: a full disk, a read-only file system, an I/O error."""
+
+
+class DamagedContent(Exception):
+    """Raised by an owner's code, in the file's thread, for a stored value out of its type or range."""
+
+
+class _Refused(Exception):
+    def __init__(self, problem: Problem, detail: str) -> None:
+        self.problem = problem
+        super().__init__(detail)
+
+
+class SQLiteFile:
+    """One file in SQLite's WAL mode, opened and used by a thread of its own, so the event loop never waits for a disk.
+
+    ``path``: the file; it is created where there is none.
+    ``application_id``: what marks a file of this kind. Another program's database is never written to.
+    ``migrations``: for each version of the format the statements that lead to it from the version before. The file's
+    ``user_version`` counts those done; new ones are carried out, in one transaction, when the file is opened.
+    ``explain``: makes the exception to raise of a `Problem` and SQLite's own words.
+    ``thread_name``: prefix of the thread's name.
+    ``exclusive``: hold the lock from opening to closing. Otherwise any number of processes share the file.
+    ``busy_timeout``: seconds to wait for another connection's lock (default 0: none).
+    ``synchronous``: how hard a commit is pressed to the disk; ``"FULL"`` (default) outlives a power cut.
+    ``cache_bytes``: memory for pages of the file; SQLite's own default where ``None``.
+
+    >>> async with SQLiteFile(path, application_id=1, migrations=[[...]], explain=...) as file:     # doctest: +SKIP
+    ...     await file.run(lambda: file.execute("SELECT 1").fetchone())
+
+    The methods that are coroutines belong to the event loop, all others to work given to `run`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        application_id: int,
+        migrations: Sequence[Sequence[str]],
+        explain: Callable[[Problem, str], Exception],
+        thread_name: str = "neuroon-sqlite",
+        exclusive: bool = False,
+        busy_timeout: float = 0.0,
+        synchronous: Literal["OFF", "NORMAL", "FULL"] = "FULL",
+        cache_bytes: int | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._application_id = application_id
+        self._migrations = migrations
+        self._explain = explain
+        self._thread_name = thread_name
+        self._exclusive = exclusive
+        self._busy_timeout = busy_timeout
+        self._synchronous = synchronous
+        self._cache_bytes = cache_bytes
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._place = _Place(self.path)
+
+    @property
+    def is_open(self) -> bool:
+        """Between opening and closing: does it have its thread?"""
+        return self._thread is not None
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Check the header, connect, take the lock, bring the schema up to date. Leaves nothing open on failure."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._thread_name)
+        try:
+            await self.run(self._open)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the file after all work that was begun. A cancellation waits for that: then others can open it."""
+        if self._thread is None:
+            return
+        closed = self.submit(self._close)
+        thread, self._thread = self._thread, None
+        thread.shutdown(wait=False)
+        await finish(closed)
+
+    async def run(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Do this in the file's thread, one piece of work after another, in the order of the calls."""
+        return await self.submit(work, *arguments)
+
+    def submit(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """Like `run`, but to be awaited later or by several."""
+        if self._thread is None:
+            raise RuntimeError(f"{self.path} is not open")
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, *arguments)
+
+    # In the file's thread
+
+    def execute(self, statement: str, parameters: Sequence[Any] | dict[str, Any] = ()) -> sqlite3.Cursor:
+        return self._connected().execute(statement, parameters)
+
+    def executemany(self, statement: str, rows: Iterable[Sequence[Any]]) -> sqlite3.Cursor:
+        return self._connected().executemany(statement, rows)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction that may write. When this ends without an exception, it is committed, in the file at its path.
+
+        Where the file is not there any more, what is written now would be lost with it: that is a failure, too.
+        """
+        self._place.check(self._page_bytes)
+        with self._begun("BEGIN IMMEDIATE"):
+            yield
+        self._place.check(self._page_bytes)
+
+    def check_integrity(self) -> None:
+        """Read the whole file and raise the owner's error where anything in it is out of order."""
+        (found,) = self.execute("PRAGMA integrity_check(1)").fetchone()
+        if found != "ok":
+            raise DamagedContent(str(found))
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise RuntimeError(f"{self.path} is not open")
+        return self._connection
+
+    def _guarded(self, work: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return work(*arguments)
+        except _Refused as refusal:
+            raise self._explain(refusal.problem, str(refusal)) from None
+        except DamagedContent as error:
+            raise self._explain(Problem.DAMAGED, str(error)) from error
+        except MemoryError as error:  # SQLite's word for a length in the file that cannot be true
+            raise self._explain(Problem.DAMAGED, "a length in it is out of range") from error
+        except sqlite3.Error as error:
+            raise self._explain(_problem_of(error), str(error)) from error
+
+    def _open(self) -> None:
+        self._refuse_foreign()
+        self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=self._busy_timeout)
+        if self._exclusive:
+            self.execute("PRAGMA locking_mode = EXCLUSIVE")
+        self.execute(f"PRAGMA synchronous = {self._synchronous}")
+        if self._cache_bytes is not None:
+            self.execute(f"PRAGMA cache_size = -{self._cache_bytes // 1024}")
+        # Reads the header, and takes the lock, before anything is changed.
+        with self._begun("BEGIN EXCLUSIVE" if self._exclusive else "BEGIN IMMEDIATE"):
+            self._migrate()
+        self._switch_to_wal()
+        self._place.remember(self._page_bytes)
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def _begun(self, begin: str) -> Iterator[None]:
+        connection = self._connected()
+        connection.execute(begin)
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:  # some failures have rolled it back already
+                connection.execute("ROLLBACK")
+            raise
+
+    def _refuse_foreign(self) -> None:
+        """Look before SQLite may write: it would do so in whatever database it opens.
+
+        A file of ours has its header before it has a log beside it.
+        """
+        try:
+            size = self.path.stat().st_size if self.path.is_file() else 0
+        except OSError:
+            return  # SQLite is about to say what is wrong with it
+        if size == 0:
+            return
+        if size < _SMALLEST:
+            raise _Refused(Problem.NO_DATABASE, f"it has only {size} bytes")
+        try:
+            self._check_format(*read_header(self.path))
+        except sqlite3.OperationalError as error:
+            raise _Refused(Problem.NO_ACCESS, str(error)) from None
+        except sqlite3.DatabaseError as error:
+            raise _Refused(Problem.NO_DATABASE, str(error)) from None
+
+    def _check_format(self, application_id: int, version: int) -> None:
+        if application_id != self._application_id:
+            raise _Refused(Problem.FOREIGN, f"its application id is {application_id}")
+        if version > len(self._migrations):
+            raise _Refused(Problem.NEWER, f"format {version}")
+
+    def _migrate(self) -> None:
+        (application_id,) = self.execute("PRAGMA application_id").fetchone()
+        (version,) = self.execute("PRAGMA user_version").fetchone()
+        (tables,) = self.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+        if application_id == version == tables == 0:
+            self.execute(f"PRAGMA application_id = {self._application_id}")
+        else:
+            self._check_format(application_id, version)
+        if version < len(self._migrations):
+            for statement in (statement for step in self._migrations[version:] for statement in step):
+                self.execute(statement)
+            self.execute(f"PRAGMA user_version = {len(self._migrations)}")
+
+    def _switch_to_wal(self) -> None:
+        """Unlike elsewhere, SQLite does not wait here for others, who may be opening the same new file."""
+        deadline = time.monotonic() + self._busy_timeout
+        while True:
+            try:
+                self.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if _problem_of(error) is not Problem.LOCKED or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_WAL_PAUSE)
+            else:
+                return
+
+    def _page_bytes(self) -> int:
+        """How many bytes the file has once everything in its log is brought in."""
+        (count,) = self.execute("PRAGMA page_count").fetchone()
+        (size,) = self.execute("PRAGMA page_size").fetchone()
+        return int(count) * int(size)
+
+
+class _Place:
+    """Is what the path names still the file that was opened? On Unix a file can vanish under an open connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._paths = {"": path} | {end: path.with_name(path.name + end) for end in ("-wal", "-shm")}
+        self._known: dict[str, tuple[int, int]] = {}
+        self._size = 0
+
+    def remember(self, page_bytes: Callable[[], int]) -> None:
+        self._known.clear()
+        self._size = 0
+        self.check(page_bytes)
+
+    def check(self, page_bytes: Callable[[], int]) -> None:
+        """Raises `_Refused` where the file, or the log beside it, is another one or none."""
+        for end, path in self._paths.items():
+            try:
+                found = path.stat()
+            except OSError as error:
+                if end in self._known or not end:
+                    raise _Refused(Problem.GONE, f"{path.name} is gone: {error.strerror}") from None
+                continue  # a log that is not needed yet
+            identity = (found.st_dev, found.st_ino)
+            if self._known.setdefault(end, identity) != identity:
+                raise _Refused(Problem.GONE, f"{path.name} was replaced by another file")
+            if not end:
+                self._check_size(found.st_size, page_bytes)
+
+    def _check_size(self, size: int, page_bytes: Callable[[], int]) -> None:
+        """A file shrinks rightly when somebody compacts it, and then it has all its pages."""
+        if size < self._size and size < page_bytes():
+            raise _Refused(Problem.GONE, f"it was truncated from {self._size:,} to {size:,} bytes")
+        self._size = size
+
+
+class TemporaryDatabase:
+    """A database for one owner, gone with it: in memory at first, then in a file that SQLite has already unlinked."""
+
+    def __init__(self, spill_bytes: int, explain: Callable[[str], Exception]) -> None:
+        self._explain = explain
+        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self.execute(f"PRAGMA cache_size = -{spill_bytes // 1024}")
+        self.execute("PRAGMA journal_mode = OFF")
+
+    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows that this gives. Raises the owner's error where the disk does not allow it."""
+        try:
+            return self._connection.execute(statement, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise self._explain(str(error)) from error
+
+    def insert(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Carry out ``statement`` once for each row, in one transaction."""
+        self.execute("BEGIN")
+        try:
+            self._connection.executemany(statement, rows)
+        except sqlite3.Error as error:
+            raise self._explain(str(error)) from error
+        finally:
+            if self._connection.in_transaction:
+                self.execute("COMMIT")  # without a journal there is no way back, so what went in stays
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def temporary_database(spill_bytes: int, explain: Callable[[str], Exception]) -> TemporaryDatabase:
+    """A scratch database that keeps up to ``spill_bytes`` in memory and puts the rest into a temporary file.
+
+    Nothing stays behind, whatever happens to the process. ``explain`` makes the exception to raise of SQLite's own
+    words, such as those for a full disk. It may be used from any thread, by one at a time.
+    """
+    return TemporaryDatabase(spill_bytes, explain)
 
 
 def read_header(path: Path) -> tuple[int, int]:
@@ -24,3 +372,16 @@ def read_header(path: Path) -> tuple[int, int]:
         (application_id,) = file.execute("PRAGMA application_id").fetchone()
         (version,) = file.execute("PRAGMA user_version").fetchone()
     return application_id, version
+
+
+def _problem_of(error: sqlite3.Error) -> Problem:
+    name = str(getattr(error, "sqlite_errorname", ""))
+    primary = "_".join(name.split("_")[:2])
+    if name == "SQLITE_READONLY_DBMOVED":
+        return Problem.GONE
+    if primary in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
+        return Problem.LOCKED
+    if primary == "SQLITE_CANTOPEN":
+        return Problem.NO_ACCESS
+    # An error without a code is the module's own, such as text in the file that is not UTF-8.
+    return Problem.DAMAGED if primary in _DAMAGE or not name else Problem.UNUSABLE

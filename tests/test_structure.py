@@ -10,13 +10,14 @@ import neuroon_async
 
 PACKAGE = Path(neuroon_async.__file__).parent
 
-GROUND = {"advice", "errors", "report", "sqlite", "api", "settings"}
+GROUND = {"advice", "cancellation", "errors", "report", "sqlite", "api", "settings"}
 """What every room may import, besides itself."""
 
 MAY_IMPORT = {
     "advice": set(),
     "report": set(),
-    "sqlite": set(),
+    "cancellation": set(),
+    "sqlite": {"cancellation"},
     "errors": {"advice", "report"},
     "api": {"advice", "errors", "report"},
     "settings": {"advice", "api", "errors"},

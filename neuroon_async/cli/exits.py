@@ -14,7 +14,7 @@ import typer
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS
 from ..catalogs import CatalogError
 from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeDeletion, UnsafeFullSync
-from ..ledger.sqlite import LedgerError
+from ..ledger.protocols import LedgerError
 from .console import complain
 from .wording import in_options
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from ..api.contract import Endpoint, RateLimit
-    from ..ledger.sqlite import LedgerRun
+    from ..ledger.protocols import LedgerRun
     from ..transport.calls import CallStats
 
 __all__ = ["Cost", "LedgerCopy", "Rehearsal", "shortest_time"]

@@ -25,7 +25,7 @@ from .rehearsal import Cost, LedgerCopy, Rehearsal
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    from ..ledger.sqlite import Ledger
+    from ..ledger.protocols import Ledger
     from ..report import SyncReport
 
 __all__ = ["Memory", "Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]

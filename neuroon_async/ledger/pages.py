@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..api.models import Product
 
-__all__ = ["Page", "Pager", "PagesToCome", "content_digests"]
+__all__ = ["Page", "PageChunker", "PendingPages", "content_digests"]
 
 T = TypeVar("T")
 _PRODUCTS = 32
@@ -55,7 +55,7 @@ class Page:
         return _digests(self._products, self._lines)
 
 
-class Pager:
+class PageChunker:
     """Cuts the products of a source into pages as they come."""
 
     def __init__(self) -> None:
@@ -99,7 +99,7 @@ class _PageToCome:
         self.changed = changed
 
 
-class PagesToCome:
+class PendingPages:
     """Pages that the server will hold once it has acknowledged the products on them that changed."""
 
     def __init__(self) -> None:
@@ -113,7 +113,7 @@ class PagesToCome:
         while len(self._by_id) > _MOST_TO_COME:
             self._give_up(next(iter(self._by_id)))
 
-    def doubt(self, ids: Collection[str]) -> None:
+    def invalidate(self, ids: Collection[str]) -> None:
         """These are about to be sent. Where that was not expected, their pages will not come."""
         for external_id in ids:
             page = self._by_id.get(external_id)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable, Mapping
 
     from ..api.models import Product
-    from ..ledger.sqlite import Ledger
+    from ..ledger.protocols import Ledger
     from ..report import ProductFailure, SyncReport
     from ..sync.recorder import FailureCallback, ProgressCallback
     from ..transport.transport import Transport

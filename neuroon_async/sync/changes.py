@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from ..api.models import Product
 from ..api.requests import from_mapping
 from ..errors import InvalidProduct, UnsafeDeletion
-from ..ledger.pages import Pager, PagesToCome
-from ..ledger.sqlite import PagedLedgerRun
+from ..ledger.pages import PageChunker, PendingPages
+from ..ledger.protocols import PagedLedgerRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
     from collections.abc import Set as AbstractSet
 
     from ..ledger.pages import Page
-    from ..ledger.sqlite import LedgerRun
+    from ..ledger.protocols import LedgerRun
     from ..report import ProductFailure
 
 __all__ = ["Delta"]
@@ -32,8 +32,8 @@ class Delta:
         self._paged = ledger if isinstance(ledger, PagedLedgerRun) else None
         self._watch_missing = watch_missing
         self._nameless = 0
-        self._pager = Pager()
-        self._to_come = PagesToCome()
+        self._pager = PageChunker()
+        self._to_come = PendingPages()
         self._start_over()
 
     def _start_over(self) -> None:
@@ -135,8 +135,8 @@ class Delta:
         await self._ledger.seen(named)
 
     async def doubt(self, ids: Collection[str]) -> None:
-        self._to_come.doubt(ids)
-        await self._ledger.doubt(ids)
+        self._to_come.invalidate(ids)
+        await self._ledger.invalidate(ids)
 
     async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
         """The server has acknowledged these products, whose digests are as they were when they were encoded."""
@@ -178,11 +178,11 @@ class Delta:
         async for external_id in self._ledger.missing_ids():
             some.append(external_id)
             if len(some) == _DOUBTED_AT_ONCE:
-                await self._ledger.doubt(some)
+                await self._ledger.invalidate(some)
                 for doubted in some:
                     yield doubted
                 some = []
-        await self._ledger.doubt(some)
+        await self._ledger.invalidate(some)
         for doubted in some:
             yield doubted
 

@@ -34,7 +34,7 @@ from ..errors import (
     ValidationFailed,
 )
 from ..ledger.pages import content_digests
-from ..ledger.sqlite import Ledger
+from ..ledger.protocols import Ledger
 from ..report import ProductFailure
 from .bisection import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces, refused_items
 from .changes import Delta

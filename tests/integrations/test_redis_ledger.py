@@ -19,7 +19,7 @@ from neuroon_async import NeuroonClient, Product, UnsafeDeletion
 from neuroon_async.errors import ConfigurationError
 from neuroon_async.integrations.redis import RedisLedger
 from neuroon_async.integrations.redis import ledger as redis_ledger
-from neuroon_async.ledger.sqlite import LedgerError
+from neuroon_async.ledger.protocols import LedgerError
 from neuroon_async.testing import Emulator
 
 SHOP = "https://api.example shop_1"
@@ -84,7 +84,7 @@ async def test_another_process_finds_what_was_recorded(process, connect, decode)
 async def test_a_doubt_is_remembered_also_of_a_new_product_and_until_it_is_recorded(process):
     async with process().run(SHOP) as run:
         await run.record({"A": ONE, "B": ONE, "C": ONE})
-        await run.doubt(["A", "B", "NEW"])
+        await run.invalidate(["A", "B", "NEW"])
         await run.record({"B": OTHER})
     async with process().run(SHOP) as run:
         assert await run.unchanged({"A": ONE, "B": ONE, "C": ONE, "NEW": ONE}) == {"C"}
@@ -115,7 +115,7 @@ async def test_every_missing_id_comes_once_while_they_are_forgotten(process):
         found = []
         async for external_id in run.missing_ids():
             found.append(external_id)
-            await run.doubt([external_id])
+            await run.invalidate([external_id])
             await run.forget([external_id])
         assert sorted(found) == sorted(many)
 
@@ -182,7 +182,7 @@ async def test_a_run_that_has_lost_its_lock_changes_nothing_any_more(process, co
         async with process().run(SHOP) as other:
             for step in (
                 late.unchanged({"A": ONE}),
-                late.doubt(["A"]),
+                late.invalidate(["A"]),
                 late.record({"A": OTHER}),
                 late.forget(["A"]),
                 late.seen(["A"]),

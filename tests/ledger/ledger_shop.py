@@ -9,7 +9,7 @@ from typing import Any
 from sync.sync_shop import assert_balanced
 
 from neuroon_async import NeuroonClient
-from neuroon_async.ledger.sqlite import Ledger, LedgerRun
+from neuroon_async.ledger.protocols import Ledger, LedgerRun
 from neuroon_async.report import SyncReport
 from neuroon_async.testing import Emulator
 
@@ -34,7 +34,7 @@ class MemoryRun:
     async def unchanged(self, digests: Mapping[str, bytes]) -> Collection[str]:
         return [external_id for external_id, digest in digests.items() if self.held.get(external_id) == digest]
 
-    async def doubt(self, ids: Collection[str]) -> None:
+    async def invalidate(self, ids: Collection[str]) -> None:
         self.held.update(dict.fromkeys(ids))
 
     async def record(self, digests: Mapping[str, bytes]) -> None:

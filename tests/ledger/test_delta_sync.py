@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sync.sync_shop import assert_apart, assert_balanced, item, items, last_prices, prices, shop
 
 from neuroon_async import ConfigurationError, SQLiteLedger
-from neuroon_async.ledger.sqlite import LedgerError
+from neuroon_async.ledger.protocols import LedgerError
 from neuroon_async.testing import Fault
 
 
@@ -208,7 +208,7 @@ async def test_cancelled_at_any_moment_the_books_balance(ledger, turns):
         assert prices(emulator) == last_prices(source[:40] + source[42:])
 
 
-@pytest.mark.parametrize("method", ["unchanged", "doubt", "record", "seen"])
+@pytest.mark.parametrize("method", ["unchanged", "invalidate", "record", "seen"])
 async def test_a_ledger_that_fails_stops_the_run_with_the_books_closed(monkeypatch, method):
     async def fail(_self, _what):
         raise LedgerError("the disk is full")

@@ -16,7 +16,8 @@ import pytest
 from killed_database import killed
 
 from neuroon_async import SQLiteLedger
-from neuroon_async.ledger.sqlite import LedgerError, _Worker
+from neuroon_async.ledger.protocols import LedgerError
+from neuroon_async.sqlite import SQLiteFile
 
 A, B = b"a" * 16, b"b" * 16
 
@@ -26,7 +27,7 @@ async def test_a_digest_is_held_from_its_record_to_its_doubt(tmp_path):
     before = int(time.time())
     async with ledger.run("shop") as run:
         assert not await run.unchanged({"p": A})
-        await run.doubt(["p"])
+        await run.invalidate(["p"])
         assert not await run.unchanged({"p": A})
         await run.record({"p": A, "é\ud800": B})
         assert set(await run.unchanged({"p": A, "é\ud800": B, "q": A[:1]})) == {"p", "é\ud800"}
@@ -35,7 +36,7 @@ async def test_a_digest_is_held_from_its_record_to_its_doubt(tmp_path):
         (acknowledged,) = file.execute("SELECT acknowledged FROM product WHERE id = ?", (b"p",)).fetchone()
     assert before <= acknowledged <= time.time()
     async with ledger.run("shop") as run:
-        await run.doubt(["p"])
+        await run.invalidate(["p"])
     async with ledger.run("shop") as run:
         assert set(await run.unchanged({"p": A, "é\ud800": B})) == {"é\ud800"}
 
@@ -47,7 +48,7 @@ async def test_shops_share_a_file_and_nothing_else(tmp_path):
             assert not await run.unchanged({"p": A})
             await run.record({"p": A, f"of {shop}": B})
     async with ledger.run("one") as run:
-        await run.doubt(["p"])
+        await run.invalidate(["p"])
         assert await run.missing() == (2, 2)
     assert await ledger.shops() == {"one": 1, "two": 2}
     assert await ledger.forget_shop("two") == 2
@@ -58,11 +59,11 @@ async def test_missing_are_those_held_at_first_and_not_seen(tmp_path):
     ledger = SQLiteLedger(tmp_path / "l")
     ids = [f"p{number:04}" for number in range(1_040)]
     async with ledger.run("shop") as run:
-        await run.doubt(ids[:700])  # also what may have reached the server counts as held
+        await run.invalidate(ids[:700])  # also what may have reached the server counts as held
         await run.record(dict.fromkeys(ids, A))
         assert await run.missing() == (0, 0)
     async with ledger.run("shop") as run:
-        await run.doubt(["new"])
+        await run.invalidate(["new"])
         await run.record({"new": A})
         await run.seen([*ids[:1_000], "new", "unheard of"])
         await run.seen(ids[:10])
@@ -82,7 +83,7 @@ async def test_numbers_do_not_grow_with_the_runs(tmp_path):
     for day in range(20):
         async with ledger.run("shop") as run:
             digests = {f"p{number}": bytes([day]) * 16 for number in range(100 + day)}
-            await run.doubt(digests.keys())
+            await run.invalidate(digests.keys())
             await run.record(digests)
     with closing(sqlite3.connect(tmp_path / "l")) as file:
         assert file.execute("SELECT max(number), count(*) FROM product").fetchone() == (119, 119)
@@ -99,7 +100,7 @@ async def test_sqlite_works_in_its_own_thread_only(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Watched, **options))
     async with SQLiteLedger(tmp_path / "l").run("shop") as run:
-        await run.doubt(["p"])
+        await run.invalidate(["p"])
         await run.record({"p": A})
         await run.unchanged({"p": A})
         await run.seen(["p"])
@@ -147,18 +148,18 @@ async def test_a_second_process_is_told_so(tmp_path):
 
 async def test_a_cancellation_while_the_file_is_closed_waits_for_that(tmp_path, monkeypatch):
     closing = threading.Event()
-    close = _Worker._close
+    close = SQLiteFile._close
 
-    def slow(worker):
+    def slow(file):
         closing.set()
         time.sleep(0.05)
-        close(worker)
+        close(file)
 
     async def run():
         async with ledger.run("shop"):
             pass
 
-    monkeypatch.setattr(_Worker, "_close", slow)
+    monkeypatch.setattr(SQLiteFile, "_close", slow)
     ledger = SQLiteLedger(tmp_path / "l")
     task = asyncio.create_task(run())
     await asyncio.to_thread(closing.wait)

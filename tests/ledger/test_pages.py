@@ -15,7 +15,7 @@ from ledger_shop import sync
 from sync.sync_shop import assert_apart, item, items, last_prices, prices, shop
 
 from neuroon_async import Product, SQLiteLedger
-from neuroon_async.ledger.pages import Page, Pager, PagesToCome, content_digests
+from neuroon_async.ledger.pages import Page, PageChunker, PendingPages, content_digests
 from neuroon_async.ledger.sqlite import _SQLiteRun
 from neuroon_async.testing import Fault
 
@@ -26,7 +26,7 @@ A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
 
 
 def cut(products: list[Product], portion: int = 100) -> list[Page]:
-    pager = Pager()
+    pager = PageChunker()
     pages = []
     for start in range(0, len(products), portion):
         some = products[start : start + portion]
@@ -93,15 +93,15 @@ def test_a_value_that_brings_its_own_line_ends_does_not_shift_the_digests():
 # Pages to come
 
 
-def to_come(*changed: str) -> PagesToCome:
-    pages = PagesToCome()
+def to_come(*changed: str) -> PendingPages:
+    pages = PendingPages()
     pages.expect(A, ["p", "q", "r"], dict.fromkeys(changed, B))
     return pages
 
 
 def test_a_page_has_come_when_all_that_changed_on_it_is_acknowledged():
     pages = to_come("p", "q")
-    pages.doubt(["p", "q"])
+    pages.invalidate(["p", "q"])
     assert pages.acknowledge({"p": B, "other": C}) == {}
     assert pages.acknowledge({"q": B}) == {A: ["p", "q", "r"]}
     assert pages.acknowledge({"p": B, "q": B}) == {}
@@ -112,8 +112,8 @@ def test_a_page_has_come_when_all_that_changed_on_it_is_acknowledged():
     [
         lambda pages: pages.acknowledge({"p": C}),
         lambda pages: pages.acknowledge({"r": B}),
-        lambda pages: pages.doubt(["r"]),
-        lambda pages: (pages.acknowledge({"p": B}), pages.doubt(["p"])),
+        lambda pages: pages.invalidate(["r"]),
+        lambda pages: (pages.acknowledge({"p": B}), pages.invalidate(["p"])),
         lambda pages: pages.expect(C, ["r", "s"], {"s": B}),
     ],
     ids=["other content", "not expected", "doubt", "doubt again", "on another page"],
@@ -125,7 +125,7 @@ def test_a_page_does_not_come_where_something_else_happens_to_it(otherwise):
 
 
 def test_what_is_longest_to_come_is_given_up_first():
-    pages = PagesToCome()
+    pages = PendingPages()
     numbers = range(1_010)
     for number in numbers:
         pages.expect(b"%d" % number, [f"{number}-{place}" for place in range(32)], {f"{number}-0": B})
@@ -161,7 +161,7 @@ async def test_a_page_is_held_from_run_to_run_and_in_its_own_shop(ledger):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda run: run.doubt(["q"]),
+        lambda run: run.invalidate(["q"]),
         lambda run: run.record({"p": C}),
         lambda run: run.forget(["p"]),
         lambda run: run.forget_all(),
@@ -195,7 +195,7 @@ async def test_the_number_of_a_page_that_is_gone_is_not_used_again(ledger):
     """Or a product that once was on the old page would pass for one on the new page."""
     async with ledger.run("shop") as run:
         await fill(run)
-        await run.doubt(["q"])
+        await run.invalidate(["q"])
         await fill(run, B, ("r",))
     async with ledger.run("shop") as run:
         assert run.holds_page(B)

@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from ...errors import ConfigurationError
-from ...ledger.sqlite import LedgerError
+from ...ledger.protocols import LedgerError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
 
     from redis.asyncio import Redis
 
-    from ...ledger.sqlite import LedgerRun
+    from ...ledger.protocols import LedgerRun
 
 __all__ = ["RedisLedger"]
 
@@ -78,7 +78,7 @@ return places
 )
 
 # ARGV: ids.
-_DOUBT = (
+_INVALIDATE = (
     _GUARD
     + """
 for i = 3, #ARGV do redis.call('HSET', KEYS[2], ARGV[i], '') end
@@ -296,9 +296,9 @@ class _RedisRun:
             found.update(some[int(place)] for place in places)
         return found
 
-    async def doubt(self, ids: Collection[str]) -> None:
+    async def invalidate(self, ids: Collection[str]) -> None:
         for some in _portions(ids):
-            await self._lock.do(_DOUBT, *map(_key, some))
+            await self._lock.do(_INVALIDATE, *map(_key, some))
 
     async def record(self, digests: Mapping[str, bytes]) -> None:
         for some in _portions(digests):
