@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
-from neuroon_async import RateLimit, SyncReport
+from neuroon_async import Product, RateLimit, SyncReport
 from neuroon_async.testing import Emulator
 
 __all__ = [
+    "assert_accepted_is_held",
     "assert_balanced",
     "assert_never_throttled",
     "assert_same_catalog",
@@ -20,6 +22,15 @@ def assert_balanced(report: SyncReport) -> None:
     """Everything that entered is accounted for once."""
     assert report.received == report.accepted + report.unchanged + report.superseded + report.failed, str(report)
     assert len(report.failures) == min(report.failed, 1_000), str(report)
+
+
+def assert_accepted_is_held(report: SyncReport, products: list[Product], held: Collection[str]) -> None:
+    """What was read and has not failed is on the server. For sources that give each id once."""
+    failed = {failure.external_id for failure in report.failures}
+    accepted = {product.external_id for product in products[: report.received]} - failed
+    assert len(accepted) == report.accepted + report.unchanged, str(report)
+    lost = accepted - set(held)
+    assert not lost, f"accepted, but not on the server: {sorted(lost)}"
 
 
 def assert_same_catalog(held: dict[str, float], expected: dict[str, float]) -> None:

@@ -75,6 +75,8 @@ class Simulation:
         self._watching = False
         self._dead: set[str] = set()
         self._parked: list[tuple[Lane, asyncio.Handle]] = []
+        self._orphaned: list[Any] = []
+        """Ends of connections whose process died without hearing of their loss."""
         self._put = loop._enqueue_lane
         loop._enqueue_lane = self._enqueue_unless_dead  # type: ignore[method-assign]
 
@@ -125,6 +127,8 @@ class Simulation:
             lane.queue.clear()
             lane.queue.extend(kept)
         net = loop.net
+        sides = [side for connection in net._connections for side in connection.sides()]
+        self._orphaned += [side for side in sides if side.host == host and not side._closed]
         net._hosts[host] = []  # its tasks are not cancelled: that would be an orderly end
         net.crash(host)
 
@@ -143,10 +147,14 @@ class Simulation:
         parked, self._parked = self._parked, []
         for lane, handle in parked:
             self._put(lane, handle)
+        for side in self._orphaned:
+            if side._protocol is not None:
+                side._protocol.connection_lost(None)
         others = [task for task in self._loop.tasks if not task.done() and task is not asyncio.current_task()]
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        if others:
+            await asyncio.wait(others, timeout=60.0)
 
     # Network
 

@@ -20,7 +20,6 @@ _HARMLESS = (
     Fault.truncated(),
     Fault.hang(),
     Fault.hang(processed=True),
-    Fault.slow(3.0),
     Fault.close_after(),
     Fault.html(502),
     Fault.html(503, processed=True),
@@ -31,16 +30,16 @@ _HARMLESS = (
     Fault.too_many_requests(None),
 )
 """After any of these a repetition is right, and helps."""
-_LATE = Fault.slow(25.0)
+_LATE = (Fault.slow(3.0), Fault.slow(25.0))
 
 
 def faults(world: World, endpoint: str | None = None, *, late: bool = True) -> None:
     """Sprinkle faults over the requests, or let them come as a storm in which hardly anything gets through.
 
-    ``late``: among them one after which the server acts on a request that its sender gave up long ago.
+    ``late``: among them such after which the server acts on a request that its sender gave up long ago.
     """
     chance = world.random.choice((0.0, 0.05, 0.2, 0.5, 0.9))
-    kinds = _HARMLESS + ((_LATE,) if late else ())
+    kinds = _HARMLESS + (_LATE if late else ())
     for fault in world.random.sample(kinds, world.random.randint(1, 6)):
         times = world.random.randint(1, 12)
         world.emulator.fail(endpoint, fault, times=times, when=_by_chance(world, chance))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 from simulation.connector import SimulatedConnector
@@ -20,6 +20,7 @@ from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 
 __all__ = ["SERVER", "Worker", "World", "patient"]
 
+T = TypeVar("T")
 SERVER = "shop"
 
 
@@ -44,7 +45,6 @@ class World:
 
     simulation: Simulation
     emulator: Emulator = field(init=False)
-    restarting: bool = False
 
     @property
     def random(self) -> random.Random:
@@ -69,12 +69,32 @@ class World:
     async def on_server(self, work: Any) -> None:
         await self.simulation.spawn(work, host=SERVER)
 
+    async def live(self, work: Coroutine[Any, Any, T], host: str, *, killed_after: int | None = None) -> T | None:
+        """A process on this host does this work. ``None`` where it is killed after so many steps of the whole world."""
+        process = self.simulation.spawn(work, host=host)
+        if killed_after is None:
+            return await process
+        death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def kill() -> None:
+            if not process.done():
+                self.simulation.kill(host)
+                death.set_result(None)
+
+        self.simulation.after_steps(killed_after, kill)
+        await asyncio.wait({process, death}, return_when=asyncio.FIRST_COMPLETED)
+        return None if death.done() else process.result()
+
     @asynccontextmanager
-    async def worker(self, host: str = "worker", **options: Any) -> AsyncIterator[Worker]:
-        """A client of the shop. Leaving this closes it, and finds out what it left behind."""
+    async def worker(self, host: str = "worker", *, twice: bool = False, **options: Any) -> AsyncIterator[Worker]:
+        """A client of the shop. ``twice``: some of its requests arrive twice."""
         connector = SimulatedConnector(SERVER)
         defaults: dict[str, Any] = {"rate_limits": None, "retry": patient(), "timeout": 10.0}
-        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            middlewares=(self._send_twice,) if twice else (),
+        ) as session:
             client = NeuroonClient(
                 shop_id=DEFAULT_SHOP_ID,
                 api_key=DEFAULT_API_KEY,
@@ -85,15 +105,38 @@ class World:
             async with client:
                 yield Worker(host, client, connector)
 
+    async def _send_twice(self, request: aiohttp.ClientRequest, handler: Any) -> aiohttp.ClientResponse:
+        """A network that delivers some requests twice, the second time a little later."""
+        if self.random.random() < 0.2:
+            body = await request.body.as_bytes() if request.body else b""
+            self.simulation.spawn(self._echo(request, body), host="network")
+        return await handler(request)
+
+    async def _echo(self, request: aiohttp.ClientRequest, body: bytes) -> None:
+        await asyncio.sleep(self.random.choice((0.0, 0.01, 2.0)) * self.random.random())
+        headers = request.headers.copy()
+        try:
+            async with (
+                aiohttp.ClientSession(connector=SimulatedConnector(SERVER)) as session,
+                session.request(request.method, request.url, data=body or None, headers=headers) as answer,
+            ):
+                await answer.read()
+        except (aiohttp.ClientError, OSError):
+            pass
+
     async def settle(self, worker: Worker) -> None:
         """Nothing of the worker is left: no task, no connection in use. Its last callbacks may still have to run."""
+        await self.ended(worker.host)
+        assert not worker.connector.in_use, f"{worker.connector.in_use} connections left in use"
+
+    async def ended(self, host: str) -> None:
+        """Nothing on this host goes on, apart from what is about to find out that it is done."""
         for _ in range(20):
-            if not self.simulation.unfinished(worker.host) and not worker.connector.in_use:
+            if not self.simulation.unfinished(host):
                 return
             await asyncio.sleep(0.001)
-        left = self.simulation.unfinished(worker.host)
+        left = self.simulation.unfinished(host)
         assert not left, f"tasks left behind: {left}"
-        assert not worker.connector.in_use, f"{worker.connector.in_use} connections left in use"
 
     def copy_of(self, *paths: Path, name: str) -> list[Path]:
         """The files of a killed process, as it left them, for the next one."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from simulation.scenarios import bulk, cancellation, limits
+from simulation.scenarios import bulk, callbacks, cancellation, full, ledger, limits, outbox
 from simulation.simulator import Scenario
 
 __all__ = ["KNOWN", "SCENARIOS"]
 
 SCENARIOS: dict[str, Scenario] = {
-    scenario.__name__: scenario for module in (bulk, cancellation, limits) for scenario in module.SCENARIOS
+    scenario.__name__: scenario
+    for module in (bulk, callbacks, cancellation, full, ledger, limits, outbox)
+    for scenario in module.SCENARIOS
 }
 """Those that must hold in every run."""
 KNOWN: dict[str, Scenario] = {scenario.__name__: scenario for scenario in limits.KNOWN}

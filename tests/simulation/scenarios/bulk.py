@@ -46,7 +46,8 @@ async def bulk_order(simulation: Simulation) -> None:
     world = World(simulation)
     products = plain_catalog(world.random)
     forgets = len(last_versions(products)) == len(products)
-    async with world.server(), world.worker() as worker:
+    twice = world.random.random() < 0.3
+    async with world.server(), world.worker(twice=twice) as worker:
         if world.random.random() < 0.2:
             # Alone: a success that nobody can read is asked for again only a few times.
             world.emulator.fail("sync_products", Fault.garbage(processed=world.random.random() < 0.5))

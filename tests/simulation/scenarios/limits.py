@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 
 from simulation.catalogs import prices, product
-from simulation.invariants import assert_balanced, assert_never_throttled
+from simulation.invariants import assert_accepted_is_held, assert_balanced, assert_never_throttled
 from simulation.simulator import Simulation
 from simulation.weather import bad_weather
 from simulation.world import Worker, World
 
-from neuroon_async import RateLimit, TransportError
+from neuroon_async import LocalLimiter, RateLimit, TransportError
 
 __all__ = ["SCENARIOS"]
 
@@ -45,16 +46,47 @@ async def at_the_limit(simulation: Simulation, *, cancelling: float) -> None:
             latency=random.choice((0.0, 0.2)),
             jitter=random.choice((0.0, 0.5, 4.0)),
         ),
-        world.worker(rate_limits=limits) as worker,
+        AsyncExitStack() as stack,
     ):
+        limiter = LocalLimiter(limits)  # one, where several clients of a process share the key
+        shared = [world.worker(limiter=limiter) for _ in range(random.randint(1, 3))]
+        workers = [await stack.enter_async_context(one) for one in shared]
         async with bad_weather(world, restart=False, cuts=False):
             await asyncio.gather(
-                *(sync_some(world, worker, number, cancelling) for number in range(random.randint(1, 3))),
-                *(ask(world, worker, cancelling) for _ in range(random.randint(0, 12))),
-                delete_some(world, worker),
+                *(
+                    sync_some(world, random.choice(workers), number, cancelling)
+                    for number in range(random.randint(1, 3))
+                ),
+                *(ask(world, random.choice(workers), cancelling) for _ in range(random.randint(0, 12))),
+                delete_some(world, workers[0]),
             )
         assert_never_throttled(world.emulator, limits)
-        await world.settle(worker)
+        for worker in workers:
+            await world.settle(worker)
+
+
+async def neighbours(simulation: Simulation) -> None:
+    """Processes that know nothing of one another spend one budget: there are 429s, and in the end all has arrived."""
+    world = World(simulation)
+    random = world.random
+    limits = {"sync_products": RateLimit(random.choice((1, 3, 10)), random.choice((1.0, 20.0)))}
+    hosts = [f"worker{number}" for number in range(random.randint(2, 4))]
+    algorithm = random.choice(("fixed", "rolling", "bucket"))
+    headers, retry_after = random.random() < 0.7, random.choice((True, False, 0.5))
+    async with world.server(algorithm=algorithm, rate_limits=limits, rate_headers=headers, retry_after=retry_after):
+
+        async def process(host: str) -> None:
+            products = [product(f"{host}-{item}", 1) for item in range(random.randint(1, 40))]
+            async with world.worker(host, rate_limits=limits) as worker:
+                report = await worker.client.products.sync(products, concurrency=random.randint(1, 8), batch_size=3)
+            assert_balanced(report)
+            assert report.failed == 0, str(report.failures[:3])
+            assert_accepted_is_held(report, products, world.emulator.products)
+
+        async with bad_weather(world, *hosts):
+            await asyncio.gather(*(world.live(process(host), host) for host in hosts))
+        for host in hosts:
+            await world.ended(host)
 
 
 async def sync_some(world: World, worker: Worker, number: int, cancelling: float) -> None:
@@ -90,6 +122,6 @@ async def ask(world: World, worker: Worker, cancelling: float) -> None:
         pass  # a link that is cut for longer than its attempts last
 
 
-SCENARIOS = (no_429,)
+SCENARIOS = (no_429, neighbours)
 KNOWN = (no_429_after_cancellation,)
 """Show a weakness that is known and not mended: run by name only."""
