@@ -57,7 +57,6 @@ IN_A_CIRCLE: set[tuple[str, str]] = set()
 MOST_LINES = 400
 LONG_FILES = {
     "testing/emulator.py",
-    "catalogs/catalog.py",
     "cli/app.py",
     "integrations/redis/limiter.py",
     "integrations/taskiq.py",

@@ -12,7 +12,9 @@ CSV need nothing but the core; the shops' exports and feeds need the extra ``cat
 
 from __future__ import annotations
 
-from .catalog import Catalog, CatalogFormat, read_catalog
+from .catalog import Catalog, read_catalog
+from .options import OptionNames
 from .readers.byte_source import MAX_RECORD_BYTES, CatalogError
+from .registry import CatalogFormat
 
-__all__ = ["MAX_RECORD_BYTES", "Catalog", "CatalogError", "CatalogFormat", "read_catalog"]
+__all__ = ["MAX_RECORD_BYTES", "Catalog", "CatalogError", "CatalogFormat", "OptionNames", "read_catalog"]

@@ -1,7 +1,7 @@
-"""The three stations of a record: read (`Record`), understood (`Draft`), finished (a product or a complaint).
+"""What passes between the stations of a reading: a `Record` as the file holds it, a `Draft` of a product made of it.
 
-A format reader yields records, a builder turns them into drafts, and a `Finisher` turns every draft into exactly one
-`Product` or `ProductFailure`. Nothing here knows a file format.
+A reader yields records, a format turns them into drafts, and the finishing station turns every draft into a product or
+a failure. Nothing here knows a file format.
 """
 
 from __future__ import annotations
@@ -10,25 +10,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
 
 from ..api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from ..api.models import REQUIRED_FIELDS, WIRE_NAMES, Product
-from ..api.validation import check_product
-from ..errors import InvalidProduct
-from ..report import ProductFailure
+from ..api.models import WIRE_NAMES
 from .mapping import ATTRIBUTE_PREFIX
-from .values.currencies import Unit, unit_named
+from .values.currencies import Unit
 from .values.parsing import CONVERTERS, BadValue, Money, Notation, is_blank, to_attribute
-from .values.text import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .mapping import FieldSource
     from .values.prices import Prices
 
-__all__ = ["Draft", "Finisher", "Record"]
+__all__ = ["Draft", "Record"]
 
 _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
@@ -61,7 +55,7 @@ class Draft:
     row: Mapping[str, Any]
     notation: Notation
     fields: dict[str, Any] = field(default_factory=dict)
-    problems: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[tuple[str, str | BadValue]] = field(default_factory=list)
     units: dict[str, Unit | None] = field(default_factory=dict)
 
     @classmethod
@@ -92,7 +86,7 @@ class Draft:
                     converted = converted.amount
                 self.fields[name] = converted
         except BadValue as error:
-            self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), str(error)))
+            self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), error))
 
     def put_prices(self, prices: Prices) -> None:
         self.put("price", prices.price)
@@ -106,121 +100,3 @@ class Draft:
     def put_attributes(self, attributes: Mapping[str, Any]) -> None:
         for name, value in attributes.items():
             self.put(f"{ATTRIBUTE_PREFIX}{name}", value)
-
-
-class Finisher:
-    """Fills in what the whole catalog shares and checks every product against the documented rules.
-
-    ``fitted`` counts the texts that were cut.
-    """
-
-    def __init__(
-        self, overrides: Mapping[str, FieldSource | None], shop_url: str | None, currency: str | None, *, fit: bool
-    ) -> None:
-        self.fitted = 0
-        self._overrides = overrides
-        self._shop_url = shop_url
-        self._currency = currency
-        self._fit = fit
-
-    def finish(self, draft: Draft) -> Product | ProductFailure:
-        self._override(draft)
-        fields = draft.fields
-        if not draft.problems:
-            self._complete(draft)
-            missing = [name for name in REQUIRED_FIELDS if fields.get(name) is None]
-            draft.problems += [(WIRE_NAMES[name], self._missing(name, draft)) for name in missing]
-        if not draft.problems:
-            product = Product(**fields)
-            try:
-                check_product(product)
-            except InvalidProduct as error:
-                draft.problems += [(name, _with_hint(name, rule)) for name, rule in error.violations]
-            else:
-                return product
-        reason = "; ".join(f"{name}: {problem}" if name else problem for name, problem in draft.problems)
-        external_id = fields.get("external_id")
-        return ProductFailure(
-            external_id if isinstance(external_id, str) and external_id else None,
-            f"{draft.where}: {reason}",
-            "local",
-            product=draft.row,
-        )
-
-    def _override(self, draft: Draft) -> None:
-        for target, source in self._overrides.items():
-            if source is None:
-                draft.fields.pop(target, None)
-                draft.units.pop(target, None)
-                continue
-            try:
-                value = source.value(draft.row)
-            except BadValue as error:
-                draft.problems.append((WIRE_NAMES.get(target, target), str(error)))
-                continue
-            draft.put(target, value)
-
-    def _complete(self, draft: Draft) -> None:
-        fields = draft.fields
-        self._settle_currency(draft)
-        for name in ("url", "image_url"):
-            if fields.get(name) and not _SCHEME.match(fields[name]):
-                self._make_absolute(name, draft)
-        if self._fit:
-            for name, limit in _CUT_AT.items():
-                text = fields.get(name)
-                if isinstance(text, str) and len(text) > limit:
-                    fields[name] = cut(text, limit)
-                    self.fitted += 1
-
-    def _settle_currency(self, draft: Draft) -> None:
-        """The record's own; else the one that is written beside its prices; else the catalog's."""
-        fields = draft.fields
-        units = {name: unit for name in ("price", "sale_price") if (unit := draft.units.get(name))}
-        possible = frozenset.intersection(*(unit.currencies for unit in units.values())) if units else frozenset()
-        whose = "record"
-        if fields.get("currency") is None:
-            if len(possible) == 1 and not self._leaves_out("currency"):
-                (fields["currency"],) = possible
-            elif self._currency is not None:
-                whose, fields["currency"] = "catalog", self._currency
-        if units:
-            _check_units(draft, units, whose)
-
-    def _leaves_out(self, name: str) -> bool:
-        return name in self._overrides and self._overrides[name] is None
-
-    def _make_absolute(self, name: str, draft: Draft) -> None:
-        address = draft.fields[name]
-        base = self._shop_url or ("https:" if address.startswith("//") else None)
-        if base is not None:
-            draft.fields[name] = urljoin(f"{base}/", address)
-        else:
-            draft.problems.append((WIRE_NAMES[name], f"{address!r} is relative; {_GIVE_SHOP_URL}"))
-
-    def _missing(self, name: str, draft: Draft) -> str:
-        if (source := self._overrides.get(name)) is not None:
-            return f"is required, and this record has no value for it in {', '.join(map(repr, source.columns))}"
-        if name in draft.fields:
-            return "is required, and this record gives null"
-        if name == "url":
-            other = "" if self._shop_url else f", or, for an export that holds no addresses, {_GIVE_SHOP_URL}"
-            return f"is required; {_MAP_URL}{other}"
-        return f"is required; fill it in, or map it to a column or a template ({name}=COLUMN)"
-
-
-def _check_units(draft: Draft, units: Mapping[str, Unit], whose: str) -> None:
-    """Complain of a price that is in another currency than the other one, or than its record or catalog says."""
-    told: list[tuple[str, Unit]] = []
-    if code := draft.fields.get("currency"):
-        told.append((f"the {whose}'s currency is", unit_named(code) or Unit(code, frozenset({code.upper()}))))
-    for name, unit in units.items():
-        for what, other in told:
-            if not unit.agrees_with(other):
-                draft.problems.append((WIRE_NAMES[name], f"is in {unit.text}, and {what} {other.text}"))
-                break
-        told.append(("the price in", unit))
-
-
-def _with_hint(name: str, rule: str) -> str:
-    return f"{rule}; fit=True cuts it at a word" if name in _CUT_AT and "at most" in rule else rule

@@ -16,7 +16,6 @@ from ..catalogs import CatalogError
 from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeDeletion, UnsafeFullSync
 from ..ledger.protocols import LedgerError
 from .console import complain
-from .wording import in_options
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
@@ -80,7 +79,7 @@ def explain(error: BaseException) -> str:
         text = str(error).replace("max_delete_fraction=", "--max-delete-fraction ")
         return text.replace("max_delete_fraction", "--max-delete-fraction")
     if isinstance(error, NeuroonError):
-        return in_options(str(error))
+        return str(error)
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
 
 

@@ -4,32 +4,46 @@ from __future__ import annotations
 
 import asyncio
 import io
+import shlex
 import sys
 import threading
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
-from ..report import ProductFailure
-from .wording import in_options
+from ..catalogs import OptionNames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from ..api.models import Product
     from ..catalogs import Catalog
+    from ..report import ProductFailure
 
-__all__ = ["CatalogFeed", "standard_input"]
+__all__ = ["IN_THE_SHELL", "CatalogFeed", "standard_input"]
 
 _CHUNK = 500
 T = TypeVar("T")
 
 
-class CatalogFeed:
-    """The catalog as an async iterable, and a guess at its length while it is read.
+class _ShellOptionNames(OptionNames):
+    """``--shop-url`` for ``shop_url``."""
 
-    Its complaints advise options of the command.
-    """
+    def name(self, option: str) -> str:
+        return "--" + option.replace("_", "-")
+
+    def set(self, option: str, value: object) -> str:
+        return self.name(option) if value is True else f"{self.name(option)} {shlex.quote(str(value))}"
+
+    def map(self, field: str, source: str) -> str:
+        return f"--map {shlex.quote(f'{field}={source}')}"
+
+
+IN_THE_SHELL = _ShellOptionNames()
+"""The options of reading as the command calls them, for the messages of a catalog."""
+
+
+class CatalogFeed:
+    """The catalog as an async iterable, and a guess at its length while it is read."""
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -63,7 +77,7 @@ class CatalogFeed:
             chunk, fault = await _in_thread(read)
             self.exhausted = fault is None and len(chunk) < _CHUNK
             for item in chunk:
-                yield replace(item, reason=in_options(item.reason)) if isinstance(item, ProductFailure) else item
+                yield item
             if fault is not None:
                 raise fault
 

@@ -19,7 +19,7 @@ from ..resources.products import Products
 from ..sync.dead_letters import DeadLetterFile
 from .console import note, print_json, progress_bar, report_as_json, show_report
 from .exits import ExitCode, code_of, explain, report_of, run
-from .reading import CatalogFeed, standard_input
+from .reading import IN_THE_SHELL, CatalogFeed, standard_input
 from .rehearsal import Cost, LedgerCopy, Rehearsal
 
 if TYPE_CHECKING:
@@ -121,7 +121,9 @@ class SyncJob:
         run_bulk(self._run(), self._present)
 
     async def _run(self) -> SyncReport:
-        self._catalog = catalog = read_catalog(standard_input() if self.file == "-" else self.file, **self.reading)
+        self._catalog = catalog = read_catalog(
+            standard_input() if self.file == "-" else self.file, option_names=IN_THE_SHELL, **self.reading
+        )
         if self.dry_run:
             self._rehearsal = self._make_rehearsal()
             return await self._send(Products(self._rehearsal), catalog)

@@ -162,7 +162,7 @@ def test_missing_values_name_field_and_remedy():
     reason = one_failure("id,name,price,url\n1,,,u:x\n").reason
     assert "name: is required" in reason
     assert "price: is required" in reason
-    assert "name=COLUMN" in reason
+    assert "mapping={'name': 'COLUMN'}" in reason
 
 
 def test_headers_that_cannot_be_right():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from neuroon_async import Product
 from neuroon_async.catalogs import Catalog, CatalogFormat
-from neuroon_async.catalogs.readers.byte_source import Source
+from neuroon_async.catalogs.readers.byte_source import ByteSource
 from neuroon_async.catalogs.readers.json_records import json_array
 
 TEA = {"externalId": "1", "name": "Tea", "price": 4.10, "url": "https://s/1"}
@@ -50,7 +50,7 @@ def test_shapes_are_told_from_the_content(content, format_):
 def test_an_array_is_cut_where_its_elements_end_whatever_the_chunks(rows, piece, wrapped):
     text = json.dumps({"a": rows[:1], "products": rows} if wrapped else rows, ensure_ascii=len(rows) % 2 == 0).encode()
     chunks = iter([text[i : i + piece] for i in range(0, len(text), piece)])
-    source = Source(named(b"", "x"))
+    source = ByteSource(named(b"", "x"))
     records = list(json_array(source, chunks))
     expected = [row["product"] if _is_dead_letter(row) else row for row in rows]
     assert [record.row for record in records] == expected

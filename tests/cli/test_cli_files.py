@@ -53,7 +53,7 @@ def test_without_the_address_the_option_is_named(server, name):
 def test_a_file_without_ids_says_which_option_gives_them():
     result = neuroon("sync", real("bestbuy.json"), "--dry-run", "--shop-url", "https://shop.example")
     assert result.exit_code == 1
-    assert "map it to a column or a template (external_id=COLUMN)" in " ".join(result.stdout.split())
+    assert "map it to a column or a template (--map externalId=COLUMN)" in " ".join(result.stdout.split())
 
 
 # Broken files. Each holds P-0 … P-9 and a fault; the ledger knows P-0 … P-11.

@@ -3,30 +3,28 @@
 Items that share an ``item_group_id`` are variants of one another without a parent among them; none is invented, and the
 group stays readable as an attribute. Prices carry their currency. What can be ordered but is not there
 (``preorder``, ``backorder``) is not in stock; the exact word is kept as an attribute.
-
-XML is read by the expat parser of the standard library behind defusedxml: entity declarations and external entities
-are refused, no tree is built, and an item that outgrows 16 MiB ends the reading.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError
 
-from ..readers.byte_source import MAX_RECORD_BYTES
-from ..records import Draft, Record
+from ..format import needs_lxml
+from ..readers.feed_xml import xml_items
+from ..records import Draft
 from ..values.parsing import BadValue, Money, Notation, shown, to_money
 from ..values.prices import holds_on, on_sale
-from ..values.text import html_to_text, require
+from ..values.text import html_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date
 
-    from ..readers.byte_source import Source
+    from ..format import Reading, Sample
+    from ..records import Record
 
-__all__ = ["GoogleBuilder", "is_google", "xml_items"]
+__all__ = ["FORMAT"]
 
 _NOTATION = Notation(decimal=".", lists=False)
 _FIELDS = {
@@ -49,7 +47,7 @@ _USED = (
 _AVAILABLE = {"in_stock": True, "out_of_stock": False, "preorder": False, "backorder": False}
 
 
-def is_google(header: Iterable[str]) -> bool:
+def _is_google(header: Iterable[str]) -> bool:
     """Are these the columns of a feed in its tab-separated form?"""
     names = {_field_name(name) for name in header}
     return {"id", "title", "link", "price"} <= names and bool({"availability", "image_link"} & names)
@@ -60,7 +58,7 @@ def _field_name(name: str) -> str:
     return re.sub(r"[\s-]+", "_", name.strip().lower().removeprefix("g:"))
 
 
-class GoogleBuilder:
+class _Builder:
     """One item, one product."""
 
     def __init__(self, use: Callable[[Iterable[str]], None], today: date) -> None:
@@ -107,7 +105,7 @@ class GoogleBuilder:
                 try:
                     amounts[field] = to_money(text, _NOTATION)
                 except BadValue as error:
-                    draft.problems.append((field.replace("_p", "P"), str(error)))
+                    draft.problems.append((field.replace("_p", "P"), error))
         price, sale = amounts.get("price"), amounts.get("sale_price")
         if sale is not None and not self._sale_holds(draft, _first(item, "sale_price_effective_date")):
             sale = None
@@ -151,109 +149,19 @@ def _first(item: Mapping[str, Any], name: str) -> str:
     return next(iter(_texts(item, name)), "")
 
 
-def xml_items(source: Source, chunks: Iterator[bytes], encoding: str | None) -> Iterator[Record]:
-    """The items of an XML feed; a field that occurs several times is a list."""
-    defused = require("defusedxml.ElementTree", "catalogs", "an XML feed")
-    refused = require("defusedxml", "catalogs", "an XML feed").DefusedXmlException
-    items = _Items()
-    parser = defused.DefusedXMLParser(target=items, encoding=encoding, forbid_entities=True, forbid_external=True)
-    number = since_item = position = 0
-    for chunk in _and_end(chunks):
-        fault: Exception | None = None
-        try:
-            parser.feed(chunk) if chunk else parser.close()
-        except ParseError as error:
-            line, column = error.position
-            fault = source.error(f"{line}:{column + 1}", f"is not well-formed XML ({error}); the feed may be cut off")
-        except refused as error:
-            fault = source.error(
-                f"byte {position}", f"declares entities, which may be an attack ({error!r}); remove them"
-            )
-        since_item += len(chunk)
-        for item in items.take():
-            number += 1
-            since_item = 0
-            yield Record(f"{source.name}:item {number}", item)
-        if fault is not None:
-            raise fault
-        position += len(chunk)
-        if since_item > MAX_RECORD_BYTES:
-            raise source.error(
-                f"byte {position}",
-                f"no item has ended in {MAX_RECORD_BYTES // 1024 // 1024} MiB; is this a product feed?",
-            )
-    if number == 0 and not items.is_feed:
-        raise source.error(
-            "", f"is XML, but no product feed: <rss>, <feed> or <channel> is expected, not <{items.root}>"
-        )
+class _Google:
+    name = "google"
+    own_ids = False
+
+    def recognises(self, sample: Sample) -> bool:
+        return sample.is_xml or _is_google(sample.header)
+
+    def read(self, reading: Reading) -> Iterable[Draft]:
+        needs_lxml(self.name)
+        build = _Builder(reading.use, reading.options.today)
+        if not reading.sample.is_xml:
+            return build(reading.rows())
+        return build(reading.counted(xml_items(reading.source, reading.replay.chunks(), reading.options.encoding)))
 
 
-def _and_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield from chunks
-    yield b""
-
-
-class _Items:
-    """The parser's target: gathers the direct children of each ``item`` or ``entry``, and nothing else."""
-
-    def __init__(self) -> None:
-        self.root = ""
-        self._depth = 0
-        self._item_depth: int | None = None
-        self._item: dict[str, tuple[bool, list[str]]] = {}
-        self._text: list[str] = []
-        self._done: list[dict[str, Any]] = []
-
-    @property
-    def is_feed(self) -> bool:
-        return self.root.lower() in {"rss", "feed", "channel", "rdf"}
-
-    def take(self) -> list[dict[str, Any]]:
-        done, self._done = self._done, []
-        return done
-
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        _, name = _split(tag)
-        self.root = self.root or name
-        if self._item_depth is None:
-            if name in {"item", "entry"}:
-                self._item_depth, self._item = self._depth, {}
-        elif self._depth == self._item_depth + 1:
-            self._text = []
-            if name == "link" and attributes.get("href") and attributes.get("rel", "alternate") == "alternate":
-                self._text.append(attributes["href"])  # Atom
-
-    def data(self, text: str) -> None:
-        if self._item_depth is not None and self._depth >= self._item_depth + 1:
-            self._text.append(text)
-
-    def end(self, tag: str) -> None:
-        depth, self._depth = self._depth, self._depth - 1
-        if self._item_depth is None:
-            return
-        if depth == self._item_depth:
-            self._done.append({name: texts[0] if len(texts) == 1 else texts for name, (_, texts) in self._item.items()})
-            self._item_depth = None
-        elif depth == self._item_depth + 1:
-            self._keep(tag, "".join(self._text).strip())
-
-    def _keep(self, tag: str, text: str) -> None:
-        """Google's own field wins over the feed's of the same name (``g:id`` over Atom's ``id``)."""
-        namespace, name = _split(tag)
-        own = "base.google.com" in namespace
-        if not text:
-            return
-        known = self._item.get(name)
-        if known is None or (own and not known[0]):
-            self._item[name] = (own, [text])
-        elif own == known[0]:
-            known[1].append(text)
-
-    def close(self) -> None:
-        """Nothing is left to do: the items were taken as they ended."""
-
-
-def _split(tag: str) -> tuple[str, str]:
-    namespace, _, name = tag.rpartition("}")
-    return namespace, name
+FORMAT = _Google()

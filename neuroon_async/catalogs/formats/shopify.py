@@ -19,7 +19,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..headers import plain
+from ..format import needs_lxml
+from ..headers import Renaming, plain
 from ..readers.byte_source import CatalogError
 from ..records import Draft, Record
 from ..values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
@@ -29,9 +30,10 @@ from ..values.text import html_to_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..readers.byte_source import Source
+    from ..format import Reading, Sample
+    from ..readers.byte_source import ByteSource
 
-__all__ = ["ShopifyBuilder", "is_shopify", "older_name"]
+__all__ = ["FORMAT"]
 
 _NOTATION = Notation(decimal=".", grouped=False)
 _MAX_ROWS = 10_000
@@ -77,21 +79,21 @@ _OLDER_NAMES = {
 }
 
 
-def older_name(column: str) -> str | None:
+def _older_name(column: str) -> str | None:
     """What the older export called this column, where the newer one renamed it."""
     return _OLDER_NAMES.get(plain(column))
 
 
-def is_shopify(header: Iterable[str]) -> bool:
+def _is_shopify(header: Iterable[str]) -> bool:
     """Are these the columns of a product export of Shopify, older or newer?"""
     names = set(header)
     return {"Handle", "Title", "Variant Price"} <= names or {"URL handle", "Title", "Price"} <= names
 
 
-class ShopifyBuilder:
+class _Builder:
     """Groups the rows of one handle, which stand together, and makes its products of them."""
 
-    def __init__(self, source: Source, shop_url: str | None, use: Callable[[Iterable[str]], None]) -> None:
+    def __init__(self, source: ByteSource, shop_url: str | None, use: Callable[[Iterable[str]], None]) -> None:
         self._source = source
         self._shop_url = shop_url
         use(_USED)
@@ -212,7 +214,7 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
                 _prices(to_money(price, _NOTATION), to_money(compare_at, _NOTATION) if compare_at else None)
             )
     except BadValue as error:
-        draft.problems.append(("price", str(error)))
+        draft.problems.append(("price", error))
     _put_stock(draft, row)
 
 
@@ -271,3 +273,20 @@ def _escape(match: re.Match[str]) -> str:
 
 def _text_of_html(value: str, notation: Notation) -> str:  # noqa: ARG001 - one signature for all
     return html_to_text(value)
+
+
+class _Shopify:
+    name = "shopify"
+    own_ids = True
+
+    def recognises(self, sample: Sample) -> bool:
+        return _is_shopify(sample.header)
+
+    def read(self, reading: Reading) -> Iterable[Draft]:
+        needs_lxml(self.name)
+        older = Renaming(reading.sample.header, _older_name)
+        build = _Builder(reading.source, reading.options.shop_url, lambda names: reading.use(older.columns(names)))
+        return build(older.rename(reading.rows()))
+
+
+FORMAT = _Shopify()

@@ -26,7 +26,8 @@ import sqlite3
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from ..headers import plain
+from ..format import needs_lxml
+from ..headers import Renaming, plain
 from ..mapping import slug
 from ..readers.byte_source import CatalogError
 from ..records import Draft, Record
@@ -39,10 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date
 
+    from ..format import Reading, Sample
+
     _Offer = tuple[int, float, str, str | None]
     """Is it inactive, what is there to pay, the price, the sale price."""
 
-__all__ = ["WooCommerceBuilder", "english_name", "is_woocommerce"]
+__all__ = ["FORMAT"]
 
 _NOTATION = Notation(grouped=False)
 """The export writes the shop's decimal separator, and never groups thousands."""
@@ -103,7 +106,7 @@ _ENGLISH_ATTRIBUTES = (
 )
 
 
-def english_name(column: str) -> str | None:
+def _english_name(column: str) -> str | None:
     """What the English export calls this column, where the name is a translated one."""
     name = plain(column)
     for pattern, english in _ENGLISH_ATTRIBUTES:
@@ -112,12 +115,12 @@ def english_name(column: str) -> str | None:
     return _ENGLISH_NAMES.get(name)
 
 
-def is_woocommerce(header: Iterable[str]) -> bool:
+def _is_woocommerce(header: Iterable[str]) -> bool:
     """Are these the columns of a product export of WooCommerce, in a language that is known?"""
-    return {"Type", "SKU", "Name", "Regular price"} <= {english_name(column) or column for column in header}
+    return {"Type", "SKU", "Name", "Regular price"} <= {_english_name(column) or column for column in header}
 
 
-class WooCommerceBuilder:
+class _Builder:
     """Reads the records twice: ``read`` gives them anew at each call."""
 
     def __init__(
@@ -189,7 +192,7 @@ class WooCommerceBuilder:
         try:
             prices = self._prices(row)
         except BadValue as error:
-            draft.problems.append(("price", str(error)))
+            draft.problems.append(("price", error))
             return
         if prices is None and (kind := _needs_childrens_price(row)):
             prices = index.cheapest_of(row)
@@ -370,3 +373,25 @@ def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
     available = _cell(row, "In stock?")
     if not is_blank(available):
         draft.put("in_stock", available.lower() == "backorder" or available, to_flag)
+
+
+class _WooCommerce:
+    name = "woocommerce"
+    own_ids = True
+
+    def recognises(self, sample: Sample) -> bool:
+        return _is_woocommerce(sample.header)
+
+    def read(self, reading: Reading) -> Iterable[Draft]:
+        needs_lxml(self.name)
+        reading.replay.keep_all()
+        english = Renaming(reading.sample.header, _english_name)
+        return _Builder(
+            lambda: english.rename(reading.rows()),  # counts anew at each reading
+            reading.options.shop_url,
+            lambda names: reading.use(english.columns(names)),
+            reading.options.today,
+        )
+
+
+FORMAT = _WooCommerce()

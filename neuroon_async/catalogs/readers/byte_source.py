@@ -1,7 +1,7 @@
 """Where a catalog's bytes come from: opened, unpacked, decoded to UTF-8, counted, and bounded.
 
-Everything behind this module reads chunks of valid UTF-8 (`Source.text_chunks`) or unpacked bytes (`Source.chunks`)
-and never holds more than one chunk or one record. What the text means is for the format readers.
+Everything behind this module reads chunks of valid UTF-8 (`ByteSource.text_chunks`) or unpacked bytes
+(`ByteSource.chunks`) and never holds more than one chunk or one record. What the text means is for the format readers.
 
 Encodings, in this order: the one that is given; a byte order mark; UTF-16 without a mark, which the NULs of its ASCII
 characters show; then the first byte outside ASCII decides: where it starts valid UTF-8 the file is UTF-8, strictly,
@@ -13,6 +13,7 @@ refused, because text that was decoded wrongly looks like success.
 from __future__ import annotations
 
 import codecs
+import copy
 import gzip
 import io
 import os
@@ -27,7 +28,7 @@ from ...errors import ConfigurationError, NeuroonError
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-__all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "CatalogError", "Source", "buffered", "peek"]
+__all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "ByteSource", "CatalogError", "buffered", "peek"]
 
 CHUNK_BYTES = 256 * 1024
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -56,7 +57,7 @@ class CatalogError(NeuroonError, ValueError):
     """
 
 
-class Source:
+class ByteSource:
     """One catalog: a path, or a binary file object, which is read from where it stands and never closed.
 
     ``bytes_read`` counts what was taken from the file itself (before unpacking); ``total_bytes`` is its size, or
@@ -86,6 +87,12 @@ class Source:
         else:
             raise ConfigurationError(f"a catalog is a path or a binary file, got {type(source).__name__}")
 
+    def twin(self) -> ByteSource:
+        """The same source for a reading beside this one, with a position and counters of its own."""
+        twin = copy.copy(self)
+        twin.bytes_read, twin.encoding = 0, self._given_encoding
+        return twin
+
     def _remaining(self, file: BinaryIO) -> int:
         end = file.seek(0, os.SEEK_END)
         file.seek(self._start)
@@ -102,10 +109,7 @@ class Source:
             with self._path.open("rb") as opened:
                 yield from self._unpacked(opened)
         else:
-            file = cast("BinaryIO", self._file)
-            if self.seekable:
-                file.seek(self._start)
-            yield from self._unpacked(file)
+            yield from self._unpacked(cast("BinaryIO", self._file))
 
     def _unpacked(self, file: BinaryIO) -> Iterator[bytes]:
         head, raw = peek(self._raw_chunks(file), 2)
@@ -124,8 +128,11 @@ class Source:
                 ) from error
 
     def _raw_chunks(self, file: BinaryIO) -> Iterator[bytes]:
+        position = self._start if self._file is not None and self.seekable else None
         while True:
             try:
+                if position is not None and file.tell() != position:
+                    file.seek(position)  # a reading beside this one has moved it
                 chunk = file.read(CHUNK_BYTES)
             except OSError as error:
                 raise self.error(f"byte {self.bytes_read}", f"cannot be read: {error}") from error
@@ -134,6 +141,7 @@ class Source:
             if not chunk:
                 return
             self.bytes_read += len(chunk)
+            position = None if position is None else position + len(chunk)
             yield chunk
 
     def text_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -10,14 +10,14 @@ from ..values.text import require
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from .byte_source import Source
+    from .byte_source import ByteSource
 
 __all__ = ["arrow_rows", "parquet_rows"]
 
 _BATCH_ROWS = 1_000
 
 
-def parquet_rows(source: Source, file: BinaryIO) -> Iterator[Record]:
+def parquet_rows(source: ByteSource, file: BinaryIO) -> Iterator[Record]:
     """Rows of a seekable Parquet file."""
     pyarrow = require("pyarrow", "parquet", "Parquet")
     parquet = require("pyarrow.parquet", "parquet", "Parquet")
@@ -28,7 +28,7 @@ def parquet_rows(source: Source, file: BinaryIO) -> Iterator[Record]:
         raise source.error("", f"cannot be read as Parquet: {error}; write the file again") from error
 
 
-def arrow_rows(source: Source, file: BinaryIO) -> Iterator[Record]:
+def arrow_rows(source: ByteSource, file: BinaryIO) -> Iterator[Record]:
     """Rows of a seekable Arrow IPC file (Feather), or of an IPC stream."""
     pyarrow = require("pyarrow", "parquet", "Arrow")
     try:
@@ -44,7 +44,7 @@ def arrow_rows(source: Source, file: BinaryIO) -> Iterator[Record]:
         raise source.error("", f"cannot be read as Arrow: {error}; write the file again") from error
 
 
-def _rows(source: Source, batches: Iterable[Any]) -> Iterator[Record]:
+def _rows(source: ByteSource, batches: Iterable[Any]) -> Iterator[Record]:
     number = 0
     for batch in batches:
         for offset in range(0, batch.num_rows, _BATCH_ROWS):

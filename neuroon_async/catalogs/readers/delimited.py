@@ -17,7 +17,7 @@ from .byte_source import MAX_RECORD_BYTES, buffered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .byte_source import Source
+    from .byte_source import ByteSource
 
 __all__ = ["DelimitedRows", "find_delimiter", "header_of"]
 
@@ -47,7 +47,7 @@ def header_of(sample: str, delimiter: str) -> list[str]:
 class DelimitedRows:
     """The rows of one file; ``header`` is known once iteration has begun."""
 
-    def __init__(self, source: Source, chunks: Iterator[bytes], delimiter: str) -> None:
+    def __init__(self, source: ByteSource, chunks: Iterator[bytes], delimiter: str) -> None:
         self._source = source
         self._chunks = chunks
         self._delimiter = delimiter

@@ -21,7 +21,7 @@ from .byte_source import MAX_RECORD_BYTES, CatalogError, buffered
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .byte_source import Source
+    from .byte_source import ByteSource
 
 __all__ = ["PRODUCTS", "Survey", "is_json_lines", "json_array", "json_lines"]
 
@@ -110,7 +110,7 @@ class Survey:
         self._at_key = self._depth == 1 and token in {b"{", b","}
 
 
-def json_lines(source: Source, chunks: Iterator[bytes]) -> Iterator[Record]:
+def json_lines(source: ByteSource, chunks: Iterator[bytes]) -> Iterator[Record]:
     """One record a line; a line that is no JSON object is a problem of its own."""
     with buffered(chunks) as lines:
         number = 0
@@ -160,7 +160,7 @@ def _dead_letter(where: str, letter: dict[str, Any]) -> Record:
     )
 
 
-def json_array(source: Source, chunks: Iterator[bytes], key: bytes = PRODUCTS) -> Iterator[Record]:
+def json_array(source: ByteSource, chunks: Iterator[bytes], key: bytes = PRODUCTS) -> Iterator[Record]:
     """The elements of a top-level array, or of the array under ``key`` (in its quotes) of a top-level object."""
     splitter = _Splitter(source, key)
     for number, element in enumerate(_elements(splitter, chunks), 1):
@@ -183,7 +183,7 @@ def _elements(splitter: _Splitter, chunks: Iterator[bytes]) -> Iterator[bytes]:
 class _Splitter:
     """Cuts the text of an array into its elements, chunk by chunk, holding no more than the unfinished one."""
 
-    def __init__(self, source: Source, key: bytes) -> None:
+    def __init__(self, source: ByteSource, key: bytes) -> None:
         self._source = source
         self._wanted = key
         self._buffer = b""

@@ -18,7 +18,18 @@ from .currencies import Unit, unit_named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CONVERTERS", "BadValue", "Money", "Notation", "is_blank", "to_flag", "to_money", "to_number", "to_text"]
+__all__ = [
+    "CONVERTERS",
+    "AmbiguousNumber",
+    "BadValue",
+    "Money",
+    "Notation",
+    "is_blank",
+    "to_flag",
+    "to_money",
+    "to_number",
+    "to_text",
+]
 
 _MAX_DIGITS = 40
 _MONEY = re.compile(r"(?P<before>[^0-9+-]*?)(?P<number>[+-]?[.,]?[0-9](?:[0-9.,' ]*[0-9])?)(?P<after>[^0-9]*)")
@@ -29,6 +40,10 @@ _NO = frozenset({"false", "no", "n", "f", "0", "off", "outofstock", "inactive", 
 
 class BadValue(ValueError):
     """A value that cannot become the field's; the text says why."""
+
+
+class AmbiguousNumber(BadValue):
+    """A number that may be two, until it is known which sign separates decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +123,7 @@ def _decimal_separator(body: str, notation: Notation, value: str) -> str | None:
     separator = "." if dots else ","
     whole, _, decimals = body.partition(separator)
     if notation.grouped and len(decimals) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0"):
-        raise BadValue(
-            f"{value.strip()!r} may be {whole}.{decimals} or {whole}{decimals}: "
-            "say which sign separates decimals (decimal='.' or decimal=',')"
-        )
+        raise AmbiguousNumber(f"{value.strip()!r} may be {whole}.{decimals} or {whole}{decimals}")
     return separator
 
 

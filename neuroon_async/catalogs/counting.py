@@ -1,0 +1,51 @@
+"""What one reading saw: how many records, which fields had values, and which of them something used."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from .values.parsing import is_blank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from .mapping import FieldSource
+    from .records import Record
+
+__all__ = ["FieldCounts"]
+
+_MAX_COUNTED_FIELDS = 1_000
+
+
+class FieldCounts:
+    """Counts the records that pass and the values of their fields; formats report which fields they use."""
+
+    def __init__(self, mapping: Mapping[str, FieldSource | None]) -> None:
+        self.records = 0
+        self._values: Counter[str] = Counter()
+        self._used: set[str] = set()
+        for source in mapping.values():
+            if source is not None:
+                self._used.update(source.columns, (column.partition(".")[0] for column in source.columns))
+
+    def use(self, columns: Iterable[str]) -> None:
+        """These columns are read by something."""
+        self._used.update(columns)
+
+    def counted(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records, counted. A further reading of the same records counts them anew."""
+        self.records = 0
+        self._values.clear()
+        for record in records:
+            self.records += 1
+            if not record.problem:
+                for name, value in record.row.items():
+                    if not is_blank(value) and (name in self._values or len(self._values) < _MAX_COUNTED_FIELDS):
+                        self._values[name] += 1
+            yield record
+
+    @property
+    def ignored(self) -> dict[str, int]:
+        """Field → the number of records that had a value which nothing used."""
+        return {name: count for name, count in self._values.items() if name not in self._used}

@@ -1,0 +1,164 @@
+"""What a catalog format is, and what it works with.
+
+How to add one:
+
+1. One file in `formats/` that ends in a ``FORMAT``: an object with the members of the `Format` protocol.
+2. Its name in `registry.CatalogFormat`, and its line in `registry.FORMATS`, before every format that would also
+   recognise such a file.
+
+``read`` takes records from the `Reading` (`rows` for delimited text, `json_records` for JSON, or a reader of its own
+over `text` or `file`), and yields one `Draft` for each product that comes of them. A draft takes the values as the
+file holds them: `Draft.put` converts them, and the finishing station (`finishing.Finisher`) applies the rules that all
+formats share. So a format does not clean up text, complete addresses, compare a sale with its price or judge its
+dates, pick the first image or drop a parent of ``0``; it puts what it finds. What cannot be read at all is
+`Draft.unusable`. Columns that the format reads are reported to `Reading.use`; all others show up as ignored.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from .counting import FieldCounts
+from .options import ReadingOptions
+from .readers.byte_source import ByteSource, CatalogError
+from .readers.delimited import DelimitedRows, find_delimiter, header_of
+from .readers.replay import Replay
+from .values.text import require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .records import Draft, Record
+
+__all__ = ["Format", "Reading", "Sample", "needs_lxml"]
+
+
+class Sample:
+    """The beginning of a catalog, for formats to recognise themselves by. Everything is computed when asked for."""
+
+    def __init__(self, source: ByteSource, head: bytes, options: ReadingOptions) -> None:
+        self.head = head
+        """The first bytes, unpacked."""
+        self.name = source.name
+        self._source = source
+        self._options = options
+
+    @cached_property
+    def text(self) -> bytes:
+        """The beginning as UTF-8, as far as it is text."""
+        text = b""
+        try:
+            for chunk in self._source.twin().text_chunks(iter([self.head])):
+                text += chunk
+        except CatalogError:
+            pass  # not text from there on, or cut within a character
+        return text
+
+    @cached_property
+    def start(self) -> bytes:
+        """The first characters that are no spaces, whatever the encoding."""
+        head = self.head.replace(b"\0", b"") if self.head.startswith((b"\xff\xfe", b"\xfe\xff")) else self.head
+        return head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+
+    @property
+    def is_web_page(self) -> bool:
+        return re.match(rb"(?i)<!doctype html|<html", self.start) is not None
+
+    @property
+    def is_xml(self) -> bool:
+        return self.start.startswith(b"<") and not self.is_web_page
+
+    @property
+    def is_json(self) -> bool:
+        return self.text.lstrip()[:1] in {b"[", b"{"}
+
+    @cached_property
+    def delimiter(self) -> str:
+        """Of delimited text: the one that was given, else the one that the header holds most of."""
+        return self._options.delimiter or find_delimiter(self.text.decode(errors="ignore"))
+
+    @cached_property
+    def header(self) -> list[str]:
+        """The column names of delimited text."""
+        return self.header_by(self.delimiter)
+
+    def header_by(self, delimiter: str) -> list[str]:
+        """The column names of text that is delimited so."""
+        return [name.strip() for name in header_of(self.text.decode(errors="ignore"), delimiter)]
+
+
+@dataclass(slots=True)
+class Reading:
+    """One reading of a catalog: where its bytes are, how it is to be read, and what is counted on the way."""
+
+    source: ByteSource
+    sample: Sample
+    options: ReadingOptions
+    counts: FieldCounts
+    replay: Replay
+
+    def text(self) -> Iterator[bytes]:
+        """The whole text from its start, as chunks of UTF-8.
+
+        A format that calls it more than once calls ``reading.replay.keep_all()`` before.
+        """
+        return self.source.text_chunks(self.replay.chunks())
+
+    def file(self) -> BinaryIO:
+        """The whole catalog as a file that can seek."""
+        return self.replay.file()
+
+    def rows(self, delimiter: str | None = None) -> Iterator[Record]:
+        """The rows of delimited text, counted. ``delimiter`` overrides the one that the sample shows.
+
+        Raises `CatalogError` for a mapping to a column that is not there: it would fail every row.
+        """
+        self._check_mapping(self.sample.header_by(delimiter) if delimiter else self.sample.header)
+        return self.counted(DelimitedRows(self.source, self.text(), delimiter or self.sample.delimiter))
+
+    def _check_mapping(self, header: list[str]) -> None:
+        for target, source in self.options.mapping.items():
+            for column in source.columns if source is not None and header else ():
+                if column not in header:
+                    raise self.source.error(
+                        1, f"there is no column {column!r}, which {target} is mapped to; there are {', '.join(header)}"
+                    )
+
+    def counted(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The same records, counted for the report."""
+        return self.counts.counted(records)
+
+    @property
+    def use(self) -> Callable[[Iterable[str]], None]:
+        """Takes the names of the columns that a format reads."""
+        return self.counts.use
+
+
+class Format(Protocol):
+    """One catalog format."""
+
+    @property
+    def name(self) -> str:
+        """As in `registry.CatalogFormat`."""
+        ...
+
+    @property
+    def own_ids(self) -> bool:
+        """Does the file itself link variants to parents by id, so that neither may be mapped?"""
+        ...
+
+    def recognises(self, sample: Sample) -> bool:
+        """Is this beginning a catalog of this format?"""
+        ...
+
+    def read(self, reading: Reading) -> Iterable[Draft]:
+        """One draft for each product of the catalog. Raises `CatalogError` where nothing can be read beyond."""
+        ...
+
+
+def needs_lxml(name: str) -> None:
+    """For formats whose texts are HTML. Raises `ConfigurationError` naming the extra that brings lxml."""
+    require("lxml.html", "catalogs", f"a catalog of format {name!r}")

@@ -1,0 +1,40 @@
+"""Parquet and Arrow files whose columns are named like product fields, or are named by a mapping. Extra ``parquet``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+
+from ..generic import GenericBuilder
+from ..readers.byte_source import ByteSource
+from ..readers.columnar import arrow_rows, parquet_rows
+from ..records import Record
+from ..values.parsing import Notation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..format import Reading, Sample
+    from ..records import Draft
+
+__all__ = ["ARROW", "PARQUET"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Columnar:
+    name: str
+    magic: bytes
+    rows: Callable[[ByteSource, BinaryIO], Iterator[Record]]
+    own_ids = False
+
+    def recognises(self, sample: Sample) -> bool:
+        return sample.head.startswith(self.magic)
+
+    def read(self, reading: Reading) -> Iterable[Draft]:
+        records = reading.counted(self.rows(reading.source, reading.file()))
+        return GenericBuilder(reading.options.mapping, Notation(reading.options.decimal), reading.use)(records)
+
+
+PARQUET = _Columnar("parquet", b"PAR1", parquet_rows)
+ARROW = _Columnar("arrow", b"ARROW1", arrow_rows)

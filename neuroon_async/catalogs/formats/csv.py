@@ -1,0 +1,45 @@
+"""Delimited text whose columns are named like product fields, or are named by a mapping. Needs only the core."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..generic import GenericBuilder
+from ..values.parsing import Notation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..format import Reading, Sample
+    from ..records import Draft
+
+__all__ = ["CSV", "TSV"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Delimited:
+    name: str
+    delimiter: str | None = None
+    own_ids = False
+
+    def recognises(self, sample: Sample) -> bool:  # noqa: ARG002 - the protocol's signature
+        """Any text may be; tabs are found in plain CSV too."""
+        return self.delimiter is None
+
+    def read(self, reading: Reading) -> Iterable[Draft]:
+        options = reading.options
+        builder = GenericBuilder(options.mapping, Notation(options.decimal), reading.use)
+        sample = reading.sample
+        header = sample.header_by(self.delimiter) if self.delimiter else sample.header
+        if header and not options.mapping and not builder.recognise(header):
+            raise reading.source.error(
+                1,
+                f"no column is named like a product field: {', '.join(header[:20])}; "
+                "does the file begin with its column names? map them (name=COLUMN), or give the delimiter",
+            )
+        return builder(reading.rows(self.delimiter))
+
+
+CSV = _Delimited("csv")
+TSV = _Delimited("tsv", "\t")

@@ -1,0 +1,57 @@
+"""The formats of catalogs: a name and a line for each."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ..errors import ConfigurationError
+from .formats import columnar, csv, google, json, shopify, woocommerce
+
+if TYPE_CHECKING:
+    from .format import Format, Sample
+
+__all__ = ["FORMATS", "CatalogFormat", "format_named", "recognise"]
+
+
+class CatalogFormat(StrEnum):
+    """What a catalog may be. ``AUTO`` finds out from the content."""
+
+    AUTO = "auto"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    SHOPIFY = "shopify"
+    WOOCOMMERCE = "woocommerce"
+    GOOGLE = "google"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+
+
+FORMATS: tuple[Format, ...] = (
+    columnar.PARQUET,
+    columnar.ARROW,
+    json.JSON_LINES,
+    json.JSON,
+    shopify.FORMAT,
+    woocommerce.FORMAT,
+    google.FORMAT,
+    csv.TSV,
+    csv.CSV,  # last: it recognises any text
+)
+"""In the order in which they are asked whether they recognise a file."""
+
+
+def format_named(name: str) -> Format:
+    """Raises `ConfigurationError` for a name that no format has."""
+    for format_ in FORMATS:
+        if format_.name == name:
+            return format_
+    names = ", ".join([CatalogFormat.AUTO, *(format_.name for format_ in FORMATS)])
+    raise ConfigurationError(f"format {name!r} is not known; there are {names}")
+
+
+def recognise(sample: Sample) -> Format:
+    """The format of a catalog that begins with this sample."""
+    return next(format_ for format_ in FORMATS if format_.recognises(sample))

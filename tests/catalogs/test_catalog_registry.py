@@ -1,0 +1,63 @@
+"""Adding a format is one file and its line in the registry."""
+
+from __future__ import annotations
+
+import pytest
+from catalog_files import named
+
+from neuroon_async import ConfigurationError, Product
+from neuroon_async.catalogs import Catalog, CatalogFormat, registry
+from neuroon_async.catalogs.records import Draft, Record
+from neuroon_async.catalogs.values.parsing import Notation
+
+
+class Fixed:
+    """A made-up format: one product a line, ``id  price  name``."""
+
+    name = "fixed"
+    own_ids = False
+
+    def recognises(self, sample):
+        return sample.text.startswith(b"FIXED")
+
+    def read(self, reading):
+        lines = b"".join(reading.text()).decode().splitlines()[1:]
+        records = (Record(f"{reading.source.name}:{n}", {"line": line}) for n, line in enumerate(lines, 2))
+        reading.use(["line"])
+        for record in reading.counted(records):
+            external_id, price, name = record.row["line"].split("  ")
+            draft = Draft.of(record, Notation(reading.options.decimal))
+            draft.put("external_id", external_id)
+            draft.put("name", name)
+            draft.put("price", price)
+            draft.put("url", f"/p/{external_id}")
+            yield draft
+
+
+@pytest.fixture
+def made_up(monkeypatch):
+    monkeypatch.setattr(registry, "FORMATS", (Fixed(), *registry.FORMATS))
+
+
+FILE = "FIXED\n1  9,90  Tea\n2  x  Milk\n"
+
+
+@pytest.mark.usefixtures("made_up")
+@pytest.mark.parametrize("options", [{}, {"format": "fixed"}])
+def test_a_format_is_added_by_one_line(options):
+    catalog = Catalog(named(FILE), shop_url="https://shop.example", currency="EUR", mapping={"sku": "line"}, **options)
+    tea, failure = catalog
+    assert (tea.name, str(tea.price), tea.url, tea.currency) == ("Tea", "9.90", "https://shop.example/p/1", "EUR")
+    assert tea.sku == "1  9,90  Tea"
+    assert failure.reason.startswith("file.csv:3: price: must be an amount")
+    assert (catalog.format, catalog.records, catalog.ignored_fields) == ("fixed", 2, {})
+
+
+def test_a_format_that_is_not_registered_is_named_with_those_that_are():
+    with pytest.raises(ConfigurationError, match="format 'fixed' is not known; there are auto, "):
+        Catalog(named(FILE), format="fixed")
+    assert not any(isinstance(item, Product) for item in Catalog(named(FILE), format="csv", mapping={"name": "FIXED"}))
+
+
+def test_every_name_has_a_format_and_every_format_a_name():
+    assert {format_.name for format_ in registry.FORMATS} == {*CatalogFormat} - {CatalogFormat.AUTO}
