@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import pty
@@ -70,9 +71,15 @@ def environment(server: Emulator | None = None, key: str = KEY) -> dict[str, str
 NO_CREDENTIALS = dict.fromkeys(("NEUROON_API_URL", "NEUROON_API_KEY", "NEUROON_SHOP_ID"))
 
 
+def runner():
+    """Click before 8.2 mixes both streams unless told otherwise; later ones never do."""
+    mixes = "mix_stderr" in inspect.signature(CliRunner).parameters
+    return CliRunner(mix_stderr=False) if mixes else CliRunner()
+
+
 def neuroon(*arguments: object, env=NO_CREDENTIALS):
     """Run in this process. The key must come out nowhere, whatever the command does."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=env, prog_name="neuroon")
+    result = runner().invoke(app, [str(argument) for argument in arguments], env=env, prog_name="neuroon")
     assert KEY not in result.output
     assert "Traceback" not in result.output or "--debug" in arguments
     return result

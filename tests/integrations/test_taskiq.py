@@ -20,8 +20,7 @@ pytest.importorskip("taskiq", reason="needs the extra 'taskiq'")
 pytest.importorskip("taskiq_redis", reason="needs the extra 'taskiq'")
 
 from redis.asyncio import Redis
-from taskiq import TaskiqDepends
-from taskiq.middlewares import SimpleRetryMiddleware
+from taskiq import SimpleRetryMiddleware, TaskiqDepends
 from taskiq.receiver import Receiver
 
 from neuroon_async import AuthenticationFailed, ClientClosed, NeuroonClient, Product, RateLimit
