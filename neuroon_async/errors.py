@@ -10,12 +10,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .advice import Advice, as_argument
+from .report import SyncReport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
-
-    from .report import SyncReport
 
 __all__ = [
     "APIError",
@@ -34,6 +33,7 @@ __all__ = [
     "RequestTimeout",
     "ResponseDecodeError",
     "ServerError",
+    "SyncFailed",
     "TransportError",
     "UnprocessableEntity",
     "UnsafeDeletion",
@@ -175,6 +175,21 @@ class InvalidBatch(NeuroonError, ValueError):
     """A batch that no single request can carry: empty, or over 500 products. Nothing was sent."""
 
 
+class SyncFailed(NeuroonError):
+    """A bulk run reached its end, and some products did not reach the catalog. ``report`` says which, and why.
+
+    Raised by `SyncReport.raise_for_failures` alone: a run itself returns its report.
+    """
+
+    def __init__(self, report: SyncReport) -> None:
+        first = f"; the first one: {report.failures[0]}" if report.failures else ""
+        super().__init__(f"{report.failed:,} of {report.received:,} products failed{first}")
+        self.report = report
+
+
+SyncReport.error_type = SyncFailed
+
+
 class UnsafeFullSync(NeuroonError):
     """A FULL sync that may erase products which should stay. Nothing was sent.
 
@@ -182,7 +197,14 @@ class UnsafeFullSync(NeuroonError):
     holds, another removes what is absent from "the accumulated batch", and none says how several requests
     make one batch. So a FULL sync in several requests may erase most of the catalog, and one whose source
     holds products that cannot be sent erases those.
+
+    ``unsendable`` is how many products of the source cannot be sent, as ``report.failures`` tells; 0 where the sync was
+    refused because it needs several requests.
     """
+
+    def __init__(self, what: str, *, unsendable: int = 0, advice: Advice | str | None = None) -> None:
+        super().__init__(what, advice=advice)
+        self.unsendable = unsendable
 
 
 class UnsafeDeletion(NeuroonError):

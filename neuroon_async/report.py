@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 __all__ = ["MAX_KEPT_FAILURES", "ProductFailure", "Stage", "SyncProgress", "SyncReport"]
 
@@ -17,10 +19,15 @@ Stage = Literal["local", "server", "transport"]
 class ProductFailure:
     """One product that did not reach the catalog, and why.
 
+    ``external_id`` is its id, ``None`` where it has no usable one; ``reason`` says in words what went wrong.
     ``stage`` tells where it ended: ``"local"`` (it broke a documented rule and was never sent), ``"server"`` (the
     server refused it) or ``"transport"`` (it was not sent, or no usable answer came: the server may or may not have
-    taken it). ``status`` is the HTTP status, where there was one. ``product`` is whatever the source gave. A source may
-    itself yield a `ProductFailure` for a record that it could not turn into a product: it is counted and passed on.
+    taken it). ``status`` is the HTTP status, where there was one. ``product`` is what the source gave: a `Product`
+    where it could be read as one, otherwise the item itself or a copy of the mapping. ``unsent`` is true where the run
+    ended before the product was put into any request: nothing is wrong with it, and the next run sends it.
+
+    A source may itself yield a `ProductFailure` for a record that it could not turn into a product: it is counted and
+    passed on. A failure can be pickled; a product that cannot is then replaced by its text.
     """
 
     external_id: str | None
@@ -28,6 +35,11 @@ class ProductFailure:
     stage: Stage
     status: int | None = None
     product: Any = None
+    unsent: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        product = _picklable(self.product)
+        return type(self), (self.external_id, self.reason, self.stage, self.status, product, self.unsent)
 
     def __str__(self) -> str:
         status = f" {self.status}" if self.status is not None else ""
@@ -39,7 +51,9 @@ class SyncReport:
     """What became of every product that entered: ``received == accepted + unchanged + superseded + failed``.
 
     ``accepted`` were taken by the server, ``unchanged`` needed no request, ``superseded`` were replaced by a later
-    version of the same id before they were sent, ``failed`` are in ``failures`` (the first 1,000 of them).
+    version of the same id before they were sent, ``failed`` are in ``failures`` (the first 1,000 of them, the unsent
+    ones last). ``unsent`` of the failed were never put into any request, because the run ended before: the next run
+    sends them.
     ``created`` and ``updated`` are the server's own figures, as far as it gives them. ``elapsed`` and
     ``waited`` (for rate limits, summed over all requests) are in seconds.
     """
@@ -51,6 +65,7 @@ class SyncReport:
     unchanged: int = 0
     superseded: int = 0
     failed: int = 0
+    unsent: int = 0
     deleted: int = 0
     requests: int = 0
     retries: int = 0
@@ -60,6 +75,18 @@ class SyncReport:
     products_count: int | None = None
     remaining_products: int | None = None
     failures: list[ProductFailure] = field(default_factory=list)
+
+    error_type: ClassVar[Callable[[SyncReport], Exception]]
+    """What `raise_for_failures` raises. Set by `errors`, which knows this module: imports run one way."""
+
+    def raise_for_failures(self) -> None:
+        """Raise `SyncFailed`, which carries this report, unless every product ended where it should.
+
+        >>> report = await client.products.sync(products)     # doctest: +SKIP
+        >>> report.raise_for_failures()                        # doctest: +SKIP
+        """
+        if not self.ok:
+            raise SyncReport.error_type(self)
 
     @property
     def ok(self) -> bool:
@@ -76,7 +103,8 @@ class SyncReport:
         for name in ("unchanged", "superseded", "failed", "deleted"):
             count = getattr(self, name)
             if count:
-                parts.append(f"{count:,} {name}")
+                unsent = f" ({self.unsent:,} of them unsent)" if name == "failed" and self.unsent else ""
+                parts.append(f"{count:,} {name}{unsent}")
         requests = "1 request" if self.requests == 1 else f"{self.requests:,} requests"
         retries = "1 retry" if self.retries == 1 else f"{self.retries:,} retries"
         text = f"{', '.join(parts)} in {self.elapsed:.1f} s ({requests}, {retries})"
@@ -91,7 +119,8 @@ class SyncProgress:
 
     ``done`` counts accepted, unchanged, superseded and failed products. ``total`` and ``remaining_seconds`` are
     ``None`` where the source does not know its length. ``waiting_for_limit`` tells that requests are being held
-    back by the rate limit right now.
+    back by the rate limit right now. ``failing_for`` is how long the service has given no answer but 5xx, and
+    ``gives_up_in`` how much longer the run waits for one; both are ``None`` while it answers.
     """
 
     received: int
@@ -108,3 +137,17 @@ class SyncProgress:
     remaining_seconds: float | None
     waited: float
     waiting_for_limit: bool
+    failing_for: float | None = None
+    gives_up_in: float | None = None
+
+
+def _picklable(product: object) -> object:
+    """The product itself, or its text where it cannot be pickled: a lock, a cursor, an object of a closed session."""
+    try:
+        pickle.dumps(product)
+    except Exception:  # noqa: BLE001 - whatever the user's object raises
+        try:
+            return repr(product)
+        except Exception:  # noqa: BLE001 - likewise
+            return f"a {type(product).__name__} that cannot be shown"
+    return product

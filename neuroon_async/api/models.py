@@ -101,6 +101,8 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     def from_mapping(cls, mapping: Mapping[str, Any]) -> Product:
         """Build a product from a mapping with camelCase or snake_case keys.
 
+        The product shares nothing with the mapping: its lists and maps are copies.
+
         Raises `InvalidProduct` for a missing required field, an unknown field (a typo would otherwise lose
         data silently), or a field given under both names. Values are checked when the product is sent.
         """
@@ -113,12 +115,19 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
             elif field in fields:
                 violations.append((WIRE_NAMES[field], "is given twice, in camelCase and in snake_case"))
             else:
-                fields[field] = value
+                fields[field] = _own_copy(value)
         violations.extend((WIRE_NAMES[name], "is required") for name in REQUIRED_FIELDS if name not in fields)
         if violations:
             external_id = fields.get("external_id")
             raise InvalidProduct(external_id if isinstance(external_id, str) else None, violations)
         return cls(**fields)
+
+
+def _own_copy(value: object) -> object:
+    """Containers are copied: a source may go on filling the same ones for its next record."""
+    if isinstance(value, list):
+        return list(value)
+    return dict(value) if isinstance(value, dict) else value
 
 
 WIRE_NAMES: dict[str, str] = dict(zip(Product.__struct_fields__, Product.__struct_encode_fields__, strict=True))

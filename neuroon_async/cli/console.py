@@ -95,7 +95,7 @@ def print_json(document: dict[str, Any]) -> None:
 def report_as_json(report: SyncReport) -> dict[str, Any]:
     """The report's fields by their Python names, and the failures without the products themselves."""
     names = (
-        "received accepted created updated unchanged superseded failed deleted requests retries throttled "
+        "received accepted created updated unchanged superseded failed unsent deleted requests retries throttled "
         "products_count remaining_products"
     )
     return {
@@ -245,7 +245,10 @@ def _status(progress: SyncProgress, total: int | None) -> Text:
     status = Text(" · ".join(parts), style="cyan", no_wrap=True, overflow="ellipsis")
     if progress.failed:
         status.append(f" · {progress.failed:,} failed", style="red")
-    if progress.waiting_for_limit:
+    if progress.failing_for is not None and progress.gives_up_in is not None:
+        patience = f"no answer for {_clock(progress.failing_for)}, giving up in {_clock(progress.gives_up_in)}"
+        status.append(f" · {patience}", style="bold red")
+    elif progress.waiting_for_limit:
         status.append(" · waiting for the rate limit", style="yellow")
     return status
 

@@ -41,7 +41,8 @@ class ExitCode(IntEnum):
 
 EXIT_CODES_HELP = (
     "Exit codes: 0 everything arrived; 1 some products failed; 2 usage or configuration; 3 stopped by the API "
-    "(such as 401 or 403), by the network, or because --delete-missing would have deleted too much; 4 a file or "
+    "(such as 401 or 403), by the network, because --delete-missing would have deleted too much, or because a FULL "
+    "sync holds products that cannot be sent; 4 a file or "
     "a ledger cannot be read or written; 130 interrupted (Ctrl-C); 143 terminated."
 )
 
@@ -52,7 +53,9 @@ def code_of(error: BaseException) -> ExitCode:
         return ExitCode.INTERRUPTED
     if isinstance(error, asyncio.CancelledError):
         return ExitCode.TERMINATED
-    if isinstance(error, (ConfigurationError, UnsafeFullSync, InvalidBatch)):
+    if isinstance(error, UnsafeFullSync):
+        return ExitCode.STOPPED if error.unsendable else ExitCode.USAGE
+    if isinstance(error, (ConfigurationError, InvalidBatch)):
         return ExitCode.USAGE
     if isinstance(error, (CatalogError, LedgerError, OSError)):
         return ExitCode.FILE
@@ -73,7 +76,7 @@ def explain(error: BaseException) -> str:
         return "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
-    if isinstance(error, UnsafeFullSync):
+    if isinstance(error, UnsafeFullSync) and not error.unsendable:
         return _FULL_IN_PARTS
     if isinstance(error, UnsafeDeletion):
         text = str(error).replace("max_delete_fraction=", "--max-delete-fraction ")

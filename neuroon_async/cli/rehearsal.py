@@ -64,6 +64,9 @@ class Rehearsal(Transport):
         super().__init__(settings, SessionHolder(None), None, RetryPolicy(), 30.0)
         self.cost = Cost()
 
+    def ready(self) -> None:
+        """It always is: there is no session."""
+
     async def call(
         self,
         endpoint: Endpoint,
@@ -76,6 +79,7 @@ class Rehearsal(Transport):
     ) -> Response:
         if stats is not None:
             stats.requests += 1
+            stats.answers += 1
         self.cost.requests[endpoint.name] += 1
         self.cost.bytes += len(body or b"")
         return Response(200, b"{}", None)

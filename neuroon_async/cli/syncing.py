@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,6 @@ class Output:
         self, report: SyncReport | None, error: BaseException | None, title: str, cost: Cost | None = None, **more: Any
     ) -> None:
         """``more`` goes into the JSON document. ``cost`` is a dry run's."""
-        if report is not None and error is not None:
-            report = _with_reasons(report, error, explain(error) if self.json else None)
         if self.json:
             failed = report is None or not report.ok
             code = code_of(error) if error is not None else ExitCode.PRODUCTS_FAILED if failed else ExitCode.OK
@@ -187,24 +185,6 @@ class SyncJob:
             note("the catalog holds no products")
         if report.failed and self.dead_letter is not None:
             note(f"the failed products are in {self.dead_letter}; when mended: neuroon sync {self.dead_letter}")
-
-
-def _with_reasons(report: SyncReport, error: BaseException, explained: str | None) -> SyncReport:
-    """What the end of the run left undelivered gives that error as its reason, in words made for Python code.
-
-    ``explained`` takes their place; ``None`` where the error is told below the report. An interruption has no words.
-    """
-    if not str(error):
-        return report
-    stopped = f"the run was stopped: {error}"
-    instead = "the run was stopped by the error below" if explained is None else f"the run was stopped: {explained}"
-    failures = [
-        replace(failed, reason=failed.reason.replace(stopped, instead, 1))
-        if failed.stage == "transport" and failed.reason.removeprefix("not sent: ").startswith(stopped)
-        else failed
-        for failed in report.failures
-    ]
-    return replace(report, failures=failures)
 
 
 def parse_mapping(pairs: list[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from ..sync.deletion import DeleteRun
 from ..sync.product_sync import SyncOptions, SyncRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable, Mapping
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     from ..api.models import Product
     from ..ledger.protocols import Ledger
@@ -69,6 +69,7 @@ class Products:
         ledger: Ledger | None = None,
         delete_missing: bool = False,
         max_delete_fraction: float = 0.2,
+        to_product: Callable[[Any], Any] | None = None,
         on_progress: ProgressCallback | None = None,
         on_failure: FailureCallback | None = None,
     ) -> SyncReport:
@@ -106,6 +107,7 @@ class Products:
             ledger,
             delete_missing,
             max_delete_fraction,
+            to_product,
         )
         run = SyncRun(self._transport, source, options, on_progress=on_progress, on_failure=on_failure)
         return await run.run()

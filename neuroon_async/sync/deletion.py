@@ -9,6 +9,7 @@ from ..api.contract import DELETE_PRODUCT
 from ..errors import (
     APIError,
     AuthenticationFailed,
+    ConfigurationError,
     NeuroonError,
     NotFound,
     PermissionDenied,
@@ -18,7 +19,7 @@ from ..errors import (
     TransportError,
 )
 from ..report import ProductFailure
-from .outages import Outage, Ride
+from .outages import Ride
 from .run import BulkRun, check_count
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from ..transport.calls import CallStats
     from ..transport.transport import Transport
+    from .costs import Costs
     from .recorder import FailureCallback, ProgressCallback
 
 __all__ = ["DeleteRun"]
@@ -34,10 +36,11 @@ __all__ = ["DeleteRun"]
 class Deletion:
     """One id on its way."""
 
-    __slots__ = ("external_id", "gone", "settled")
+    __slots__ = ("external_id", "gone", "settled", "stats")
 
-    def __init__(self, external_id: str) -> None:
+    def __init__(self, external_id: str, stats: CallStats) -> None:
         self.external_id = external_id
+        self.stats = stats
         self.settled = False
         self.gone = False
 
@@ -46,7 +49,7 @@ class DeleteRun(BulkRun[Deletion]):
     """One bulk deletion. An id that comes again while it waits or is under way is superseded.
 
     ``on_deleted`` is awaited for each id that is gone; where it is given, an id that the catalog does not have counts
-    as gone too. ``stats`` joins the costs to those of another run.
+    as gone too. ``costs`` joins the costs to those of another run.
     """
 
     def __init__(
@@ -58,17 +61,21 @@ class DeleteRun(BulkRun[Deletion]):
         on_progress: ProgressCallback | None,
         on_failure: FailureCallback | None,
         on_deleted: Callable[[str], Awaitable[None]] | None = None,
-        stats: CallStats | None = None,
+        costs: Costs | None = None,
     ) -> None:
         check_count("concurrency", concurrency)
-        super().__init__(source, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure)
+        super().__init__(
+            transport,
+            source,
+            convert=_as_it_is,
+            concurrency=concurrency,
+            on_progress=on_progress,
+            on_failure=on_failure,
+            costs=costs,
+        )
         self.chunk_size = 4 * concurrency
-        self._transport = transport.without_deadline()
-        self._outage = Outage(transport.retry)
         self._waiting: dict[str, None] = {}
         self._on_deleted = on_deleted
-        if stats is not None:
-            self._recorder.stats = stats
 
     def _take_in(self, portion: list[Any]) -> None:
         for item in portion:
@@ -85,7 +92,7 @@ class DeleteRun(BulkRun[Deletion]):
             await self._free_place()
             external_id = next(iter(self._waiting))
             del self._waiting[external_id]
-            deletion = Deletion(external_id)
+            deletion = Deletion(external_id, self._recorder.costs.begin())
             self._launch(deletion, partial(self._deliver, deletion))
         while final and self._deliveries:
             await self._next_landing()
@@ -98,12 +105,12 @@ class DeleteRun(BulkRun[Deletion]):
                     DELETE_PRODUCT,
                     params={"shop_id": self._transport.settings.shop_id, "external_id": deletion.external_id},
                     bulk=True,
-                    stats=self._recorder.stats,
+                    stats=deletion.stats,
                 )
-            except (AuthenticationFailed, PermissionDenied):
+            except (AuthenticationFailed, PermissionDenied, ConfigurationError):
                 raise
             except (TransportError, ServerError, RateLimited, ResponseDecodeError) as error:
-                if await ride.once_more():
+                if await ride.once_more(error):
                     continue
                 self._settle_failed(deletion, error)
             except NotFound as error:
@@ -119,6 +126,7 @@ class DeleteRun(BulkRun[Deletion]):
             else:
                 self._outage.answered()
                 self._settle_deleted(deletion)
+        self._recorder.costs.end(deletion.stats)
         if deletion.gone and self._on_deleted is not None:
             await self._on_deleted(deletion.external_id)
         await self._recorder.tell()
@@ -145,15 +153,20 @@ class DeleteRun(BulkRun[Deletion]):
 
     def _unresolved(self, reason: str) -> Iterable[ProductFailure]:
         for deletion in self._deliveries:
-            if not deletion.settled:
+            if not deletion.settled and deletion.stats.requests:
                 text = f"{reason} while its deletion was under way"
                 yield ProductFailure(deletion.external_id, text, "transport")
-        for external_id in self._waiting:
-            yield ProductFailure(external_id, f"not deleted: {reason}", "transport")
+        unsent = [deletion.external_id for deletion in self._deliveries if not deletion.stats.requests]
+        for external_id in (*unsent, *self._waiting):
+            yield ProductFailure(external_id, f"not deleted: {reason}", "transport", unsent=True)
         self._waiting.clear()
 
     def _unread(self, item: Any, reason: str) -> ProductFailure:
-        return ProductFailure(_readable(item), f"not deleted: {reason}", "transport")
+        return ProductFailure(_readable(item), f"not deleted: {reason}", "transport", unsent=True)
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
 def _readable(item: object) -> str | None:

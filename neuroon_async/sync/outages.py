@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
+from ..errors import ResponseDecodeError, ServerError, TransportError
+
 if TYPE_CHECKING:
+    from ..errors import NeuroonError
     from ..transport.retries import RetryPolicy
+    from .costs import Costs
 
 __all__ = ["MAX_FAILED_IN_A_ROW", "Outage", "Ride"]
 
-_PATIENCE = 120
-"""How long an outage is ridden out unless the policy says so, in multiples of its ``initial`` backoff."""
+_log = logging.getLogger("neuroon_async")
+
+_PATIENCE = 2_700
+"""How long an outage is waited out unless the policy says so, in multiples of its ``initial`` backoff: 45 minutes by
+default. The longest one on record in Production took 26."""
+_BRIEF_PATIENCE = 120
+"""The same where waiting helps less: not one HTTP response has come since the run began (a wrong address is no outage),
+or the service is there and fails by itself (500, or a success that nobody can read)."""
 MAX_FAILED_IN_A_ROW = 10
 """After so many batches in a row that failed for good, the run stops."""
+MAX_TOO_LARGE_IN_A_ROW = 64
+"""After so many single products refused as too large, none accepted in between, size is not what is wrong."""
 MAX_ROUNDS_BESIDE_ANSWERS = 2
 """One round of attempts that failed while others were answered may have begun before an outage or ended after it."""
 
@@ -21,28 +34,66 @@ MAX_ROUNDS_BESIDE_ANSWERS = 2
 class Outage:
     """Shared by all requests of a run."""
 
-    def __init__(self, policy: RetryPolicy) -> None:
+    def __init__(self, policy: RetryPolicy, costs: Costs) -> None:
         self._policy = policy
-        self._patience = _PATIENCE * policy.initial if policy.outage_patience is None else policy.outage_patience
+        self._costs = costs
         self._since: float | None = None
         self._failed_in_a_row = 0
+        self._too_large_in_a_row = 0
+        self._last_error: NeuroonError | None = None
+        self._answered_at: float | None = None
         self.answers = 0
+
+    def _patience(self, error: NeuroonError | None) -> float:
+        """Seconds to go on for, given the last failure."""
+        if self._policy.outage_patience is not None:
+            return self._policy.outage_patience
+        its_own = isinstance(error, ResponseDecodeError) or (isinstance(error, ServerError) and error.status == 500)
+        brief = its_own or not self._costs.total().answers
+        return (_BRIEF_PATIENCE if brief else _PATIENCE) * self._policy.initial
+
+    def failing_since(self) -> float | None:
+        """The loop's time since which no answer has come but 5xx, as far as is known."""
+        if self._since is not None:
+            return self._since
+        since = self._costs.total().failing_since
+        return since if since is None or self._answered_at is None else max(since, self._answered_at)
+
+    def gives_up_at(self) -> float | None:
+        since = self.failing_since()
+        return None if since is None else since + self._patience(self._last_error)
+
+    def never_answered(self) -> NeuroonError | None:
+        """The error of a run in which no request ever got an answer."""
+        total = self._costs.total()
+        unheard = total.requests and not total.answers and isinstance(self._last_error, TransportError)
+        return self._last_error if unheard else None
 
     def answered(self) -> None:
         """The service is there."""
-        self._since = None
+        now = asyncio.get_running_loop().time()
+        if self._since is not None:
+            _log.info("the service answers again after %.0f s", now - self._since)
+        self._since = self._last_error = None
+        self._answered_at = now
         self.answers += 1
 
     def accepted(self) -> None:
         self._failed_in_a_row = 0
+        self._too_large_in_a_row = 0
 
-    async def rode_out(self, rounds: int) -> bool:
+    async def rode_out(self, rounds: int, error: NeuroonError) -> bool:
         """Wait, and say whether to try once more. ``False`` where the service has been down for too long."""
         now = asyncio.get_running_loop().time()
+        self._last_error = error
+        began = self._since is None
         if self._since is None:
-            self._since = now
-        if now - self._since >= self._patience:
+            self._since = self.failing_since() or now
+        left = self._since + self._patience(error) - now
+        if left <= 0:
             return False
+        if began:
+            _log.warning("no usable answer for %.0f s, going on for another %.0f s: %s", now - self._since, left, error)
         await asyncio.sleep(self._policy.backoff(min(rounds + 3, 6)))
         return True
 
@@ -50,6 +101,11 @@ class Outage:
         """Count a failed batch, and say whether the run should stop."""
         self._failed_in_a_row += 1
         return self._failed_in_a_row >= MAX_FAILED_IN_A_ROW
+
+    def too_large(self) -> bool:
+        """Count a product that alone was refused as too large (413), and say whether the run should stop."""
+        self._too_large_in_a_row += 1
+        return self._too_large_in_a_row >= MAX_TOO_LARGE_IN_A_ROW
 
 
 class Ride:
@@ -61,7 +117,7 @@ class Ride:
         self._beside_answers = 0
         self.rounds = 0
 
-    async def once_more(self) -> bool:
+    async def once_more(self, error: NeuroonError) -> bool:
         """After a failed round: wait, and say whether to try another.
 
         Where others are answered round after round, it is not an outage: the request itself is at fault.
@@ -70,6 +126,6 @@ class Ride:
         self._beside_answers = self._beside_answers + 1 if self._outage.answers != self._answers else 0
         if self._beside_answers >= MAX_ROUNDS_BESIDE_ANSWERS:
             return False
-        rode_out = await self._outage.rode_out(self.rounds)
+        rode_out = await self._outage.rode_out(self.rounds, error)
         self._answers = self._outage.answers
         return rode_out

@@ -8,6 +8,7 @@ defers variants whose parents the server does not know. Retries and rate limits 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,7 @@ from uuid import uuid4
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
 from ..api.idempotency import idempotency_key
 from ..api.models import BatchResult, Product
-from ..api.requests import as_mode, as_product, encode_batch
-from ..api.validation import plainly_valid
+from ..api.requests import as_mode, encode_batch
 from ..errors import (
     APIError,
     AuthenticationFailed,
@@ -31,6 +31,7 @@ from ..errors import (
     TransportError,
     UnprocessableEntity,
     UnsafeFullSync,
+    UsageError,
     ValidationFailed,
 )
 from ..ledger.pages import content_digests
@@ -40,15 +41,17 @@ from .bisection import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces, r
 from .changes import Delta
 from .deferred import DeferredVariants
 from .deletion import DeleteRun
-from .outages import Outage, Ride
+from .intake import checked, converter, unfit_for_full
+from .outages import Ride
 from .queue import Flow, parent_of
-from .run import BulkRun, check_count
+from .run import BulkRun, check_callback, check_count
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Collection, Iterable
     from collections.abc import Set as AbstractSet
 
     from ..report import Stage, SyncReport
+    from ..transport.calls import CallStats
     from ..transport.transport import Transport
     from .queue import Flight
     from .recorder import FailureCallback, ProgressCallback
@@ -63,7 +66,7 @@ _MANY_REFUSALS = 8
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
-    """How a bulk sync goes about it. Raises `ConfigurationError`."""
+    """How a bulk sync goes about it. Raises `UsageError`."""
 
     mode: SyncMode | str = SyncMode.INCREMENTAL
     concurrency: int = 8
@@ -73,21 +76,23 @@ class SyncOptions:
     ledger: Ledger | None = None
     delete_missing: bool = False
     max_delete_fraction: float = 0.2
+    to_product: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", as_mode(self.mode))
         check_count("concurrency", self.concurrency)
         check_count("batch_size", self.batch_size, MAX_BATCH_PRODUCTS)
         check_count("max_batch_bytes", self.max_batch_bytes)
+        check_callback("to_product", self.to_product)
         if self.ledger is not None and not callable(getattr(self.ledger, "run", None)):
             kind = type(self.ledger).__name__
-            raise ConfigurationError(f"ledger must be a Ledger, such as SQLiteLedger('catalog.ledger'), got {kind}")
+            raise UsageError(f"must be a Ledger, such as SQLiteLedger('catalog.ledger'), got {kind}", where="ledger")
         if self.full and self.ledger is not None:
-            raise ConfigurationError("a ledger leaves unchanged products out, which a FULL sync would erase")
+            raise UsageError("leaves unchanged products out, which a FULL sync would erase", where="ledger")
         if self.delete_missing and self.ledger is None:
-            raise ConfigurationError("delete_missing needs a ledger: only that knows what was there before")
+            raise UsageError("needs a ledger: only that knows what was there before", where="delete_missing")
         if not 0 <= self.max_delete_fraction <= 1:
-            raise ConfigurationError(f"max_delete_fraction must lie in 0..1, got {self.max_delete_fraction}")
+            raise UsageError(f"must lie in 0..1, got {self.max_delete_fraction}", where="max_delete_fraction")
 
     @property
     def full(self) -> bool:
@@ -102,9 +107,10 @@ class SyncOptions:
 class Delivery:
     """One batch on its way: the flight, and those of its pieces whose fate is open (the next one last)."""
 
-    __slots__ = ("believes", "digests", "flight", "last_refusal", "open", "refusals", "shelved", "suspects")
+    __slots__ = ("believes", "digests", "flight", "last_refusal", "open", "refusals", "shelved", "stats", "suspects")
 
-    def __init__(self, flight: Flight, digests: dict[str, bytes]) -> None:
+    def __init__(self, flight: Flight, digests: dict[str, bytes], stats: CallStats) -> None:
+        self.stats = stats
         self.flight = flight
         self.digests = digests
         """Of the products as they were when the request was encoded; none without a ledger."""
@@ -151,17 +157,29 @@ class SyncRun(BulkRun[Delivery]):
     ) -> None:
         # Requests of a FULL sync must not overtake one another.
         concurrency = 1 if options.full else options.concurrency
-        super().__init__(source, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure)
+        super().__init__(
+            transport,
+            source,
+            # What a ledger holds need not be checked: it was, when it was sent.
+            convert=converter(options.to_product, check=options.ledger is None),
+            concurrency=concurrency,
+            on_progress=on_progress,
+            on_failure=on_failure,
+        )
         self.chunk_size = options.batch_size
-        self._transport = transport.without_deadline()
         self._params = {"shop_id": transport.settings.shop_id}
         self._options = options
         self._mode = SyncMode(options.mode)
         self._max_batch_bytes = options.max_batch_bytes
         self._flow = Flow()
-        self._outage = Outage(transport.retry)
         self._deferred: DeferredVariants | None = None
-        """Not ``None`` once the server has missed a parent: from then on variants wait for the end of the source."""
+        """Not ``None`` once the server has missed a parent: from then on variants wait for the end of the source.
+
+        All products of a FULL sync in several requests do, because nothing may be sent before the last one is checked.
+        """
+        self._spools = options.full and options.allow_multi_request_full
+        if self._spools:
+            self._deferred = DeferredVariants()
         self._source_ended = False
         self._keys: dict[str, int] = {}
         """How often each body was sent: one entry a request."""
@@ -212,16 +230,13 @@ class SyncRun(BulkRun[Delivery]):
         products: list[Product] = []
         failures: list[ProductFailure] = []
         for item in items:
-            if type(item) is Product and plainly_valid(item):
-                products.append(item)
-                continue
-            if isinstance(item, ProductFailure):  # a reader's complaint about a record
-                failures.append(item)
-                continue
-            try:
-                products.append(as_product(item))
-            except InvalidProduct as error:
-                failures.append(ProductFailure(error.external_id, error.reason, "local", None, item))
+            product = item if self._delta is None or isinstance(item, ProductFailure) else checked(item)
+            if isinstance(product, Product) and self._options.full:
+                product = unfit_for_full(product, self._options.max_batch_bytes) or product
+            if isinstance(product, ProductFailure):
+                failures.append(product)
+            else:
+                products.append(product)
         return products, failures
 
     def _enqueue(self, products: list[Product]) -> None:
@@ -230,8 +245,9 @@ class SyncRun(BulkRun[Delivery]):
             newest = {product.external_id: product for product in products}
             older = len(self._flow.remove(newest.keys())) + len(self._deferred.discard(newest))
             self._report.superseded += len(products) - len(newest) + older
-            self._deferred.add([product for product in newest.values() if parent_of(product) is not None])
-            products = [product for product in newest.values() if parent_of(product) is None]
+            waiting = [product for product in newest.values() if self._spools or parent_of(product) is not None]
+            self._deferred.add(waiting)
+            products = [] if self._spools else [product for product in newest.values() if parent_of(product) is None]
         self._report.superseded += len(self._flow.add(products))
 
     # Sending
@@ -264,7 +280,7 @@ class SyncRun(BulkRun[Delivery]):
             on_progress=None,
             on_failure=failed,
             on_deleted=deleted,
-            stats=self._recorder.stats,
+            costs=self._recorder.costs,
         ).run()
 
     async def _deliver_deferred(self, deferred: DeferredVariants) -> None:
@@ -273,6 +289,8 @@ class SyncRun(BulkRun[Delivery]):
         unsent = len(deferred)
         while unsent > 0 and (released := await self._release_deferred(deferred)):
             unsent -= released
+        if self._spools:  # what is left names one another as parents: the server must judge
+            self._enqueue(deferred.pop(len(deferred), deferred.last_position()))
         await self._dispatch(final=True)
         if self._report.accepted + self._report.failed == settled_before:
             reason = "its parent is in neither the batch nor the catalog: the variants name one another as parents"
@@ -297,6 +315,8 @@ class SyncRun(BulkRun[Delivery]):
     async def _dispatch(self, *, final: bool) -> None:
         if self._options.full and self._source.error is not None:
             raise self._source.error  # a FULL sync of a part of the catalog would erase the rest
+        if self._options.full and final and self._report.failed and not self._recorder.costs.total().requests:
+            raise _unsendable(self._report.failed)
         if self._options.single_request and not final:
             if len(self._flow) > MAX_BATCH_PRODUCTS:
                 raise _unsafe_full_sync(f"{MAX_BATCH_PRODUCTS} products")
@@ -329,7 +349,7 @@ class SyncRun(BulkRun[Delivery]):
         if body is None:
             self._flow.land(flight)
         else:
-            delivery = Delivery(flight, self._digests(flight.products))
+            delivery = Delivery(flight, self._digests(flight.products), self._recorder.costs.begin())
             self._launch(delivery, partial(self._deliver, delivery, body))
         await self._recorder.tell()
 
@@ -372,15 +392,16 @@ class SyncRun(BulkRun[Delivery]):
                 body = encode_batch(self._mode, products)
                 delivery.digests = self._digests(products)
             try:
-                result = await self._request(body)
+                result = await self._request(body, delivery.stats)
+            except ConfigurationError:
+                raise  # the client was closed: what is open is accounted for at the end
             except (AuthenticationFailed, PermissionDenied) as error:
                 delivery.open.pop()
                 self._recorder.failed(_failures(products, str(error), "server", error.status))
                 raise
             except NeuroonError as error:
                 delivery.open.pop()
-                hopeless = self._settle_refused(delivery, products, body, error)
-                if hopeless and self._outage.failed_for_good():
+                if self._settle_refused(delivery, products, body, error):
                     raise
             else:
                 delivery.open.pop()
@@ -392,6 +413,7 @@ class SyncRun(BulkRun[Delivery]):
             body = None
             await self._recorder.tell()
         self._give_up_shelved(delivery)
+        self._recorder.costs.end(delivery.stats)
         await self._recorder.tell()
         self._flow.land(delivery.flight)
 
@@ -412,7 +434,7 @@ class SyncRun(BulkRun[Delivery]):
     def _digests(self, products: list[Product]) -> dict[str, bytes]:
         return {} if self._delta is None else content_digests(products)
 
-    async def _request(self, body: bytes) -> BatchResult:
+    async def _request(self, body: bytes, stats: CallStats) -> BatchResult:
         """One request with all the transport's retries, again and again while the whole service is down."""
         ride = Ride(self._outage)
         key = self._idempotency_key(body)
@@ -424,12 +446,12 @@ class SyncRun(BulkRun[Delivery]):
                     body=body,
                     idempotency_key=key,
                     bulk=True,
-                    stats=self._recorder.stats,
+                    stats=stats,
                 )
                 result = self._transport.decode(answer, BatchResult)
-            except (TransportError, ServerError, RateLimited, ResponseDecodeError):
+            except (TransportError, ServerError, RateLimited, ResponseDecodeError) as error:
                 # An unreadable success is a proxy's page, most likely; under the same key, asking again is safe.
-                if not await ride.once_more():
+                if not await ride.once_more(error):
                     raise
             except APIError:
                 self._outage.answered()
@@ -454,9 +476,9 @@ class SyncRun(BulkRun[Delivery]):
         return [] if unnamed else [product for product in products if product.external_id not in named]
 
     def _settle_refused(self, delivery: Delivery, products: list[Product], body: bytes, error: NeuroonError) -> bool:
-        """Decide what becomes of a piece that was not accepted. ``True`` where that bodes ill for the next ones too."""
+        """Decide what becomes of a piece that was not accepted. ``True`` where the run should stop."""
         delivery.refusals += 1
-        status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
+        status = _status(error)
         inseparable = len(products) == 1 or self._options.full
         if status == 413 and not inseparable:
             self._max_batch_bytes = min(self._max_batch_bytes, max(1, len(body) // 2))
@@ -469,7 +491,7 @@ class SyncRun(BulkRun[Delivery]):
                     delivery.refused(products, error)
         else:
             self._recorder.failed(_failures(products, str(error), _stage(error), status))
-            return status != 413  # too large is a product's own fault, whatever the next ones are like
+            return self._outage.too_large() if status == 413 else self._outage.failed_for_good()
         return False
 
     def _give_up_shelved(self, delivery: Delivery) -> None:
@@ -552,27 +574,38 @@ class SyncRun(BulkRun[Delivery]):
     # The end
 
     def _unresolved(self, reason: str) -> Iterable[ProductFailure]:
-        for delivery in self._deliveries:
+        begun = [delivery for delivery in self._deliveries if delivery.stats.requests]
+        for delivery in begun:
             for piece in (*delivery.open, *delivery.shelved):
                 text = f"{reason} while its batch was under way: the server may or may not have taken it"
                 yield from _failures(piece, text, "transport", None)
-        text = f"not sent: {reason}"
+        for delivery in self._deliveries:
+            if not delivery.stats.requests:
+                yield from (self._unread(product, reason) for piece in delivery.open for product in piece)
         if self._delta is not None:
             yield from (self._unread(item, reason) for item in self._delta.open)
-        yield from _failures(self._flow.remove_all(), text, "transport", None)
+        yield from (self._unread(product, reason) for product in self._flow.remove_all())
         while self._deferred:
-            yield from _failures(
-                self._deferred.pop(self._options.batch_size, self._deferred.last_position()), text, "transport", None
-            )
+            chunk = self._deferred.pop(self._options.batch_size, self._deferred.last_position())
+            yield from (self._unread(product, reason) for product in chunk)
 
     def _unread(self, item: Any, reason: str) -> ProductFailure:
         if isinstance(item, ProductFailure):
             return item
-        return ProductFailure(_id_of(item), f"not sent: {reason}", "transport", None, item)
+        return ProductFailure(_id_of(item), f"not sent: {reason}", "transport", product=item, unsent=True)
 
     def _release(self) -> None:
         if self._deferred is not None:
             self._deferred.close()
+
+
+def _unsendable(count: int) -> UnsafeFullSync:
+    products = "one product of the source" if count == 1 else f"{count:,} products of the source"
+    return UnsafeFullSync(
+        f"{products} cannot be sent, so a FULL sync would erase what the server has of them. Nothing was sent",
+        unsendable=count,
+        advice="mend what the report's failures name, or sync in INCREMENTAL mode",
+    )
 
 
 def _unsafe_full_sync(most: str) -> UnsafeFullSync:
@@ -588,12 +621,13 @@ def _failures(products: Iterable[Product], reason: str, stage: Stage, status: in
     return (ProductFailure(product.external_id, reason, stage, status, product) for product in products)
 
 
-def _id_of(item: object) -> str | None:
-    """As far as it can be told of an item that nobody has checked."""
-    if isinstance(item, Product):
-        return item.external_id
-    external_id = item.get("externalId", item.get("external_id")) if isinstance(item, dict) else None
-    return external_id if isinstance(external_id, str) else None
+def _id_of(product: Product) -> str | None:
+    """As far as it can be told of a product that nobody has checked."""
+    return product.external_id if isinstance(product.external_id, str) else None
+
+
+def _status(error: NeuroonError) -> int | None:
+    return error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
 
 
 def _stage(error: NeuroonError) -> Stage:

@@ -8,12 +8,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..report import MAX_KEPT_FAILURES, ProductFailure, SyncProgress, SyncReport
-from ..transport.calls import CallStats
+from .costs import Costs
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from ..api.models import BatchResult
+    from .outages import Outage
 
     FailureCallback = Callable[[ProductFailure], Awaitable[None] | None]
     ProgressCallback = Callable[[SyncProgress], Awaitable[None] | None]
@@ -33,7 +34,8 @@ class Recorder:
         self, on_progress: ProgressCallback | None, on_failure: FailureCallback | None, total: int | None
     ) -> None:
         self.report = SyncReport()
-        self.stats = CallStats()
+        self.costs = Costs()
+        self.outage: Outage | None = None
         self._on_progress = on_progress
         self._on_failure = on_failure
         self._total = total
@@ -59,6 +61,7 @@ class Recorder:
         report = self.report
         for failure in failures:
             report.failed += 1
+            report.unsent += failure.unsent
             if len(report.failures) < MAX_KEPT_FAILURES:
                 report.failures.append(failure)
             if self._on_failure is not None:
@@ -84,6 +87,9 @@ class Recorder:
         done = report.accepted + report.unchanged + report.superseded + report.failed
         rate = done / report.elapsed if report.elapsed > 0 else 0.0
         total = self._total
+        now = asyncio.get_running_loop().time()
+        failing_since = None if self.outage is None else self.outage.failing_since()
+        gives_up_at = None if self.outage is None else self.outage.gives_up_at()
         return SyncProgress(
             received=report.received,
             done=done,
@@ -98,16 +104,19 @@ class Recorder:
             rate=rate,
             remaining_seconds=max(0, total - done) / rate if total is not None and rate > 0 else None,
             waited=report.waited,
-            waiting_for_limit=self.stats.waiting > 0,
+            waiting_for_limit=self.costs.total().waiting > 0,
+            failing_for=None if failing_since is None else now - failing_since,
+            gives_up_in=None if gives_up_at is None else max(0.0, gives_up_at - now),
         )
 
     def finished(self) -> SyncReport:
         """The report with the costs and the time up to now."""
         report = self.report
-        report.requests = self.stats.requests
-        report.retries = self.stats.retries
-        report.throttled = self.stats.throttled
-        report.waited = self.stats.waited
+        total = self.costs.total()
+        report.requests = total.requests
+        report.retries = total.retries
+        report.throttled = total.throttled
+        report.waited = total.waited
         report.elapsed = asyncio.get_running_loop().time() - self._started
         return report
 

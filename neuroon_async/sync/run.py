@@ -10,17 +10,20 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..errors import ConfigurationError, NeuroonError
-from .item_reader import Source
+from ..errors import APIError, NeuroonError, UsageError
+from .item_reader import ItemReader
+from .outages import Outage
 from .recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 
     from ..report import ProductFailure, SyncReport
+    from ..transport.transport import Transport
+    from .costs import Costs
     from .recorder import FailureCallback, ProgressCallback
 
-__all__ = ["BulkRun", "check_count"]
+__all__ = ["BulkRun", "check_callback", "check_count"]
 
 Delivery = TypeVar("Delivery")
 
@@ -36,10 +39,16 @@ _PORTION = 100
 
 
 def check_count(name: str, value: int, most: int | None = None) -> None:
-    """Raise `ConfigurationError` unless this option is a whole number of 1 or more, and not above ``most``."""
+    """Raise `UsageError` unless this option is a whole number of 1 or more, and not above ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
         wanted = "1 or more" if most is None else f"in 1..{most}"
-        raise ConfigurationError(f"{name} must be a whole number, {wanted}; got {value!r}")
+        raise UsageError(f"must be a whole number, {wanted}; got {value!r}", where=name)
+
+
+def check_callback(name: str, value: object, instead: str = "") -> None:
+    """Raise `UsageError` unless this option is a function, or anything else that can be called, or ``None``."""
+    if value is not None and not callable(value):
+        raise UsageError(f"must be a function or None, got {value!r}{instead}", where=name)
 
 
 class BulkRun(ABC, Generic[Delivery]):
@@ -50,14 +59,24 @@ class BulkRun(ABC, Generic[Delivery]):
 
     def __init__(
         self,
+        transport: Transport,
         source: Iterable[Any] | AsyncIterable[Any],
         *,
+        convert: Callable[[Any], Any],
         concurrency: int,
         on_progress: ProgressCallback | None,
         on_failure: FailureCallback | None,
+        costs: Costs | None = None,
     ) -> None:
-        self._source = Source(source)
+        transport.ready()
+        self._transport = transport.without_deadline()
+        check_callback("on_progress", on_progress)
+        check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
+        self._source = ItemReader(source, convert)
         self._recorder = Recorder(on_progress, on_failure, self._source.total)
+        if costs is not None:
+            self._recorder.costs = costs
+        self._outage = self._recorder.outage = Outage(transport.retry, self._recorder.costs)
         self._report = self._recorder.report
         self._concurrency = concurrency
         self._deliveries: set[Delivery] = set()
@@ -87,7 +106,7 @@ class BulkRun(ABC, Generic[Delivery]):
         source_error = self._source.error
         if error is not None and source_error is not None and error is not source_error:
             error.add_note(f"the source had already failed: {source_error!r}")
-        error = error or source_error
+        error = error or source_error or self._outage.never_answered()
         if error is None:
             return self._report
         _attach(error, self._report)
@@ -157,7 +176,7 @@ class BulkRun(ABC, Generic[Delivery]):
     def _close_books(self, error: BaseException | None) -> None:
         """Account for everything that was taken in."""
         if error is not None:
-            reason = f"the run was {'cancelled' if isinstance(error, asyncio.CancelledError) else f'stopped: {error}'}"
+            reason = f"the run was {_how_it_ended(error)}"
             self._recorder.failed(self._unresolved(reason))
             left = self._source.buffer
             self._report.received += len(left)
@@ -175,6 +194,14 @@ class BulkRun(ABC, Generic[Delivery]):
 
     def _release(self) -> None:
         """Let go of what the run holds outside of memory."""
+
+
+def _how_it_ended(error: BaseException) -> str:
+    """The error's class and status: its text stands where it is raised, once."""
+    if isinstance(error, asyncio.CancelledError):
+        return "cancelled"
+    status = f" ({error.status})" if isinstance(error, APIError) else ""
+    return f"stopped by {type(error).__name__}{status}"
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

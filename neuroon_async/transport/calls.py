@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from multidict import CIMultiDict
 from yarl import URL
 
 from ..api.contract import Endpoint
-from ..errors import NeuroonError
+from ..errors import NeuroonError, ServerError, TransportError
 
 __all__ = ["Call", "CallStats"]
 
@@ -21,8 +22,20 @@ class CallStats:
     retries: int = 0
     throttled: int = 0
     waited: float = 0.0
+    answers: int = 0
+    """HTTP responses of any status."""
+    failing_since: float | None = None
+    """The loop's time of the first attempt that got no answer or a 5xx; ``None`` once another answer has come."""
     waiting: int = 0
     """How many calls are held back by the rate limit right now."""
+
+    def ended(self, outcome: object) -> None:
+        """Count how an attempt ended."""
+        self.answers += not isinstance(outcome, TransportError)
+        if not isinstance(outcome, (TransportError, ServerError)):
+            self.failing_since = None
+        elif self.failing_since is None:
+            self.failing_since = asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True)

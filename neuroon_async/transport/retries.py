@@ -71,8 +71,9 @@ class RetryPolicy:
     documented window), else ``initial`` doubled each time up to ``maximum``, with jitter: half of it is random.
     ``deadline`` bounds a single call with all its attempts and waiting, for the rate limit too; ``None`` sets no
     bound, and bulk runs have none: their batches may rightly wait for minutes (`asyncio.timeout` bounds a run).
-    ``outage_patience`` is how long a bulk run goes on trying while nothing of the service answers; ``None`` stands for
-    120 times ``initial``, which is two minutes by default.
+    ``outage_patience`` is how long a bulk run goes on trying while nothing of the service answers. ``None`` stands for
+    2,700 times ``initial``, which is 45 minutes by default; for 120 times ``initial`` where waiting helps less: nothing
+    has ever answered since the run began, or the service answers 500 or a success that nobody can read.
     ``budget`` is shared by all calls under this policy. Subclass it to decide otherwise.
 
     >>> RetryPolicy(attempts=3, initial=0.5, deadline=20.0).attempts

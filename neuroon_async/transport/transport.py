@@ -100,6 +100,10 @@ class Transport:
         other.bounded = False
         return other
 
+    def ready(self) -> None:
+        """Raise the error that every call would raise: the client is closed, or belongs to another event loop."""
+        self.session.get()
+
     async def call(
         self,
         endpoint: Endpoint,
@@ -111,7 +115,7 @@ class Transport:
         stats: CallStats | None = None,
     ) -> Response:
         """Send one request, again where that is safe and can help. Raises `APIError` or `TransportError`."""
-        self.session.get()  # an unusable client fails before it waits for anything
+        self.ready()  # an unusable client fails before it waits for anything
         call = Call(
             endpoint=endpoint,
             url=URL(self.settings.base_url + endpoint.path_for(**(params or {})), encoded=True),
@@ -193,6 +197,7 @@ class Transport:
                 call.maybe_processed = True
                 if permit is not None:
                     permit.answered(None)
+        call.stats.ended(outcome)
         if isinstance(outcome, Response):
             return outcome
         if isinstance(outcome, APIError) and outcome.status == call.endpoint.done_on_retry and call.attempts > 1:

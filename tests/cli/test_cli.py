@@ -22,12 +22,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from neuroon_async import ConfigurationError, ProductFailure, RetryPolicy, SyncProgress, SyncReport
-from neuroon_async.catalogs import CatalogError
+from neuroon_async import RetryPolicy, SyncProgress
 from neuroon_async.cli import main
 from neuroon_async.cli.app import app
 from neuroon_async.cli.console import _status, clean
-from neuroon_async.cli.syncing import Output
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault, verify_widget_token
 
 KEY = "sk_" + "5ec7e7" * 5 + "00"
@@ -304,30 +302,6 @@ def test_debug_shows_the_traceback(tmp_path):
     assert "Traceback" in result.stderr
 
 
-@pytest.mark.parametrize(
-    "stopped",
-    [KeyboardInterrupt(), asyncio.CancelledError(), ConfigurationError("price"), CatalogError("f: is cut off")],
-)
-def test_only_the_reason_of_what_was_not_sent_is_put_in_other_words(stopped, capsys):
-    ended = "the run was " + (f"stopped: {stopped}" if str(stopped) else "cancelled")
-    reasons = [
-        ("f.csv:2: price: price: must be 0 or more", "local"),
-        ("422 Unprocessable: price: bad", "server"),
-        ("connection lost: price", "transport"),
-        (f"not sent: {ended}", "transport"),
-        (f"{ended} while its batch was under way: the server may have it", "transport"),
-    ]
-    report = SyncReport(failures=[ProductFailure("A", reason, stage) for reason, stage in reasons])
-    Output(json=True).show(report, stopped, "Sync")
-    told = [failure["reason"] for failure in json.loads(capsys.readouterr().out)["failures"]]
-    assert told == [reason for reason, _ in reasons]
-    Output().show(report, stopped, "Sync")
-    table = " ".join(capsys.readouterr().out.split())
-    assert "f.csv:2: price: price: must be" in table
-    assert "connection lost: price" in table
-    assert ("the run was stopped by the error below while" in table) == bool(str(stopped))
-
-
 def test_reasons_advise_options_of_the_command_that_were_not_given(tmp_path):
     file = tmp_path / "file.csv"
     file.write_text(
@@ -366,7 +340,7 @@ def test_dry_run_refuses_a_full_sync_of_several_requests(tmp_path):
     assert result.exit_code == 2
     assert "a FULL sync must fit into one request of 500 products and" in result.stderr
     assert "add --ledger FILE --delete-missing" in result.stderr
-    assert "not sent: the run was stopped by the error below" in result.stdout
+    assert "not sent: the run was stopped by UnsafeFullSync" in result.stdout
     assert "allow_multi_request_full" not in result.output
     document = neuroon("sync", catalog(tmp_path, count=501), "--dry-run", "--mode", "full", "--json").stdout
     assert "allow_multi_request_full" not in document

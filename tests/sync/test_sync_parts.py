@@ -21,7 +21,7 @@ from neuroon_async.sync import deferred as deferred_module
 from neuroon_async.sync.bisection import halves, missing_parents, pieces, refused_items
 from neuroon_async.sync.dead_letters import DeadLetterFile
 from neuroon_async.sync.deferred import DeferredVariants
-from neuroon_async.sync.item_reader import Source
+from neuroon_async.sync.item_reader import ItemReader
 from neuroon_async.sync.product_sync import SyncOptions
 from neuroon_async.sync.queue import Flow
 from neuroon_async.sync.recorder import Recorder
@@ -283,12 +283,16 @@ def test_options_that_cannot_work_are_refused(options, says):
 # Source
 
 
+def as_is(value):
+    return value
+
+
 async def test_a_source_hands_out_chunks_and_keeps_its_error():
     def broken():
         yield from range(5)
         raise RuntimeError("gone")
 
-    source = Source(broken())
+    source = ItemReader(broken(), as_is)
     assert await source.read(3) == [0, 1, 2]
     assert not source.exhausted
     assert await source.read(3) == [3, 4]
@@ -302,7 +306,7 @@ async def test_a_source_that_is_interrupted_keeps_what_it_read():
         yield 2
         await asyncio.Event().wait()
 
-    source = Source(slow())
+    source = ItemReader(slow(), as_is)
     reading = asyncio.create_task(source.read(10))
     await asyncio.sleep(0.01)
     reading.cancel()
@@ -313,10 +317,10 @@ async def test_a_source_that_is_interrupted_keeps_what_it_read():
 
 
 async def test_a_source_knows_its_length_where_the_iterable_does():
-    assert Source([1, 2]).total == 2
-    assert Source(iter([1, 2])).total is None
+    assert ItemReader([1, 2], as_is).total == 2
+    assert ItemReader(iter([1, 2]), as_is).total is None
     with pytest.raises(ConfigurationError):
-        Source("text")
+        ItemReader("text", as_is)
 
 
 # Dead letters
