@@ -162,14 +162,21 @@ class SQLiteFile:
         return self._connected().executemany(statement, rows)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
         """A transaction that may write. When this ends without an exception, it is committed, in the file at its path.
 
         Where the file is not there any more, what is written now would be lost with it: that is a failure, too.
+        ``durable=False``: a power cut may undo it, a crash of the process may not; the disk is not waited for.
         """
         self._place.check(self._page_bytes)
-        with self._begun("BEGIN IMMEDIATE"):
-            yield
+        if not durable:
+            self.execute("PRAGMA synchronous = NORMAL")
+        try:
+            with self._begun("BEGIN IMMEDIATE"):
+                yield
+        finally:
+            if not durable:
+                self.execute(f"PRAGMA synchronous = {self._synchronous}")
         self._place.check(self._page_bytes)
 
     def check_integrity(self) -> None:
@@ -183,17 +190,23 @@ class SQLiteFile:
             raise RuntimeError(f"{self.path} is not open")
         return self._connection
 
+    def explained(self, error: BaseException) -> BaseException:
+        """The owner's exception for what SQLite raised; any other one as it is."""
+        if isinstance(error, _Refused):
+            return self._explain(error.problem, str(error))
+        if isinstance(error, DamagedContent):
+            return self._explain(Problem.DAMAGED, str(error))
+        if isinstance(error, MemoryError):  # SQLite's word for a length in the file that cannot be true
+            return self._explain(Problem.DAMAGED, "a length in it is out of range")
+        if isinstance(error, sqlite3.Error):
+            return self._explain(_problem_of(error), str(error))
+        return error
+
     def _guarded(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
             return work(*arguments)
-        except _Refused as refusal:
-            raise self._explain(refusal.problem, str(refusal)) from None
-        except DamagedContent as error:
-            raise self._explain(Problem.DAMAGED, str(error)) from error
-        except MemoryError as error:  # SQLite's word for a length in the file that cannot be true
-            raise self._explain(Problem.DAMAGED, "a length in it is out of range") from error
-        except sqlite3.Error as error:
-            raise self._explain(_problem_of(error), str(error)) from error
+        except (_Refused, DamagedContent, MemoryError, sqlite3.Error) as error:
+            raise self.explained(error) from error
 
     def _open(self) -> None:
         self._refuse_foreign()

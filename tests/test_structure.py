@@ -61,7 +61,6 @@ LONG_FILES = {
     "integrations/redis/limiter.py",
     "integrations/taskiq.py",
     "limits/local.py",
-    "outbox/outbox.py",
     "sync/product_sync.py",
 }
 """Files over the limit. Only ever shortened; the emulator's one class stays one class."""

@@ -40,7 +40,7 @@ from ..errors import (
     UnprocessableEntity,
     ValidationFailed,
 )
-from ..outbox.outbox import DuplicateOrder, OutboxUnavailable
+from ..outbox.store import DuplicateOrder, OutboxUnavailable
 from ..transport.retries import RetryPolicy
 from ..transport.session import SessionHolder
 

@@ -1,5 +1,14 @@
-"""Conversions that must arrive: stored on disk first, delivered in the background."""
+"""Conversions that must arrive: stored first, delivered in the background."""
 
-from .outbox import ConversionOutbox, DeadLetter, DuplicateOrder, OutboxStats, OutboxUnavailable
+from .outbox import ConversionOutbox
+from .store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxStore, OutboxUnavailable
 
-__all__ = ["ConversionOutbox", "DeadLetter", "DuplicateOrder", "OutboxStats", "OutboxUnavailable"]
+__all__ = [
+    "ConversionOutbox",
+    "DeadLetter",
+    "DuplicateOrder",
+    "LeasedConversion",
+    "OutboxStats",
+    "OutboxStore",
+    "OutboxUnavailable",
+]

@@ -26,7 +26,8 @@ from neuroon_async import (
 )
 from neuroon_async.api.models import encode_conversion
 from neuroon_async.outbox import ConversionOutbox, DuplicateOrder, OutboxUnavailable
-from neuroon_async.outbox.outbox import CREDENTIALS_PAUSE, _conversion_of, _stored_body
+from neuroon_async.outbox.bodies import conversion_of, stored_body
+from neuroon_async.outbox.delivery import WHILE_REFUSED
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault
 
 
@@ -87,8 +88,14 @@ async def settled(outbox, **counts):
             await asyncio.sleep(0.005)
 
 
+async def in_file(outbox, work):
+    """Do this in the outbox's own thread."""
+    file = outbox._store._file
+    return await file.run(work, file)
+
+
 async def failed_attempts(outbox):
-    return await outbox._run(lambda: outbox._file._db.execute("SELECT sum(attempts) FROM conversions").fetchone()[0])
+    return await in_file(outbox, lambda file: file.execute("SELECT sum(attempts) FROM conversions").fetchone()[0])
 
 
 def bodies_by_order(emulator):
@@ -144,7 +151,7 @@ async def test_concurrent_enqueues_share_commits(path):
             nonlocal commits
             commits += statement == "COMMIT"
 
-        await outbox._run(outbox._file._db.set_trace_callback, count)
+        await in_file(outbox, lambda file: file._connected().set_trace_callback(count))
         async with asyncio.TaskGroup() as group:
             for number in range(300):
                 group.create_task(outbox.enqueue(order(str(number))))
@@ -165,12 +172,12 @@ async def test_one_conflict_in_a_shared_commit_costs_the_others_nothing(path):
 
 async def test_no_caller_of_a_failed_commit_is_told_that_it_worked(path):
     async with ConversionOutbox(path) as outbox:
-        await outbox._run(outbox._file._db.execute, "PRAGMA query_only = ON")
+        await in_file(outbox, lambda file: file.execute("PRAGMA query_only = ON"))
         outcomes = await asyncio.gather(
             *(outbox.enqueue(order(str(number))) for number in range(5)), return_exceptions=True
         )
         assert all(isinstance(outcome, OutboxUnavailable) for outcome in outcomes), outcomes
-        await outbox._run(outbox._file._db.execute, "PRAGMA query_only = OFF")
+        await in_file(outbox, lambda file: file.execute("PRAGMA query_only = OFF"))
         assert await outbox.enqueue(order())
         assert (await outbox.stats()).pending == 1
 
@@ -178,12 +185,12 @@ async def test_no_caller_of_a_failed_commit_is_told_that_it_worked(path):
 async def test_a_full_disk_is_told_and_survived(path):
     async with ConversionOutbox(path) as outbox:
         await outbox.enqueue(order("before"))
-        pages = await outbox._run(lambda: outbox._file._db.execute("PRAGMA page_count").fetchone()[0])
-        await outbox._run(outbox._file._db.execute, f"PRAGMA max_page_count = {pages}")
+        pages = await in_file(outbox, lambda file: file.execute("PRAGMA page_count").fetchone()[0])
+        await in_file(outbox, lambda file: file.execute(f"PRAGMA max_page_count = {pages}"))
         with pytest.raises(OutboxUnavailable, match="full"):
             for number in range(500):
                 await outbox.enqueue(order(str(number)))
-        await outbox._run(outbox._file._db.execute, "PRAGMA max_page_count = 100000")
+        await in_file(outbox, lambda file: file.execute("PRAGMA max_page_count = 100000"))
         assert await outbox.enqueue(order("after"))
 
 
@@ -209,9 +216,9 @@ async def test_used_outside_of_its_context(path):
 )
 def test_what_is_stored_is_what_is_sent_byte_by_byte(value, quantity, text):
     conversion = order(text, order_value=value, conversions=[ConversionItem(text, text, quantity, value)])
-    body = _stored_body(conversion)
-    assert encode_conversion(_conversion_of(body)) == body
-    assert _conversion_of(body).order_value == Decimal(str(value))
+    body = stored_body(conversion)
+    assert encode_conversion(conversion_of(body)) == body
+    assert conversion_of(body).order_value == Decimal(str(value))
 
 
 # Delivery
@@ -234,7 +241,7 @@ async def test_delivers_what_was_enqueued_before_and_during(path, emulator, clie
 async def test_leaves_no_task_and_no_thread_behind(path, emulator, client):
     before = asyncio.all_tasks()
     async with ConversionOutbox(path).delivering(client) as outbox:
-        thread = outbox._executor
+        thread = outbox._store._file._thread
         await outbox.enqueue(order())
         await settled(outbox, delivered=1)
         assert len(asyncio.all_tasks()) > len(before)
@@ -336,13 +343,13 @@ async def test_a_refused_key_pauses_delivery_with_one_line_and_burns_nothing(pat
     ):
         for number in range(10):
             await outbox.enqueue(order(str(number)))
-        await asyncio.sleep(3 * CREDENTIALS_PAUSE - 10)
-        assert len(emulator.requests) <= 3 * 4  # a few couriers, every five minutes
+        await asyncio.sleep(600)
+        assert len(emulator.requests) <= 4 + 600 / WHILE_REFUSED.maximum * 2.5  # one probes for all; waits are spread
         assert (await outbox.stats()).pending == 10
         assert [r.levelname for r in caplog.records if "pauses" in r.message] == ["ERROR"]
         assert DEFAULT_API_KEY not in caplog.text
         emulator.faults.remove(rule)
-        await asyncio.sleep(CREDENTIALS_PAUSE)
+        await asyncio.sleep(WHILE_REFUSED.maximum + 3)
         stats = await outbox.stats()
     assert (stats.delivered, stats.dead) == (10, 0)
     assert "server accepts conversions again" in caplog.text
@@ -473,7 +480,7 @@ async def test_claims_of_a_crashed_process_come_free_when_their_lease_is_over(pa
     now = 1_800_000_000.0
     async with ConversionOutbox(path, clock=lambda: now) as crashed:
         await crashed.enqueue(order())
-        assert await crashed._run(crashed._file.claim, "crashed", 90.0, 10_000.0) is not None
+        assert await crashed._store.lease("crashed", 90.0, 10_000.0) is not None
     async with quick(path, clock=lambda: now).delivering(client) as outbox:
         await asyncio.sleep(0.05)
         assert emulator.requests == []
@@ -543,7 +550,7 @@ async def test_an_outbox_that_is_just_growing_is_not_taken_for_a_foreign_one(pat
     async with ConversionOutbox(path):
         pass
     path.write_bytes(path.read_bytes()[:4096])
-    assert ConversionOutbox(path)._file._check_header() is None
+    assert ConversionOutbox(path)._store._file._refuse_foreign() is None
 
 
 async def test_a_second_outbox_does_not_take_the_locks_of_the_first(path):
@@ -569,7 +576,7 @@ async def test_a_damaged_file_is_refused_and_left_alone(path):
 
 async def test_a_file_of_a_later_format_is_refused(path):
     async with ConversionOutbox(path) as outbox:
-        await outbox._run(outbox._file._db.execute, "PRAGMA user_version = 2")
+        await in_file(outbox, lambda file: file.execute("PRAGMA user_version = 2"))
     with pytest.raises(ConfigurationError, match="format 2"):
         async with ConversionOutbox(path):
             pass
@@ -654,7 +661,9 @@ for round_number in range(1, rounds + 1):
             asyncio.run(shop(round_number, log, ready))
         children.append(child)
     os.read(reader, 1)
-    time.sleep(random.uniform(0, 0.06))
+    enough, patience = os.fstat(log).st_size + random.randrange(100), time.monotonic() + 5
+    while os.fstat(log).st_size < enough and time.monotonic() < patience:
+        time.sleep(random.uniform(0, 0.002))  # a moment of the shop's own time, however slow the machine is
     for child in children:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -1,0 +1,195 @@
+"""Delivering what an outbox holds: workers that lease what is due, send it, and record the outcome.
+
+It knows when to try and what a failure means. Where the conversions are kept is the store's business; how one is sent,
+and how fast, the client's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from ..api.contract import LONGEST_WINDOW
+from ..errors import APIError, InvalidConversion, NeuroonError, RateLimited, ServerError, TransportError
+from ..transport.retries import RetryPolicy
+from .bodies import UnreadableBody, conversion_of
+from .store import OutboxUnavailable
+
+if TYPE_CHECKING:
+    from ..client import NeuroonClient
+    from .store import LeasedConversion, OutboxStore
+
+__all__ = ["DeliveryLoop"]
+
+_log = logging.getLogger("neuroon_async.outbox")
+
+REFUSALS_OF_THE_BODY = frozenset({400, 409, 413, 422})
+"""Statuses about this one conversion. Any other refusal (401, 403, 404 …) is about the key or the address: every
+conversion would meet it, so delivery pauses and loses none."""
+WHILE_REFUSED = RetryPolicy(initial=1.0, maximum=5.0)
+"""How often one conversion is tried while the server refuses the key or the address: delivery must be back within
+seconds of the right key, and twelve refusals a minute are no burden."""
+ATTEMPT_SHARE = 2 / 3
+"""The part of a lease that one attempt may take, the wait for the rate limit included."""
+
+
+class DeliveryLoop:
+    """Workers that send what is due; one pause holds for all of them.
+
+    ``backoff``: how failed attempts are repeated. ``lease``, ``poll_interval``: seconds. ``concurrency``: workers.
+    """
+
+    def __init__(
+        self,
+        store: OutboxStore,
+        client: NeuroonClient,
+        *,
+        backoff: RetryPolicy,
+        lease: float,
+        poll_interval: float,
+        concurrency: int,
+    ) -> None:
+        self.worker = uuid4().hex
+        """Who holds the leases: one name for all workers of this loop."""
+        self.wake = asyncio.Event()
+        """Set where something has become due."""
+        self._store = store
+        # Attempts are repeated here, where they are recorded, and each ends well within its lease.
+        self._client = client.with_options(retry=RetryPolicy(attempts=1, deadline=lease * ATTEMPT_SHARE))
+        self._backoff = backoff
+        self._lease = lease
+        self._poll_interval = poll_interval
+        self._concurrency = concurrency
+        self._draining = asyncio.Event()
+        self._drain_deadline = 0.0
+        self._not_before = 0.0
+        self._failures_in_a_row = 0
+        self._refusals_in_a_row = 0
+        self._probing = False
+
+    async def run(self) -> None:
+        """Deliver until cancelled, or until `drain` has let it end. Raises what makes further delivery impossible."""
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._concurrency):
+                    workers.create_task(self._work())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None  # what stops one worker stops them all
+
+    def drain(self, seconds: float) -> None:
+        """Let the workers end once nothing is left that can be tried within this time."""
+        self._drain_deadline = asyncio.get_running_loop().time() + seconds
+        self._draining.set()
+        self.wake.set()
+
+    async def _work(self) -> None:
+        while True:
+            self.wake.clear()
+            try:
+                if await self._deliver_next():
+                    continue
+                rest = await self._idle_for()
+            except OutboxUnavailable as error:
+                self._failed(error)
+                _log.error("%s; delivery of conversions waits", error)
+                rest = self._paused_for()
+            if self._draining.is_set() and (self._refusals_in_a_row or self._ends_after_drain(rest)):
+                return
+            await self._rest(rest)
+
+    async def _deliver_next(self) -> bool:
+        if self._paused_for() > 0 or self._probing:
+            return False
+        if not self._refusals_in_a_row:
+            return await self._lease_and_deliver()
+        self._probing = True  # one conversion finds out whether the key is accepted again
+        try:
+            return await self._lease_and_deliver()
+        finally:
+            self._probing = False
+
+    async def _lease_and_deliver(self) -> bool:
+        # A time further ahead than any lease or backoff was stored before the clock was set back.
+        furthest = 2 * max(self._lease, self._backoff.maximum, LONGEST_WINDOW)
+        leased = await self._store.lease(self.worker, self._lease, furthest)
+        if leased is not None:
+            await self._deliver(leased)
+        return leased is not None
+
+    async def _idle_for(self) -> float:
+        """Seconds until another look is worth it; infinite at the end, when nothing is left to send."""
+        pause = self._paused_for()
+        if not self._draining.is_set():
+            return pause or self._poll_interval
+        return max(pause, await self._store.next_due())
+
+    async def _rest(self, seconds: float) -> None:
+        if self._draining.is_set():
+            await asyncio.sleep(seconds)
+            return
+        bell = self._draining if self._paused_for() > 0 else self.wake
+        try:
+            async with asyncio.timeout(seconds):
+                await bell.wait()
+        except TimeoutError:
+            pass  # that long a rest was asked for
+
+    async def _deliver(self, leased: LeasedConversion) -> None:
+        try:
+            await self._client.conversions.track(conversion_of(leased.body))
+        except (InvalidConversion, UnreadableBody) as error:  # stricter rules than when it was stored, or damage
+            await self._mark_dead(leased, error)
+        except (RateLimited, ServerError, TransportError) as error:
+            self._failed(error)
+            await self._reschedule(leased, error)
+        except APIError as error:
+            if error.status in REFUSALS_OF_THE_BODY:
+                self._got_through()
+                await self._mark_dead(leased, error)
+            else:
+                self._refused(error)
+                await self._store.release(self.worker, leased.order_id)
+        else:
+            self._got_through()
+            await self._store.delivered(leased.order_id)
+
+    async def _reschedule(self, leased: LeasedConversion, error: NeuroonError) -> None:
+        wait = self._backoff.wait(leased.attempts + 1, error)
+        _log.info("conversion of order %r: attempt failed, next one in %.1f s: %s", leased.order_id, wait, error)
+        await self._store.reschedule(leased.order_id, self.worker, wait)
+
+    async def _mark_dead(self, leased: LeasedConversion, error: Exception) -> None:
+        _log.error("conversion of order %r is now a dead letter: %s", leased.order_id, error)
+        await self._store.mark_dead(leased.order_id, str(error))
+
+    def _ends_after_drain(self, seconds: float) -> bool:
+        return asyncio.get_running_loop().time() + seconds >= self._drain_deadline
+
+    def _paused_for(self) -> float:
+        return max(0.0, self._not_before - asyncio.get_running_loop().time())
+
+    def _got_through(self) -> None:
+        self._failures_in_a_row = 0
+        if self._refusals_in_a_row:
+            self._refusals_in_a_row = 0
+            self.wake.set()
+            _log.info("the server accepts conversions again")
+
+    def _failed(self, error: NeuroonError) -> None:
+        """Probably an outage: probe now and then, rather than try everything that waits."""
+        if self._paused_for() == 0:
+            self._failures_in_a_row += 1
+            self._pause(self._backoff.wait(self._failures_in_a_row, error))
+
+    def _refused(self, error: APIError) -> None:
+        if self._paused_for() > 0:
+            return  # sent before the pause began
+        self._refusals_in_a_row += 1
+        self._pause(WHILE_REFUSED.backoff(self._refusals_in_a_row))
+        if self._refusals_in_a_row == 1:
+            _log.error("delivery of conversions pauses until the server accepts this client again: %s", error)
+
+    def _pause(self, seconds: float) -> None:
+        self._not_before = max(self._not_before, asyncio.get_running_loop().time() + seconds)

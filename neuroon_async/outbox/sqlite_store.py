@@ -1,0 +1,353 @@
+"""`SQLiteOutboxStore`: conversions in one SQLite file that any number of processes on a machine share.
+
+It knows the table and how writes share a commit. `neuroon_async.sqlite.SQLiteFile` opens and closes the file, and runs
+everything here in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..errors import ConfigurationError
+from ..sqlite import DamagedContent, Problem, SQLiteFile
+from .bodies import UnreadableBody, conversion_of, same_content
+from .store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxUnavailable
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+__all__ = ["SQLiteOutboxStore"]
+
+T = TypeVar("T")
+_APPLICATION_ID = 0x4E724F62
+_BUSY_TIMEOUT = 30.0
+"""Seconds to wait for another process's transaction; each takes milliseconds."""
+_FORGOTTEN_AT_ONCE = 500
+"""Delivered conversions deleted in one transaction: a shopper may be waiting for the next one."""
+_MIGRATIONS = (
+    (
+        "CREATE TABLE shop (shop_id TEXT NOT NULL)",
+        """
+CREATE TABLE conversions (
+    order_id TEXT PRIMARY KEY,
+    body BLOB NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'dead')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    enqueued_at REAL NOT NULL,
+    due_at REAL NOT NULL,      -- of a pending one: its next attempt, or the end of its lease
+    claim TEXT,                -- who is sending it
+    settled_at REAL,           -- when it was delivered or refused
+    reason TEXT                -- why it was refused
+)
+""",
+        "CREATE INDEX pending ON conversions (due_at) WHERE state = 'pending'",
+        "CREATE INDEX settled ON conversions (state, settled_at)",
+    ),
+)
+# One query for each end of the index: a single one with OR would read and sort the whole backlog.
+_FIRST_DUE = """
+SELECT order_id, body, attempts FROM conversions INDEXED BY pending
+WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, rowid LIMIT 1
+"""
+_TOO_FAR_AHEAD = """
+SELECT order_id, body, attempts FROM conversions INDEXED BY pending
+WHERE state = 'pending' AND due_at > ? ORDER BY due_at, rowid LIMIT 1
+"""
+
+
+class SQLiteOutboxStore:
+    """An `OutboxStore` in the file at ``path``. One file serves one shop, whose id is stored in it.
+
+    ``keep_delivered``: seconds for which delivered conversions are remembered. ``clock``: gives the Unix time.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, keep_delivered: float, clock: Callable[[], float]) -> None:
+        self.path = Path(path)
+        self._keep_delivered = keep_delivered
+        self._clock = clock
+        self._opening = False
+        self._waiting: deque[_PendingWrite] = deque()
+        self._commit: _GroupCommit | None = None
+        self._file = SQLiteFile(
+            self.path,
+            application_id=_APPLICATION_ID,
+            migrations=_MIGRATIONS,
+            explain=self._explain,
+            thread_name="neuroon-outbox",
+            busy_timeout=_BUSY_TIMEOUT,
+        )
+
+    async def open(self, shop_id: str | None) -> None:
+        if not self.path.parent.is_dir():
+            raise ConfigurationError(f"cannot create the outbox {self.path}: there is no such folder")
+        self._opening = True
+        try:
+            await self._file.open()
+            await self._file.run(self._check)
+        except BaseException:
+            await self._file.close()
+            raise
+        finally:
+            self._opening = False
+        if shop_id is not None:
+            try:
+                await self.belong_to(shop_id)
+            except BaseException:
+                await self._file.close()
+                raise
+
+    async def close(self) -> None:
+        self._commit = None
+        await self._file.close()
+
+    async def belong_to(self, shop_id: str) -> None:
+        await self._do(self._belong_to, shop_id)
+
+    async def add(self, order_id: str, body: bytes) -> None:
+        """Wait for the commit that takes this along: the one about to begin, or a new one."""
+        write = _PendingWrite(order_id, body)
+        self._waiting.append(write)
+        if self._commit is None or self._commit.begun:  # asked after the write was laid down: see `_GroupCommit`
+            self._commit = _GroupCommit()
+            self._commit.done = self._file.submit(self._store_waiting, self._commit)
+        await asyncio.shield(self._commit.done)  # others wait for it too
+        if write.problem is not None:
+            raise write.problem
+
+    async def lease(self, worker: str, seconds: float, furthest: float) -> LeasedConversion | None:
+        return await self._file.run(self._lease, worker, seconds, furthest)
+
+    async def next_due(self) -> float:
+        return await self._file.run(self._next_due)
+
+    async def delivered(self, order_id: str) -> None:
+        await self._do(
+            self._write,
+            "UPDATE conversions SET state = 'delivered', settled_at = ?, claim = NULL WHERE order_id = ?",
+            self._clock(),
+            order_id,
+        )
+
+    async def mark_dead(self, order_id: str, reason: str) -> None:
+        await self._do(
+            self._write,
+            "UPDATE conversions SET state = 'dead', settled_at = ?, claim = NULL, attempts = attempts + 1, reason = ?"
+            " WHERE order_id = ? AND state = 'pending'",
+            self._clock(),
+            reason,
+            order_id,
+        )
+
+    async def reschedule(self, order_id: str, worker: str, wait: float) -> None:
+        await self._do(
+            self._write,
+            "UPDATE conversions SET due_at = ?, claim = NULL, attempts = attempts + 1 WHERE order_id = ? AND claim = ?",
+            self._clock() + wait,
+            order_id,
+            worker,
+        )
+
+    async def release(self, worker: str, order_id: str | None = None) -> None:
+        await self._do(
+            self._write,
+            "UPDATE conversions SET due_at = ?, claim = NULL"
+            " WHERE claim = ? AND state = 'pending' AND (? IS NULL OR order_id = ?)",
+            self._clock(),
+            worker,
+            order_id,
+            order_id,
+        )
+
+    async def stats(self) -> OutboxStats:
+        return await self._file.run(self._stats)
+
+    async def dead_letters(self, limit: int) -> list[DeadLetter]:
+        return await self._file.run(self._dead_letters, limit)
+
+    async def retry_dead(self, order_ids: Sequence[str] | None) -> int:
+        return await self._do(
+            self._each_dead,
+            "UPDATE conversions SET state = 'pending', settled_at = NULL, reason = NULL, due_at = :now"
+            " WHERE state = 'dead'",
+            order_ids,
+        )
+
+    async def purge_dead(self, order_ids: Sequence[str] | None) -> int:
+        return await self._do(self._each_dead, "DELETE FROM conversions WHERE state = 'dead'", order_ids)
+
+    async def _do(self, work: Callable[..., T], *arguments: Any) -> T:
+        """A write that is carried out also where its caller is cancelled before its turn has come."""
+        return await asyncio.shield(self._file.submit(work, *arguments))
+
+    def _explain(self, problem: Problem, detail: str) -> Exception:
+        if problem in {Problem.NO_DATABASE, Problem.FOREIGN}:
+            return ConfigurationError(f"{self.path} is not an outbox of this package; it was left as it is")
+        if problem is Problem.NEWER:
+            return ConfigurationError(
+                f"the outbox {self.path} has {detail}, which this version does not know; it was left as it is"
+            )
+        if problem is Problem.NO_ACCESS and self._opening:
+            return ConfigurationError(f"cannot read or create the outbox {self.path}: {detail}")
+        if problem is Problem.DAMAGED and self._opening:
+            return ConfigurationError(f"the outbox {self.path} is damaged ({detail}); it was left as it is")
+        if problem is Problem.GONE:
+            return OutboxUnavailable(
+                f"the outbox {self.path} was taken away while it was open ({detail}): open it anew to go on with "
+                "what is at its path now"
+            )
+        return OutboxUnavailable(f"outbox {self.path}: {detail}")
+
+    # In the file's thread
+
+    def _check(self) -> None:
+        (found,) = self._file.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise DamagedContent(found)
+
+    def _belong_to(self, shop_id: str) -> None:
+        with self._file.transaction():
+            row = self._file.execute("SELECT shop_id FROM shop").fetchone()
+            if row is None:
+                self._file.execute("INSERT INTO shop VALUES (?)", (shop_id,))
+            elif row[0] != shop_id:
+                raise ConfigurationError(
+                    f"the outbox {self.path} belongs to shop {row[0]!r}, not {shop_id!r}: use one file for each shop"
+                )
+
+    def _store_waiting(self, commit: _GroupCommit) -> None:
+        """Store all that waits by now in one commit: the disk is asked once for all of it."""
+        commit.begun = True
+        writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        try:
+            with self._file.transaction():
+                problems = [self._store(write) for write in writes]
+        except Exception as error:  # noqa: BLE001 - each caller gets it, none may take silence for success
+            reason = self._file.explained(error)
+            for write in writes:
+                write.problem = OutboxUnavailable(f"order {write.order_id!r} was not stored: {reason}")
+        else:
+            for write, problem in zip(writes, problems, strict=True):
+                write.problem = problem
+
+    def _store(self, write: _PendingWrite) -> DuplicateOrder | None:
+        known = self._file.execute("SELECT body FROM conversions WHERE order_id = ?", (write.order_id,)).fetchone()
+        if known is None:
+            now = self._clock()
+            self._file.execute(
+                "INSERT INTO conversions (order_id, body, enqueued_at, due_at) VALUES (?, ?, ?, ?)",
+                (write.order_id, write.body, now, now),
+            )
+        elif not same_content(known[0], write.body):
+            return DuplicateOrder(write.order_id)
+        return None
+
+    def _lease(self, worker: str, seconds: float, furthest: float) -> LeasedConversion | None:
+        now = self._clock()
+        if self._due(now, furthest) is None:  # looked up without the lock first, which every idle worker would take
+            self._forget_delivered(now)
+            return None
+        with self._file.transaction(durable=False):
+            row = self._due(now, furthest)
+            if row is None:
+                return None
+            self._file.execute(
+                "UPDATE conversions SET due_at = ?, claim = ? WHERE order_id = ?", (now + seconds, worker, row[0])
+            )
+        order_id, body, attempts = row
+        if not (isinstance(order_id, str) and isinstance(body, bytes) and isinstance(attempts, int)):
+            raise DamagedContent(f"order {order_id!r}: a value of another type than was stored")
+        return LeasedConversion(order_id, body, attempts)
+
+    def _due(self, now: float, furthest: float) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self._file.execute(_FIRST_DUE, (now,)).fetchone()
+        return row or self._file.execute(_TOO_FAR_AHEAD, (now + furthest,)).fetchone()
+
+    def _next_due(self) -> float:
+        row = self._file.execute(
+            "SELECT due_at FROM conversions INDEXED BY pending WHERE state = 'pending' AND claim IS NULL"
+            " ORDER BY due_at LIMIT 1"
+        ).fetchone()
+        return math.inf if row is None else row[0] - self._clock()
+
+    def _write(self, statement: str, *parameters: Any) -> None:
+        """Not durable: after a power cut the attempt is made again, and the API counts an order once."""
+        with self._file.transaction(durable=False):
+            self._file.execute(statement, parameters)
+
+    def _stats(self) -> OutboxStats:
+        counts = dict(self._file.execute("SELECT state, count(*) FROM conversions GROUP BY state").fetchall())
+        (oldest,) = self._file.execute("SELECT min(enqueued_at) FROM conversions WHERE state = 'pending'").fetchone()
+        return OutboxStats(
+            pending=counts.get("pending", 0),
+            delivered=counts.get("delivered", 0),
+            dead=counts.get("dead", 0),
+            oldest_age=None if oldest is None else max(0.0, self._clock() - oldest),
+        )
+
+    def _dead_letters(self, limit: int) -> list[DeadLetter]:
+        rows = self._file.execute(
+            "SELECT order_id, reason, attempts, enqueued_at, settled_at, body FROM conversions"
+            " WHERE state = 'dead' ORDER BY settled_at, rowid LIMIT ?",
+            (limit,),
+        )
+        return [_dead_letter(row) for row in rows]
+
+    def _each_dead(self, statement: str, order_ids: Sequence[str] | None) -> int:
+        now = self._clock()
+        with self._file.transaction():
+            if order_ids is None:
+                return self._file.execute(statement, {"now": now}).rowcount
+            one = f"{statement} AND order_id = :order_id"
+            return sum(self._file.execute(one, {"now": now, "order_id": order_id}).rowcount for order_id in order_ids)
+
+    def _forget_delivered(self, now: float) -> None:
+        """Delete those whose time is over, a few at a time; the next idle moment takes more."""
+        known = "FROM conversions WHERE state = 'delivered' AND settled_at < ?"
+        before = now - self._keep_delivered
+        if self._file.execute(f"SELECT 1 {known} LIMIT 1", (before,)).fetchone() is not None:
+            self._write(
+                f"DELETE FROM conversions WHERE rowid IN (SELECT rowid {known} LIMIT {_FORGOTTEN_AT_ONCE})",  # noqa: S608
+                before,
+            )
+
+
+@dataclass(slots=True)
+class _PendingWrite:
+    """On its way to the disk. ``problem`` is why it did not get there; ``None`` once it has."""
+
+    order_id: str
+    body: bytes
+    problem: Exception | None = field(default_factory=lambda: OutboxUnavailable("it was not stored"))
+
+
+@dataclass(slots=True)
+class _GroupCommit:
+    """One transaction for everything that waits when it begins.
+
+    Its thread sets ``begun`` before it takes the writes, so a write laid down while ``begun`` is unset goes along.
+    """
+
+    begun: bool = False
+    done: asyncio.Future[None] = field(init=False)
+
+
+def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:
+    order_id, reason, attempts, enqueued_at, refused_at, body = row
+    try:
+        return DeadLetter(
+            order_id,
+            reason,
+            attempts,
+            datetime.fromtimestamp(enqueued_at, UTC),
+            datetime.fromtimestamp(refused_at, UTC),
+            conversion_of(body),
+        )
+    except (UnreadableBody, TypeError, ValueError, OverflowError, OSError) as error:
+        raise DamagedContent(f"dead letter {order_id!r} cannot be read ({error}); purge_dead removes it") from error
