@@ -16,6 +16,7 @@ dates, pick the first image or drop a parent of ``0``; it puts what it finds. Wh
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,7 @@ from .counting import FieldCounts
 from .options import ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError
 from .readers.delimited import DelimitedRows, find_delimiter, header_of
+from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines, key_paths
 from .readers.replay import Replay
 from .values.text import require
 
@@ -74,6 +76,24 @@ class Sample:
     @property
     def is_json(self) -> bool:
         return self.text.lstrip()[:1] in {b"[", b"{"}
+
+    @cached_property
+    def is_json_lines(self) -> bool:
+        """Is it one JSON object a line, rather than one document?"""
+        return self.is_json and not self.text.lstrip().startswith(b"[") and is_json_lines(self.text, self.name)
+
+    @cached_property
+    def _key_paths(self) -> frozenset[str]:
+        return key_paths(self.text) if self.is_json else frozenset()
+
+    def has_keys(self, *keys: str) -> bool:
+        """Is it JSON in which some objects, wherever they stand, have all of these keys?
+
+        A key may be a path (``variants.price``), in which lists do not count.
+        """
+        first = keys[0]
+        prefixes = [path.removesuffix(first) for path in self._key_paths if f".{path}".endswith(f".{first}")]
+        return any(all(f"{prefix}{key}" in self._key_paths for key in keys) for prefix in prefixes)
 
     @cached_property
     def delimiter(self) -> str:
@@ -126,6 +146,38 @@ class Reading:
                     raise self.source.error(
                         1, f"there is no column {column!r}, which {target} is mapped to; there are {', '.join(header)}"
                     )
+
+    def json_records(self, path: str | None = None, *, lines: bool | None = None) -> Iterator[Record]:
+        """The objects of JSON, or (``lines``; by default, without a path, the sample tells) of JSON Lines, counted.
+
+        Of a document, the elements of its array, or of the list at ``path`` (``data.items``); without a path, of the
+        list named ``products`` or the only list of objects in it.
+        """
+        if (path is None and self.sample.is_json_lines) if lines is None else lines:
+            return self.counted(json_lines(self.source, self.text()))
+        return self.counted(json_array(self.source, *self._list_at(path)))
+
+    def _list_at(self, path: str | None) -> tuple[Iterator[bytes], list[bytes]]:
+        if path is not None:
+            return self.text(), [f'"{key}"'.encode() for key in path.split(".")]
+        if not self.sample.text.lstrip().startswith(b"{") or Survey.of(self.sample.text).has_products:
+            return self.text(), [PRODUCTS]
+        self.replay.keep_all()
+        key = self._key_of_list()
+        return self.text(), [key]
+
+    def _key_of_list(self) -> bytes:
+        """Which list of an object holds the products; only its end tells that there is no other."""
+        survey = Survey()
+        with contextlib.suppress(CatalogError):  # the reading of the list comes to the same fault, and reports it
+            for chunk in self.text():
+                survey.feed(chunk)
+                if survey.has_products or survey.is_stuck:
+                    return PRODUCTS
+        if len(survey.lists) > 1:
+            keys = ", ".join(key.decode(errors="replace") for key in survey.lists[:20])
+            raise self.source.error("", f'holds several lists of objects ({keys}); name the one to read "products"')
+        return survey.only_list or PRODUCTS
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
         """The same records, counted for the report."""

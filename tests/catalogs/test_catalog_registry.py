@@ -61,3 +61,31 @@ def test_a_format_that_is_not_registered_is_named_with_those_that_are():
 
 def test_every_name_has_a_format_and_every_format_a_name():
     assert {format_.name for format_ in registry.FORMATS} == {*CatalogFormat} - {CatalogFormat.AUTO}
+
+
+class Nested(Fixed):
+    """JSON that a made-up platform nests in its own way."""
+
+    name = "nested"
+
+    def recognises(self, sample):
+        return sample.has_keys("variants.cost", "handle") and not sample.has_keys("variants.absent")
+
+    def read(self, reading):
+        for record in reading.json_records("data.products.edges"):
+            draft = Draft.of(record, Notation())
+            draft.put("external_id", record.row["node"]["handle"])
+            yield draft
+
+
+@pytest.mark.parametrize("lines", [0, 100])
+def test_json_is_recognised_by_its_keys_and_read_at_a_path(monkeypatch, lines):
+    monkeypatch.setattr(registry, "FORMATS", (Nested(), *registry.FORMATS))
+    edges = ",".join('{"node": {"handle": "a]", "variants": [{"cost": 1}], "products": []}}' for _ in range(1 + lines))
+    content = (
+        f'{{"extensions": {{"edges": [1]}}, "data": {{"edges": [], "products": {{"edges": [{edges}], "x": []}}}}}}'
+    )
+    catalog = Catalog(named(content, "f.json"))
+    assert {item.external_id for item in catalog} == {"a]"}
+    assert (catalog.format, catalog.records) == ("nested", 1 + lines)
+    assert Catalog(named(content.replace("cost", "price"), "f.json")).format == "auto"

@@ -19,17 +19,22 @@ from ..records import Record
 from .byte_source import MAX_RECORD_BYTES, CatalogError, buffered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .byte_source import ByteSource
 
-__all__ = ["PRODUCTS", "Survey", "is_json_lines", "json_array", "json_lines"]
+__all__ = ["PRODUCTS", "Survey", "is_json_lines", "json_array", "json_lines", "key_paths"]
 
 _MIB = MAX_RECORD_BYTES // 1024 // 1024
 _MAX_DEPTH = 100
 """Brackets within brackets."""
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
+_KEY_OR_BRACKET = re.compile(
+    rb'"(?P<key>[^"\\]*+(?:\\.[^"\\]*+)*+)"\s*:|"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?P<open>[\[{])|(?P<close>[\]}])',
+    re.DOTALL,
+)
+_MAX_KEYS = 2_000
 _CLOSES = {b"}": b"{", b"]": b"["}
 PRODUCTS = b'"products"'
 _PRODUCTS_KEY = re.compile(rb'"products"\s*:\s*\[')
@@ -54,9 +59,7 @@ def is_json_lines(sample: bytes, name: str) -> bool:
 
 
 def _wraps_a_list(text: bytes) -> bool:
-    survey = Survey()
-    survey.feed(text)
-    return survey.only_list is not None
+    return Survey.of(text).only_list is not None
 
 
 class Survey:
@@ -74,6 +77,12 @@ class Survey:
         self._depth = 0
         self._key = b""
         self._at_key = self._at_first_element = False
+
+    @classmethod
+    def of(cls, text: bytes) -> Survey:
+        survey = cls()
+        survey.feed(text)
+        return survey
 
     @property
     def only_list(self) -> bytes | None:
@@ -108,6 +117,24 @@ class Survey:
         elif token in _CLOSES:
             self._depth -= 1
         self._at_key = self._depth == 1 and token in {b"{", b","}
+
+
+def key_paths(sample: bytes) -> frozenset[str]:
+    """The keys of all objects in a text that may be cut off anywhere: ``products.variants.price``, lists left out."""
+    paths: set[str] = set()
+    path: list[str] = [""]  # what the values at each depth stand under
+    for match in _KEY_OR_BRACKET.finditer(sample):
+        if match["key"] is not None:
+            name = match["key"].decode(errors="replace")
+            path[-1] = f"{path[-2]}.{name}" if len(path) > 1 and path[-2] else name
+            paths.add(path[-1])
+        elif match["open"] is not None:
+            path.append(path[-1])
+        elif match["close"] is not None and len(path) > 1:
+            path.pop()
+        if len(path) > _MAX_DEPTH or len(paths) >= _MAX_KEYS:
+            break
+    return frozenset(paths)
 
 
 def json_lines(source: ByteSource, chunks: Iterator[bytes]) -> Iterator[Record]:
@@ -160,9 +187,9 @@ def _dead_letter(where: str, letter: dict[str, Any]) -> Record:
     )
 
 
-def json_array(source: ByteSource, chunks: Iterator[bytes], key: bytes = PRODUCTS) -> Iterator[Record]:
-    """The elements of a top-level array, or of the array under ``key`` (in its quotes) of a top-level object."""
-    splitter = _Splitter(source, key)
+def json_array(source: ByteSource, chunks: Iterator[bytes], path: Sequence[bytes] = (PRODUCTS,)) -> Iterator[Record]:
+    """The elements of a top-level array, or of the array at ``path`` (keys in their quotes) of a top-level object."""
+    splitter = _Splitter(source, path)
     for number, element in enumerate(_elements(splitter, chunks), 1):
         yield _record(f"{source.name}:record {number}", element)
 
@@ -183,16 +210,16 @@ def _elements(splitter: _Splitter, chunks: Iterator[bytes]) -> Iterator[bytes]:
 class _Splitter:
     """Cuts the text of an array into its elements, chunk by chunk, holding no more than the unfinished one."""
 
-    def __init__(self, source: ByteSource, key: bytes) -> None:
+    def __init__(self, source: ByteSource, path: Sequence[bytes]) -> None:
         self._source = source
-        self._wanted = key
+        self._wanted = list(path)
         self._buffer = b""
         self._scanned = 0  # tokens before this index of the buffer are done with
         self._dropped = 0  # bytes of the text before the buffer
         self._element: int | None = None  # where in the buffer the current element begins
         self._open: list[bytes] = []  # the brackets that are open
         self._array_depth: int | None = None  # how many are open inside the array of products
-        self._key = b""  # the last text directly inside the top-level object
+        self._path: list[bytes] = []  # of every open bracket, the last text directly inside it
         self._found = self._ended = False
         self._after_end = 0  # where in the buffer the text after the document begins
 
@@ -218,9 +245,10 @@ class _Splitter:
         if depth == 0 and (self._ended or token not in {b"[", b"{"}):
             raise self._fault(index, f"{token[:20]!r} does not belong here: one array or one object is expected")
         if token in {b"[", b"{"}:
-            self._open.append(token)
-            if token == b"[" and not self._found and (depth == 0 or (depth == 1 and self._key == self._wanted)):
+            if token == b"[" and not self._found and (depth == 0 or self._path == self._wanted):
                 self._found, self._array_depth, self._element = True, depth + 1, index + 1
+            self._open.append(token)
+            self._path.append(b"")
         elif token in _CLOSES:
             return self._close_bracket(token, index)
         elif token == b",":
@@ -228,12 +256,13 @@ class _Splitter:
                 element = self._cut(index)
                 self._element = index + 1
                 return element
-        elif depth == 1:
-            self._key = token
+        elif not self._found:
+            self._path[-1] = token
         return None
 
     def _close_bracket(self, token: bytes, index: int) -> bytes | None:
         depth = len(self._open)
+        self._path.pop()
         if self._open.pop() != _CLOSES[token]:
             raise self._fault(index, f"a {token.decode()} closes what another bracket opened")
         if depth == 1:
