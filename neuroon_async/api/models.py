@@ -316,7 +316,7 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class _ConversionBody(msgspec.Struct, rename="camel"):
+class ConversionBody(msgspec.Struct, rename="camel"):
     order_id: str
     order_value: Number
     currency: str
@@ -326,7 +326,7 @@ class _ConversionBody(msgspec.Struct, rename="camel"):
 def encode_conversion(conversion: Conversion) -> bytes:
     """The body of a conversion request: what the API documents, without ``left_out``."""
     return encode(
-        _ConversionBody(conversion.order_id, conversion.order_value, conversion.currency, conversion.conversions)
+        ConversionBody(conversion.order_id, conversion.order_value, conversion.currency, conversion.conversions)
     )
 
 

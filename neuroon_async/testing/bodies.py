@@ -46,15 +46,30 @@ class EmulatedResponse:
 class Refusal(Exception):
     """The shop will not do what was asked. ``message`` is what the documentation says the server says."""
 
-    def __init__(self, status: int, message: str = "", *, shape: ErrorShape | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str = "",
+        *,
+        shape: ErrorShape | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(status, message)
         self.status = status
         self.message = message
         self.shape = shape
+        self.headers = headers
 
     def response(self, path: str, *, shape: ErrorShape | None = None, with_offset: bool = True) -> EmulatedResponse:
         """The refusal as an answer. ``shape`` is used where the refusal has none of its own."""
-        return error_response(self.status, self.message, path=path, shape=self.shape or shape, with_offset=with_offset)
+        return error_response(
+            self.status,
+            self.message,
+            path=path,
+            shape=self.shape or shape,
+            headers=self.headers,
+            with_offset=with_offset,
+        )
 
 
 def decode_json(body: bytes) -> Any:

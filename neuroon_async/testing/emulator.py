@@ -31,6 +31,7 @@ from ..api.contract import (
     SHOP_ID_VARIABLE,
     RateLimit,
 )
+from ..api.openapi import openapi
 from ..client import NeuroonClient
 from ..transport.retries import RetryPolicy
 from .bodies import EmulatedResponse, Refusal, error_response, json_response, rate_limited_response
@@ -456,10 +457,9 @@ class Emulator:
 
     def _admit(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Route | EmulatedResponse:
         """Decide by the headers alone, at the moment of arrival: the operation, or the answer that refuses it."""
-        if record.method == "GET":
-            page = widget_response(record.raw_path, self.shop, api_key=self.api_key, now=self._wall_clock())
-            if page is not None:
-                return page
+        own = self._own_page(record) if record.method == "GET" else None
+        if own is not None:
+            return own
         try:
             route = find_route(record.method, record.raw_path, verify_path=self.readings.verify_path)
             record.endpoint = route.endpoint.name
@@ -468,6 +468,12 @@ class Emulator:
         except Refusal as refusal:
             return self._refuse(refusal, record)
         return self._throttle(record, rate_headers) or route
+
+    def _own_page(self, record: RecordedRequest) -> EmulatedResponse | None:
+        """What the emulator offers beside the Plugin API: its description, and the stand-in for the widget."""
+        if record.raw_path == "/openapi.json":
+            return json_response(200, openapi(server=self.url))
+        return widget_response(record.raw_path, self.shop, api_key=self.api_key, now=self._wall_clock())
 
     def _authorize(self, route: Route, record: RecordedRequest) -> None:
         check_key(record.headers, self.api_key)

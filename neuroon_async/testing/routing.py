@@ -49,15 +49,15 @@ def find_route(method: str, raw_path: str, *, verify_path: VerifyPath = "both") 
         segments = [unquote(segment, errors="strict") for segment in raw_segments]
     except UnicodeDecodeError:
         raise Refusal(400, "The path is not valid UTF-8") from None
-    wrong_method = False
+    allowed: list[str] = []
     for endpoint, pattern in _PATTERNS:
         params = _match(pattern, segments)
         if params is None or endpoint is _ABSENT[verify_path]:
             continue
         if endpoint.method == method:
             return Route(endpoint, params)
-        wrong_method = True
-    raise Refusal(405) if wrong_method else Refusal(404, "Not found")
+        allowed.append(endpoint.method)
+    raise Refusal(405, headers={"Allow": ", ".join(allowed)}) if allowed else Refusal(404, "Not found")
 
 
 def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
