@@ -12,17 +12,8 @@
 from .advice import Advice
 from .api.clicks import ClickLog
 from .api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit, SyncMode
-from .api.models import (
-    BatchResult,
-    Conversion,
-    ConversionItem,
-    OrderLine,
-    Product,
-    ProductError,
-    Shop,
-    Verification,
-    VerificationData,
-)
+from .api.models import Conversion, ConversionItem, OrderLine, Product
+from .api.results import BatchResult, ProductError, Shop, Verification, VerificationData
 from .client import NeuroonClient
 from .errors import (
     APIError,

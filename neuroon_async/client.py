@@ -17,7 +17,7 @@ from .api.contract import (
     Environment,
     RateLimit,
 )
-from .api.models import Health, Shop
+from .api.results import Health, Shop
 from .errors import ConfigurationError, NeuroonError
 from .limits.local import LocalLimiter
 from .resources.conversions import Conversions

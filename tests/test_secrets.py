@@ -100,7 +100,7 @@ FAULTS = {
     "redirect with echo": Fault.status(302, headers={"Location": f"http://127.0.0.1:9/{KEY}"}),
     "garbage with echo": Fault.garbage(ECHO.encode()),
     **{f"garbage with echo at {at}": Fault.garbage(b"x" * at + KEY.encode()) for at in range(160, 201, 8)},
-    "JSON of another type with echo": Fault.garbage(f'{{"maxProducts":"{KEY}","failed":"{KEY}"}}'.encode()),
+    "error with 200 and echo": Fault.garbage(f'{{"code":"X","message":"{ECHO}","details":["{KEY}"]}}'.encode()),
     "throttled": Fault.too_many_requests(2),
 }
 

@@ -122,6 +122,15 @@ class Endpoint:
     """May a request that the server perhaps processed be sent again?"""
     done_on_retry: int | None = None
     """The error status which, on a retry, only says that the first try had worked."""
+    success_fields: frozenset[str] = frozenset()
+    """Fields that only a success holds, where the API documents an answer; empty where it documents none."""
+    doubt: str = "the server may or may not have acted"
+    """What stays unknown where a 2xx answer turns out to be no answer of the API."""
+
+    @property
+    def documents_answer(self) -> bool:
+        """Does the API document a JSON answer? Elsewhere any 2xx is one."""
+        return bool(self.success_fields)
 
     def path_for(self, **params: str) -> str:
         """The path with every parameter as exactly one percent-encoded segment."""
@@ -142,7 +151,18 @@ def encode_segment(name: str, value: str) -> str:
 PREFIX = "/api/plugin/shops"
 _OTHER_ENDPOINTS = RateLimit(100, per=60.0)
 
-SHOP = Endpoint("shop", "GET", f"{PREFIX}/me", RateLimit(60, per=60.0), repeat_safe=True)
+_VERIFICATION_FIELDS = frozenset({"shopId", "verificationCode", "domain", "name"})
+_NOTHING_CHANGED = "nothing was changed"
+
+SHOP = Endpoint(
+    "shop",
+    "GET",
+    f"{PREFIX}/me",
+    RateLimit(60, per=60.0),
+    repeat_safe=True,
+    success_fields=frozenset({"maxProducts", "maxSearchesPerMonth"}),
+    doubt=_NOTHING_CHANGED,
+)
 SYNC_PRODUCTS = Endpoint(
     # Safe because the server upserts by externalId and the idempotency key stays the same.
     "sync_products",
@@ -150,6 +170,13 @@ SYNC_PRODUCTS = Endpoint(
     f"{PREFIX}/{{shop_id}}/products/sync",
     RateLimit(100, per=60.0),
     repeat_safe=True,
+    success_fields=frozenset(
+        {
+            *("newProducts", "updatedProducts", "failed", "productsCount", "remainingProducts"),
+            *("synced", "created", "updated"),  # by an older page
+        }
+    ),
+    doubt="the server may or may not have taken the products",
 )
 DELETE_PRODUCT = Endpoint(
     "delete_product",
@@ -158,6 +185,7 @@ DELETE_PRODUCT = Endpoint(
     _OTHER_ENDPOINTS,
     repeat_safe=True,
     done_on_retry=404,
+    doubt="the product may still be there",
 )
 VERIFY_DOMAIN = Endpoint(
     "verify_domain",
@@ -166,6 +194,8 @@ VERIFY_DOMAIN = Endpoint(
     RateLimit(5, per=300.0),
     repeat_safe=False,
     done_on_retry=409,
+    success_fields=_VERIFICATION_FIELDS,
+    doubt="the verification may or may not have begun",
 )
 VERIFY_DOMAIN_SHORT = Endpoint(
     # The same operation under the path that one family of the vendor's pages gives.
@@ -175,6 +205,8 @@ VERIFY_DOMAIN_SHORT = Endpoint(
     VERIFY_DOMAIN.limit,
     repeat_safe=False,
     done_on_retry=409,
+    success_fields=_VERIFICATION_FIELDS,
+    doubt="the verification may or may not have begun",
 )
 VERIFICATION_DATA = Endpoint(
     "verification_data",
@@ -182,9 +214,16 @@ VERIFICATION_DATA = Endpoint(
     f"{PREFIX}/{{shop_id}}/verification-data",
     RateLimit(20, per=60.0),
     repeat_safe=True,
+    success_fields=_VERIFICATION_FIELDS | {"instructions", "verified", "verifiedAt"},
+    doubt=_NOTHING_CHANGED,
 )
 UNVERIFY_DOMAIN = Endpoint(
-    "unverify_domain", "DELETE", f"{PREFIX}/{{shop_id}}/verify", RateLimit(5, per=300.0), repeat_safe=True
+    "unverify_domain",
+    "DELETE",
+    f"{PREFIX}/{{shop_id}}/verify",
+    RateLimit(5, per=300.0),
+    repeat_safe=True,
+    doubt="the domain may still be verified",
 )
 TRACK_CONVERSION = Endpoint(
     # Safe because the server counts an orderId once.
@@ -193,8 +232,17 @@ TRACK_CONVERSION = Endpoint(
     f"{PREFIX}/{{shop_id}}/track/conversion",
     _OTHER_ENDPOINTS,
     repeat_safe=True,
+    doubt="the order may not have been counted",
 )
-HEALTH = Endpoint("health", "GET", "/actuator/health", None, repeat_safe=True)
+HEALTH = Endpoint(
+    "health",
+    "GET",
+    "/actuator/health",
+    None,
+    repeat_safe=True,
+    success_fields=frozenset({"status"}),
+    doubt=_NOTHING_CHANGED,
+)
 
 ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
     {
@@ -227,6 +275,7 @@ REQUEST_ID_HEADER = "X-Request-ID"
 RATE_LIMIT_HEADER = "X-RateLimit-Limit"
 RATE_REMAINING_HEADER = "X-RateLimit-Remaining"
 RETRY_AFTER_HEADER = "Retry-After"
+DATE_HEADER = "Date"
 JSON_CONTENT_TYPE = "application/json; charset=utf-8"
 
 # Sizes of a sync request.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -23,23 +22,15 @@ if TYPE_CHECKING:
     from .clicks import ClickLog
 
 __all__ = [
-    "BatchResult",
     "Conversion",
     "ConversionItem",
-    "Health",
     "Number",
     "OrderLine",
     "Product",
-    "ProductError",
-    "Shop",
     "SyncRequest",
-    "Verification",
-    "VerificationData",
     "VerificationRequest",
-    "as_utc",
     "encode",
     "encode_conversion",
-    "read_timestamp",
 ]
 
 Number = Decimal | float | int
@@ -149,97 +140,10 @@ class SyncRequest(msgspec.Struct, rename="camel"):
     products: Iterable[Product]
 
 
-class ProductError(msgspec.Struct, frozen=True, rename="camel"):
-    """One product that the server refused within an accepted batch."""
-
-    external_id: str | None = None
-    error: str | None = None
-
-
-class BatchResult(msgspec.Struct, kw_only=True):
-    """The server's answer to one sync request. Every figure may be ``None``: the vendor documents none as sure.
-
-    ``errors`` is a list always, whatever the answer held: an entry of another shape is kept as text.
-    """
-
-    created: int | None = msgspec.field(default=None, name="newProducts")
-    updated: int | None = msgspec.field(default=None, name="updatedProducts")
-    failed: int | None = None
-    products_count: int | None = msgspec.field(default=None, name="productsCount")
-    remaining_products: int | None = msgspec.field(default=None, name="remainingProducts")
-    if TYPE_CHECKING:
-        errors: list[ProductError] = msgspec.field(default_factory=list)
-    else:
-        errors: Any = None
-
-    def __post_init__(self) -> None:
-        entries: Any = self.errors
-        if isinstance(entries, dict):
-            entries = [{"externalId": external_id, "error": error} for external_id, error in entries.items()]
-        elif not isinstance(entries, list):
-            entries = [] if entries is None else [entries]
-        self.errors = [entry if isinstance(entry, ProductError) else _product_error(entry) for entry in entries]
-
-
-def _product_error(entry: object) -> ProductError:
-    if not isinstance(entry, dict):
-        return ProductError(None, _as_text(entry))
-    return ProductError(_as_text(entry.get("externalId")), _as_text(entry.get("error")))
-
-
-def _as_text(value: object) -> str | None:
-    return value if value is None or isinstance(value, str) else encode(value).decode()
-
-
-class Shop(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The shop's plan. The vendor documents these two fields; more exist and are ignored."""
-
-    max_products: int | None = None
-    max_searches_per_month: int | None = None
-
-
-class Health(msgspec.Struct, frozen=True):
-    """The service's own word on its state: ``"UP"`` where all is well."""
-
-    status: str | None = None
-
-
 class VerificationRequest(msgspec.Struct, frozen=True):
     """The body that asks for the verification of a domain."""
 
     domain: str
-
-
-class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """The answer to `verify`: the code to publish on the domain."""
-
-    shop_id: str | None = None
-    verification_code: str | None = None
-    domain: str | None = None
-    name: str | None = None
-
-
-class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
-    """The state of domain verification. Two shapes are documented, so every field may be ``None``."""
-
-    domain: str | None = None
-    verification_code: str | None = None
-    instructions: str | None = None
-    verified: bool | None = None
-    if TYPE_CHECKING:
-        verified_at: datetime | None = None
-    else:
-        verified_at: Any = None
-    """With an offset always: a time that the server gives without one is UTC. ``None`` where it is no time."""
-
-    @property
-    def is_verified(self) -> bool:
-        """Is the domain verified, by whichever of the documented shapes the server answered with?"""
-        return bool(self.verified) or self.verified_at is not None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.verified_at, datetime):
-            self.verified_at = read_timestamp(self.verified_at)
 
 
 class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):
@@ -328,16 +232,3 @@ def encode_conversion(conversion: Conversion) -> bytes:
     return encode(
         ConversionBody(conversion.order_id, conversion.order_value, conversion.currency, conversion.conversions)
     )
-
-
-def read_timestamp(value: object) -> datetime | None:
-    """An ISO 8601 time of this API, with an offset always; ``None`` where it is no time."""
-    try:
-        return as_utc(datetime.fromisoformat(value)) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def as_utc(moment: datetime) -> datetime:
-    """A time without an offset means UTC in this API (and in HTTP)."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

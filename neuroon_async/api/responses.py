@@ -1,16 +1,18 @@
 """Reading what comes back: successes into structs, every other answer into a typed exception.
 
-Pure: `read_error` takes a status, headers and bytes and returns an exception. It never raises, whatever a proxy may
-have put into the body.
+Pure: `read_success` and `read_error` take a status, headers and bytes. They never raise, whatever a proxy may have put
+into the body. Headers must be looked up case-insensitively. Where text of the server's becomes text of an error, it
+passes through ``redact``, which takes the API key out; bodies and decoded answers are never rewritten.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
@@ -21,20 +23,32 @@ from ..errors import (
     NotFound,
     PermissionDenied,
     RateLimited,
+    ResponseDecodeError,
     ServerError,
     UnprocessableEntity,
     ValidationFailed,
 )
-from .contract import RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, REQUEST_ID_HEADER, RETRY_AFTER_HEADER
-from .models import as_utc, read_timestamp
+from .contract import DATE_HEADER, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, REQUEST_ID_HEADER, RETRY_AFTER_HEADER
+from .results import Answer, as_utc, read_timestamp
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-__all__ = ["Response", "decode_response", "read_error", "read_retry_after"]
+    from .contract import Endpoint
 
-T = TypeVar("T")
+__all__ = [
+    "RateLimitHeaders",
+    "Response",
+    "decode_response",
+    "no_success",
+    "read_error",
+    "read_json",
+    "read_retry_after",
+    "read_success",
+]
+
+A = TypeVar("A", bound=Answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,76 +70,251 @@ _BY_STATUS: dict[int, type[APIError]] = {
 }
 
 _FIELD_ERROR = re.compile(r"(?P<field>[A-Za-z_][\w.\[\]-]*): (?P<reason>.+)", re.DOTALL)
+_TAG = re.compile(rb"<[a-z/!]")
 _MARKUP = re.compile(r"<[^>]*>")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_GOOD_CODES = {"OK", "SUCCESS", "SUCCESSFUL", "CREATED", "ACCEPTED"}
 _LONGEST_EXCERPT = 300
+_FIGURES = ("limit", "remaining")
 
 
-def decode_response(body: bytes, kind: type[T]) -> T:
-    """Decode a response. Numbers in strings are accepted: field types are inferred from the vendor's samples."""
-    return msgspec.json.decode(body, type=kind, strict=False)
+@dataclass(frozen=True, slots=True)
+class RateLimitHeaders:
+    """What an answer's headers say about the rate limit. What they do not say, or not readably, is ``None``."""
+
+    limit: int | None = None
+    """Requests that one window holds."""
+    remaining: int | None = None
+    """Requests that are left of them."""
+    retry_after: float | None = None
+    """Seconds to wait before the next request."""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str], *, now: datetime | None = None) -> RateLimitHeaders:
+        """Read them. ``now``: see `read_retry_after`."""
+        retry_after = headers.get(RETRY_AFTER_HEADER)
+        return cls(
+            limit=_header_count(headers.get(RATE_LIMIT_HEADER)),
+            remaining=_header_count(headers.get(RATE_REMAINING_HEADER)),
+            retry_after=read_retry_after(retry_after, date=headers.get(DATE_HEADER), now=now) if retry_after else None,
+        )
 
 
-def read_error(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> APIError:
+def read_json(body: bytes) -> Any:
+    """The JSON document in ``body``, after a byte order mark or without one. Raises `msgspec.DecodeError`.
+
+    What only some of JSON's readers take is read too, because one odd figure must not cost the whole answer: ``NaN``,
+    numbers out of range, bytes that are not UTF-8, halves of surrogate pairs.
+    """
+    body = body.removeprefix(_BYTE_ORDER_MARK)
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    except RecursionError:
+        raise msgspec.DecodeError("JSON is nested too deeply") from None
+    try:
+        document = _lenient_json(body.decode("utf-8", "replace"))
+        whole_text = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace").decode()
+        return _lenient_json(whole_text)
+    except json.JSONDecodeError as error:
+        raise msgspec.DecodeError(f"JSON is malformed: {error}") from None
+    except RecursionError:
+        raise msgspec.DecodeError("JSON is nested too deeply") from None
+
+
+def _lenient_json(text: str) -> Any:
+    return json.loads(
+        text, parse_constant=lambda _: None, parse_int=lambda digits: int(digits) if len(digits) < 300 else None
+    )
+
+
+def decode_response(body: bytes, kind: type[A]) -> A:
+    """The struct that an answer documents. Raises `msgspec.DecodeError` where it holds something else."""
+    return kind.from_answer(read_json(body))
+
+
+def read_success(
+    endpoint: Endpoint,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    redact: Callable[[str], str] = str,
+) -> Response | ResponseDecodeError:
+    """A 2xx answer: the response, or the error that says why it is no success of this endpoint."""
+    request_id = headers.get(REQUEST_ID_HEADER)
+    request_id = request_id and redact(request_id)
+    problem = no_success(endpoint, headers.get("Content-Type"), body, redact=redact)
+    if problem is None:
+        return Response(status, body, request_id)
+    return ResponseDecodeError(
+        f"{problem}; {endpoint.doubt}",
+        where=endpoint.name,
+        status=status,
+        request_id=request_id,
+    )
+
+
+def no_success(
+    endpoint: Endpoint, content_type: str | None, body: bytes, *, redact: Callable[[str], str] = str
+) -> str | None:
+    """Why a 2xx answer is no success of this endpoint, in words; ``None`` where it is one.
+
+    - A web page is none, on any endpoint: a proxy, a login page or a firewall answered.
+    - Nor is JSON in a shape that the API documents for errors, unless a field of a success is with it.
+    - Where the API documents an answer, only JSON is one. Elsewhere an empty body or any other text will do.
+    """
+    content = body.removeprefix(_BYTE_ORDER_MARK).strip()
+    try:
+        document = read_json(content) if content else None
+    except msgspec.DecodeError as error:
+        if _is_page(content_type, content):
+            return f"a web page answered instead of the API: {_excerpt(content, redact)!r}"
+        if not endpoint.documents_answer:
+            return None
+        # Redacted before it is cut: half a key would not be recognised.
+        excerpt = redact(content[:4096].decode("utf-8", "replace"))[:200]
+        return f"the answer is not JSON ({error}); it begins {excerpt!r}"
+    if not content:
+        return "the answer is empty" if endpoint.documents_answer else None
+    if isinstance(document, dict):
+        fields = cast("dict[str, Any]", document)
+        if endpoint.success_fields.isdisjoint(fields) and _is_error(fields):
+            message = _text(_nested(fields).get("message")) or _text(fields.get("message")) or _error_code(fields)
+            return f"the answer is an error in spite of its status: {redact(message or 'without a message')}"
+    return None
+
+
+def _is_page(content_type: str | None, content: bytes) -> bool:
+    """Is this HTML, by what its header says or by what it begins with?"""
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    start = content[:4096].lower()
+    if b"<html" in start or b"<!doctype html" in start:
+        return True
+    if kind in {"text/html", "application/xhtml+xml"}:
+        return _TAG.search(start) is not None  # some servers call any short text HTML
+    return start.startswith(b"<") and not (kind.endswith("/xml") or start.startswith(b"<?xml"))
+
+
+def _is_error(document: Mapping[str, Any]) -> bool:
+    """Is this one of the documented error bodies?"""
+    if document.get("error"):
+        return True
+    status = document.get("status")
+    if isinstance(status, int) and status >= 400:
+        return True
+    code = _text(document.get("code"))
+    return code is not None and code.upper() not in _GOOD_CODES and ("message" in document or "details" in document)
+
+
+def _nested(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The error itself, where the body holds it one level down."""
+    error = document.get("error")
+    return cast("dict[str, Any]", error) if isinstance(error, dict) else document
+
+
+def _error_code(document: Mapping[str, Any]) -> str | None:
+    return _text(_nested(document).get("code")) or _text(document.get("code")) or _text(document.get("error"))
+
+
+def read_error(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    now: datetime | None = None,
+    redact: Callable[[str], str] = str,
+) -> APIError:
     """The typed exception for any answer that is not a success.
 
     Reads all documented bodies: ``{timestamp, status, error, message, path}`` with and without ``message``,
     ``{code, message, details}``, the 429 body, the nested ``{"error": {…}}``, and HTML or nothing from a proxy.
-    ``headers`` must look names up case-insensitively. ``now`` is needed where ``Retry-After`` is a date.
+    ``now``: see `read_retry_after`.
     """
     document = _json_object(body)
-    nested = document.get("error")
-    inner: dict[str, Any] = nested if isinstance(nested, dict) else document
+    inner = _nested(document)
+    details: dict[str, Any] = _details(document, inner, body, redact)
+    request_id = headers.get(REQUEST_ID_HEADER)
+    details["request_id"] = request_id and redact(request_id)
+    if status != 429 and status < 500:
+        return _BY_STATUS.get(status, APIError)(status, **details)
+    said = RateLimitHeaders.of(headers, now=now)
+    retry_after = said.retry_after or _positive(inner.get("retryAfter", document.get("retryAfter")))
+    if status >= 500:
+        return ServerError(status, retry_after=retry_after, **details)
+    limit, remaining = (_first(_integer(inner.get(name)), _integer(document.get(name))) for name in _FIGURES)
+    return RateLimited(
+        status,
+        retry_after=retry_after,
+        limit=_first(limit, said.limit),
+        remaining=_first(remaining, said.remaining),
+        **details,
+    )
 
-    message = _text(inner.get("message")) or _text(document.get("message"))
-    code = _text(inner.get("code")) or _text(document.get("code")) or _text(document.get("error"))
+
+def _details(
+    document: Mapping[str, Any], inner: Mapping[str, Any], body: bytes, redact: Callable[[str], str]
+) -> dict[str, Any]:
+    def said(value: object) -> str | None:
+        text = _text(value)
+        return text and redact(text)
+
+    message = said(inner.get("message")) or said(document.get("message"))
+    code = said(_error_code(document))
     field_errors = _field_errors(message)
-    for name, reason in _detail_errors(document.get("details")):
-        field_errors.setdefault(name, reason)
-    details: dict[str, Any] = {
+    for name, reason in _detail_errors(document.get("details", inner.get("details"))):
+        field_errors.setdefault(redact(name), redact(reason))
+    listed = redact(_list_of_texts(document.get("details", inner.get("details"))))
+    return {
         "code": code,
-        "message": message or _list_of_texts(document.get("details")) or (code or "" if document else _excerpt(body)),
+        "message": message or listed or (code or "" if document else _excerpt(body, redact)),
         "field_errors": field_errors,
-        "path": _text(document.get("path")),
+        "path": said(document.get("path")),
         "timestamp": read_timestamp(document.get("timestamp")),
-        "request_id": headers.get(REQUEST_ID_HEADER),
     }
-    if status == 429 or status >= 500:
-        retry_after = read_retry_after(headers.get(RETRY_AFTER_HEADER), now=now)
-        if retry_after is None:
-            retry_after = _positive(inner.get("retryAfter", document.get("retryAfter")))
-        if status >= 500:
-            return ServerError(status, retry_after=retry_after, **details)
-        return RateLimited(
-            status,
-            retry_after=retry_after,
-            limit=_integer(document.get("limit", headers.get(RATE_LIMIT_HEADER))),
-            remaining=_integer(document.get("remaining", headers.get(RATE_REMAINING_HEADER))),
-            **details,
-        )
-    return _BY_STATUS.get(status, APIError)(status, **details)
 
 
-def read_retry_after(value: str | None, *, now: datetime) -> float | None:
+def read_retry_after(value: str | None, *, date: str | None = None, now: datetime | None = None) -> float | None:
     """Seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
 
-    ``None`` where it is absent, unreadable, or not in the future: such a value is no guidance.
+    A date is compared with the answer's own ``Date`` header (``date``), so that a wrong clock on either side does not
+    matter, and with ``now`` where that is missing. ``None`` where the value is absent, unreadable, or not in the
+    future: such a value is no guidance.
     """
     if value is None:
         return None
     seconds = _positive(value.strip())
     if seconds is not None:
         return seconds
+    until = _http_date(value)
+    answered = _http_date(date) or now
+    if until is None or answered is None:
+        return None
+    return _positive((until - answered).total_seconds())
+
+
+def _http_date(value: str | None) -> datetime | None:
     try:
-        date = parsedate_to_datetime(value)
+        return as_utc(parsedate_to_datetime(value)) if value else None
     except (ValueError, OverflowError):
         return None
-    return _positive((as_utc(date) - now).total_seconds())
+
+
+def _header_count(text: str | None) -> int | None:
+    """A header's whole number."""
+    digits = (text or "").strip()
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+
+
+def _first(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        document = read_json(body)
+    except msgspec.DecodeError:
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -185,7 +374,8 @@ def _list_of_texts(details: object) -> str:
     return "; ".join(item for item in details if isinstance(item, str)) if isinstance(details, list) else ""
 
 
-def _excerpt(body: bytes) -> str:
+def _excerpt(body: bytes, redact: Callable[[str], str]) -> str:
     """The readable part of a proxy's page, short enough for a log line."""
-    text = " ".join(_MARKUP.sub(" ", body[:4096].decode("utf-8", "replace")).split())
+    # Redacted before it is cut: half a key would not be recognised.
+    text = redact(" ".join(_MARKUP.sub(" ", body[:4096].decode("utf-8", "replace")).split()))
     return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"

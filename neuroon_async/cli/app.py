@@ -12,7 +12,7 @@ from msgspec import to_builtins
 from msgspec.structs import asdict
 
 from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, MAX_BATCH_PRODUCTS, SHOP_ID_VARIABLE, SyncMode
-from ..api.models import Verification, VerificationData
+from ..api.results import Verification, VerificationData
 from ..catalogs import CatalogFormat
 from ..client import NeuroonClient
 from ..errors import ConfigurationError

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from ..api.contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
-from ..api.models import Verification, VerificationData, VerificationRequest, encode
+from ..api.models import VerificationRequest, encode
+from ..api.results import Verification, VerificationData
 from ..errors import UsageError
 
 if TYPE_CHECKING:

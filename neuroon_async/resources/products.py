@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, DELETE_PRODUCT, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
 from ..api.idempotency import idempotency_key as key_for
-from ..api.models import BatchResult
 from ..api.requests import as_mode, encode_single_request
+from ..api.results import BatchResult
 from ..settings import check_header_value
 from ..sync.deletion import DeleteRun
 from ..sync.product_sync import SyncOptions, SyncRun

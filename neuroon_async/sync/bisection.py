@@ -17,7 +17,8 @@ from ..api.models import PRODUCT_FIELDS
 from .queue import parent_of
 
 if TYPE_CHECKING:
-    from ..api.models import BatchResult, Product
+    from ..api.models import Product
+    from ..api.results import BatchResult
     from ..errors import APIError
 
 __all__ = ["MAX_REFUSALS_IN_A_ROW", "halves", "missing_parents", "pieces"]

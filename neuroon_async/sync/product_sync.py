@@ -16,8 +16,9 @@ from uuid import uuid4
 
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
 from ..api.idempotency import idempotency_key
-from ..api.models import BatchResult, Product
+from ..api.models import Product
 from ..api.requests import as_mode, encode_batch
+from ..api.results import BatchResult
 from ..errors import (
     APIError,
     AuthenticationFailed,

@@ -13,7 +13,7 @@ from .costs import Costs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from ..api.models import BatchResult
+    from ..api.results import BatchResult
     from .outages import Outage
 
     FailureCallback = Callable[[ProductFailure], Awaitable[None] | None]

@@ -25,9 +25,9 @@ from ..api.contract import (
     IDEMPOTENCY_KEY_HEADER,
     JSON_CONTENT_TYPE,
     LONGEST_WINDOW,
-    REQUEST_ID_HEADER,
 )
-from ..api.responses import Response, decode_response, read_error
+from ..api.responses import Response, decode_response, read_error, read_success
+from ..api.results import Answer
 from ..errors import (
     APIError,
     ConfigurationError,
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Transport"]
 
-T = TypeVar("T")
+A = TypeVar("A", bound=Answer)
 _log = logging.getLogger("neuroon_async")
 
 CONNECT_TIMEOUT = 10.0
@@ -141,11 +141,11 @@ class Transport:
             maybe_processed=call.maybe_processed,
         )
 
-    def decode(self, answer: Response, kind: type[T]) -> T:
+    def decode(self, answer: Response, kind: type[A]) -> A:
         """The struct that an answer documents. Raises `ResponseDecodeError` where it holds something else."""
         try:
             return decode_response(answer.body, kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except msgspec.MsgspecError as error:
             # Redacted before it is cut: half a key would not be recognised.
             excerpt = self.settings.api_key.redact_bytes(answer.body)[:200].decode("utf-8", "replace")
             problem = f"{error}; it begins {excerpt!r}"
@@ -272,18 +272,11 @@ class Transport:
             raise cancellation.with_traceback(None)  # noqa: B904 - the same exception, not one caused by it
         outcome: Response | NeuroonError
         content = self.settings.api_key.redact_bytes(content)
+        redact = self.settings.api_key.redact
         if 200 <= response.status < 300:
-            request_id = response.headers.get(REQUEST_ID_HEADER)
-            outcome = Response(response.status, content, request_id and self.settings.api_key.redact(request_id))
-            if call.endpoint.method == "DELETE" and content.lstrip()[:1] == b"<":
-                outcome = ResponseDecodeError(
-                    f"{call.endpoint.name}: a web page answered instead of the API; the product may still be there",
-                    status=response.status,
-                    request_id=outcome.request_id,
-                )
+            outcome = read_success(call.endpoint, response.status, response.headers, content, redact=redact)
         else:
-            outcome = read_error(response.status, response.headers, content, now=datetime.now(UTC))
-            outcome.request_id = outcome.request_id and self.settings.api_key.redact(outcome.request_id)
+            outcome = read_error(response.status, response.headers, content, now=datetime.now(UTC), redact=redact)
             call.stats.throttled += isinstance(outcome, RateLimited)
         if permit is not None:
             permit.answered(response.headers, pause=self._pause(call, outcome))

@@ -1,9 +1,7 @@
 import json
 import re
-from datetime import UTC, datetime
 from decimal import Decimal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,20 +12,15 @@ from neuroon_async.api.models import (
     PRODUCT_FIELDS,
     REQUIRED_FIELDS,
     WIRE_NAMES,
-    BatchResult,
     Conversion,
     ConversionItem,
     OrderLine,
     Product,
-    Shop,
     SyncRequest,
-    Verification,
-    VerificationData,
     VerificationRequest,
     encode,
     encode_conversion,
 )
-from neuroon_async.api.responses import decode_response
 from neuroon_async.errors import InvalidProduct
 
 TEA = {"external_id": "SKU-1", "name": "Té", "price": Decimal("4.50"), "url": "https://shop.example/tea"}
@@ -174,87 +167,3 @@ def test_a_mapping_with_an_unusable_id_names_nobody():
 
 def test_every_name_leads_to_its_field():
     assert set(PRODUCT_FIELDS) == set(WIRE_NAMES) | set(WIRE_NAMES.values())
-
-
-def test_a_batch_result_reads_the_vendors_names():
-    body = {
-        "newProducts": 1,
-        "updatedProducts": 2,
-        "failed": 1,
-        "productsCount": 10,
-        "remainingProducts": 90,
-        "errors": [{"externalId": "SKU-9", "error": "no such parent", "more": 1}, {}],
-        "unknown": {"x": 1},
-    }
-    result = decode_response(json.dumps(body).encode(), BatchResult)
-    assert (result.created, result.updated, result.failed) == (1, 2, 1)
-    assert (result.products_count, result.remaining_products) == (10, 90)
-    assert [(e.external_id, e.error) for e in result.errors] == [("SKU-9", "no such parent"), (None, None)]
-
-
-@pytest.mark.parametrize("body", [b"{}", b'{"errors":null,"newProducts":null}'])
-def test_a_batch_result_may_say_nothing(body):
-    result = decode_response(body, BatchResult)
-    assert (result.created, result.updated, result.failed, result.errors) == (None, None, None, [])
-
-
-def test_empty_results_do_not_share_their_errors():
-    one, other = decode_response(b"{}", BatchResult), decode_response(b"{}", BatchResult)
-    one.errors.append("x")
-    assert other.errors == []
-
-
-def test_numbers_in_strings_are_accepted_in_responses():
-    assert decode_response(b'{"newProducts":"3"}', BatchResult).created == 3
-
-
-def test_the_shop():
-    assert decode_response(b'{"maxProducts":500,"maxSearchesPerMonth":10,"plan":"x"}', Shop) == Shop(
-        max_products=500, max_searches_per_month=10
-    )
-
-
-def test_verification():
-    body = b'{"shopId":"shop_1","verificationCode":"abc","domain":"https://shop.example","name":"Shop"}'
-    assert decode_response(body, Verification) == Verification(
-        shop_id="shop_1", verification_code="abc", domain="https://shop.example", name="Shop"
-    )
-
-
-@pytest.mark.parametrize("when", ["2026-03-01T10:00:00", "2026-03-01T10:00:00Z", "2026-03-01T12:00:00+02:00"])
-def test_a_time_without_an_offset_is_utc(when):
-    data = decode_response(json.dumps({"verifiedAt": when}).encode(), VerificationData)
-    assert data.verified_at == datetime(2026, 3, 1, 10, 0, tzinfo=UTC)
-
-
-def test_both_shapes_of_verification_data():
-    one = decode_response(b'{"verificationCode":"abc","instructions":"Put it","verified":false}', VerificationData)
-    assert (one.verification_code, one.instructions, one.verified, one.verified_at) == ("abc", "Put it", False, None)
-    other = decode_response(b'{"domain":"d","verificationCode":"abc","verifiedAt":null}', VerificationData)
-    assert (other.domain, other.verified, other.verified_at) == ("d", None, None)
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"<html>", b'{"newProducts":"many"}', b'{"newProducts":\xff}'])
-def test_what_is_no_answer_is_told(body):
-    with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
-        decode_response(body, BatchResult)
-
-
-@pytest.mark.parametrize(
-    ("errors", "expected"),
-    [
-        ('[{"externalId":7,"error":{"code":"bad"}}]', [("7", '{"code":"bad"}')]),
-        ('["SKU-1: bad", null]', [(None, "SKU-1: bad"), (None, None)]),
-        ('{"SKU-1":"bad"}', [("SKU-1", "bad")]),
-        ("{}", []),
-        ('"all bad"', [(None, "all bad")]),
-    ],
-)
-def test_errors_of_another_shape_are_kept_as_text(errors, expected):
-    result = decode_response(f'{{"failed":1,"errors":{errors}}}'.encode(), BatchResult)
-    assert [(error.external_id, error.error) for error in result.errors] == expected
-
-
-def test_a_time_of_verification_that_is_none_is_none():
-    assert decode_response(b'{"verifiedAt":""}', VerificationData).verified_at is None
-    assert decode_response(b'{"verifiedAt":"2024-05-01"}', VerificationData).is_verified

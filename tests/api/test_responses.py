@@ -12,7 +12,15 @@ from multidict import CIMultiDict
 
 from neuroon_async import errors
 from neuroon_async.advice import Advice
-from neuroon_async.api.responses import read_error, read_retry_after
+from neuroon_async.api.contract import (
+    DELETE_PRODUCT,
+    ENDPOINTS,
+    HEALTH,
+    SYNC_PRODUCTS,
+    TRACK_CONVERSION,
+    VERIFY_DOMAIN_SHORT,
+)
+from neuroon_async.api.responses import RateLimitHeaders, Response, read_error, read_retry_after, read_success
 from neuroon_async.errors import APIError, RateLimited, ServerError
 from neuroon_async.report import SyncReport
 
@@ -369,3 +377,205 @@ def test_a_refusal_of_our_own_limiter_blames_nobody_and_says_when_to_come_back()
     assert "429" not in str(error)
     assert "12.5 s" in str(error)
     assert not RateLimited().local
+
+
+PAGE = b"<!DOCTYPE html><html><title>Sign in to the network</title></html>"
+DOCUMENTED = {"shop", "sync_products", "verify_domain", "verification_data", "health"}
+RATE_LIMITED = [*ENDPOINTS.values(), VERIFY_DOMAIN_SHORT]
+EVERY_ENDPOINT = [*RATE_LIMITED, HEALTH]
+
+
+def success(endpoint, body, content_type=None, **options):
+    headers = CIMultiDict({"X-Request-ID": "req-1"} | ({"Content-Type": content_type} if content_type else {}))
+    return read_success(endpoint, 200, headers, body, **options)
+
+
+def counts(endpoint, body, content_type=None):
+    answer = success(endpoint, body, content_type)
+    assert answer.request_id == "req-1"
+    assert answer.status == 200
+    if isinstance(answer, Response):
+        assert answer.body == body
+        return True
+    assert isinstance(answer, errors.ResponseDecodeError)
+    assert endpoint.doubt in str(answer)
+    assert str(answer).startswith(endpoint.name)
+    return False
+
+
+@pytest.mark.parametrize("endpoint", EVERY_ENDPOINT, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (PAGE, "text/html"),
+        (PAGE, "text/plain"),
+        (PAGE, "application/json"),
+        (PAGE, None),
+        (b"  \n<HTML><body>hi", None),
+        (b"\xef\xbb\xbf<html>", None),
+        (b"<div>Access denied</div>", None),
+        (b"<!-- firewall --><p>no</p>", "text/plain"),
+        (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN"><html/>', "application/xml"),
+        (b"Please <a href=/in>sign in</a>", "Text/HTML; charset=utf-8"),
+        (b"warning: <html><body>no</body></html>", "text/plain"),
+    ],
+)
+def test_a_web_page_is_no_success_of_any_endpoint(endpoint, body, content_type):
+    assert not counts(endpoint, body, content_type)
+    assert "web page" in str(success(endpoint, body, content_type))
+
+
+@pytest.mark.parametrize("endpoint", EVERY_ENDPOINT, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b"", None),
+        (b"  \r\n", None),
+        (b"", "text/html"),
+        (b"\xef\xbb\xbf", None),
+        (b"OK", "text/plain"),
+        (b"OK", "text/html"),
+        (b"1 < 2", None),
+        (b"\xff\xfe", None),
+        (b"<ok/>", "application/xml"),
+        (b'<?xml version="1.0"?><ok/>', None),
+        (b'{"deleted": tru', None),
+    ],
+)
+def test_no_json_is_a_success_where_no_answer_is_documented(endpoint, body, content_type):
+    assert counts(endpoint, body, content_type) is (endpoint.name not in DOCUMENTED)
+
+
+@pytest.mark.parametrize("endpoint", EVERY_ENDPOINT, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        [],
+        None,
+        "ok",
+        7,
+        True,
+        "<html>",
+        {"deleted": True},
+        {"message": "done"},
+        {"error": None, "message": "done"},
+        {"error": "", "success": True},
+        {"error": False},
+        {"status": 200, "message": "OK"},
+        {"status": "UP"},
+        {"code": "OK", "message": "done"},
+        {"code": "SUCCESS", "message": "done", "details": []},
+        {"code": 200, "message": "done"},
+        {"code": "X"},
+        {"data": {"error": "of long ago"}},
+    ],
+    ids=repr,
+)
+def test_any_json_is_a_success(endpoint, document):
+    assert counts(endpoint, json.dumps(document).encode(), "application/json")
+    assert counts(endpoint, b"\xef\xbb\xbf" + json.dumps(document).encode(), "text/html")
+
+
+@pytest.mark.parametrize("endpoint", RATE_LIMITED, ids=lambda endpoint: endpoint.path)
+@pytest.mark.parametrize(
+    "document",
+    [
+        uniform(400, "Bad Request", "price: Price must be positive"),
+        uniform(500, "Internal Server Error"),
+        {"code": "PRODUCT_RULE", "message": "Two rules broken", "details": []},
+        {"error": "rate_limit_exceeded", "message": "Slow down", "retryAfter": 60, "limit": 100, "remaining": 0},
+        {"error": {"code": "RATE_LIMIT", "message": "Slow down", "retryAfter": 60}},
+        {"error": "boom"},
+    ],
+    ids=repr,
+)
+def test_a_documented_error_is_no_success(endpoint, document):
+    assert not counts(endpoint, json.dumps(document).encode(), "application/json")
+    inner = document["error"] if isinstance(document.get("error"), dict) else document
+    assert inner.get("message", inner.get("error")) in str(success(endpoint, json.dumps(document).encode()))
+
+
+@pytest.mark.parametrize("endpoint", EVERY_ENDPOINT, ids=lambda endpoint: endpoint.path)
+def test_a_field_of_success_beside_an_error_is_a_success(endpoint):
+    for name in endpoint.success_fields:
+        assert counts(endpoint, json.dumps({"error": "Some failed", "message": "x", name: 1}).encode())
+
+
+def test_what_is_unclear_after_a_page_fits_the_endpoint():
+    assert "order may not have been counted" in str(success(TRACK_CONVERSION, PAGE))
+    assert "product" not in str(success(TRACK_CONVERSION, PAGE))
+    assert "product may still be there" in str(success(DELETE_PRODUCT, PAGE))
+    assert "taken the products" in str(success(SYNC_PRODUCTS, PAGE))
+
+
+def test_what_an_error_shows_of_an_answer_is_redacted_before_it_is_cut():
+    def redact(text):
+        return text.replace("s3cret", "[API key]")
+
+    text = str(success(SYNC_PRODUCTS, b"x" * 196 + b"s3cret", redact=redact))
+    assert "s3c" not in text
+    echo = b'{"error": "s3cret", "message": "s3cret: s3cret", "path": "/s3cret", "details": ["s3cret: s3cret"]}'
+    assert "s3cret" not in str(success(SYNC_PRODUCTS, echo, redact=redact))
+    listed = b'{"code": "s3cret", "details": [{"field": "s3cret", "message": "s3cret"}]}'
+    for body in (echo, listed, b"x" * 298 + b"s3cret"):
+        error = read_error(400, CIMultiDict({"X-Request-ID": "s3cret"}), body, redact=redact)
+        assert "s3c" not in f"{error} {vars(error)}"
+
+
+CONTENT_TYPES = st.none() | st.sampled_from(["text/html", "application/json", "text/plain; charset=x", "", ";", "/xml"])
+
+
+@given(st.sampled_from(EVERY_ENDPOINT), st.binary() | JSON.map(lambda d: json.dumps(d).encode()), CONTENT_TYPES)
+@example(SYNC_PRODUCTS, b"[" * 100_000, None)
+@example(SYNC_PRODUCTS, b'{"error": {"message": {}}}', None)
+def test_no_success_whatever_makes_the_reading_fail(endpoint, body, content_type):
+    counts(endpoint, body, content_type)
+
+
+def test_a_byte_order_mark_before_an_error_is_skipped():
+    assert read(400, b'\xef\xbb\xbf{"message": "name: too long"}').field_errors == {"name": "too long"}
+
+
+def test_a_nested_error_tells_all_it_knows():
+    error = read(429, {"error": {"code": "RATE", "message": "Slow", "retryAfter": 7, "limit": 100, "remaining": 0}})
+    assert (error.code, error.message, error.retry_after) == ("RATE", "Slow", 7)
+    assert (error.limit, error.remaining) == (100, 0)
+    assert read(422, {"error": {"code": "X", "details": [{"field": "price", "message": "bad"}]}}).field_errors == {
+        "price": "bad"
+    }
+
+
+DATED = "Sun, 01 Mar 2026 12:01:30 GMT"
+
+
+@pytest.mark.parametrize(
+    ("date", "now", "seconds"),
+    [
+        ("Sun, 01 Mar 2026 12:01:00 GMT", NOW, 30.0),
+        ("Sun, 01 Mar 2026 12:01:00 GMT", None, 30.0),
+        ("Sun, 01 Mar 2026 12:02:00 GMT", NOW, None),
+        (None, NOW, 90.0),
+        ("garbled", NOW, 90.0),
+        (None, None, None),
+    ],
+)
+def test_a_date_to_retry_after_is_compared_with_the_answers_own_date(date, now, seconds):
+    assert read_retry_after(DATED, date=date, now=now) == seconds
+    headers = CIMultiDict({"retry-after": DATED} | ({} if date is None else {"date": date}))
+    assert RateLimitHeaders.of(headers, now=now).retry_after == seconds
+    error = read_error(429, headers, b"", now=now)
+    assert error.retry_after == seconds
+    assert read_error(503, headers, b"", now=now).retry_after == seconds
+
+
+def test_rate_limit_headers_are_read_in_one_place():
+    headers = CIMultiDict({"x-ratelimit-limit": "100", "x-ratelimit-remaining": " 0 ", "retry-after": "60"})
+    assert RateLimitHeaders.of(headers) == RateLimitHeaders(100, 0, 60.0)
+    assert RateLimitHeaders.of(CIMultiDict()) == RateLimitHeaders(None, None, None)
+
+
+@pytest.mark.parametrize("figure", ["ten", "", "-1", "1.5", "9" * 5000, "²", "100, 100", "100;w=60"])
+def test_an_unreadable_rate_limit_header_says_nothing(figure):
+    headers = CIMultiDict({"X-RateLimit-Limit": figure, "X-RateLimit-Remaining": figure})
+    assert RateLimitHeaders.of(headers) == RateLimitHeaders()

@@ -1,5 +1,6 @@
 """The seven endpoints and the health check, one request each, over real sockets: what leaves, what comes back."""
 
+import json
 import re
 from contextlib import asynccontextmanager
 from datetime import UTC
@@ -9,6 +10,7 @@ from hashlib import sha256
 import pytest
 
 from neuroon_async import (
+    BatchResult,
     ClickLog,
     ConfigurationError,
     Conflict,
@@ -24,6 +26,7 @@ from neuroon_async import (
     Product,
     ResponseDecodeError,
     RetryPolicy,
+    Shop,
     ValidationFailed,
 )
 from neuroon_async.testing import Emulator, Fault
@@ -272,7 +275,7 @@ async def test_what_the_server_refuses_carries_its_fields_and_request_id(pair):
 async def test_a_success_that_is_not_the_documented_json_says_so(pair):
     emulator, client = pair
     emulator.fail("sync_products", Fault.garbage(b"<html>welcome</html>"))
-    with pytest.raises(ResponseDecodeError, match=r"answered 200, but not with a BatchResult.*<html>welcome") as caught:
+    with pytest.raises(ResponseDecodeError, match="a web page answered instead of the API: 'welcome'") as caught:
         await client.products.sync_batch([product()])
     assert (caught.value.status, caught.value.request_id) == (200, emulator.requests[0].request_id)
     assert "SKU-1" in emulator.products
@@ -281,6 +284,20 @@ async def test_a_success_that_is_not_the_documented_json_says_so(pair):
 async def test_deleting_what_is_not_there_is_not_found(pair):
     with pytest.raises(NotFound):
         await pair[1].products.delete("SKU-9")
+
+
+@pytest.mark.parametrize("odd", ["unlimited", "1,234", -1, [], {}, True, None, 2**70, 0.5], ids=repr)
+async def test_an_odd_figure_costs_neither_the_batch_nor_the_shop(pair, odd):
+    emulator, client = pair
+    names = ("newProducts", "updatedProducts", "failed", "productsCount", "remainingProducts", "maxProducts")
+    body = json.dumps(dict.fromkeys(names, odd)).encode()
+    emulator.fail("sync_products", Fault.garbage(body), times=2)
+    emulator.fail("shop", Fault.garbage(body))
+    assert await client.products.sync_batch([product()]) == BatchResult()
+    report = await client.products.sync([product(), product("SKU-2")])
+    assert report.ok
+    assert (report.accepted, report.remaining_products, report.quota_exhausted) == (2, None, False)
+    assert await client.shop() == Shop()
 
 
 # Domain
@@ -352,6 +369,15 @@ async def test_a_bad_conversion_is_named_before_anything_is_sent(pair):
     with pytest.raises(InvalidConversion, match=r"order '1001': conversions\[0\].searchLogId"):
         await client.conversions.track(conversion(conversions=[line]))
     assert emulator.requests == []
+
+
+@pytest.mark.parametrize("page", [b"<!doctype html><title>Sign in</title>", b"<p>OK</p>"])
+@pytest.mark.parametrize("name", ["track_conversion", "delete_product", "unverify_domain"])
+async def test_a_web_page_is_no_success_even_there(pair, name, page):
+    emulator, client = pair
+    emulator.fail(name, Fault.garbage(page))
+    with pytest.raises(ResponseDecodeError, match="a web page answered"):
+        await CALLS[name][0](client)
 
 
 @pytest.mark.parametrize("body", [b"", b"OK", b"{}", b"[1]", b"\xff"])

@@ -13,8 +13,8 @@ from msgspec import UNSET
 from sync_shop import item, items
 
 from neuroon_async import BatchResult, ConfigurationError, InvalidBatch, InvalidProduct, ProductFailure
-from neuroon_async.api.models import ProductError
 from neuroon_async.api.requests import as_product, encode_batch, encode_single_request
+from neuroon_async.api.results import ProductError
 from neuroon_async.errors import UnprocessableEntity, ValidationFailed
 from neuroon_async.report import MAX_KEPT_FAILURES
 from neuroon_async.sync import deferred as deferred_module
