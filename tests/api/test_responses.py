@@ -22,7 +22,7 @@ from neuroon_async.api.contract import (
 )
 from neuroon_async.api.responses import RateLimitHeaders, Response, read_error, read_retry_after, read_success
 from neuroon_async.errors import APIError, RateLimited, ServerError
-from neuroon_async.report import SyncReport
+from neuroon_async.report import ProductFailure, SyncReport
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 CLASSES = {
@@ -288,7 +288,9 @@ EXAMPLES = [
     errors.InvalidProduct(None, [("externalId", "is required")]),
     errors.InvalidConversion("order-1", [("currency", "must be text")]),
     errors.InvalidBatch("empty"),
+    errors.SyncFailed(SyncReport(received=1, failed=1, failures=[ProductFailure("A", "bad", "local")])),
     errors.UnsafeFullSync("too many"),
+    errors.UnsafeFullSync("two cannot be sent", unsendable=2, advice="mend them"),
     errors.UnsafeDeletion("900 of 1,000 are missing", 900, 1000),
     errors.UnsafeDeletion("900 of 1,000 are missing", 900, 1000, max_fraction=0.2, advice="check the source"),
     errors.TransportError("lost", maybe_processed=True),
