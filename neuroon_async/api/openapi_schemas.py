@@ -8,18 +8,8 @@ from typing import Any
 import msgspec
 
 from .contract import MAX_BATCH_PRODUCTS, MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
-from .models import (
-    BatchResult,
-    ConversionBody,
-    Health,
-    Product,
-    ProductError,
-    Shop,
-    SyncRequest,
-    Verification,
-    VerificationData,
-    VerificationRequest,
-)
+from .models import ConversionBody, Product, SyncRequest, VerificationRequest
+from .results import BatchResult, Health, ProductError, Shop, Verification, VerificationData
 
 __all__ = ["schemas"]
 
