@@ -22,7 +22,7 @@ from typing import Any
 from aiolimiter import AsyncLimiter
 
 from neuroon_async import NeuroonClient, NeuroonError, Product, RateLimit
-from neuroon_async.limits.local import EndpointLimiter
+from neuroon_async.limits.local import LocalEndpoint
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 
 CALLS_AT_ONCE = 24
@@ -173,7 +173,7 @@ async def report(servers: list[str], names: list[str], setting: Setting) -> None
 
 async def waiters(count: int) -> None:
     """Processor time for each of many calls that wait for admission, without any request."""
-    limiter = EndpointLimiter("sync_products", RateLimit(500, per=0.02))
+    limiter = LocalEndpoint("sync_products", RateLimit(500, per=0.02))
 
     async def waiting() -> None:
         (await limiter.acquire(bulk=True)).answered(None)

@@ -42,7 +42,8 @@ from .errors import (
 )
 from .ledger.protocols import Ledger, LedgerError, LedgerRun, PagedLedgerRun
 from .ledger.sqlite import SQLiteLedger
-from .limits.local import Limiter, LimitState, LocalLimiter, Permit
+from .limits.local import LocalLimiter
+from .limits.protocols import DeadlineLimiter, Limiter, LimitState, Permit
 from .report import ProductFailure, SyncProgress, SyncReport
 from .resources.widget import WidgetTokenSigner
 from .sync.dead_letters import DeadLetterFile
@@ -62,6 +63,7 @@ __all__ = [
     "Conversion",
     "ConversionItem",
     "DeadLetterFile",
+    "DeadlineLimiter",
     "Environment",
     "InvalidBatch",
     "InvalidConversion",

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
 from .api.contract import (
     API_KEY_VARIABLE,
     DOCUMENTED_RATE_LIMITS,
-    ENDPOINTS,
     HEALTH,
     SHOP,
     SHOP_ID_VARIABLE,
@@ -20,6 +18,7 @@ from .api.contract import (
 from .api.results import Health, Shop
 from .errors import ConfigurationError, NeuroonError
 from .limits.local import LocalLimiter
+from .limits.policy import limit_table
 from .resources.conversions import Conversions
 from .resources.domain import Domain
 from .resources.products import Products
@@ -30,13 +29,14 @@ from .transport.session import SessionHolder
 from .transport.transport import Transport
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     import aiohttp
 
     from .api.contract import Locale
     from .instrumentation import Instrumentation
-    from .limits.local import Limiter, LimitState
+    from .limits.protocols import Limiter, LimitState
 
 __all__ = ["NeuroonClient"]
 
@@ -88,7 +88,7 @@ class NeuroonClient:
             user_agent=user_agent,
         )
         if limiter is None and rate_limits is not None:
-            limiter = LocalLimiter({**DOCUMENTED_RATE_LIMITS, **_known_names(rate_limits)})
+            limiter = LocalLimiter(limit_table(rate_limits))
         self._session = SessionHolder(session)
         self._widget = WidgetTokenSigner(shop_id, settings.api_key)
         retry = RetryPolicy() if retry is None else retry
@@ -198,17 +198,3 @@ def _address_of(environment: Environment | str) -> str:
         raise ConfigurationError(
             f"environment must be one of {names}, got {environment!r}; base_url takes other addresses"
         ) from None
-
-
-def _known_names(rate_limits: Mapping[str, RateLimit | None]) -> Mapping[str, RateLimit | None]:
-    if not isinstance(rate_limits, Mapping):
-        raise ConfigurationError(f"rate_limits must map endpoint names to RateLimit, got {type(rate_limits).__name__}")
-    unknown = rate_limits.keys() - ENDPOINTS.keys()
-    if unknown:
-        raise ConfigurationError(
-            f"rate_limits names no endpoint {', '.join(sorted(unknown))}; the names are {', '.join(ENDPOINTS)}"
-        )
-    for name, limit in rate_limits.items():
-        if limit is not None and not isinstance(limit, RateLimit):
-            raise ConfigurationError(f"rate_limits[{name!r}] must be a RateLimit or None, got {limit!r}")
-    return rate_limits

@@ -6,7 +6,6 @@ With a ledger it works on a copy of it, so that every decision is the real run's
 from __future__ import annotations
 
 import asyncio
-import math
 import shutil
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..api.contract import DELETE_PRODUCT, DOCUMENTED_RATE_LIMITS, SYNC_PRODUCTS, Environment
 from ..api.responses import Response
 from ..ledger.sqlite import SQLiteLedger
-from ..limits.local import RESERVED_SHARE
+from ..limits.policy import shortest_time
 from ..settings import Secret, Settings
 from ..transport.retries import RetryPolicy
 from ..transport.session import SessionHolder
@@ -27,11 +26,11 @@ from ..transport.transport import Transport
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from ..api.contract import Endpoint, RateLimit
+    from ..api.contract import Endpoint
     from ..ledger.protocols import LedgerRun
     from ..transport.calls import CallStats
 
-__all__ = ["Cost", "LedgerCopy", "Rehearsal", "shortest_time"]
+__all__ = ["Cost", "LedgerCopy", "Rehearsal"]
 
 
 @dataclass(slots=True)
@@ -104,16 +103,3 @@ class LedgerCopy:
                 await asyncio.to_thread(shutil.copyfile, self.path, copy)
             async with SQLiteLedger(copy).run(shop) as run:
                 yield run
-
-
-def shortest_time(requests: int, limit: RateLimit) -> float:
-    """Seconds before the last of so many bulk requests may leave, were every answer immediate.
-
-    A bulk run takes what is not reserved at once and the reserved slots one by one, evenly over the window.
-    """
-    if requests < 2:
-        return 0.0
-    reserved = 0 if limit.requests < 2 else math.ceil(round(limit.requests * RESERVED_SHARE, 9))
-    windows, place = divmod(requests - 1, limit.requests)
-    turns = max(0, place - (limit.requests - reserved))  # the first reserved slot leaves with the others
-    return windows * limit.per + turns * limit.per / max(1, reserved)

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from ..api.contract import Endpoint
     from ..instrumentation import Instrumentation
-    from ..limits.local import Limiter, Permit
+    from ..limits.protocols import Limiter, Permit
     from ..settings import Settings
     from .session import SessionHolder
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 from neuroon_async import RateLimit, SQLiteLedger
 from neuroon_async.api.contract import DOCUMENTED_RATE_LIMITS
 from neuroon_async.cli.app import app
-from neuroon_async.cli.rehearsal import shortest_time
-from neuroon_async.limits.local import EndpointLimiter
+from neuroon_async.limits.local import LocalEndpoint
+from neuroon_async.limits.policy import shortest_time
 from neuroon_async.testing import DEFAULT_SHOP_ID, Emulator
 
 
@@ -209,7 +209,7 @@ def test_a_dry_run_with_a_ledger_is_about_one_shop_at_one_address(server, ledger
     "limit", [*dict.fromkeys(DOCUMENTED_RATE_LIMITS.values()), RateLimit(1, per=10.0), RateLimit(2, per=10.0)], ids=str
 )
 async def test_the_time_foretold_is_the_time_that_the_limiter_takes(limit):
-    limiter = EndpointLimiter("any", limit)
+    limiter = LocalEndpoint("any", limit)
     loop = asyncio.get_running_loop()
     started = loop.time()
     for count in range(1, 4 * limit.requests):

@@ -23,7 +23,7 @@ from neuroon_async import NeuroonClient, RateLimit, RetryPolicy
 from neuroon_async.errors import ConfigurationError, ConnectionFailed
 from neuroon_async.integrations.redis import RedisLimiter
 from neuroon_async.integrations.redis import limiter as shared
-from neuroon_async.limits.local import Permit
+from neuroon_async.limits.protocols import Permit
 from neuroon_async.testing import Emulator
 
 SHOP = "shop_test"

@@ -8,7 +8,7 @@ atomic and each by the Redis server's own clock, so the hosts' clocks may differ
 the server says is left tells how much something that knows nothing of this Redis spends, and lowers what all may take.
 
 It knows slots, pauses and what to do while Redis is away. How a limit is kept within one process it leaves to
-`EndpointLimiter`, and the connection, its timeouts and its end to whoever made it.
+`LocalEndpoint`, and the connection, its timeouts and its end to whoever made it.
 """
 
 from __future__ import annotations
@@ -24,21 +24,12 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from redis.exceptions import RedisError
 
-from ...api.contract import (
-    DOCUMENTED_RATE_LIMITS,
-    ENDPOINTS,
-    RATE_LIMIT_HEADER,
-    RATE_REMAINING_HEADER,
-    RETRY_AFTER_HEADER,
-)
+from ...api.contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS
+from ...api.responses import RateLimitHeaders
 from ...errors import ConfigurationError, ConnectionFailed
-from ...limits.local import (
-    RESERVED_SHARE,
-    EndpointLimiter,
-    LimitState,
-    RollingWindow,
-    count_in_header,
-)
+from ...limits.local import LocalEndpoint
+from ...limits.policy import SlotWindow, counted_by_server
+from ...limits.protocols import LimitState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -47,7 +38,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from ...api.contract import RateLimit
-    from ...limits.local import Permit
+    from ...limits.protocols import Permit
 
 __all__ = ["RedisLimiter"]
 
@@ -59,6 +50,7 @@ PATIENCE = 1.0
 SLICES = 50
 """In how many slices that time is counted. However late the event loop is, each lasts for two of its turns or more, and
 an answer is read: opening a connection and the first script take some 40 turns."""
+RESERVED_SHARE = 0.1
 PROBE = 1.0
 """Seconds between two looks at a Redis that is away."""
 JITTER = 0.02
@@ -190,7 +182,7 @@ class RedisLimiter:
     without its data, unnoticed; of a server without that header, the pause after the first 429 holds all back.
 
     Within a process, calls are first come, first served, single calls before bulk ones; one of each kind asks Redis at
-    a time. Across processes, bulk calls leave a tenth of each limit to single ones, as `EndpointLimiter` does.
+    a time. Across processes, bulk calls leave a tenth of each limit to single ones, as `LocalEndpoint` does.
 
     `aclose` (or ``async with``) waits until Redis has been told of every ended request; skipping it merely
     leaves the last slots occupied for ``latency`` seconds longer.
@@ -380,9 +372,9 @@ class _SharedEndpoint:
         self._keys = _Keys(base)
         self._slots = slots
         self._part = None if share is None or share > limit.requests else limit.share_of(share)
-        self._stand_in: EndpointLimiter | None = None
+        self._stand_in: LocalEndpoint | None = None
         self._handover = asyncio.Lock()
-        self._own = RollingWindow(limit.requests, limit.per)
+        self._own = SlotWindow(limit.requests, limit.per)
         """What this process has used: told to the stand-in when Redis goes, and to Redis when it is back."""
         self._single_line = asyncio.Lock()
         self._bulk_line = asyncio.Lock()
@@ -426,7 +418,7 @@ class _SharedEndpoint:
     def ended(self, headers: Mapping[str, str] | None, pause: float | None, *, granted: float) -> None:
         """A request let go at ``granted``, on the loop's clock, has come to its end, with what its answer told."""
         if headers is not None and granted >= self._adopted:
-            self._adopt(count_in_header(headers.get(RATE_LIMIT_HEADER)))
+            self._adopt(RateLimitHeaders.of(headers).limit)
         if pause is not None:
             self._not_before = max(self._not_before, asyncio.get_running_loop().time() + pause)
             self._slots.tell(partial(self._slots.pause, self._keys.gate, pause, self._limit.per))
@@ -495,7 +487,7 @@ class _SharedEndpoint:
         """A permit of this process's own part, or 0.0 when it is time to look for Redis again."""
         assert self._part is not None  # noqa: S101 - `_ask_redis` saw to that
         if self._stand_in is None:
-            self._stand_in = EndpointLimiter(self._name, self._part)
+            self._stand_in = LocalEndpoint(self._name, self._part)
             for _ in range(min(self._used(), self._part.requests)):  # a new limiter has room: this does not wait
                 (await self._stand_in.acquire()).answered(None)
         stand_in = self._stand_in
@@ -533,10 +525,9 @@ class _SharedEndpoint:
 
     def _counted(self, headers: Mapping[str, str] | None) -> int:
         """How many requests the server says it has counted; 0 where it does not, or says itself when to return."""
-        if headers is None or RETRY_AFTER_HEADER in headers:
+        if headers is None:
             return 0
-        remaining = count_in_header(headers.get(RATE_REMAINING_HEADER))
-        return 0 if remaining is None else max(0, self._sizes.requests - remaining)
+        return counted_by_server(RateLimitHeaders.of(headers), self._sizes.requests) or 0
 
 
 class _RedisSlot:
@@ -579,7 +570,7 @@ class _Permit:
 
     __slots__ = ("_counted", "_endpoint", "_granted", "_own", "_slot")
 
-    def __init__(self, endpoint: _SharedEndpoint, slot: Permit, own: RollingWindow) -> None:
+    def __init__(self, endpoint: _SharedEndpoint, slot: Permit, own: SlotWindow) -> None:
         self._endpoint = endpoint
         self._slot = slot
         self._own = own
