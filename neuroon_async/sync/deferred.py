@@ -1,88 +1,140 @@
-"""Variants that wait for the end of the source, because the server did not know their parents.
+"""`VariantStore`: variants that wait for the end of the source, because the server did not know their parents.
 
-They live in an anonymous SQLite database: in memory up to `MEMORY` bytes, past that in a temporary file that SQLite
-has already unlinked, so that nothing stays behind whatever happens.
+They are kept in memory up to `SPILL_BYTES`, past that in a temporary file that nobody else sees. Which variants wait,
+and when they are sent, is the caller's business.
 """
 
 from __future__ import annotations
 
 import pickle
-import sqlite3
-from itertools import count
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
 from ..api.models import Product
+from ..errors import NeuroonError
+from ..sqlite import temporary_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["DeferredVariants"]
+__all__ = ["SpillFailed", "VariantStore"]
 
-MEMORY = 8 * 2**20
+SPILL_BYTES = 8 * 2**20
 """Bytes kept in memory before they spill to a temporary file."""
 _ONE_QUERY = 500
+_STORED = "SELECT position, body FROM variant WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
 
 
-class DeferredVariants:
-    """At most one version of each product, in the order in which they came."""
+class SpillFailed(NeuroonError):
+    """Products that had to wait could not be put into a temporary file: its disk is full or cannot be written."""
+
+
+class VariantStore:
+    """At most one version of each product, in the order in which they came.
+
+    Where the disk fails, nothing is raised until `check` is asked: what comes meanwhile stays in memory, so that the
+    run can stop between two steps and account for everything.
+    """
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("", isolation_level=None)
-        self._database.execute(f"PRAGMA cache_size = -{MEMORY // 1024}")
-        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database = temporary_database(SPILL_BYTES, _spill_failed)
         self._database.execute("CREATE TABLE variant (position INTEGER PRIMARY KEY, id BLOB UNIQUE, body BLOB)")
         self._count = 0
-        self._positions = count(1)
+        self._position = 0
+        self._failure: SpillFailed | None = None
+        self._unstored: dict[str, Product] = {}
+        """What came since the disk has failed."""
 
     def __len__(self) -> int:
-        return self._count
+        return self._count + len(self._unstored)
 
     def __contains__(self, external_id: object) -> bool:
-        if not self._count or not isinstance(external_id, str):
+        """Is a version of this product here? Once the disk has failed, only what came since is looked at."""
+        if not isinstance(external_id, str):
             return False
-        row = self._database.execute("SELECT 1 FROM variant WHERE id = ?", (_key(external_id),)).fetchone()
-        return row is not None
+        if self._failure is not None:
+            return external_id in self._unstored
+        query = "SELECT 1 FROM variant WHERE id = ?"
+        return self._count > 0 and bool(self._database.execute(query, (_key(external_id),)))
+
+    def check(self) -> None:
+        """Raises `SpillFailed` where not everything could be stored."""
+        if self._failure is not None:
+            raise self._failure
 
     def add(self, products: list[Product]) -> None:
         """Keep these, of which no version may be here yet, behind all others."""
-        self._database.execute("BEGIN")
-        self._database.executemany(
-            "INSERT INTO variant VALUES (?, ?, ?)",
-            ((next(self._positions), _key(product.external_id), _dump(product)) for product in products),
-        )
-        self._database.execute("COMMIT")
-        self._count += len(products)
+        if self._failure is None:
+            positions = range(self._position + 1, self._position + 1 + len(products))
+            rows = zip(positions, (_key(each.external_id) for each in products), map(_dump, products), strict=True)
+            try:
+                self._database.insert("INSERT INTO variant VALUES (?, ?, ?)", rows)
+            except SpillFailed as error:
+                self._failure = error
+            else:
+                self._count += len(products)
+                self._position += len(products)
+                return
+        self._unstored |= {product.external_id: product for product in products}
 
     def discard(self, ids: Iterable[str]) -> list[Product]:
-        """Remove and return those of these ids that are here."""
+        """Remove and return those of these ids that are here. Once the disk has failed, only what came since."""
+        if self._failure is not None:
+            return [self._unstored.pop(external_id) for external_id in ids if external_id in self._unstored]
         wanted = [_key(external_id) for external_id in ids]
         found: list[Product] = []
         for start in range(0, len(wanted), _ONE_QUERY) if self._count else ():
             some = wanted[start : start + _ONE_QUERY]
             marks = ",".join("?" * len(some))
-            rows = self._database.execute(f"DELETE FROM variant WHERE id IN ({marks}) RETURNING body", some)  # noqa: S608 - only marks
-            found.extend(_load(body) for (body,) in rows.fetchall())
+            try:
+                rows = self._database.execute(f"DELETE FROM variant WHERE id IN ({marks}) RETURNING body", some)  # noqa: S608 - only marks
+            except SpillFailed as error:
+                self._failure = error
+                break
+            found.extend(_load(body) for (body,) in rows)
         self._count -= len(found)
         return found
 
     def last_position(self) -> int:
-        (position,) = self._database.execute("SELECT coalesce(max(position), 0) FROM variant").fetchone()
-        return int(position)
+        """Where the newest one stands; nothing added later stands before it."""
+        return self._position
 
     def pop(self, count: int, up_to: int) -> list[Product]:
-        """Remove and return the first ones, none that came after position ``up_to``."""
+        """Remove and return the first ``count``, none that came after position ``up_to``. Raises `SpillFailed`."""
+        self.check()
         rows = self._database.execute(
             "SELECT position, body FROM variant WHERE position <= ? ORDER BY position LIMIT ?", (up_to, count)
-        ).fetchall()
+        )
         if rows:
             self._database.execute("DELETE FROM variant WHERE position <= ?", (rows[-1][0],))
             self._count -= len(rows)
         return [_load(body) for _, body in rows]
 
+    def rest(self) -> Iterator[Product | None]:
+        """Everything that is still here, for the report: ``None`` for each one that the disk does not give back."""
+        position = given = 0
+        with suppress(SpillFailed):
+            while rows := self._database.execute(_STORED, (position, self._position, _ONE_QUERY)):
+                for position, body in rows:  # noqa: B007 - the last one is where the next query begins
+                    if given < self._count:
+                        yield _load(body)
+                        given += 1
+        yield from [None] * (self._count - given)
+        yield from self._unstored.values()
+        self._count = 0
+        self._unstored = {}
+
     def close(self) -> None:
         self._database.close()
+
+
+def _spill_failed(detail: str) -> SpillFailed:
+    return SpillFailed(
+        f"products that wait for their parents could not be put into a temporary file ({detail}): make room on its "
+        "disk, or name another folder in the environment variable SQLITE_TMPDIR"
+    )
 
 
 # Whatever the source gave is kept exactly, also what no JSON can express: it is refused where it is sent.

@@ -40,7 +40,7 @@ from ..ledger.protocols import Ledger
 from ..report import ProductFailure
 from .bisection import MAX_REFUSALS_IN_A_ROW, halves, missing_parents, pieces, refused_items
 from .changes import Delta
-from .deferred import DeferredVariants
+from .deferred import VariantStore
 from .deletion import DeleteRun
 from .intake import checked, converter, unfit_for_full
 from .outages import Ride
@@ -173,14 +173,14 @@ class SyncRun(BulkRun[Delivery]):
         self._mode = SyncMode(options.mode)
         self._max_batch_bytes = options.max_batch_bytes
         self._flow = Flow()
-        self._deferred: DeferredVariants | None = None
+        self._deferred: VariantStore | None = None
         """Not ``None`` once the server has missed a parent: from then on variants wait for the end of the source.
 
         All products of a FULL sync in several requests do, because nothing may be sent before the last one is checked.
         """
         self._spools = options.full and options.allow_multi_request_full
         if self._spools:
-            self._deferred = DeferredVariants()
+            self._deferred = VariantStore()
         self._source_ended = False
         self._keys: dict[str, int] = {}
         """How often each body was sent: one entry a request."""
@@ -284,7 +284,7 @@ class SyncRun(BulkRun[Delivery]):
             costs=self._recorder.costs,
         ).run()
 
-    async def _deliver_deferred(self, deferred: DeferredVariants) -> None:
+    async def _deliver_deferred(self, deferred: VariantStore) -> None:
         """Send the variants that waited. Those that the server sends back once more are left for another round."""
         settled_before = self._report.accepted + self._report.failed
         unsent = len(deferred)
@@ -300,7 +300,7 @@ class SyncRun(BulkRun[Delivery]):
                 self._recorder.failed(_failures(chunk, reason, "server", 422))
             await self._recorder.tell()
 
-    async def _release_deferred(self, deferred: DeferredVariants) -> int:
+    async def _release_deferred(self, deferred: VariantStore) -> int:
         """One pass: queue those whose parents no longer wait here themselves. Returns how many."""
         released = 0
         end = deferred.last_position()
@@ -314,6 +314,7 @@ class SyncRun(BulkRun[Delivery]):
         return released
 
     async def _dispatch(self, *, final: bool) -> None:
+        self._check_disk()
         if self._options.full and self._source.error is not None:
             raise self._source.error  # a FULL sync of a part of the catalog would erase the rest
         if self._options.full and final and self._report.failed and not self._recorder.costs.total().requests:
@@ -544,7 +545,7 @@ class SyncRun(BulkRun[Delivery]):
         The rest goes back to the queue, to fill up further batches.
         """
         if self._deferred is None:
-            self._deferred = DeferredVariants()
+            self._deferred = VariantStore()
             self._deferred.add(self._flow.remove_variants())
         newest = [
             product
@@ -586,9 +587,12 @@ class SyncRun(BulkRun[Delivery]):
         if self._delta is not None:
             yield from (self._unread(item, reason) for item in self._delta.open)
         yield from (self._unread(product, reason) for product in self._flow.remove_all())
-        while self._deferred:
-            chunk = self._deferred.pop(self._options.batch_size, self._deferred.last_position())
-            yield from (self._unread(product, reason) for product in chunk)
+        for product in () if self._deferred is None else self._deferred.rest():
+            yield self._unread(product, reason)
+
+    def _check_disk(self) -> None:
+        if self._deferred is not None:
+            self._deferred.check()
 
     def _unread(self, item: Any, reason: str) -> ProductFailure:
         if isinstance(item, ProductFailure):
@@ -622,9 +626,9 @@ def _failures(products: Iterable[Product], reason: str, stage: Stage, status: in
     return (ProductFailure(product.external_id, reason, stage, status, product) for product in products)
 
 
-def _id_of(product: Product) -> str | None:
+def _id_of(product: Product | None) -> str | None:
     """As far as it can be told of a product that nobody has checked."""
-    return product.external_id if isinstance(product.external_id, str) else None
+    return product.external_id if product is not None and isinstance(product.external_id, str) else None
 
 
 def _status(error: NeuroonError) -> int | None:

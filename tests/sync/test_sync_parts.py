@@ -9,7 +9,6 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import UNSET
 from sync_shop import item, items
 
 from neuroon_async import BatchResult, ConfigurationError, InvalidBatch, InvalidProduct, ProductFailure
@@ -17,10 +16,8 @@ from neuroon_async.api.requests import as_product, encode_batch, encode_single_r
 from neuroon_async.api.results import ProductError
 from neuroon_async.errors import UnprocessableEntity, ValidationFailed
 from neuroon_async.report import MAX_KEPT_FAILURES
-from neuroon_async.sync import deferred as deferred_module
 from neuroon_async.sync.bisection import halves, missing_parents, pieces, refused_items
 from neuroon_async.sync.dead_letters import DeadLetterFile
-from neuroon_async.sync.deferred import DeferredVariants
 from neuroon_async.sync.item_reader import ItemReader
 from neuroon_async.sync.product_sync import SyncOptions
 from neuroon_async.sync.queue import Flow
@@ -191,42 +188,6 @@ def test_items_refused_by_name_and_without():
     assert len(unnamed) == 2
     assert "why" in unnamed[0]
     assert refused_items(batch, BatchResult()) == ({}, [])
-
-
-# Deferred variants
-
-
-def test_deferred_variants_keep_their_order_and_exact_values():
-    store = DeferredVariants()
-    first = item(1, price=Decimal("1.10"), parent=9, description=None, attributes={"a": "b"}, stock_quantity=10**30)
-    second = item("\ud800", price=0.1, parent=9, tags=["x"])
-    store.add([first, second])
-    assert len(store) == 2
-    assert "p1" in store
-    assert "p\ud800" in store
-    assert "p9" not in store
-    assert None not in store
-    end = store.last_position()
-    store.add([item(3)])
-    popped = store.pop(10, end)
-    assert popped == [first, second]
-    assert isinstance(popped[0].price, Decimal)
-    assert popped[0].sku is UNSET
-    assert popped[0].description is None
-    assert ids(store.discard(["p3", "p4"])) == ["p3"]
-    assert not store
-    store.close()
-
-
-def test_deferred_variants_spill_to_a_file_that_nobody_sees(monkeypatch, tmp_path):
-    monkeypatch.setattr(deferred_module, "MEMORY", 64 * 1024)
-    monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))
-    store = DeferredVariants()
-    for start in range(0, 3_000, 500):
-        store.add([item(n, description="d" * 300) for n in range(start, start + 500)])
-    assert list(tmp_path.iterdir()) == []
-    assert ids(store.pop(3_000, store.last_position())) == [f"p{n}" for n in range(3_000)]
-    store.close()
 
 
 # Batches

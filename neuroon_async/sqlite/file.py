@@ -1,9 +1,4 @@
-"""SQLite as the package uses it: one file of its own, touched by one thread, and temporary databases.
-
-`SQLiteFile` looks before it writes (a file of another program is left alone), takes the lock, brings the schema up to
-date and notices when its file is taken away. `temporary_database` gives a scratch database that nobody else can see.
-Neither knows any schema, and what a failure means to the user is the owner's business: see `Problem`.
-"""
+"""`SQLiteFile`: one database file of the package's own, from opening to closing."""
 
 from __future__ import annotations
 
@@ -11,58 +6,26 @@ import asyncio
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
-from enum import Enum, auto
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-from .cancellation import finish
+from ..cancellation import finish
+from .place import Place, read_header
+from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
-__all__ = ["DamagedContent", "Problem", "SQLiteFile", "TemporaryDatabase", "read_header", "temporary_database"]
+__all__ = ["SQLiteFile"]
 
 T = TypeVar("T")
 _SMALLEST = 512
 """Bytes of the smallest database that SQLite writes."""
 _WAL_PAUSE = 0.01
 """Seconds between two tries to switch a file to its write-ahead log while others use it."""
-_DAMAGE = {"SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT", "SQLITE_MISMATCH"}
-"""Primary result codes that a sound file of ours never gives."""
-
-
-class Problem(Enum):
-    """Why a file cannot be used."""
-
-    NO_DATABASE = auto()
-    """It is not an SQLite database, or its first page is damaged. Nothing was written to it."""
-    FOREIGN = auto()
-    """It is a database of another program. Nothing was written to it."""
-    NEWER = auto()
-    """A newer version of this package wrote it. Nothing was written to it."""
-    NO_ACCESS = auto()
-    """It can be neither opened nor created."""
-    LOCKED = auto()
-    """Another connection holds the lock, and the busy timeout has passed."""
-    DAMAGED = auto()
-    """Its content breaks a rule that it keeps while sound."""
-    GONE = auto()
-    """It was deleted, replaced or truncated while it was open."""
-    UNUSABLE = auto()
-    """Anything else: a full disk, a read-only file system, an I/O error."""
-
-
-class DamagedContent(Exception):
-    """Raised by an owner's code, in the file's thread, for a stored value out of its type or range."""
-
-
-class _Refused(Exception):
-    def __init__(self, problem: Problem, detail: str) -> None:
-        self.problem = problem
-        super().__init__(detail)
 
 
 class SQLiteFile:
@@ -109,7 +72,7 @@ class SQLiteFile:
         self._cache_bytes = cache_bytes
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
-        self._place = _Place(self.path)
+        self._place = Place(self.path)
 
     @property
     def is_open(self) -> bool:
@@ -192,20 +155,20 @@ class SQLiteFile:
 
     def explained(self, error: BaseException) -> BaseException:
         """The owner's exception for what SQLite raised; any other one as it is."""
-        if isinstance(error, _Refused):
+        if isinstance(error, Refused):
             return self._explain(error.problem, str(error))
         if isinstance(error, DamagedContent):
             return self._explain(Problem.DAMAGED, str(error))
         if isinstance(error, MemoryError):  # SQLite's word for a length in the file that cannot be true
             return self._explain(Problem.DAMAGED, "a length in it is out of range")
         if isinstance(error, sqlite3.Error):
-            return self._explain(_problem_of(error), str(error))
+            return self._explain(problem_of(error), str(error))
         return error
 
     def _guarded(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
             return work(*arguments)
-        except (_Refused, DamagedContent, MemoryError, sqlite3.Error) as error:
+        except (Refused, DamagedContent, MemoryError, sqlite3.Error) as error:
             raise self.explained(error) from error
 
     def _open(self) -> None:
@@ -251,19 +214,19 @@ class SQLiteFile:
         if size == 0:
             return
         if size < _SMALLEST:
-            raise _Refused(Problem.NO_DATABASE, f"it has only {size} bytes")
+            raise Refused(Problem.NO_DATABASE, f"it has only {size} bytes")
         try:
             self._check_format(*read_header(self.path))
         except sqlite3.OperationalError as error:
-            raise _Refused(Problem.NO_ACCESS, str(error)) from None
+            raise Refused(Problem.NO_ACCESS, str(error)) from None
         except sqlite3.DatabaseError as error:
-            raise _Refused(Problem.NO_DATABASE, str(error)) from None
+            raise Refused(Problem.NO_DATABASE, str(error)) from None
 
     def _check_format(self, application_id: int, version: int) -> None:
         if application_id != self._application_id:
-            raise _Refused(Problem.FOREIGN, f"its application id is {application_id}")
+            raise Refused(Problem.FOREIGN, f"its application id is {application_id}")
         if version > len(self._migrations):
-            raise _Refused(Problem.NEWER, f"format {version}")
+            raise Refused(Problem.NEWER, f"format {version}")
 
     def _migrate(self) -> None:
         (application_id,) = self.execute("PRAGMA application_id").fetchone()
@@ -285,7 +248,7 @@ class SQLiteFile:
             try:
                 self.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
-                if _problem_of(error) is not Problem.LOCKED or time.monotonic() >= deadline:
+                if problem_of(error) is not Problem.LOCKED or time.monotonic() >= deadline:
                     raise
                 time.sleep(_WAL_PAUSE)
             else:
@@ -296,105 +259,3 @@ class SQLiteFile:
         (count,) = self.execute("PRAGMA page_count").fetchone()
         (size,) = self.execute("PRAGMA page_size").fetchone()
         return int(count) * int(size)
-
-
-class _Place:
-    """Is what the path names still the file that was opened? On Unix a file can vanish under an open connection."""
-
-    def __init__(self, path: Path) -> None:
-        self._paths = {"": path} | {end: path.with_name(path.name + end) for end in ("-wal", "-shm")}
-        self._known: dict[str, tuple[int, int]] = {}
-        self._size = 0
-
-    def remember(self, page_bytes: Callable[[], int]) -> None:
-        self._known.clear()
-        self._size = 0
-        self.check(page_bytes)
-
-    def check(self, page_bytes: Callable[[], int]) -> None:
-        """Raises `_Refused` where the file, or the log beside it, is another one or none."""
-        for end, path in self._paths.items():
-            try:
-                found = path.stat()
-            except OSError as error:
-                if end in self._known or not end:
-                    raise _Refused(Problem.GONE, f"{path.name} is gone: {error.strerror}") from None
-                continue  # a log that is not needed yet
-            identity = (found.st_dev, found.st_ino)
-            if self._known.setdefault(end, identity) != identity:
-                raise _Refused(Problem.GONE, f"{path.name} was replaced by another file")
-            if not end:
-                self._check_size(found.st_size, page_bytes)
-
-    def _check_size(self, size: int, page_bytes: Callable[[], int]) -> None:
-        """A file shrinks rightly when somebody compacts it, and then it has all its pages."""
-        if size < self._size and size < page_bytes():
-            raise _Refused(Problem.GONE, f"it was truncated from {self._size:,} to {size:,} bytes")
-        self._size = size
-
-
-class TemporaryDatabase:
-    """A database for one owner, gone with it: in memory at first, then in a file that SQLite has already unlinked."""
-
-    def __init__(self, spill_bytes: int, explain: Callable[[str], Exception]) -> None:
-        self._explain = explain
-        self._connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self.execute(f"PRAGMA cache_size = -{spill_bytes // 1024}")
-        self.execute("PRAGMA journal_mode = OFF")
-
-    def execute(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """All rows that this gives. Raises the owner's error where the disk does not allow it."""
-        try:
-            return self._connection.execute(statement, parameters).fetchall()
-        except sqlite3.Error as error:
-            raise self._explain(str(error)) from error
-
-    def insert(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Carry out ``statement`` once for each row, in one transaction."""
-        self.execute("BEGIN")
-        try:
-            self._connection.executemany(statement, rows)
-        except sqlite3.Error as error:
-            raise self._explain(str(error)) from error
-        finally:
-            if self._connection.in_transaction:
-                self.execute("COMMIT")  # without a journal there is no way back, so what went in stays
-
-    def close(self) -> None:
-        self._connection.close()
-
-
-def temporary_database(spill_bytes: int, explain: Callable[[str], Exception]) -> TemporaryDatabase:
-    """A scratch database that keeps up to ``spill_bytes`` in memory and puts the rest into a temporary file.
-
-    Nothing stays behind, whatever happens to the process. ``explain`` makes the exception to raise of SQLite's own
-    words, such as those for a full disk. It may be used from any thread, by one at a time.
-    """
-    return TemporaryDatabase(spill_bytes, explain)
-
-
-def read_header(path: Path) -> tuple[int, int]:
-    """The ``application_id`` and the ``user_version``. Raises `sqlite3.DatabaseError` for what is no database.
-
-    Opened in the usual way, SQLite would first bring in a log that a crash has left beside the file, whatever program
-    they belong to; ``immutable`` neither looks for one nor writes. The file is not read with `open`, because on POSIX
-    closing it would take away the locks that this process has on it through SQLite.
-    """
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
-        file.execute("PRAGMA writable_schema = ON")  # or a file that is just growing would count as damaged
-        (application_id,) = file.execute("PRAGMA application_id").fetchone()
-        (version,) = file.execute("PRAGMA user_version").fetchone()
-    return application_id, version
-
-
-def _problem_of(error: sqlite3.Error) -> Problem:
-    name = str(getattr(error, "sqlite_errorname", ""))
-    primary = "_".join(name.split("_")[:2])
-    if name == "SQLITE_READONLY_DBMOVED":
-        return Problem.GONE
-    if primary in {"SQLITE_BUSY", "SQLITE_LOCKED"}:
-        return Problem.LOCKED
-    if primary == "SQLITE_CANTOPEN":
-        return Problem.NO_ACCESS
-    # An error without a code is the module's own, such as text in the file that is not UTF-8.
-    return Problem.DAMAGED if primary in _DAMAGE or not name else Problem.UNUSABLE

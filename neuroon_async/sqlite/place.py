@@ -1,0 +1,64 @@
+"""What is at a path: the header of a file that may be another program's, and whether a file is still in its place."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from .problems import Problem, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["Place", "read_header"]
+
+
+class Place:
+    """Is what the path names still the file that was opened? On Unix a file can vanish under an open connection."""
+
+    def __init__(self, path: Path) -> None:
+        self._paths = {"": path} | {end: path.with_name(path.name + end) for end in ("-wal", "-shm")}
+        self._known: dict[str, tuple[int, int]] = {}
+        self._size = 0
+
+    def remember(self, page_bytes: Callable[[], int]) -> None:
+        self._known.clear()
+        self._size = 0
+        self.check(page_bytes)
+
+    def check(self, page_bytes: Callable[[], int]) -> None:
+        """Raises `Refused` where the file, or the log beside it, is another one or none."""
+        for end, path in self._paths.items():
+            try:
+                found = path.stat()
+            except OSError as error:
+                if end in self._known or not end:
+                    raise Refused(Problem.GONE, f"{path.name} is gone: {error.strerror}") from None
+                continue  # a log that is not needed yet
+            identity = (found.st_dev, found.st_ino)
+            if self._known.setdefault(end, identity) != identity:
+                raise Refused(Problem.GONE, f"{path.name} was replaced by another file")
+            if not end:
+                self._check_size(found.st_size, page_bytes)
+
+    def _check_size(self, size: int, page_bytes: Callable[[], int]) -> None:
+        """A file shrinks rightly when somebody compacts it, and then it has all its pages."""
+        if size < self._size and size < page_bytes():
+            raise Refused(Problem.GONE, f"it was truncated from {self._size:,} to {size:,} bytes")
+        self._size = size
+
+
+def read_header(path: Path) -> tuple[int, int]:
+    """The ``application_id`` and the ``user_version``. Raises `sqlite3.DatabaseError` for what is no database.
+
+    Opened in the usual way, SQLite would first bring in a log that a crash has left beside the file, whatever program
+    they belong to; ``immutable`` neither looks for one nor writes. The file is not read with `open`, because on POSIX
+    closing it would take away the locks that this process has on it through SQLite.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as file:
+        file.execute("PRAGMA writable_schema = ON")  # or a file that is just growing would count as damaged
+        (application_id,) = file.execute("PRAGMA application_id").fetchone()
+        (version,) = file.execute("PRAGMA user_version").fetchone()
+    return application_id, version
