@@ -24,6 +24,7 @@ from .resources.domain import Domain
 from .resources.products import Products
 from .resources.widget import WidgetTokenSigner
 from .settings import Secret, Settings, settings_from_env
+from .transport.exchange import HttpExchange
 from .transport.retries import RetryPolicy
 from .transport.session import SessionHolder
 from .transport.transport import Transport
@@ -92,7 +93,11 @@ class NeuroonClient:
         self._session = SessionHolder(session)
         self._widget = WidgetTokenSigner(shop_id, settings.api_key)
         retry = RetryPolicy() if retry is None else retry
-        self._use(Transport(settings, self._session, limiter, retry, timeout, instrumentation=instrumentation))
+        exchange = HttpExchange(settings, self._session)
+        places = self._session.places
+        self._use(
+            Transport(settings, exchange, limiter, retry, timeout, places=places, instrumentation=instrumentation)
+        )
 
     @classmethod
     def from_env(cls, **overrides: Any) -> Self:
@@ -171,7 +176,14 @@ class NeuroonClient:
         return {} if limiter is None else limiter.limits()
 
     async def aclose(self) -> None:
-        """Close the session, unless it is your own. Further calls raise `ClientClosed`. May be called twice."""
+        """Close the session, unless it is your own, and end what is under way. May be called twice.
+
+        Calls of this client and of its copies (`with_options`) end at once with `ClientClosed`, wherever they are:
+        waiting for the rate limit, for a retry or for a connection, or in flight (``maybe_processed`` then says so).
+        Bulk runs raise it with their report. Other clients on the same limiter or session go on.
+        """
+        self._session.mark_closed()
+        self._transport.open_calls.close()
         await self._session.close()
 
     async def __aenter__(self) -> Self:

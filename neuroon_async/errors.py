@@ -53,6 +53,9 @@ class NeuroonError(Exception):
     report: SyncReport | None = None
     """What a bulk run had done before this error ended it; ``None`` outside of bulk runs."""
 
+    shop_id: str | None = None
+    """The shop whose call failed; ``None`` where no call was made."""
+
     joint: ClassVar[str] = ": "
     """What stands between ``where`` and ``what`` in the error's text."""
 
@@ -231,13 +234,24 @@ class UnsafeDeletion(NeuroonError):
 
 
 class TransportError(NeuroonError):
-    """No complete answer arrived. ``maybe_processed`` tells whether the server may have acted all the same."""
+    """No complete answer arrived. ``maybe_processed`` tells whether the server may have acted all the same.
+
+    ``permanent`` is true where trying again cannot help before something is changed: a certificate that is not
+    trusted, a proxy that refuses. ``advice`` then says what.
+    """
 
     def __init__(
-        self, what: str, *, maybe_processed: bool, where: str | None = None, advice: Advice | str | None = None
+        self,
+        what: str,
+        *,
+        maybe_processed: bool,
+        permanent: bool = False,
+        where: str | None = None,
+        advice: Advice | str | None = None,
     ) -> None:
         super().__init__(what, where=where, advice=advice)
         self.maybe_processed = maybe_processed
+        self.permanent = permanent
 
 
 class ConnectionFailed(TransportError):
@@ -303,8 +317,11 @@ class APIError(NeuroonError):
         text = f"{self.status} {_phrase(self.status)}"
         if self.message and self.message != _phrase(self.status):
             text += f": {self.message}"
+        marks = [f"shop {self.shop_id}"] if self.shop_id else []
         if self.request_id:
-            text += f" [request {self.request_id}]"
+            marks.append(f"request {self.request_id}")
+        if marks:
+            text += f" [{', '.join(marks)}]"
         if self.advice:
             text += f" ({self.advice.naming(name_argument)})"
         return text

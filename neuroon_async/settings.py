@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Secret", "Settings", "check_credentials", "check_header_value", "package_version", "settings_from_env"]
 
 _DOCUMENTED_KEY = re.compile(r"sk_[0-9a-fA-F]{32}")
-_ESCAPED_ASCII = re.compile(rb"\\u00(3[0-9]|4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9Aa]|2[Dd])")
-"""JSON escapes of letters, digits, ``-`` and ``_``: nothing that JSON itself needs escaped."""
+_ESCAPED = re.compile(r"\\(?:u00(?P<code>[2-7][0-9A-Fa-f])|(?P<slash>/))")
+"""JSON escapes of printable ASCII, and of the slash."""
+_REDACTED = "[API key]"
 _TELLING = 11
 """Characters of a key, ``sk_`` and eight digits, that no other text begins with by chance."""
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
@@ -45,19 +46,30 @@ class Secret:
         return self._value
 
     def redact(self, text: str) -> str:
-        """``text`` without this secret or its beginning, for text that others wrote: a server may echo what it got."""
-        return re.sub(self._recognised(), "[API key]", text)
+        """``text`` without this secret, for text that others wrote and the SDK shows: a server may echo what it got.
 
-    def redact_bytes(self, data: bytes) -> bytes:
-        """``data`` without this secret or its beginning, also where JSON escapes hide it."""
-        if b"\\u" in data:
-            data = _ESCAPED_ASCII.sub(lambda escape: bytes([int(escape[1], 16)]), data)
-        return re.sub(self._recognised().encode(), b"[API key]", data)
+        A secret that was cut off is recognised by its beginning, and one behind JSON escapes too. One that is too
+        short to be told from other text is left out only where it stands as a word of its own.
+        """
+        value = self._value
+        if len(value) < _TELLING:
+            return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _REDACTED, text) if value and value in text else text
+        plain = _unescaped(text) if "\\" in text else text
+        if value[:_TELLING] in plain:
+            return self._cut_out(plain)
+        return self._cut_out(text) if value[:_TELLING] in text else text
 
-    def _recognised(self) -> str:
-        """The secret, or as much of it as tells it from other text, however far it was cut off."""
-        start, rest = self._value[:_TELLING], self._value[_TELLING:]
-        return re.escape(start) + "".join(f"(?:{re.escape(letter)}" for letter in rest) + ")?" * len(rest)
+    def _cut_out(self, text: str) -> str:
+        """``text`` without the secret or as much of it as is there, however far it was cut off."""
+        value, start = self._value, self._value[:_TELLING]
+        pieces, rest = [], 0
+        while (found := text.find(start, rest)) >= 0:
+            end = found + _TELLING
+            while end < len(text) and end - found < len(value) and text[end] == value[end - found]:
+                end += 1
+            pieces += [text[rest:found], _REDACTED]
+            rest = end
+        return "".join([*pieces, text[rest:]])
 
     def __repr__(self) -> str:
         return "Secret('***')"
@@ -87,6 +99,11 @@ class Settings:
         for name, value in (("origin", self.origin), ("user_agent", self.user_agent)):
             if value is not None:
                 check_header_value(name, value)
+
+
+def _unescaped(text: str) -> str:
+    """``text`` as a reader takes it, without JSON's escapes of ASCII. For comparing and showing, not for parsing."""
+    return _ESCAPED.sub(lambda escape: escape["slash"] or chr(int(escape["code"], 16)), text)
 
 
 def check_credentials(shop_id: str, api_key: Secret) -> None:

@@ -206,9 +206,30 @@ def test_the_key_does_not_leave_by_pickling(take, holder):
 def test_the_key_is_taken_out_of_what_others_wrote():
     secret = Secret(KEY)
     assert secret.redact(f"bad key {KEY}, {KEY}!") == "bad key [API key], [API key]!"
-    assert secret.redact_bytes(f"bad key {KEY}".encode()) == b"bad key [API key]"
+    assert secret.redact(f"{KEY}{KEY}") == "[API key][API key]"
+    assert secret.redact(f"cut off: {KEY[:20]}") == "cut off: [API key]"
+    assert secret.redact(f"{KEY[:11]}… and {KEY[:10]}…") == f"[API key]… and {KEY[:10]}…"
 
 
-def test_settings_do_not_change():
-    with pytest.raises(AttributeError):
-        make().shop_id = "other"
+def test_escapes_do_not_hide_the_key():
+    escaped = "".join(f"\\u{ord(letter):04X}" for letter in KEY)
+    assert Secret(KEY).redact(f'{{"key":"{escaped}"}} {KEY}') == '{"key":"[API key]"} [API key]'
+    assert Secret("sk/live/0123456789+=").redact(r"a sk\/live\/0123456789\u002b= b") == "a [API key] b"
+
+
+@pytest.mark.parametrize("text", ["", "nothing here", r"an id: SKU\u002d1, a\u006eb", "sk_live_ other", "\\"])
+def test_other_text_stays_as_it_is(text):
+    assert Secret(KEY).redact(text) is text
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "shown"),
+    [
+        ("x", "expired x, next", "expired [API key], next"),
+        ("test", "the latest test-1 test", "the latest [API key]-1 [API key]"),
+        ("1234", '{"limit":12345,"key":"1234"}', '{"limit":12345,"key":"[API key]"}'),
+        ("sk_" + "5" * 5_000, "sk_" + "5" * 5_000 + "6", "[API key]6"),
+    ],
+)
+def test_keys_of_any_length(key, text, shown):
+    assert Secret(key).redact(text) == shown

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..report import ProductFailure, SyncProgress, SyncReport
-    from .rehearsal import Cost
+    from .dry_run import DryRunCost
 
     Total = Callable[[], int | None]
     _Line = tuple[str, str, str, str]
@@ -109,7 +109,7 @@ def report_as_json(report: SyncReport) -> dict[str, Any]:
     }
 
 
-def show_report(report: SyncReport, *, title: str, cost: Cost | None = None) -> None:
+def show_report(report: SyncReport, *, title: str, cost: DryRunCost | None = None) -> None:
     """The report as aligned lines, and a table of the failures, those of one reason together.
 
     ``cost``: what the requests of a dry run would take. Its report tells of what would be.
@@ -151,7 +151,7 @@ def _report_lines(report: SyncReport) -> Iterator[_Line]:
         yield "catalog", f"{report.products_count:,}", room, "bold red" if report.quota_exhausted else ""
 
 
-def _plan_lines(report: SyncReport, cost: Cost) -> Iterator[_Line]:
+def _plan_lines(report: SyncReport, cost: DryRunCost) -> Iterator[_Line]:
     yield "received", f"{report.received:,}", "", ""
     size = f"{cost.bytes:,} bytes" if cost.bytes < 100_000 else f"{cost.bytes / 1_000_000:,.1f} MB"
     yield "to send", f"{report.accepted:,}", size if cost.bytes else "", "green" if report.accepted else ""
@@ -172,7 +172,7 @@ def _shared_lines(report: SyncReport, was: str) -> Iterator[_Line]:
     yield "failed", f"{report.failed:,}", "", "bold red" if report.failed else ""
 
 
-def _limits_of(cost: Cost) -> str:
+def _limits_of(cost: DryRunCost) -> str:
     limits = {DOCUMENTED_RATE_LIMITS[name]: None for name in cost.requests}
     rules = " and ".join(f"{limit.requests} requests in {limit.per:g} s" for limit in limits)
     return f"the limit is {rules}{' each' if len(cost.requests) > 1 else ''}"

@@ -18,15 +18,16 @@ from ..ledger.sqlite import SQLiteLedger
 from ..resources.products import Products
 from ..sync.dead_letters import DeadLetterFile
 from .console import note, print_json, progress_bar, report_as_json, show_report
+from .dry_run import DryRunCost, DryRunExchange, LedgerCopy, dry_run_transport
 from .exits import ExitCode, code_of, explain, report_of, run
 from .reading import IN_THE_SHELL, CatalogFeed, standard_input
-from .rehearsal import Cost, LedgerCopy, Rehearsal
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from ..ledger.protocols import Ledger
     from ..report import SyncReport
+    from ..transport.transport import Transport
 
 __all__ = ["Memory", "Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]
 
@@ -45,7 +46,12 @@ class Output:
         return self.json or self.quiet
 
     def show(
-        self, report: SyncReport | None, error: BaseException | None, title: str, cost: Cost | None = None, **more: Any
+        self,
+        report: SyncReport | None,
+        error: BaseException | None,
+        title: str,
+        cost: DryRunCost | None = None,
+        **more: Any,
     ) -> None:
         """``more`` goes into the JSON document. ``cost`` is a dry run's."""
         if self.json:
@@ -113,7 +119,8 @@ class SyncJob:
     sending: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of ``products.sync``."""
     _catalog: Catalog | None = None
-    _rehearsal: Rehearsal | None = None
+    _exchange: DryRunExchange | None = None
+    """Of a dry run: counts what the run would cost."""
 
     def execute(self) -> None:
         run_bulk(self._run(), self._present)
@@ -123,21 +130,21 @@ class SyncJob:
             standard_input() if self.file == "-" else self.file, option_names=IN_THE_SHELL, **self.reading
         )
         if self.dry_run:
-            self._rehearsal = self._make_rehearsal()
-            return await self._send(Products(self._rehearsal), catalog)
+            self._exchange = DryRunExchange()
+            return await self._send(Products(self._dry_run_transport(self._exchange)), catalog)
         async with self.connect() as client:
             return await self._send(client.products, catalog)
 
-    def _make_rehearsal(self) -> Rehearsal:
+    def _dry_run_transport(self, exchange: DryRunExchange) -> Transport:
         """A ledger keeps what each shop at each address has; without one a dry run is the same for all of them."""
         if self.memory.path is None:
-            return Rehearsal()
+            return dry_run_transport(exchange)
         if not self.shop_id:
             raise ConfigurationError(
                 f"{SHOP_ID_VARIABLE} is not set (nor --shop-id): a ledger is kept by shop, so a dry run with --ledger "
                 "must know which one it is about; it needs no API key"
             )
-        return Rehearsal(self.shop_id, self.api_url or Environment.PRODUCTION)
+        return dry_run_transport(exchange, self.shop_id, self.api_url or Environment.PRODUCTION)
 
     async def _send(self, products: Products, catalog: Catalog) -> SyncReport:
         feed = CatalogFeed(catalog)
@@ -160,7 +167,7 @@ class SyncJob:
             kind = {"format": str(catalog.format), "encoding": catalog.encoding}
             more |= {**kind, "fitted": catalog.fitted, "ignored_fields": catalog.ignored_fields}
         title = f"Dry run of {name}: nothing was sent" if self.dry_run else f"Sync of {name}"
-        cost = None if self._rehearsal is None else self._rehearsal.cost
+        cost = None if self._exchange is None else self._exchange.cost
         if cost is not None:
             more |= {
                 "sync_requests": cost.sync_requests,

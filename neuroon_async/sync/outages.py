@@ -97,6 +97,10 @@ class Outage:
         await asyncio.sleep(self._policy.backoff(min(rounds + 3, 6)))
         return True
 
+    def gave_up(self, error: NeuroonError) -> None:
+        """Waiting cannot help with this failure."""
+        self._last_error = error
+
     def failed_for_good(self) -> bool:
         """Count a failed batch, and say whether the run should stop."""
         self._failed_in_a_row += 1
@@ -123,6 +127,9 @@ class Ride:
         Where others are answered round after round, it is not an outage: the request itself is at fault.
         """
         self.rounds += 1
+        if isinstance(error, TransportError) and error.permanent:  # no patience mends a certificate
+            self._outage.gave_up(error)
+            return False
         self._beside_answers = self._beside_answers + 1 if self._outage.answers != self._answers else 0
         if self._beside_answers >= MAX_ROUNDS_BESIDE_ANSWERS:
             return False

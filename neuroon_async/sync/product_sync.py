@@ -465,6 +465,11 @@ class SyncRun(BulkRun[Delivery]):
     def _settle_answered(self, delivery: Delivery, products: list[Product], result: BatchResult) -> list[Product]:
         """Returns the products that were surely accepted: where some failed without a name, none is sure."""
         named, unnamed = refused_items(products, result)
+        redact = self._transport.redact  # the reasons are the server's words, and shown
+        named, unnamed = (
+            {each: redact(reason) for each, reason in named.items()},
+            [redact(reason) for reason in unnamed],
+        )
         self._recorder.accepted(len(products) - len(named) - len(unnamed), result)
         if not named and not unnamed:
             return products

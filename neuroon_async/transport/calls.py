@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from multidict import CIMultiDict
 from yarl import URL
 
 from ..api.contract import Endpoint
 from ..errors import NeuroonError, ServerError, TransportError
+from .time_limit import TimeLimit
 
 __all__ = ["Call", "CallStats"]
 
@@ -44,10 +44,15 @@ class Call:
 
     endpoint: Endpoint
     url: URL
-    headers: CIMultiDict[str] = field(repr=False)  # the key is among them
     body: bytes | None = field(repr=False)
+    idempotency_key: str | None
     bulk: bool
+    timeout: float
+    """Seconds for one attempt, from the moment that its connection is there."""
+    limit: TimeLimit
     stats: CallStats
     attempts: int = 0
+    sent: bool = False
+    """Has the current attempt got as far as a connection? From then on the server may act on it."""
     maybe_processed: bool = False
     last_failure: NeuroonError | None = None

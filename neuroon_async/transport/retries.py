@@ -1,8 +1,8 @@
 """May this failure be repeated, and when? The rules, and the tenacity object that carries them out.
 
-A retry must be able to help (429, 5xx, no answer) and must be safe: an endpoint that is not repeat-safe is repeated
-only where the request was surely not processed. Waiting is bounded by ``attempts``, by the ``deadline`` and by a budget
-of retry tokens that all calls share, so that a dying server is not hammered by every task at once.
+A retry must be able to help (408, 429, 5xx, no answer) and must be safe: an endpoint that is not repeat-safe is
+repeated only where the request was surely not processed. Waiting is bounded by ``attempts``, by the call's `TimeLimit`
+and by a budget of retry tokens that all calls share, so that a dying server is not hammered by every task at once.
 """
 
 from __future__ import annotations
@@ -13,17 +13,29 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from ..api.contract import LONGEST_WINDOW
-from ..errors import ConfigurationError, NeuroonError, RateLimited, RequestTimeout, ServerError, TransportError
+from ..errors import (
+    APIError,
+    ConfigurationError,
+    NeuroonError,
+    RateLimited,
+    RequestTimeout,
+    ServerError,
+    TransportError,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from ..api.contract import Endpoint
+    from ..api.responses import Response
+    from .time_limit import TimeLimit
 
-__all__ = ["RetryBudget", "RetryPolicy", "retrying"]
+__all__ = ["RetryBudget", "RetryPolicy", "may_retry", "retry"]
+
+_REQUEST_TIMEOUT = 408
 
 
 class RetryBudget:
@@ -65,16 +77,22 @@ class RetryBudget:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When to try again. All times are in seconds.
+    """When to try again, and when to give up. All times are in seconds. Subclass it to decide otherwise.
 
-    ``attempts`` counts the first one. Between attempts it waits what ``Retry-After`` says (300 s at most, the longest
-    documented window), else ``initial`` doubled each time up to ``maximum``, with jitter: half of it is random.
-    ``deadline`` bounds a single call with all its attempts and waiting, for the rate limit too; ``None`` sets no
-    bound, and bulk runs have none: their batches may rightly wait for minutes (`asyncio.timeout` bounds a run).
-    ``outage_patience`` is how long a bulk run goes on trying while nothing of the service answers. ``None`` stands for
-    2,700 times ``initial``, which is 45 minutes by default; for 120 times ``initial`` where waiting helps less: nothing
-    has ever answered since the run began, or the service answers 500 or a success that nobody can read.
-    ``budget`` is shared by all calls under this policy. Subclass it to decide otherwise.
+    - ``attempts``: how often a request is sent at most, the first time included.
+    - ``initial``, ``maximum``: the wait before the first retry, which doubles each time, and its upper bound; half of
+      it is random. Where the server sends ``Retry-After``, that is waited instead (300 s at most, the longest
+      documented window).
+    - ``deadline``: bounds a single call with all its attempts and waiting, for the rate limit too. ``None``: attempts
+      and the waits between them end within 120 s (a longer ``timeout`` still gets its one attempt), and waiting for
+      the rate limit is not counted.
+    - ``outage_patience``: how long a bulk run goes on trying while nothing of the service answers. ``None`` stands
+      for 2,700 times ``initial``, which is 45 minutes by default; for 120 times ``initial`` where waiting helps less:
+      nothing has ever answered since the run began, or the service answers 500 or a success that nobody can read.
+    - ``bulk_deadline``: bounds a whole bulk run, for programs in which somebody waits for it. ``None``: no bound.
+    - ``budget``: retry tokens shared by all calls under this policy; ``None``: no budget.
+
+    Raises `ConfigurationError` for numbers that cannot be meant.
 
     >>> RetryPolicy(attempts=3, initial=0.5, deadline=20.0).attempts
     3
@@ -85,7 +103,8 @@ class RetryPolicy:
     maximum: float = 60.0
     deadline: float | None = None
     outage_patience: float | None = None
-    budget: RetryBudget = field(default_factory=RetryBudget, compare=False)
+    budget: RetryBudget | None = field(default_factory=RetryBudget, compare=False)
+    bulk_deadline: float | None = None
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -95,11 +114,12 @@ class RetryPolicy:
                 "RetryPolicy.initial and .maximum must be numbers of seconds, 0 or more, "
                 f"got {self.initial} and {self.maximum}"
             )
-        if self.deadline is not None and not 0 < self.deadline < math.inf:
-            raise ConfigurationError(
-                f"RetryPolicy.deadline must be a number of seconds above 0, or None for no bound; got {self.deadline}"
-            )
-
+        for name in ("deadline", "bulk_deadline"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ConfigurationError(
+                    f"RetryPolicy.{name} must be a number of seconds above 0, or None for no bound; got {value}"
+                )
         if self.outage_patience is not None and not 0 <= self.outage_patience < math.inf:
             raise ConfigurationError(
                 "RetryPolicy.outage_patience must be a number of seconds, 0 or more, or None; "
@@ -109,10 +129,11 @@ class RetryPolicy:
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:
         """May this request be sent again after this failure, and could that help?"""
         if isinstance(error, RateLimited):
-            return True  # a throttled request was not processed
+            return not error.local  # a throttled request was not processed
         if isinstance(error, TransportError):
-            return endpoint.repeat_safe or not error.maybe_processed
-        return isinstance(error, ServerError) and endpoint.repeat_safe
+            return not error.permanent and (endpoint.repeat_safe or not error.maybe_processed)
+        lost = isinstance(error, ServerError) or (isinstance(error, APIError) and error.status == _REQUEST_TIMEOUT)
+        return lost and endpoint.repeat_safe
 
     def wait(self, attempt: int, error: BaseException) -> float:
         """Seconds to wait after failed attempt number ``attempt`` (the first is 1)."""
@@ -128,46 +149,64 @@ class RetryPolicy:
         return full * (0.5 + 0.5 * random.random())  # noqa: S311 - jitter, not a secret
 
 
-def retrying(
+def may_retry(policy: RetryPolicy, endpoint: Endpoint, outcome: Response | NeuroonError) -> bool:
+    """No policy is asked about a success."""
+    return isinstance(outcome, NeuroonError) and policy.should_retry(endpoint, outcome)
+
+
+async def retry(
     policy: RetryPolicy,
     endpoint: Endpoint,
+    failure: NeuroonError,
+    attempt: Callable[[], Awaitable[Response | NeuroonError]],
     *,
-    before_retry: Callable[[BaseException, float], None],
-    deadline: float | None,
-) -> AsyncRetrying:
-    """A tenacity object for one call; sharing one between tasks would mix up their attempts.
+    before_retry: Callable[[NeuroonError, float], None],
+    limit: TimeLimit,
+) -> Response | NeuroonError:
+    """Go on after a first attempt that ended in ``failure``, which may be retried. Returns the last outcome.
 
-    ``deadline`` is a time of the running loop: no wait is begun that would outlast it.
+    Failures are returned by the attempts, not raised: nothing of an earlier one hangs on the last. A tenacity object
+    serves one call; sharing one between tasks would mix up their attempts.
     """
 
-    def failure(state: RetryCallState) -> BaseException:
+    def failed(state: RetryCallState) -> NeuroonError:
         assert state.outcome is not None  # noqa: S101 - tenacity asks only after an attempt
-        error = state.outcome.exception()
-        assert error is not None  # noqa: S101 - and only after a failed one
+        error = state.outcome.result()
+        assert isinstance(error, NeuroonError)  # noqa: S101 - and only after a failed one
         return error
 
-    def may_retry(error: BaseException) -> bool:
-        # No policy is asked about a cancellation, so none can swallow it.
-        return isinstance(error, NeuroonError) and policy.should_retry(endpoint, error)
-
     def wait(state: RetryCallState) -> float:
-        return policy.wait(state.attempt_number, failure(state))
+        return policy.wait(state.attempt_number, failed(state))
 
     def stop(state: RetryCallState) -> bool:
         if state.attempt_number >= policy.attempts:
             return True
-        if deadline is not None and asyncio.get_running_loop().time() + state.upcoming_sleep >= deadline:
+        if asyncio.get_running_loop().time() + state.upcoming_sleep >= limit.ends:
             return True
-        return not policy.budget.spend(policy.budget.cost_of(failure(state)))
+        return policy.budget is not None and not policy.budget.spend(policy.budget.cost_of(failed(state)))
 
     def before_sleep(state: RetryCallState) -> None:
-        before_retry(failure(state), state.upcoming_sleep)
+        before_retry(failed(state), state.upcoming_sleep)
 
-    return AsyncRetrying(
+    def last_outcome(state: RetryCallState) -> Response | NeuroonError:
+        return failed(state)
+
+    pending: NeuroonError | None = failure
+
+    async def next_outcome() -> Response | NeuroonError:
+        """The first attempt was made before tenacity came into play."""
+        nonlocal pending
+        if pending is not None:
+            first, pending = pending, None
+            return first
+        return await attempt()
+
+    retrying = AsyncRetrying(
         stop=stop,
         wait=wait,
-        retry=retry_if_exception(may_retry),
+        retry=retry_if_result(lambda outcome: may_retry(policy, endpoint, outcome)),
         before_sleep=before_sleep,
+        retry_error_callback=last_outcome,
         sleep=asyncio.sleep,
-        reraise=True,
     )
+    return await retrying(next_outcome)

@@ -1,19 +1,100 @@
-"""The aiohttp session of a client: opened in the loop that first needs it, closed once."""
+"""The aiohttp session of a client: opened in the loop that first needs it, closed once.
+
+Every session that a request goes through is watched for one thing: when its connection is there. Only then does the
+time that the server has for its answer begin.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import aiohttp
 
-from ..errors import ClientClosed, ConfigurationError
+from ..errors import ClientClosed, UsageError
+from .places import Places
 
-__all__ = ["SessionHolder"]
+if TYPE_CHECKING:
+    from .calls import Call
 
-MAX_CONNECTIONS = 128
-"""Above any useful concurrency under the documented limits; a bound all the same."""
+__all__ = ["AttemptClock", "SessionHolder", "closed_session", "running_clock"]
+
 KEEP_ALIVE = 30.0
 """Seconds an idle connection is kept: less than the 60 s after which load balancers commonly drop it unasked."""
+
+running_clock: ContextVar[AttemptClock | None] = ContextVar("running_clock", default=None)
+"""The attempt that the current task makes, as aiohttp's trace signals find it."""
+
+_places: WeakKeyDictionary[aiohttp.ClientSession, Places] = WeakKeyDictionary()
+"""The places of every session that the SDK opened, so that clients which share one count together."""
+
+
+class AttemptClock:
+    """The time of one attempt: some to connect, and all of its timeout anew once the connection is there.
+
+    Waiting for a free connection of a session that others use too is neither: the server does not know of it.
+    """
+
+    __slots__ = ("_call", "_loop", "_queued_at", "allowed", "timer")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._queued_at: float | None = None
+        self.allowed = 0.0
+        """Seconds that the attempt was given, to be named where they were too few."""
+        self.timer = asyncio.timeout_at(self._end())
+
+    def _end(self) -> float:
+        now, limit = self._loop.time(), self._call.limit
+        self.allowed = self._call.timeout
+        if not limit.counts_waiting:  # else all of the call is under a timer that ends it at that moment
+            self.allowed = max(0.0, min(self.allowed, limit.ends - now))
+        return now + self.allowed
+
+    def queued(self) -> None:
+        self._queued_at = self._loop.time()
+        self.timer.reschedule(None)
+
+    def queue_left(self) -> None:
+        if self._queued_at is not None:
+            self._call.limit.waited(self._loop.time() - self._queued_at)
+            self._queued_at = None
+        self.timer.reschedule(self._end())
+
+    def connected(self) -> None:
+        self._call.sent = True
+        self.timer.reschedule(self._end())
+
+
+async def _queued(_session: aiohttp.ClientSession, _context: Any, _parameters: Any) -> None:
+    if (clock := running_clock.get()) is not None:
+        clock.queued()
+
+
+async def _queue_left(_session: aiohttp.ClientSession, _context: Any, _parameters: Any) -> None:
+    if (clock := running_clock.get()) is not None:
+        clock.queue_left()
+
+
+async def _connected(_session: aiohttp.ClientSession, _context: Any, _parameters: Any) -> None:
+    if (clock := running_clock.get()) is not None:
+        clock.connected()
+
+
+def _watch() -> aiohttp.TraceConfig:
+    watch: aiohttp.TraceConfig = aiohttp.TraceConfig()
+    watch.on_connection_queued_start.append(_queued)
+    watch.on_connection_queued_end.append(_queue_left)
+    watch.on_connection_create_end.append(_connected)
+    watch.on_connection_reuseconn.append(_connected)
+    watch.freeze()
+    return watch
+
+
+_WATCH = _watch()
 
 
 class SessionHolder:
@@ -24,28 +105,54 @@ class SessionHolder:
         self._owned = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self.places: Places | None = Places() if session is None else _places.get(session)
+        """How many of its requests may be under way at once; ``None`` for a session of the user's, which has a
+        queue of its own."""
+
+    @property
+    def owned(self) -> bool:
+        return self._owned
 
     def get(self) -> aiohttp.ClientSession:
-        """The session. Raises `ClientClosed` after `close`, `ConfigurationError` from another event loop."""
+        """The session. Raises `ClientClosed` after `close`, `UsageError` from another event loop."""
         if self._closed:
-            raise ClientClosed("this client was closed; create a new one, or keep it open with 'async with'")
+            raise ClientClosed("this client was closed", advice="create a new one, or keep it open with 'async with'")
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
-            raise ConfigurationError(
-                "this client belongs to another event loop; create one in each loop (asyncio.run starts a new one)"
+            raise UsageError(
+                "this client belongs to another event loop",
+                advice="create one in each loop (asyncio.run starts a new one)",
             )
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE),
-                cookie_jar=aiohttp.DummyCookieJar(),
-            )
+            self._session = self._open()
         elif self._session.closed:
-            raise ClientClosed("the aiohttp session given to this client is closed")
+            raise closed_session()
+        elif _WATCH not in self._session.trace_configs:
+            self._session.trace_configs.append(_WATCH)
         return self._session
+
+    def _open(self) -> aiohttp.ClientSession:
+        session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=[_WATCH],
+        )
+        if self.places is not None:
+            _places[session] = self.places
+        return session
+
+    def mark_closed(self) -> None:
+        """Let nothing begin any more."""
+        self._closed = True
 
     async def close(self) -> None:
         self._closed = True
         if self._owned and self._session is not None:
             await self._session.close()
+
+
+def closed_session(*, maybe_processed: bool = False) -> ClientClosed:
+    """The error for a session that its owner closed before its client."""
+    return ClientClosed("the aiohttp session given to this client is closed", maybe_processed=maybe_processed)

@@ -182,7 +182,7 @@ def test_3_when_the_network_does_not_reach_the_api(monkeypatch):
     monkeypatch.setattr("neuroon_async.client.RetryPolicy", lambda: RetryPolicy(attempts=1))
     result = neuroon("shop", env=env)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert re.fullmatch(r"error: GET .*cannot connect.*\n", result.stderr)
+    assert re.fullmatch(r"error: shop_test: GET .*cannot connect.*\n", result.stderr)
 
 
 def test_4_when_the_file_is_not_there(tmp_path):

@@ -636,7 +636,6 @@ async def test_without_an_instrumentation_the_transport_makes_nothing_of_it(tele
         raise AssertionError("not instrumented")
 
     monkeypatch.setattr("neuroon_async.transport.transport.Attempt", unexpected)
-    monkeypatch.setattr("neuroon_async.transport.transport._joined", unexpected)
     monkeypatch.setattr(Transport, "_watched_exchange", unexpected)
     async with pair(telemetry, instrumentation=None) as (_, client):
         assert (await client.products.sync([PRODUCT])).ok

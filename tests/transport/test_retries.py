@@ -1,6 +1,7 @@
 """What is repeated, when, and for how long: the rules alone, then the rules at work on a clock that jumps."""
 
 import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,17 +19,21 @@ from neuroon_async import (
     Conflict,
     ConnectionFailed,
     NeuroonClient,
+    NeuroonError,
     NotFound,
+    Product,
+    RateLimit,
     RateLimited,
     RequestTimeout,
     RetryBudget,
     RetryPolicy,
     ServerError,
 )
-from neuroon_async.api.contract import ENDPOINTS, SHOP, VERIFY_DOMAIN
+from neuroon_async.api.contract import ENDPOINTS, SHOP
 from neuroon_async.testing import Emulator, Fault
 from neuroon_async.transport.calls import CallStats
-from neuroon_async.transport.retries import retrying
+from neuroon_async.transport.retries import retry
+from neuroon_async.transport.time_limit import TimeLimit
 
 # The rules
 
@@ -47,6 +52,9 @@ from neuroon_async.transport.retries import retrying
         (NotFound(404), False, False),
         (Conflict(409), False, False),
         (APIError(302), False, False),
+        (APIError(408), True, False),
+        (RateLimited(retry_after=20.0, local=True), False, True),
+        (ConnectionFailed("not trusted", maybe_processed=False, permanent=True), False, True),
         (ConfigurationError("closed"), False, False),
         (ValueError(), False, False),
     ],
@@ -91,6 +99,7 @@ def test_without_retry_after_the_wait_is_the_backoff(error):
         {"deadline": 0},
         {"deadline": float("nan")},
         {"deadline": float("inf")},
+        {"bulk_deadline": 0},
         {"outage_patience": -1},
         {"outage_patience": float("inf")},
     ],
@@ -176,6 +185,9 @@ def throttled(retry_after):
     return Fault.status(429, shape="empty", headers=headers)
 
 
+LONG = RetryPolicy(deadline=1_000.0)
+
+
 @pytest.mark.virtual_time
 @pytest.mark.parametrize("limits", [DOCUMENTED_RATE_LIMITS, None], ids=["limited", "unlimited"])
 @pytest.mark.parametrize(
@@ -197,7 +209,7 @@ def throttled(retry_after):
     ids=["seconds", "half", "date", "past", "negative", "zero", "years", "absurd", "words", "none", "bare", "in-body"],
 )
 async def test_a_429_is_waited_out_as_it_asks_within_reason(fault, least, most, limits):
-    async with connected(rate_limits=limits) as (emulator, client):
+    async with connected(LONG, rate_limits=limits) as (emulator, client):
         emulator.fail("shop", fault)
         await client.shop()
     (gap,) = gaps(emulator)
@@ -260,7 +272,7 @@ async def test_a_policy_can_be_subclassed():
         def wait(self, attempt, error):
             return 100.0 * attempt
 
-    async with connected(Stubborn(attempts=3)) as (emulator, client):
+    async with connected(Stubborn(attempts=3, deadline=1_000.0)) as (emulator, client):
         emulator.fail("shop", Fault.status(404), times=2)
         await client.shop()
     first, second = gaps(emulator)
@@ -305,29 +317,137 @@ async def test_one_call_counts_its_own_attempts_beside_others():
 
 
 @pytest.mark.virtual_time
-async def test_what_is_raised_is_the_last_failure_itself():
+async def test_the_last_failure_itself_comes_back():
     failures = [ServerError(500), ConnectionFailed("refused", maybe_processed=False), ServerError(502)]
-    raised = iter(failures)
+    later = iter(failures[1:])
 
     async def attempt():
-        raise next(raised)
+        return next(later)
 
     retries = []
     policy = RetryPolicy(attempts=3)
-    with pytest.raises(ServerError) as caught:
-        await retrying(policy, SHOP, before_retry=lambda *told: retries.append(told), deadline=None)(attempt)
-    assert caught.value is failures[2]
+    outcome = await retry(
+        policy, SHOP, failures[0], attempt, before_retry=lambda *told: retries.append(told), limit=TimeLimit()
+    )
+    assert outcome is failures[2]
     assert [error for error, _ in retries] == failures[:2]
     assert policy.budget.tokens == 500 - 2 * RetryBudget.COST
 
 
 @pytest.mark.virtual_time
 async def test_verify_spends_no_budget_on_what_it_may_not_repeat():
-    policy = RetryPolicy()
+    async with connected() as (emulator, client):
+        emulator.fail("verify_domain", Fault.status(500))
+        with pytest.raises(ServerError):
+            await client.domain.verify("https://shop.example")
+        assert client._transport.retry.budget.tokens == 500
 
-    async def attempt():
-        raise ServerError(500)
 
-    with pytest.raises(ServerError):
-        await retrying(policy, VERIFY_DOMAIN, before_retry=lambda *_: None, deadline=None)(attempt)
-    assert policy.budget.tokens == 500
+async def test_without_a_budget_every_attempt_is_made():
+    async with connected(RetryPolicy(attempts=4, initial=0.0, budget=None)) as (emulator, client):
+        emulator.fail("shop", Fault.status(500), times=400)
+        results = await asyncio.gather(*(client.shop() for _ in range(100)), return_exceptions=True)
+        assert {type(result) for result in results} == {ServerError}
+        assert len(emulator.requests) == 400
+
+
+# A single call ends within two minutes
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("asked", ["3600", "121", "1000000000"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_server_that_asks_for_more_time_than_a_call_has_is_told_of_at_once(asked, status):
+    async with connected() as (emulator, client):
+        emulator.fail("shop", Fault.status(status, headers={"Retry-After": asked}), times=10)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises((RateLimited, ServerError)) as caught:
+            await client.shop()
+        assert asyncio.get_running_loop().time() - started < 1.0
+        assert caught.value.retry_after == float(asked)
+        assert len(emulator.requests) == 1
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.hang(),
+        Fault.drop(),
+        Fault.status(500),
+        Fault.slow(29.0),
+        Fault.status(503, headers={"Retry-After": "50"}),
+        Fault.too_many_requests(40),
+    ],
+)
+async def test_all_attempts_and_waits_of_a_single_call_end_within_two_minutes(fault):
+    async with connected(RetryPolicy(attempts=1_000)) as (emulator, client):
+        emulator.fail("shop", fault, times=1_000)
+        started = asyncio.get_running_loop().time()
+        with contextlib.suppress(NeuroonError):
+            await client.shop()
+        assert asyncio.get_running_loop().time() - started <= 120.1
+        assert len(emulator.requests) > 0
+
+
+@pytest.mark.virtual_time
+async def test_an_attempt_is_cut_off_where_the_call_ends():
+    async with connected(RetryPolicy(attempts=5, initial=0.1), timeout=50.0) as (emulator, client):
+        emulator.fail("shop", Fault.hang(), times=9)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(RequestTimeout, match=r"no answer within 19\.\d s"):
+            await client.shop()
+        assert asyncio.get_running_loop().time() - started == pytest.approx(120.0, abs=0.1)
+        assert len(emulator.requests) == 3
+
+
+@pytest.mark.virtual_time
+async def test_a_longer_timeout_still_gets_its_one_attempt():
+    async with connected(timeout=200.0) as (emulator, client):
+        emulator.fail("shop", Fault.slow(190.0))
+        await client.shop()
+    async with connected(timeout=200.0) as (emulator, client):
+        emulator.fail("shop", Fault.hang(), times=9)
+        with pytest.raises(RequestTimeout, match="no answer within 200 s"):
+            await client.shop()
+        assert len(emulator.requests) == 1
+
+
+@pytest.mark.virtual_time
+async def test_waiting_for_our_own_limit_is_not_counted():
+    async with connected(rate_limits={"shop": RateLimit(1, per=100.0)}) as (emulator, client):
+        emulator.fail("shop", Fault.status(500), times=1)
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*(client.shop() for _ in range(4)))
+        assert asyncio.get_running_loop().time() - started > 390.0
+        assert len(emulator.requests) == 5
+
+
+@pytest.mark.virtual_time
+async def test_a_lost_request_is_repeated_where_that_is_safe():
+    async with connected() as (emulator, client):
+        for name in ("shop", "verify_domain"):
+            emulator.fail(name, Fault.status(408))
+        await client.shop()
+        with pytest.raises(APIError, match="408"):
+            await client.domain.verify("https://shop.example")
+        assert [request.endpoint for request in emulator.requests] == ["shop", "shop", "verify_domain"]
+
+
+# A bulk run that somebody waits for
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("fault", [Fault.hang(), Fault.status(503), Fault.drop(), Fault.too_many_requests(300)])
+async def test_a_bulk_deadline_bounds_the_whole_run(fault):
+    async with connected(RetryPolicy(bulk_deadline=10.0, outage_patience=0.0)) as (emulator, client):
+        emulator.fail("sync_products", fault, times=10_000)
+        started = asyncio.get_running_loop().time()
+        with contextlib.suppress(NeuroonError):
+            report = await client.products.sync(products(30), batch_size=1)
+            assert report.failed
+        assert asyncio.get_running_loop().time() - started <= 10.5
+
+
+def products(count):
+    return [Product(external_id=f"P{n}", name="Tea", price=1, url="https://shop.example/a") for n in range(count)]

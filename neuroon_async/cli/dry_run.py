@@ -1,4 +1,4 @@
-"""A dry run: the same engine and the same batches, with a transport that sends nothing and counts what it would cost.
+"""A dry run: the same engine and the same batches, over an exchange that sends nothing and counts what it would cost.
 
 With a ledger it works on a copy of it, so that every decision is the real run's and the ledger stays as it is.
 """
@@ -19,22 +19,21 @@ from ..api.responses import Response
 from ..ledger.sqlite import SQLiteLedger
 from ..limits.policy import shortest_time
 from ..settings import Secret, Settings
+from ..transport.exchange import ExchangeResult
 from ..transport.retries import RetryPolicy
-from ..transport.session import SessionHolder
 from ..transport.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from ..api.contract import Endpoint
     from ..ledger.protocols import LedgerRun
-    from ..transport.calls import CallStats
+    from ..transport.calls import Call
 
-__all__ = ["Cost", "LedgerCopy", "Rehearsal"]
+__all__ = ["DryRunCost", "DryRunExchange", "LedgerCopy", "dry_run_transport"]
 
 
 @dataclass(slots=True)
-class Cost:
+class DryRunCost:
     """What the requests of a run would cost."""
 
     requests: Counter[str] = field(default_factory=Counter)
@@ -55,33 +54,27 @@ class Cost:
         return sum(shortest_time(count, DOCUMENTED_RATE_LIMITS[name]) for name, count in self.requests.items())
 
 
-class Rehearsal(Transport):
-    """Takes every request as answered. Needs no API key and no network; its copies share one `Cost`."""
+class DryRunExchange:
+    """Takes every request as answered, and counts it."""
 
-    def __init__(self, shop_id: str = "dry-run", base_url: str = Environment.PRODUCTION) -> None:
-        settings = Settings(shop_id=shop_id, api_key=Secret("sk_" + "0" * 32), base_url=base_url)
-        super().__init__(settings, SessionHolder(None), None, RetryPolicy(), 30.0)
-        self.cost = Cost()
+    def __init__(self) -> None:
+        self.cost = DryRunCost()
 
     def ready(self) -> None:
-        """It always is: there is no session."""
+        """It always is."""
 
-    async def call(
-        self,
-        endpoint: Endpoint,
-        *,
-        params: Mapping[str, str] | None = None,  # noqa: ARG002 - the signature is the transport's
-        body: bytes | None = None,
-        idempotency_key: str | None = None,  # noqa: ARG002
-        bulk: bool = False,  # noqa: ARG002
-        stats: CallStats | None = None,
-    ) -> Response:
-        if stats is not None:
-            stats.requests += 1
-            stats.answers += 1
-        self.cost.requests[endpoint.name] += 1
-        self.cost.bytes += len(body or b"")
-        return Response(200, b"{}", None)
+    async def send(self, call: Call, more_headers: Mapping[str, str] | None = None) -> ExchangeResult:  # noqa: ARG002 - an exchange's signature
+        self.cost.requests[call.endpoint.name] += 1
+        self.cost.bytes += len(call.body or b"")
+        return ExchangeResult(Response(200, b"{}", None))
+
+
+def dry_run_transport(
+    exchange: DryRunExchange, shop_id: str = "dry-run", base_url: str = Environment.PRODUCTION
+) -> Transport:
+    """A transport for a run that needs no API key, no network and no patience."""
+    settings = Settings(shop_id=shop_id, api_key=Secret("sk_" + "0" * 32), base_url=base_url)
+    return Transport(settings, exchange, None, RetryPolicy(), 30.0)
 
 
 class LedgerCopy:

@@ -1,0 +1,237 @@
+"""One attempt: a request and its answer over aiohttp's client, which only this module and `session` touch.
+
+Failures are returned, not raised: the exceptions of aiohttp hold the request's headers, the API key among them, and
+must not travel on, neither as the context of another error nor in the frames of a traceback.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+import aiohttp
+from multidict import CIMultiDict
+
+from ..advice import Advice
+from ..api.contract import (
+    API_KEY_HEADER,
+    IDEMPOTENCY_KEY_HEADER,
+    JSON_CONTENT_TYPE,
+    REQUEST_ID_HEADER,
+)
+from ..api.responses import Response, read_error, read_success
+from ..errors import APIError, ConnectionFailed, NeuroonError, RequestTimeout, ResponseDecodeError
+from ..settings import package_version
+from .failures import ConnectionLost, explain, origin_of
+from .session import AttemptClock, SessionHolder, closed_session, running_clock
+from .unpacking import ACCEPT_ENCODING, UnpackedAnswer, UnreadableAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..settings import Settings
+    from .calls import Call
+
+__all__ = ["Exchange", "ExchangeResult", "HttpExchange"]
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for the TCP and TLS handshake with one address, within the timeout of the attempt."""
+_LARGE_BODY = 2**20
+_NOT_FOR_THE_SERVER = ("Origin", "Referer")
+"""The server checks them against the shop's address, so a session's defaults must not add them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeResult:
+    """What came of one attempt. ``headers`` are the answer's, ``None`` where none came."""
+
+    outcome: Response | NeuroonError
+    headers: Mapping[str, str] | None = None
+
+
+class Exchange(Protocol):
+    """How one request becomes one answer. A test, or a run that sends nothing, may have its own."""
+
+    def ready(self) -> None:
+        """Raise `ClientClosed`, or another `UsageError`, where nothing can be sent any more."""
+
+    async def send(self, call: Call, more_headers: Mapping[str, str] | None = None) -> ExchangeResult:
+        """Send it once. A failure is returned. ``call.sent`` becomes true when the server may have the request."""
+
+
+@dataclass(slots=True)
+class _Answer:
+    """An answer as it arrived. ``problem`` says why its body cannot be used; ``body`` then only begins it."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    problem: str | None = None
+
+
+class HttpExchange:
+    """Sends requests of one shop through a session."""
+
+    def __init__(self, settings: Settings, session: SessionHolder) -> None:
+        self._settings = settings
+        self._session = session
+        self._headers = _standing_headers(settings)
+
+    def ready(self) -> None:
+        self._session.get()
+
+    async def send(self, call: Call, more_headers: Mapping[str, str] | None = None) -> ExchangeResult:
+        session = self._session.get()
+        clock = AttemptClock(call)
+        token = running_clock.set(clock)
+        try:
+            came = await self._ask(session, call, clock, more_headers)
+        finally:
+            running_clock.reset(token)
+        if isinstance(came, _Answer):
+            return ExchangeResult(self._read(call, came), came.headers)
+        return ExchangeResult(self._failure(call, came, session, clock))
+
+    async def _ask(
+        self,
+        session: aiohttp.ClientSession,
+        call: Call,
+        clock: AttemptClock,
+        more_headers: Mapping[str, str] | None,
+    ) -> _Answer | Exception:
+        try:
+            async with clock.timer:
+                try:
+                    async with session.request(
+                        call.endpoint.method,
+                        call.url,
+                        data=_payload(call.body),
+                        headers=self._headers_of(call, more_headers),
+                        allow_redirects=False,  # the key must not travel on to another address
+                        raise_for_status=False,
+                        auto_decompress=False,
+                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(call.timeout, CONNECT_TIMEOUT)),
+                        # Middlewares of one request replace the session's, which only a given one has.
+                        middlewares=(*getattr(session, "_middlewares", ()), _send_once),
+                    ) as response:
+                        return await _read_body(response)
+                except Exception as error:  # noqa: BLE001 - whatever a library raises becomes an error of the SDK's own
+                    return error
+                except BaseException as cut_short:  # noqa: BLE001 - raised again
+                    # Without aiohttp's frames and what it was doing: they hold the headers, and error trackers show
+                    # local variables.
+                    cut_short.__context__ = cut_short.__cause__ = None
+                    raise cut_short.with_traceback(None)  # noqa: B904 - the same exception, not one caused by it
+        except TimeoutError as expired:
+            return expired
+
+    def _headers_of(self, call: Call, more_headers: Mapping[str, str] | None) -> CIMultiDict[str]:
+        """All headers of an attempt; those that the SDK itself sends win over ``more_headers``."""
+        headers = CIMultiDict(more_headers or ())
+        headers.update(self._headers)
+        if call.body is not None:
+            headers["Content-Type"] = JSON_CONTENT_TYPE
+        if call.idempotency_key is not None:
+            headers[IDEMPOTENCY_KEY_HEADER] = call.idempotency_key
+        return headers
+
+    def _read(self, call: Call, answer: _Answer) -> Response | NeuroonError:
+        """What an answer means: a success, or a typed error whose texts hold no key."""
+        redact = self._settings.api_key.redact
+        if 200 <= answer.status < 300:
+            if answer.problem is not None:
+                return self._unreadable(call, answer, answer.problem)
+            outcome = read_success(call.endpoint, answer.status, answer.headers, answer.body, redact=redact)
+            if isinstance(outcome, NeuroonError):
+                outcome.where = self._where(call)
+            return outcome
+        body = answer.body if answer.problem is None else answer.problem.encode()
+        error = read_error(answer.status, answer.headers, body, now=datetime.now(UTC), redact=redact)
+        if 300 <= answer.status < 400:
+            _name_redirect(error, answer.headers.get("Location"), redact)
+        return error
+
+    def _unreadable(self, call: Call, answer: _Answer, problem: str) -> ResponseDecodeError:
+        request_id = answer.headers.get(REQUEST_ID_HEADER)
+        return ResponseDecodeError(
+            f"the server answered {answer.status}, but {problem}; {call.endpoint.doubt}",
+            where=self._where(call),
+            status=answer.status,
+            request_id=request_id and self._settings.api_key.redact(request_id),
+        )
+
+    def _where(self, call: Call) -> str:
+        return f"{self._settings.shop_id}: {call.endpoint.method} {self._settings.base_url} ({call.endpoint.name})"
+
+    def _failure(
+        self, call: Call, error: Exception, session: aiohttp.ClientSession, clock: AttemptClock
+    ) -> NeuroonError:
+        if session.closed:
+            return closed_session(maybe_processed=call.sent)
+        where = self._where(call)
+        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientConnectorError):
+            what = f"no answer within {clock.allowed:.3g} s" if call.sent else "no connection in time"
+            return RequestTimeout(what, where=where, maybe_processed=call.sent)
+        reason = explain(error, self._settings.api_key.redact, connected=call.sent)
+        return ConnectionFailed(
+            reason.what, where=where, advice=reason.advice, maybe_processed=call.sent, permanent=reason.permanent
+        )
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> _Answer:
+    """The whole answer, unpacked and bounded. Of one that cannot be read, what its status and headers say."""
+    unpacked = UnpackedAnswer(response.headers.get("Content-Encoding"))
+    try:
+        while not response.content.at_eof():
+            unpacked.feed(await response.content.readany())
+        return _Answer(response.status, response.headers, unpacked.whole())
+    except UnreadableAnswer as problem:
+        response.close()  # what is left of it is not worth waiting for
+        return _Answer(response.status, response.headers, b"", str(problem))
+
+
+def _name_redirect(error: APIError, location: str | None, redact: Callable[[str], str]) -> None:
+    """Say where a redirect leads, without its path: that may hold anything."""
+    origin = None if location is None else origin_of(location)
+    leads = "elsewhere" if location is None else "to another path" if origin is None else f"to {redact(origin)}"
+    error.message = error.what = f"the server redirects {leads}, and the API key must not travel on"
+    error.args = (error.message,)
+    error.advice = Advice("check base_url: it must be the address that answers itself")
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending a GET or DELETE a second time by itself when the connection is lost.
+
+    The limiter would not see that request, and its 404 would hide that the first delete had worked.
+    """
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:  # never sent
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+
+
+def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
+    """aiohttp sends bytes in one piece and warns when that is over 1 MiB; a stream it sends in chunks."""
+    return io.BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
+
+
+def _standing_headers(settings: Settings) -> CIMultiDict[str]:
+    product = f"neuroon-async/{package_version()}"
+    headers = CIMultiDict(
+        {
+            API_KEY_HEADER: settings.api_key.reveal(),
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+            "User-Agent": f"{settings.user_agent} {product}" if settings.user_agent else product,
+        }
+    )
+    if settings.locale is not None:
+        headers["Accept-Language"] = settings.locale
+    if settings.origin is not None:
+        headers["Origin"] = settings.origin
+    return headers
