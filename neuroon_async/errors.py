@@ -7,7 +7,7 @@ three; a program that has other names for the arguments of this package, as a co
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
 from .advice import Advice, as_argument
 from .report import SyncReport
@@ -41,6 +41,13 @@ __all__ = [
     "UsageError",
     "ValidationFailed",
 ]
+
+
+class _More(TypedDict, total=False):
+    """What any error may be given beside its own arguments."""
+
+    where: str | None
+    advice: Advice | str | None
 
 
 class NeuroonError(Exception):
@@ -117,14 +124,9 @@ class ClientClosed(UsageError):
     """
 
     def __init__(
-        self,
-        what: str = "this client was closed",
-        *,
-        where: str | None = None,
-        advice: Advice | str | None = None,
-        maybe_processed: bool = False,
+        self, what: str = "this client was closed", *, maybe_processed: bool = False, **more: Unpack[_More]
     ) -> None:
-        super().__init__(what, where=where, advice=advice)
+        super().__init__(what, **more)
         self.maybe_processed = maybe_processed
 
 
@@ -236,20 +238,11 @@ class UnsafeDeletion(NeuroonError):
 class TransportError(NeuroonError):
     """No complete answer arrived. ``maybe_processed`` tells whether the server may have acted all the same.
 
-    ``permanent`` is true where trying again cannot help before something is changed: a certificate that is not
-    trusted, a proxy that refuses. ``advice`` then says what.
+    ``permanent``: trying again cannot help before something is changed, such as an untrusted certificate.
     """
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        maybe_processed: bool,
-        permanent: bool = False,
-        where: str | None = None,
-        advice: Advice | str | None = None,
-    ) -> None:
-        super().__init__(what, where=where, advice=advice)
+    def __init__(self, what: str, *, maybe_processed: bool, permanent: bool = False, **more: Unpack[_More]) -> None:
+        super().__init__(what, **more)
         self.maybe_processed = maybe_processed
         self.permanent = permanent
 
@@ -268,16 +261,8 @@ class ResponseDecodeError(NeuroonError):
     ``status`` is the HTTP status, ``request_id`` what the vendor's support asks for.
     """
 
-    def __init__(
-        self,
-        what: str,
-        *,
-        status: int,
-        request_id: str | None,
-        where: str | None = None,
-        advice: Advice | str | None = None,
-    ) -> None:
-        super().__init__(what, where=where, advice=advice)
+    def __init__(self, what: str, *, status: int, request_id: str | None, **more: Unpack[_More]) -> None:
+        super().__init__(what, **more)
         self.status = status
         self.request_id = request_id
 
@@ -317,11 +302,9 @@ class APIError(NeuroonError):
         text = f"{self.status} {_phrase(self.status)}"
         if self.message and self.message != _phrase(self.status):
             text += f": {self.message}"
-        marks = [f"shop {self.shop_id}"] if self.shop_id else []
-        if self.request_id:
-            marks.append(f"request {self.request_id}")
-        if marks:
-            text += f" [{', '.join(marks)}]"
+        marks = (self.shop_id and f"shop {self.shop_id}", self.request_id and f"request {self.request_id}")
+        if any(marks):
+            text += f" [{', '.join(filter(None, marks))}]"
         if self.advice:
             text += f" ({self.advice.naming(name_argument)})"
         return text
