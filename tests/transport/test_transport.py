@@ -22,6 +22,7 @@ from neuroon_async import (
     NeuroonClient,
     Product,
     RateLimit,
+    RateLimited,
     RequestTimeout,
     RetryPolicy,
     ServerError,
@@ -293,17 +294,45 @@ async def test_the_deadline_bounds_all_attempts_and_waits(fault):
 
 
 @pytest.mark.virtual_time
-async def test_the_deadline_bounds_the_wait_for_the_rate_limit():
+async def test_a_wait_for_the_rate_limit_beyond_the_deadline_is_refused_at_once():
     options = {"rate_limits": {"shop": RateLimit(1, per=1_000.0)}, "retry": RetryPolicy(deadline=5.0)}
     async with Emulator(algorithm="off") as emulator, client_of(emulator, **options) as client:
         await client.shop()
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(RateLimited) as caught:
+            await client.shop()
+        assert asyncio.get_running_loop().time() - started < 0.1
+        assert caught.value.local
+        assert caught.value.retry_after == pytest.approx(1_000.0, abs=1.0)
+        assert client.limits()["shop"].waiting == 0
+        assert len(emulator.requests) == 1
+
+
+@pytest.mark.virtual_time
+async def test_the_deadline_bounds_the_wait_for_a_limiter_that_knows_nothing_of_deadlines():
+    class Endless:
+        async def acquire(self, endpoint, *, bulk=False):
+            await asyncio.Event().wait()
+
+        def limits(self):
+            return {}
+
+    options = {"limiter": Endless(), "retry": RetryPolicy(deadline=5.0)}
+    async with Emulator(algorithm="off") as emulator, client_of(emulator, **options) as client:
         started = asyncio.get_running_loop().time()
         with pytest.raises(RequestTimeout, match=r"shop: no success within the deadline of 5 s$") as caught:
             await client.shop()
         assert asyncio.get_running_loop().time() - started == pytest.approx(5.0, abs=0.1)
         assert not caught.value.maybe_processed
-        assert client.limits()["shop"].waiting == 0
-        assert len(emulator.requests) == 1
+
+
+@pytest.mark.virtual_time
+async def test_a_local_refusal_does_not_hide_what_an_earlier_attempt_died_of():
+    options = {"rate_limits": {"shop": RateLimit(1, per=1_000.0)}, "retry": RetryPolicy(deadline=60.0)}
+    async with Emulator(algorithm="off") as emulator, client_of(emulator, **options) as client:
+        emulator.fail("shop", Fault.status(503, "maintenance"))
+        with pytest.raises(ServerError, match="maintenance"):
+            await client.shop()
 
 
 @pytest.mark.virtual_time
