@@ -71,7 +71,7 @@ class Simulation:
         self.clock_skew = 0.0
         """How far the wall clock has jumped, in seconds."""
         self._loop = loop
-        self._alarms: list[tuple[int, Callable[[], object]]] = []
+        self._alarms: list[tuple[Callable[[], bool], Callable[[], object]]] = []
         self._watching = False
         self._dead: set[str] = set()
         self._parked: list[tuple[Lane, asyncio.Handle]] = []
@@ -94,17 +94,21 @@ class Simulation:
 
     def after_steps(self, count: int, action: Callable[[], object]) -> None:
         """Call ``action`` between two steps of whatever tasks, ``count`` steps from now: at any await."""
-        self._alarms.append((self._loop.steps + count, action))
+        step = self._loop.steps + count
+        self.when(lambda: self._loop.steps >= step, action)
+
+    def when(self, condition: Callable[[], bool], action: Callable[[], object]) -> None:
+        """Call ``action`` once, right after the step that makes the condition true."""
+        self._alarms.append((condition, action))
         if not self._watching:
             self._watching = True
             self._loop.add_invariant(self._ring, "alarms")
 
     def _ring(self) -> bool:
-        due = [action for step, action in self._alarms if step <= self._loop.steps]
-        if due:
-            self._alarms = [alarm for alarm in self._alarms if alarm[0] > self._loop.steps]
-            for action in due:
-                action()
+        due = [alarm for alarm in self._alarms if alarm[0]()]
+        for alarm in due:
+            self._alarms.remove(alarm)
+            alarm[1]()
         return True
 
     # Processes, one a host

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import shutil
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from simulation.simulator import Simulation
 from neuroon_async import NeuroonClient, RetryBudget, RetryPolicy
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 
-__all__ = ["SERVER", "Worker", "World", "patient"]
+__all__ = ["SERVER", "Killed", "Worker", "World", "patient"]
 
 T = TypeVar("T")
 SERVER = "shop"
@@ -28,6 +28,10 @@ def patient() -> RetryPolicy:
     """Never gives up within any weather that a scenario makes. A fresh budget each time: clients share none."""
     budget = RetryBudget(1_000_000)
     return RetryPolicy(attempts=12, initial=0.5, maximum=8.0, outage_patience=50_000.0, budget=budget)
+
+
+class Killed(Exception):
+    """The process on this host died before it came to an end."""
 
 
 @dataclass
@@ -69,10 +73,20 @@ class World:
     async def on_server(self, work: Any) -> None:
         await self.simulation.spawn(work, host=SERVER)
 
-    async def live(self, work: Coroutine[Any, Any, T], host: str, *, killed_after: int | None = None) -> T | None:
-        """A process on this host does this work. ``None`` where it is killed after so many steps of the whole world."""
+    def some_time(self, action: Callable[[], object]) -> None:
+        """Call ``action`` after a number of steps, or of requests and a few steps more: where a run is vulnerable."""
+        random, simulation = self.random, self.simulation
+        if random.random() < 0.5:
+            simulation.after_steps(random.randint(0, random.choice((30, 300, 5_000))), action)
+            return
+        requests = len(self.emulator.requests) + random.randint(1, random.choice((2, 40)))
+        more = random.choice((0, random.randint(0, 30)))
+        simulation.when(lambda: len(self.emulator.requests) >= requests, lambda: simulation.after_steps(more, action))
+
+    async def live(self, work: Coroutine[Any, Any, T], host: str, *, killed: bool = False) -> T:
+        """A process on this host does this work. ``killed``: at some time it dies, and `Killed` is raised."""
         process = self.simulation.spawn(work, host=host)
-        if killed_after is None:
+        if not killed:
             return await process
         death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -81,9 +95,11 @@ class World:
                 self.simulation.kill(host)
                 death.set_result(None)
 
-        self.simulation.after_steps(killed_after, kill)
+        self.some_time(kill)
         await asyncio.wait({process, death}, return_when=asyncio.FIRST_COMPLETED)
-        return None if death.done() else process.result()
+        if death.done():
+            raise Killed(host)
+        return process.result()
 
     @asynccontextmanager
     async def worker(self, host: str = "worker", *, twice: bool = False, **options: Any) -> AsyncIterator[Worker]:

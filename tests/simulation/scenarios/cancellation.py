@@ -20,6 +20,19 @@ LIMIT = RateLimit(3, 4.0)
 
 async def cancelled_sync(simulation: Simulation) -> None:
     """Cancelled after any number of steps; what it says was accepted is on the server, and the next run goes well."""
+    await cancelled_then_whole(simulation, keys_remembered=False)
+
+
+async def repeated_under_known_keys(simulation: Simulation) -> None:
+    """As `cancelled_sync`, and the server still knows the keys of the cancelled run when the same source comes anew.
+
+    Cut into other batches, an older version may come under a new key, and the newer one under a known key, which the
+    server then only answers from memory.
+    """
+    await cancelled_then_whole(simulation, keys_remembered=True)
+
+
+async def cancelled_then_whole(simulation: Simulation, *, keys_remembered: bool) -> None:
     world = World(simulation)
     products = world.random.choice((plain_catalog, family_catalog))(world.random)
     limits = {"sync_products": LIMIT}
@@ -39,8 +52,8 @@ async def cancelled_sync(simulation: Simulation) -> None:
             await world.settle(worker)
         world.emulator.faults.clear()
         await asyncio.sleep(LIMIT.per + 60.0)
-        # The same source anew, cut into other batches: under a key that the server knows it would change nothing.
-        world.emulator.idempotency.clear()
+        if not keys_remembered:
+            world.emulator.idempotency.clear()
         state = worker.client.limits()["sync_products"]
         assert (state.available, state.waiting) == (state.requests, 0), f"slots lost: {state}"
         work = worker.client.products.sync(products, **options(world))
@@ -55,7 +68,7 @@ async def cancelled(world: World, worker: Worker, products: list[Product]) -> Sy
     work = worker.client.products.sync(source_of(world, products), **options(world))
     task = world.simulation.spawn(work, host=worker.host)
     for _ in range(world.random.choice((1, 1, 2))):  # a second one may come while the first is being dealt with
-        world.simulation.after_steps(world.random.randint(0, world.random.choice((10, 300, 3_000))), task.cancel)
+        world.some_time(task.cancel)
     try:
         return await task
     except asyncio.CancelledError as error:
@@ -63,3 +76,5 @@ async def cancelled(world: World, worker: Worker, products: list[Product]) -> Sy
 
 
 SCENARIOS = (cancelled_sync,)
+KNOWN = (repeated_under_known_keys,)
+"""Shows a weakness that is known and not mended: run by name only."""

@@ -36,7 +36,7 @@ async def full_or_nothing(simulation: Simulation) -> None:
         task = simulation.spawn(work, host=worker.host)
         cancels = random.random() < 0.4
         if cancels:
-            simulation.after_steps(random.randint(0, 1_000), task.cancel)
+            world.some_time(task.cancel)
         async with bad_weather(world):
             report = None
             try:

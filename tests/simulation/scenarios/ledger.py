@@ -12,9 +12,9 @@ from simulation.invariants import assert_balanced, assert_same_catalog
 from simulation.scenarios.bulk import options, source_of
 from simulation.simulator import Simulation
 from simulation.weather import bad_weather, faults
-from simulation.world import World
+from simulation.world import Killed, World, patient
 
-from neuroon_async import NeuroonError, Product, SQLiteLedger, SyncReport
+from neuroon_async import NeuroonError, Product, RetryPolicy, SQLiteLedger, SyncReport
 
 __all__ = ["SCENARIOS"]
 
@@ -30,6 +30,7 @@ class Shop:
         self._version = 0
         self._versions: defaultdict[str, list[Product]] = defaultdict(list)
         self._current: dict[str, Product] = {}
+        self._backups: list[dict[str, Product]] = []
         for number in range(random.choice((1, 8, 40, 300))):
             self._set(f"p{number}")
 
@@ -39,15 +40,19 @@ class Shop:
         self._versions[name].append(self._current[name])
 
     def change(self) -> None:
-        """Some products change, go, come, or are again what they once were."""
+        """Some products change, go, come, or are again what they once were; or all are, from a backup."""
         random = self._random
-        share = random.choice((0.0, 0.05, 0.5))
+        self._backups.append(dict(self._current))
+        if random.random() < 0.3:
+            self._current = dict(random.choice(self._backups))
+            return
+        share = random.choice((0.0, 0.05, 0.5, 1.0))
         for name in list(self._current):
             if random.random() < share:
                 fate = random.random()
-                if fate < 0.5:
+                if fate < 0.4:
                     self._set(name)
-                elif fate < 0.8:
+                elif fate < 0.6:
                     self._current[name] = random.choice(self._versions[name])
                 elif len(self._current) > 1:
                     del self._current[name]
@@ -59,6 +64,10 @@ class Shop:
         if self._random.random() < 0.3:
             self._random.shuffle(items)
         return items
+
+    def backup(self) -> list[Product]:
+        """All products as they were at some time."""
+        return list(self._random.choice(self._backups).values())
 
     def mixture(self) -> list[Product]:
         """Every product in any version that it ever had: should the ledger hold a wrong digest, it shows here."""
@@ -82,30 +91,27 @@ async def ledger_rounds(simulation: Simulation) -> None:
             world.emulator.faults.clear()
             await asyncio.sleep(QUIET)
             shop.change()
-        final = shop.mixture() if random.random() < 0.5 else shop.catalog()
+        final = random.choice((shop.mixture, shop.catalog, shop.backup))()
         await world.live(in_peace(world, final, path), "last")
         assert_same_catalog(prices(world.emulator.products), wanted(final))
 
 
 async def one_round(world: World, catalog: list[Product], path: Path, host: str) -> Path:
     """Gives where the ledger is afterwards: a killed process leaves a copy of its files as they were."""
-    random = world.random
-    fate = random.choice(("ends", "cancelled", "killed"))
-    steps = random.randint(0, random.choice((50, 500, 5_000)))
-    work = process(world, catalog, path, host, cancelled_after=steps if fate == "cancelled" else None)
-    killed_after = steps if fate == "killed" else None
-    report = await world.live(work, host, killed_after=killed_after)
-    if report is None and killed_after is not None:
+    fate = world.random.choice(("ends", "cancelled", "killed"))
+    work = process(world, catalog, path, host, cancelled=fate == "cancelled")
+    try:
+        await world.live(work, host, killed=fate == "killed")
+    except Killed:
         (path,) = world.copy_of(path, name=f"after {host}")
     else:
         await world.ended(host)
     return path
 
 
-async def process(
-    world: World, catalog: list[Product], path: Path, host: str, *, cancelled_after: int | None
-) -> SyncReport | None:
-    async with world.worker(host, twice=world.random.random() < 0.3) as worker:
+async def process(world: World, catalog: list[Product], path: Path, host: str, *, cancelled: bool) -> SyncReport | None:
+    retry = world.random.choice((patient, hasty))()
+    async with world.worker(host, twice=world.random.random() < 0.3, retry=retry) as worker:
         task = asyncio.create_task(
             worker.client.products.sync(
                 source_of(world, catalog),
@@ -115,17 +121,20 @@ async def process(
                 **options(world),
             )
         )
-        if cancelled_after is not None:
-            world.simulation.after_steps(cancelled_after, task.cancel)
+        if cancelled:
+            world.some_time(task.cancel)
         try:
             report = await task
         except (asyncio.CancelledError, NeuroonError) as error:
             report = getattr(error, "report", None)
         if report is not None:
             assert_balanced(report)
-            if report.unchanged == len(catalog):
-                assert report.requests == report.deleted + report.retries, f"unchanged, but requests: {report}"
         return report
+
+
+def hasty() -> RetryPolicy:
+    """Gives up soon: what it could not do is left for the next run."""
+    return RetryPolicy(attempts=2, initial=0.1, outage_patience=1.0)
 
 
 async def in_peace(world: World, catalog: list[Product], path: Path) -> None:
@@ -140,4 +149,28 @@ async def in_peace(world: World, catalog: list[Product], path: Path) -> None:
                 assert (report.unchanged, report.requests) == (len(catalog), 0), f"not all was known: {report}"
 
 
-SCENARIOS = (ledger_rounds,)
+async def ledger_there_and_back(simulation: Simulation) -> None:
+    """A catalog goes over to another and back, and the second run may be interrupted: the third sets all right."""
+    world = World(simulation)
+    random = world.random
+    first = {f"p{number}": product(f"p{number}", 1) for number in range(random.choice((3, 12, 150)))}
+    second = dict(first)
+    for name in random.sample(sorted(first), random.choice((1, len(first) // 2))):
+        if random.random() < 0.5 and len(second) > 1:
+            del second[name]
+        else:
+            second[name] = product(name, 2)
+    path = simulation.folder / "catalog.ledger"
+    async with world.server():
+        await world.live(in_peace(world, list(first.values()), path), "last")
+        if random.random() < 0.5:
+            faults(world, random.choice(("sync_products", "delete_product")), late=False)
+        path = await one_round(world, list(second.values()), path, "worker")
+        world.emulator.faults.clear()
+        await asyncio.sleep(QUIET)
+        final = list(random.choice((first, first, second)).values())
+        await world.live(in_peace(world, final, path), "last")
+        assert_same_catalog(prices(world.emulator.products), wanted(final))
+
+
+SCENARIOS = (ledger_rounds, ledger_there_and_back)

@@ -8,7 +8,7 @@ from typing import Any
 
 from simulation.simulator import Simulation
 from simulation.weather import bad_weather, faults
-from simulation.world import World
+from simulation.world import Killed, World
 
 from neuroon_async import Conversion, ConversionItem
 from neuroon_async.outbox import ConversionOutbox
@@ -55,21 +55,20 @@ async def jumping_clock(world: World) -> None:
 
 
 async def one_till(world: World, path: Path, host: str, acknowledged: dict[str, Conversion]) -> None:
-    random = world.random
-    fate = random.choice(("ends", "ends", "cancelled", "killed"))
-    steps = random.randint(0, random.choice((100, 1_000, 5_000)))
-    delivers = random.random() < 0.8
-    work = till(world, path, host, acknowledged, delivers=delivers)
-    if fate != "cancelled":
-        await world.live(work, host, killed_after=steps if fate == "killed" else None)
-    else:
+    fate = world.random.choice(("ends", "ends", "cancelled", "killed"))
+    work = till(world, path, host, acknowledged, delivers=world.random.random() < 0.8)
+    if fate == "cancelled":
         task = world.simulation.spawn(work, host=host)
-        world.simulation.after_steps(steps, task.cancel)
+        world.some_time(task.cancel)
         await asyncio.wait({task})
         if not task.cancelled():
             task.result()
-    if fate != "killed":
-        await world.ended(host)
+    else:
+        try:
+            await world.live(work, host, killed=fate == "killed")
+        except Killed:
+            return
+    await world.ended(host)
 
 
 def outbox_of(world: World, path: Path) -> ConversionOutbox:
