@@ -1,4 +1,4 @@
-"""``neuroon sandbox``: the emulated API until Ctrl-C, with one line a request."""
+"""``neuroon sandbox``: the emulated API until Ctrl-C, with a page to watch it and a line for each request."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_L
 from ..errors import ConfigurationError
 from ..settings import Secret, check_credentials
 from ..testing import Emulator
+from ..testing.sandbox_page import SandboxPage
 from .console import clean, out
 from .exits import run
 
@@ -61,6 +62,7 @@ class Sandbox:
             if error.errno != errno.EADDRINUSE:
                 raise
             raise ConfigurationError(f"port {self.port} is in use; choose another one with --port, or 0") from None
+        SandboxPage(emulator)
         try:
             self._announce(emulator)
             while True:
@@ -74,6 +76,7 @@ class Sandbox:
         console = out()
         limits = "documented rate limits" if self.rate_limits else "no rate limits"
         console.print(Text(f"The Plugin API, emulated at {emulator.url} ({limits}). Ctrl-C ends it.", style="bold"))
+        console.print(f"Watch it in a browser: {emulator.url}/", soft_wrap=True)
         console.print("In another terminal:\n")
         for name, value in (
             (API_URL_VARIABLE, emulator.url),

@@ -19,6 +19,7 @@ __all__ = [
     "ErrorShape",
     "Refusal",
     "decode_json",
+    "encode_json",
     "error_response",
     "json_response",
     "rate_limited_response",
@@ -83,9 +84,14 @@ def decode_json(body: bytes) -> Any:
         raise ValueError("JSON is nested too deeply") from None
 
 
+def encode_json(document: Any) -> bytes:
+    """JSON in UTF-8; a `Decimal` is written as the number it is."""
+    return _encoder.encode(document)
+
+
 def json_response(status: int, document: Any, headers: Mapping[str, str] | None = None) -> EmulatedResponse:
     """An answer with a JSON body; a `Decimal` is written as the number it is."""
-    return EmulatedResponse(status, _encoder.encode(document), {"Content-Type": "application/json", **(headers or {})})
+    return EmulatedResponse(status, encode_json(document), {"Content-Type": "application/json", **(headers or {})})
 
 
 def error_response(

@@ -12,6 +12,7 @@ import math
 import random
 import time
 from asyncio import wrap_future
+from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
@@ -43,22 +44,22 @@ from .loop_thread import LoopThread, in_event_loop
 from .readings import Readings
 from .recording import RecordedRequest
 from .routing import Route, find_route
-from .server import LoopbackServer, deliver
+from .server import Connection, LoopbackServer, deliver
 from .shop import EmulatedShop
 from .waiting import Changes
 from .widget import widget_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from types import TracebackType
 
     from .limits import Algorithm, Alignment, RequestCounter
-    from .server import Connection
     from .shop import FullSemantics, ReceivedConversion, RememberedSync, Upsert
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_SHOP_ID", "Emulator", "ThreadedEmulator"]
 
 T = TypeVar("T")
+Page = Callable[[web.BaseRequest, Connection], Awaitable[web.StreamResponse | None]]
 
 DEFAULT_SHOP_ID = "shop_test"
 DEFAULT_API_KEY = "sk_" + "0" * 32
@@ -165,6 +166,10 @@ class Emulator:
         self.require_verified = require_verified
         self.requests: list[RecordedRequest] = []
         self.faults: list[FaultRule] = []
+        self.watchers: list[Callable[[RecordedRequest], None]] = []
+        """Called when a request has arrived, and again when it has ended."""
+        self.pages: list[Page] = []
+        """Asked before the API, and outside its limits, faults and log. ``None`` leaves a request to the API."""
         self.shop = EmulatedShop(
             shop_id=shop_id,
             name=shop_name,
@@ -392,18 +397,37 @@ class Emulator:
             if counter is not None:
                 self._counters[endpoint] = counter
 
+    def limit(self, endpoint: str) -> RateLimit | None:
+        """The limit that is counted for an endpoint; ``None`` where there is none."""
+        _check_endpoint(endpoint)
+        counter = self._counters.get(endpoint)
+        return None if counter is None else counter.limit
+
+    def remaining(self, endpoint: str) -> int | None:
+        """How many requests an endpoint would admit now; ``None`` where there is no limit."""
+        _check_endpoint(endpoint)
+        counter = self._counters.get(endpoint)
+        return None if counter is None else counter.remaining(self._now())
+
+    def _now(self) -> float:
+        return (self._loop or asyncio.get_running_loop()).time()
+
     def spend(self, endpoint: str, requests: int = 1) -> int:
         """Count requests as if another process with the same key had made them. Gives how many were admitted."""
         _check_endpoint(endpoint)
         counter = self._counters.get(endpoint)
         if counter is None:
             return requests
-        now = (self._loop or asyncio.get_running_loop()).time()
+        now = self._now()
         return sum(counter.take(now) for _ in range(requests))
 
     # A request's way
 
     async def _handle(self, request: web.BaseRequest, connection: Connection) -> web.StreamResponse:
+        for page in self.pages:
+            response = await page(request, connection)
+            if response is not None:
+                return response
         record = self._record(request, connection)
         try:
             return await self._exchange(request, record, connection)
@@ -415,7 +439,12 @@ class Emulator:
             raise
         finally:
             record.finished = asyncio.get_running_loop().time()
-            self._changes.announce()
+            self._tell(record)
+
+    def _tell(self, record: RecordedRequest) -> None:
+        for watcher in self.watchers:
+            watcher(record)
+        self._changes.announce()
 
     def _record(self, request: web.BaseRequest, connection: Connection) -> RecordedRequest:
         self._arrivals += 1
@@ -430,7 +459,7 @@ class Emulator:
             request_id=f"req_{uuid4().hex}",
         )
         self.requests.append(record)
-        self._changes.announce()
+        self._tell(record)
         return record
 
     async def _exchange(
@@ -601,6 +630,9 @@ class ThreadedEmulator(Emulator):
 
     def set_limit(self, endpoint: str, limit: RateLimit | None) -> None:
         self._call(lambda: super(ThreadedEmulator, self).set_limit(endpoint, limit))
+
+    def remaining(self, endpoint: str) -> int | None:
+        return self._call(lambda: super(ThreadedEmulator, self).remaining(endpoint))
 
     def spend(self, endpoint: str, requests: int = 1) -> int:
         return self._call(lambda: super(ThreadedEmulator, self).spend(endpoint, requests))

@@ -6,7 +6,7 @@ with the status and the message that the documentation gives.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
@@ -61,6 +61,8 @@ class EmulatedShop:
     reject_batch: Callable[[list[dict[str, Any]]], tuple[int, str] | None] | None
 
     verification_code: str
+    on_change: Callable[[str], None] | None = None
+    """Called with the ``externalId`` of every product that was created, updated or deleted."""
     domain: str | None = None
     verified_at: str | None = None
     products: dict[str, dict[str, Any]] = field(default_factory=SnapshotDict)
@@ -87,6 +89,8 @@ class EmulatedShop:
     def delete(self, external_id: str) -> None:
         if self.products.pop(external_id, None) is None:
             raise Refusal(404, f"Product '{external_id}' not found")
+        if self.on_change is not None:
+            self.on_change(external_id)
 
     def _apply(self, body: bytes) -> dict[str, Any]:
         mode, products = self._read_batch(body)
@@ -163,18 +167,28 @@ class EmulatedShop:
         mentioned = {product["externalId"] for product in products}
         if self.full_semantics == "replace":
             before = {external_id for external_id in mentioned if external_id in self.products}
+            gone = list(self.products) if self.on_change is not None else []
             self.products.clear()
             created, _, errors = self._upsert_all(products)
+            self._announce(gone)
             updated = sum(external_id in self.products for external_id in before)
             return created - updated, updated, errors
         outcome = self._upsert_all(products)
-        for external_id in self.products.keys() - mentioned:
+        absent = self.products.keys() - mentioned
+        for external_id in absent:
             self.products[external_id]["isActive"] = False
+        self._announce(absent)
         return outcome
+
+    def _announce(self, external_ids: Iterable[str]) -> None:
+        if self.on_change is not None:
+            for external_id in external_ids:
+                self.on_change(external_id)
 
     def _upsert_all(self, products: list[dict[str, Any]]) -> _Outcome:
         created = updated = 0
         errors: list[dict[str, Any]] = []
+        on_change = self.on_change
         for product in products:
             external_id = product["externalId"]
             stored = self.products.get(external_id)
@@ -186,6 +200,8 @@ class EmulatedShop:
             updated += stored is not None
             known = _known_fields(product)
             self.products[external_id] = known if stored is None or self.upsert == "replace" else stored | known
+            if on_change is not None:
+                on_change(external_id)
         return created, updated, errors
 
     def _refuse_item(self, product: dict[str, Any], *, is_new: bool) -> str | None:

@@ -48,6 +48,7 @@
   const box = document.createElement("input");
   box.type = "search";
   box.placeholder = "Search…";
+  box.setAttribute("aria-label", "Search the shop");
   const list = document.createElement("ul");
   container.append(box, list);
 

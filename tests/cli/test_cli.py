@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -491,18 +492,24 @@ def test_an_unusual_key_is_warned_of_in_one_line(server):
 
 def test_sandbox_serves_what_it_says_to_export(tmp_path):
     with started("sandbox", "--port", 0, env={"PYTHONUNBUFFERED": "1"}) as process:
-        exported = {}
+        exported, printed = {}, []
         for line in process.stdout:
+            printed.append(line)
             if match := re.fullmatch(r"export (\w+)=(\S+)\n", line):
                 exported[match[1]] = match[2]
             if len(exported) == 3:
                 break
         assert exported["NEUROON_API_KEY"] == DEFAULT_API_KEY
         assert neuroon("sync", catalog(tmp_path, count=3), env=exported).exit_code == 0
+        with urllib.request.urlopen(f"{exported['NEUROON_API_URL']}/", timeout=5) as response:
+            page = response.read().decode()
+        assert "<h1>Sandbox</h1>" in page
+        assert DEFAULT_API_KEY not in page
         process.send_signal(signal.SIGINT)
         code, stdout, stderr = ended(process)
     assert (code, stderr) == (0, "")
     assert "POST   /api/plugin/shops/shop_test/products/sync" in stdout
+    assert "Watch it in a browser: http://127.0.0.1:" in "".join(printed)
     assert "The sandbox has ended." in stdout
 
 
