@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-__all__ = ["MAX_KEPT_FAILURES", "ProductFailure", "Stage", "SyncProgress", "SyncReport"]
+__all__ = ["MAX_KEPT_FAILURES", "MAX_KEPT_REQUEST_IDS", "ProductFailure", "Stage", "SyncProgress", "SyncReport"]
 
 MAX_KEPT_FAILURES = 1_000
 """Failures that a report keeps; ``on_failure`` sees all of them."""
+MAX_KEPT_REQUEST_IDS = 1_000
+"""Request ids that a report keeps: those of the latest answers."""
 
 Stage = Literal["local", "server", "transport"]
 
@@ -55,7 +57,8 @@ class SyncReport:
     ones last). ``unsent`` of the failed were never put into any request, because the run ended before: the next run
     sends them.
     ``created`` and ``updated`` are the server's own figures, as far as it gives them. ``elapsed`` and
-    ``waited`` (for rate limits, summed over all requests) are in seconds.
+    ``waited`` (for rate limits, summed over all requests) are in seconds. ``request_ids`` are those of the server's
+    latest 1,000 answers: the vendor's support asks for them.
     """
 
     received: int = 0
@@ -75,6 +78,7 @@ class SyncReport:
     products_count: int | None = None
     remaining_products: int | None = None
     failures: list[ProductFailure] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
 
     error_type: ClassVar[Callable[[SyncReport], Exception]]
     """What `raise_for_failures` raises. Set by `errors`, which knows this module: imports run one way."""

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, DELETE_PRODUCT, MAX_BATCH_PRODUCTS, SYNC_PRODUCTS, SyncMode
 from ..api.idempotency import idempotency_key as key_for
 from ..api.requests import as_mode, encode_single_request
 from ..api.results import BatchResult
 from ..settings import check_header_value
-from ..sync.deletion import DeleteRun
-from ..sync.product_sync import SyncOptions, SyncRun
+from ..sync.deletion import delete_products
+from ..sync.options import SyncOptions
+from ..sync.product_sync import sync_products
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 
     from ..api.models import Product
     from ..ledger.protocols import Ledger
-    from ..report import ProductFailure, SyncReport
-    from ..sync.recorder import FailureCallback, ProgressCallback
+    from ..report import SyncReport
+    from ..sync.recorder import AcceptedCallback, FailureCallback, ProgressCallback
     from ..transport.transport import Transport
 
-__all__ = ["Products"]
+__all__ = ["ModeName", "Products"]
+
+ModeName = Literal["INCREMENTAL", "FULL"]
+"""The names of the sync modes."""
 
 
 class Products:
@@ -33,7 +37,7 @@ class Products:
     async def sync_batch(
         self,
         products: Iterable[Product | Mapping[str, Any]],
-        mode: SyncMode | str = SyncMode.INCREMENTAL,
+        mode: ModeName | SyncMode = SyncMode.INCREMENTAL,
         idempotency_key: str | None = None,
     ) -> BatchResult:
         """Send exactly these 1 to 500 products in one request, and return the server's answer to it.
@@ -58,9 +62,8 @@ class Products:
 
     async def sync(
         self,
-        source: Iterable[Product | Mapping[str, Any] | ProductFailure]
-        | AsyncIterable[Product | Mapping[str, Any] | ProductFailure],
-        mode: SyncMode | str = SyncMode.INCREMENTAL,
+        source: Iterable[Any] | AsyncIterable[Any],
+        mode: ModeName | SyncMode = SyncMode.INCREMENTAL,
         *,
         concurrency: int = 8,
         batch_size: int = MAX_BATCH_PRODUCTS,
@@ -70,29 +73,59 @@ class Products:
         delete_missing: bool = False,
         max_delete_fraction: float = 0.2,
         to_product: Callable[[Any], Any] | None = None,
+        flush_after: float | None = None,
         on_progress: ProgressCallback | None = None,
         on_failure: FailureCallback | None = None,
+        on_accepted: AcceptedCallback | None = None,
     ) -> SyncReport:
-        """Send any number of products, ``concurrency`` requests side by side, and account for every one of them.
+        """Send any number of products, several requests side by side, and account for every one of them.
 
-        The source is read only as fast as batches leave; memory depends on ``concurrency`` and ``batch_size``, not on
+        The source is read only as fast as batches leave: memory depends on ``concurrency`` and ``batch_size``, not on
         its length. The last version of a product in the source is the one the server ends with, and a variant is
-        never sent beside its parent. Bad products cost only themselves: they are in the report's ``failures`` (the
-        first 1,000) and all of them go to ``on_failure``. ``on_progress`` is called at most ten times a second.
-        Both may be plain or async functions. ``max_batch_bytes`` bounds one request's body.
+        never sent beside its parent. A bad product costs only itself.
 
-        With a ``ledger`` (`SQLiteLedger`) only what changed since the server last acknowledged it is sent. With
-        ``delete_missing``, after the whole source was read without an error, what the ledger holds and the source no
-        longer has is deleted; where that is more than ``max_delete_fraction`` of what the ledger holds, or the source
-        was empty, `UnsafeDeletion` is raised and nothing is deleted. A ledger that cannot be used raises
-        `LedgerError` before anything is read.
+        Args:
+            source: An iterable or async iterable of `Product`s or mappings (camelCase or snake_case keys). A mapping
+                is read, and its lists and maps are copied, before the next item is asked for: a source may fill one
+                dict again and again. A `Product` is kept as it is, so do not change its lists and maps afterwards. A
+                `ProductFailure` stands for a record that the source itself could not read. A source with an attribute
+                ``yields_checked_products = True`` vouches for its products: they are not checked a second time.
+            mode: ``"INCREMENTAL"`` (the default) creates and updates what the source holds. ``"FULL"`` also removes
+                everything else; it sends nothing if any product of the source cannot be sent.
+            concurrency: Requests side by side, 1 or more; 8 by default. A FULL sync sends one at a time.
+            batch_size: The most products of one request, 1 to 500; 500 by default.
+            max_batch_bytes: The most bytes of one request's body.
+            allow_multi_request_full: Lets a FULL sync take several requests, where you know how your server takes
+                them. All of it is kept in a temporary file and checked before the first one leaves.
+            ledger: Remembers what the server has (`SQLiteLedger`), so that only what changed is sent; none by default.
+            delete_missing: After the whole source was read without an error, delete what the ledger holds and the
+                source no longer has. Needs a ledger.
+            max_delete_fraction: The largest part of what the ledger holds that ``delete_missing`` may delete, 0 to 1;
+                0.2 by default.
+            to_product: Turns each item of the source into a `Product` or a mapping. What it raises costs that item.
+            flush_after: Seconds after which what was read leaves at the latest, however little it is: for a queue, a
+                change feed, a stream of webhooks. By default products wait until a request is worth it. A blocking
+                plain iterable is only looked at between its items.
+            on_progress: Called with a `SyncProgress` at most ten times a second. Plain or async, as all callbacks.
+            on_failure: Called with every `ProductFailure`; the report keeps the first 1,000.
+            on_accepted: Called with every product that the source gave, in the order of its versions, once the server
+                has it or a later version of it: what is acknowledged to a queue then is safe.
 
-        A run rides out an outage of up to two minutes. It is stopped by 401, by 403, and by ten batches in a row
-        that failed for good; the error then carries the report so far as its ``report`` attribute, and so do the
-        source's own exception and a cancellation.
+        Returns:
+            The `SyncReport`. `SyncReport.raise_for_failures` raises where products failed.
 
-        Raises `UnsafeFullSync` for a ``FULL`` sync that one request cannot hold, unless
-        ``allow_multi_request_full`` is set; requests then go strictly one after another.
+        Raises:
+            UsageError: An option cannot work. As all errors of a closed client, raised before anything is read.
+            UnsafeFullSync: A FULL sync needs several requests, or holds products that cannot be sent. Nothing was sent.
+            UnsafeDeletion: More than ``max_delete_fraction`` would be deleted, or the source was empty.
+            LedgerError: The ledger cannot be used.
+            AuthenticationFailed: The key was refused (401). It stops the run, as do 403 (`PermissionDenied`) and ten
+                batches in a row that failed for good.
+            ConnectionFailed: No request ever got an answer (or `RequestTimeout`). An outage is waited out for as long
+                as `RetryPolicy.outage_patience` says.
+
+        Whatever ends a run early carries the report so far as its ``report`` attribute: these errors, the source's own
+        exception, that of a callback, a cancellation. What was never sent is then counted as ``unsent``.
 
         >>> report = await client.products.sync(products, concurrency=8)     # doctest: +SKIP
         >>> report.failed                                                     # doctest: +SKIP
@@ -108,9 +141,11 @@ class Products:
             delete_missing,
             max_delete_fraction,
             to_product,
+            flush_after,
         )
-        run = SyncRun(self._transport, source, options, on_progress=on_progress, on_failure=on_failure)
-        return await run.run()
+        return await sync_products(
+            self._transport, source, options, on_progress=on_progress, on_failure=on_failure, on_accepted=on_accepted
+        )
 
     async def delete(self, external_id: str) -> None:
         """Remove one product. Raises `NotFound` where the catalog has no such product."""
@@ -127,9 +162,17 @@ class Products:
     ) -> SyncReport:
         """Remove any number of products, one request each (the API documents no batch delete).
 
-        The same accounting as `sync`: an id that the catalog does not have is a failure with status 404.
+        The same accounting, and the same ends, as `sync`: an id that the catalog does not have is a failure with
+        status 404.
+
+        Args:
+            external_ids: An iterable or async iterable of the products' ids.
+            concurrency: Requests side by side, 1 or more; 8 by default.
+            on_progress: Called with a `SyncProgress` at most ten times a second. Plain or async.
+            on_failure: Called with every `ProductFailure`; the report keeps the first 1,000.
+
+        >>> report = await client.products.delete_many(["SKU-1", "SKU-2"])     # doctest: +SKIP
         """
-        run = DeleteRun(
+        return await delete_products(
             self._transport, external_ids, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure
         )
-        return await run.run()

@@ -17,22 +17,88 @@ from ..api.models import PRODUCT_FIELDS
 from .queue import parent_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..api.models import Product
     from ..api.results import BatchResult
     from ..errors import APIError
 
-__all__ = ["MAX_REFUSALS_IN_A_ROW", "halves", "missing_parents", "pieces"]
+__all__ = ["MAX_REFUSALS_IN_A_ROW", "Bisection", "halves", "missing_parents", "pieces", "refused_items"]
 
 MAX_REFUSALS_IN_A_ROW = 64
-"""After so many refused pieces of one batch without an accepted one between them, its other pieces are tried once each.
+"""After so many consecutive rejections within a batch, each remaining piece gets one last try.
 
-If one of those is accepted, the search goes on; if not, the batch is given up. So a batch costs two requests a product
-at the very most, and a hopeless one some seventy.
+If one of those is accepted, the search goes on; if all fail, the batch is abandoned. So a batch costs two requests for
+each product at the very most, and a hopeless one some seventy.
 """
 
 _MISSING_PARENT = re.compile(r"parentExternalId '(?P<id>.*?)' not found", re.DOTALL)
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
 _INDEX = re.compile(r"\bproducts\[(\d+)\]")
+
+
+class Bisection:
+    """The pieces of one batch whose fate is open, and the order in which they are tried."""
+
+    __slots__ = ("_last_refusal", "_open", "_postponed", "_suspects", "_trusts_clues", "refusals")
+
+    def __init__(self, products: list[Product]) -> None:
+        self._open = [products]
+        """The next one last."""
+        self._postponed: list[list[Product]] = []
+        """Refused after too many others: taken apart only if another piece is accepted."""
+        self._last_refusal: APIError | None = None
+        self._suspects: list[Product] | None = None
+        self._trusts_clues = True
+        """Until a product that the server's message pointed at turns out to be good."""
+        self.refusals = 0
+        """Refused pieces since the last accepted one."""
+
+    def __iter__(self) -> Iterator[Product]:
+        """All products whose fate is open."""
+        for piece in (*self._open, *self._postponed):
+            yield from piece
+
+    def next_piece(self) -> list[Product] | None:
+        """The piece to send next. It stays open until `settled`."""
+        return self._open[-1] if self._open else None
+
+    def settled(self) -> None:
+        """The next piece's fate is known, or that of its parts will be."""
+        self._open.pop()
+
+    def accepted(self, piece: list[Product]) -> None:
+        self.refusals = 0
+        if piece is self._suspects:
+            self._trusts_clues = False
+        for postponed in self._postponed:
+            self.split(postponed)
+        self._postponed = []
+
+    def refused(self, piece: list[Product], error: APIError) -> None:
+        """Take the piece apart, or postpone it where too many were refused in a row."""
+        self._last_refusal = error
+        if self.refusals >= MAX_REFUSALS_IN_A_ROW:
+            self._postponed.append(piece)
+            return
+        parts = pieces(piece, error, believe=self._trusts_clues)
+        self._suspects = parts[0]
+        self.push(*parts)
+
+    def split(self, piece: list[Product]) -> None:
+        self.push(*halves(piece))
+
+    def push(self, *parts: list[Product]) -> None:
+        """Try these next, in this order."""
+        self._open.extend(part for part in reversed(parts) if part)
+
+    def give_up(self) -> tuple[list[Product], APIError] | None:
+        """Nothing else is left to try: what was postponed, and the last refusal; ``None`` where nothing was."""
+        if self._last_refusal is None or not self._postponed:
+            return None
+        rest = [product for piece in self._postponed for product in piece]
+        self._postponed = []
+        return rest, self._last_refusal
 
 
 def missing_parents(message: str) -> set[str]:

@@ -1,31 +1,103 @@
-"""Between a run and its ledger: which products need no request, and which ones the source no longer has."""
+"""Which products need no request, and which ones the source no longer has: a run's view of its ledger, if any."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..api.models import Product
-from ..api.requests import from_mapping
-from ..errors import InvalidProduct, UnsafeDeletion
-from ..ledger.pages import PageChunker, PendingPages
+from ..errors import UnsafeDeletion
+from ..ledger.pages import PageChunker, PendingPages, content_digests
 from ..ledger.protocols import PagedLedgerRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
     from ..ledger.pages import Page
     from ..ledger.protocols import LedgerRun
     from ..report import ProductFailure
 
-__all__ = ["Delta"]
+    Item = Product | ProductFailure
 
-_DOUBTED_AT_ONCE = 100
+__all__ = ["AllChanged", "ChangeDetector", "Comparison", "LedgerChanges"]
+
+_INVALIDATED_AT_ONCE = 100
 
 
-class Delta:
-    """One run's view of its ledger."""
+class Comparison(NamedTuple):
+    """What was decided about some of the items that were read."""
+
+    changed: list[Item]
+    """May have to be sent."""
+    unchanged_ids: AbstractSet[str] = frozenset()
+    unchanged: list[Product] = []  # noqa: RUF012 - never added to
+    """The newest versions of these: the server has them."""
+
+
+class ChangeDetector(Protocol):
+    """Decides about what was read, and remembers what was sent."""
+
+    @property
+    def undecided(self) -> int:
+        """How many items are ready to be compared."""
+
+    def open(self) -> list[Item]:
+        """The items that nothing was decided about yet."""
+
+    def screen(self, items: list[Item], in_flight: AbstractSet[str]) -> Comparison:
+        """Take in what was read, and decide what can be decided at once."""
+
+    def screen_rest(self, in_flight: AbstractSet[str]) -> Comparison:
+        """The same for what was left over, at the end of the source."""
+
+    async def compare(self, in_flight: AbstractSet[str]) -> Comparison:
+        """Decide about all that is ready to be compared."""
+
+    async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
+        """These were in the source and cannot be sent."""
+
+    async def invalidate(self, ids: Collection[str]) -> None:
+        """These are about to be sent: what the server holds of them is unknown until it is recorded."""
+
+    async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
+        """The server has acknowledged these products, whose digests are as they were when they were encoded."""
+
+    def digests(self, products: list[Product]) -> dict[str, bytes]:
+        """Of the contents of these products, by id, as `record` wants them."""
+
+
+class AllChanged:
+    """Without a ledger everything is sent."""
+
+    undecided = 0
+
+    def open(self) -> list[Item]:
+        return []
+
+    def screen(self, items: list[Item], _in_flight: AbstractSet[str]) -> Comparison:
+        return Comparison(items)
+
+    def screen_rest(self, _in_flight: AbstractSet[str]) -> Comparison:
+        return Comparison([])
+
+    async def compare(self, _in_flight: AbstractSet[str]) -> Comparison:
+        return Comparison([])
+
+    async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
+        pass
+
+    async def invalidate(self, ids: Collection[str]) -> None:
+        pass
+
+    async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
+        pass
+
+    def digests(self, _products: list[Product]) -> dict[str, bytes]:
+        return {}
+
+
+class LedgerChanges:
+    """One run's view of its ledger: compares page by page, then product by product."""
 
     def __init__(self, ledger: LedgerRun, *, watch_missing: bool) -> None:
         self._ledger = ledger
@@ -40,41 +112,43 @@ class Delta:
         self._pages: list[Page] = []
         self._ids: set[str] = set()
         """All that are on these pages."""
-        self._unreadable: list[Any] = []
+        self._unreadable: list[Item] = []
 
-    @property
-    def open(self) -> list[Any]:
+    def open(self) -> list[Item]:
         """The items that wait to be compared with the ledger."""
-        return [*(item for page in self._pages for item in page.sources), *self._unreadable, *self._pager.sources]
+        return [*self._unreadable, *(item for page in self._pages for item in page.sources), *self._pager.sources]
 
     @property
     def undecided(self) -> int:
-        """How many of them are ready to be compared."""
         return sum(len(page.ids) for page in self._pages) + len(self._unreadable)
 
-    def screen(self, items: list[Any], in_flight: AbstractSet[str]) -> set[str]:
-        """The ids on pages that the server holds just so. All other items are open from now on.
+    def screen(self, items: list[Item], in_flight: AbstractSet[str]) -> Comparison:
+        """The products on pages that the server holds exactly. All other items are open from now on.
 
-        What is in flight is open always: the server is about to hold another version of it. So is what is open
+        What is in flight is always open: the server is about to hold another version of it. So is what is open
         already: its version on this page, being the later one, decides about the earlier one as well.
         """
-        products, sources, unreadable = _readable(items)
-        self._unreadable += unreadable
-        return self._judge(self._pager.add(products, sources), in_flight)
+        products = [item for item in items if isinstance(item, Product) and isinstance(item.external_id, str)]
+        if len(products) < len(items):
+            readable = {id(product) for product in products}
+            self._unreadable += [item for item in items if id(item) not in readable]
+        return self._judge(self._pager.add(products, products), in_flight)
 
-    def screen_rest(self, in_flight: AbstractSet[str]) -> set[str]:
-        """Likewise for the last page, at the end of the source."""
+    def screen_rest(self, in_flight: AbstractSet[str]) -> Comparison:
+        """The same for the last page, at the end of the source."""
         return self._judge(self._pager.rest(), in_flight)
 
-    def _judge(self, pages: list[Page], in_flight: AbstractSet[str]) -> set[str]:
+    def _judge(self, pages: list[Page], in_flight: AbstractSet[str]) -> Comparison:
         held: set[str] = set()
+        products: list[Product] = []
         for page in pages:
             if held.isdisjoint(page.ids) and self._holds(page, in_flight):
                 held.update(page.ids)
+                products += page.sources
             else:
                 self._pages.append(page)
                 self._ids.update(page.ids)
-        return held
+        return Comparison([], held, products)
 
     def _holds(self, page: Page, in_flight: AbstractSet[str]) -> bool:
         return (
@@ -85,8 +159,8 @@ class Delta:
             and self._paged.holds_page(page.digest)
         )
 
-    async def compare(self, in_flight: AbstractSet[str]) -> tuple[list[Any], set[str]]:
-        """Compare the open pages: the items that need a closer look, and the ids whose newest version the server holds.
+    async def compare(self, in_flight: AbstractSet[str]) -> Comparison:
+        """Compare the open pages: the items that need a closer look, and those whose newest version the server holds.
 
         What the server holds needs none, not even a check of its values: it was checked when it was sent.
         """
@@ -98,15 +172,15 @@ class Delta:
         if self._watch_missing:
             await self._ledger.seen(newest.keys())
         sure = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
-        unchanged = set(await self._ledger.unchanged(sure)) if sure else set()
+        unchanged = set(await self._ledger.unchanged(sure)) if sure else set[str]()
         if len(newest) == len(ids):  # a page with an older version on it is not what the server has, or will have
             await self._keep(self._whole_pages(unchanged, digests))
         held = {newest[external_id] for external_id in unchanged}
         items = [item for page in self._pages for item in page.sources]
-        changed = [item for position, item in enumerate(items) if position not in held]
+        changed: list[Item] = [item for position, item in enumerate(items) if position not in held]
         changed += self._unreadable
         self._start_over()
-        return changed, unchanged
+        return Comparison(changed, unchanged, [items[position] for position in held])
 
     def _whole_pages(self, unchanged: set[str], digests: dict[str, bytes | None]) -> dict[bytes, list[str]]:
         """The pages of which nothing has changed, by their digests. The others are expected from now on."""
@@ -134,16 +208,18 @@ class Delta:
         self._nameless += len(ids) - len(named)
         await self._ledger.seen(named)
 
-    async def doubt(self, ids: Collection[str]) -> None:
+    async def invalidate(self, ids: Collection[str]) -> None:
         self._to_come.invalidate(ids)
         await self._ledger.invalidate(ids)
 
     async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
-        """The server has acknowledged these products, whose digests are as they were when they were encoded."""
         acknowledged = {product.external_id: digests[product.external_id] for product in accepted}
         await self._ledger.record(acknowledged)
-        # From here to the ledger's thread nothing comes between: a doubt either was told before, or will be after it.
+        # No await between here and the ledger's queue, so this cannot interleave with `invalidate`.
         await self._keep(self._to_come.acknowledge(acknowledged))
+
+    def digests(self, products: list[Product]) -> dict[str, bytes]:
+        return content_digests(products)
 
     async def forget(self, external_id: str) -> None:
         await self._ledger.forget([external_id])
@@ -169,47 +245,20 @@ class Delta:
                 "check that the source is complete, and raise max_delete_fraction if it is",
                 missing,
                 held,
+                max_fraction=max_fraction,
             )
         return missing
 
     async def missing_ids(self) -> AsyncIterator[str]:
-        """The ids to delete, each taken into doubt first: the deletion may work and its answer be lost."""
+        """The ids to delete, each invalidated first: the deletion may work and its answer be lost."""
         some: list[str] = []
         async for external_id in self._ledger.missing_ids():
             some.append(external_id)
-            if len(some) == _DOUBTED_AT_ONCE:
+            if len(some) == _INVALIDATED_AT_ONCE:
                 await self._ledger.invalidate(some)
-                for doubted in some:
-                    yield doubted
+                for invalidated in some:
+                    yield invalidated
                 some = []
         await self._ledger.invalidate(some)
-        for doubted in some:
-            yield doubted
-
-
-def _readable(items: list[Any]) -> tuple[list[Product], list[Any], list[Any]]:
-    """The products among the items, the items that they came from, and the others: what ails those is told later."""
-    if all(type(item) is Product and type(item.external_id) is str for item in items):
-        return items, items, []
-    products = []
-    sources = []
-    unreadable = []
-    for item in items:
-        product = _product(item)
-        if product is None or not isinstance(product.external_id, str):
-            unreadable.append(item)
-        else:
-            products.append(product)
-            sources.append(item)
-    return products, sources, unreadable
-
-
-def _product(item: object) -> Product | None:
-    if isinstance(item, Product):
-        return item
-    if not isinstance(item, Mapping):
-        return None
-    try:
-        return from_mapping(item)
-    except InvalidProduct:
-        return None
+        for invalidated in some:
+            yield invalidated

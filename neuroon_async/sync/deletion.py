@@ -13,24 +13,79 @@ from ..errors import (
     NeuroonError,
     NotFound,
     PermissionDenied,
-    RateLimited,
-    ResponseDecodeError,
-    ServerError,
-    TransportError,
 )
+from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
-from .outages import Ride
-from .run import BulkRun, check_count
+from .in_flight import InFlight
+from .item_reader import ItemReader
+from .options import check_callback, check_count
+from .outages import OutageRetry, ServiceHealth
+from .recorder import Recorder
+from .run import BulkRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 
+    from ..report import Stage, SyncReport
     from ..transport.calls import CallStats
     from ..transport.transport import Transport
-    from .costs import Costs
+    from .changes import LedgerChanges
+    from .options import SyncOptions
     from .recorder import FailureCallback, ProgressCallback
 
-__all__ = ["DeleteRun"]
+__all__ = ["delete_missing", "delete_products"]
+
+
+async def delete_products(
+    transport: Transport,
+    source: Iterable[str] | AsyncIterable[str],
+    *,
+    concurrency: int,
+    on_progress: ProgressCallback | None = None,
+    on_failure: FailureCallback | None = None,
+) -> SyncReport:
+    """Delete every id that the source yields."""
+    transport.ready()
+    check_count("concurrency", concurrency)
+    check_callback("on_progress", on_progress)
+    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
+    reader: ItemReader[Any] = ItemReader(source)
+    recorder = Recorder(on_progress, on_failure, total=reader.total)
+    return await ProductDeletion(transport.without_deadline(), recorder, concurrency).run(reader)
+
+
+async def delete_missing(
+    transport: Transport, changes: LedgerChanges, recorder: Recorder, options: SyncOptions
+) -> None:
+    """Delete what the source no longer has. A deletion that fails counts as received and as failed in the sync."""
+    missing = await changes.check_deletion(recorder.report.received, options.max_delete_fraction)
+    if not missing:
+        return
+
+    async def deleted(external_id: str) -> None:
+        recorder.deleted(accepted=False)
+        await changes.forget(external_id)
+
+    def failed(failure: ProductFailure) -> None:
+        recorder.received(1)
+        recorder.failed([failure])
+
+    own = Recorder(on_failure=failed, costs=recorder.costs)
+    deletion = ProductDeletion(transport, own, options.concurrency, on_deleted=deleted)
+    recorder.health = deletion.health
+    await deletion.run(ItemReader(_no_more_than(missing, changes.missing_ids())))
+
+
+async def _no_more_than(count: int, ids: AsyncIterator[str]) -> AsyncIterator[str]:
+    """A ledger that names more ids as missing than it counted is damaged: it must not delete for ever."""
+    async for external_id in ids:
+        if count == 0:
+            raise LedgerError(
+                "the ledger names more missing products than it counted, so it is damaged. No more were deleted",
+                advice="delete its file: the next run sends everything and makes a new one",
+            )
+        count -= 1
+        yield external_id
 
 
 class Deletion:
@@ -45,128 +100,118 @@ class Deletion:
         self.gone = False
 
 
-class DeleteRun(BulkRun[Deletion]):
-    """One bulk deletion. An id that comes again while it waits or is under way is superseded.
+class ProductDeletion:
+    """The `Pipeline` of a deletion. An id that comes again while it waits or is under way is superseded.
 
     ``on_deleted`` is awaited for each id that is gone; where it is given, an id that the catalog does not have counts
-    as gone too. ``costs`` joins the costs to those of another run.
+    as gone too.
     """
 
     def __init__(
         self,
         transport: Transport,
-        source: Iterable[str] | AsyncIterable[str],
-        *,
+        recorder: Recorder,
         concurrency: int,
-        on_progress: ProgressCallback | None,
-        on_failure: FailureCallback | None,
+        *,
         on_deleted: Callable[[str], Awaitable[None]] | None = None,
-        costs: Costs | None = None,
     ) -> None:
-        check_count("concurrency", concurrency)
-        super().__init__(
-            transport,
-            source,
-            convert=_as_it_is,
-            concurrency=concurrency,
-            on_progress=on_progress,
-            on_failure=on_failure,
-            costs=costs,
-        )
-        self.chunk_size = 4 * concurrency
-        self._waiting: dict[str, None] = {}
+        self._transport = transport
+        self._recorder = recorder
         self._on_deleted = on_deleted
+        self._waiting: dict[str, None] = {}
+        self._in_flight: InFlight[Deletion] = InFlight(concurrency)
+        self.health = recorder.health = ServiceHealth(transport.retry, recorder.costs)
 
-    def _take_in(self, portion: list[Any]) -> None:
+    async def run(self, reader: ItemReader[Any]) -> SyncReport:
+        size = 4 * self._in_flight.limit
+        return await BulkRun(self, reader, self._recorder, self._in_flight, self.health, chunk_size=size).run()
+
+    def take_in(self, portion: list[Any]) -> None:
         for item in portion:
             problem = _id_problem(item)
             if problem is not None:
                 self._recorder.failed([ProductFailure(_readable(item), problem, "local")])
-            elif item in self._waiting or any(item == deletion.external_id for deletion in self._deliveries):
-                self._report.superseded += 1
+            elif item in self._waiting or any(item == deletion.external_id for deletion in self._in_flight):
+                self._recorder.superseded(1)
             else:
                 self._waiting[item] = None
 
-    async def _dispatch(self, *, final: bool) -> None:
+    async def chunk_ended(self, *, last: bool) -> None:  # noqa: ARG002 - nothing is held back here
+        await self._recorder.notify()
+
+    async def dispatch(self, *, final: bool) -> None:
         while self._waiting:
-            await self._free_place()
+            await self._in_flight.free_place()
             external_id = next(iter(self._waiting))
             del self._waiting[external_id]
             deletion = Deletion(external_id, self._recorder.costs.begin())
-            self._launch(deletion, partial(self._deliver, deletion))
-        while final and self._deliveries:
-            await self._next_landing()
+            self._in_flight.start(deletion, partial(self._deliver, deletion))
+        if final:
+            await self._in_flight.drain()
+
+    async def flush(self) -> None:
+        await self.dispatch(final=False)
+
+    async def finish(self) -> None:
+        """Nothing is left to do: `dispatch` has seen everything through."""
 
     async def _deliver(self, deletion: Deletion) -> None:
-        ride = Ride(self._outage)
-        while not deletion.settled:
-            try:
-                await self._transport.call(
-                    DELETE_PRODUCT,
-                    params={"shop_id": self._transport.settings.shop_id, "external_id": deletion.external_id},
-                    bulk=True,
-                    stats=deletion.stats,
-                )
-            except (AuthenticationFailed, PermissionDenied, ConfigurationError):
-                raise
-            except (TransportError, ServerError, RateLimited, ResponseDecodeError) as error:
-                if await ride.once_more(error):
-                    continue
-                self._settle_failed(deletion, error)
-            except NotFound as error:
-                self._outage.answered()
-                # A repetition: an earlier request had worked, only its answer was lost.
-                if ride.rounds or self._on_deleted is not None:
-                    self._settle_deleted(deletion)
-                else:
-                    self._settle_failed(deletion, error)
-            except NeuroonError as error:
-                self._outage.answered()
-                self._settle_failed(deletion, error)
-            else:
-                self._outage.answered()
+        retry = OutageRetry(self.health)
+        try:
+            await retry.run(partial(self._delete, deletion))
+        except (AuthenticationFailed, PermissionDenied, ConfigurationError):
+            raise
+        except NotFound as error:
+            # A repetition: an earlier request had worked, only its answer was lost.
+            if retry.rounds or self._on_deleted is not None:
                 self._settle_deleted(deletion)
+            else:
+                self._settle_failed(deletion, error)
+        except NeuroonError as error:
+            if self._settle_failed(deletion, error):
+                raise
+        else:
+            self._settle_deleted(deletion)
         self._recorder.costs.end(deletion.stats)
         if deletion.gone and self._on_deleted is not None:
             await self._on_deleted(deletion.external_id)
-        await self._recorder.tell()
+        await self._recorder.notify()
+
+    async def _delete(self, deletion: Deletion) -> None:
+        params = {"shop_id": self._transport.settings.shop_id, "external_id": deletion.external_id}
+        response = await self._transport.call(DELETE_PRODUCT, params=params, bulk=True, stats=deletion.stats)
+        self._recorder.answered(response.request_id)
 
     def _settle_deleted(self, deletion: Deletion) -> None:
         deletion.settled = deletion.gone = True
-        self._outage.accepted()
-        self._report.accepted += 1
-        self._report.deleted += 1
+        self.health.accepted()
+        self._recorder.deleted(accepted=True)
 
-    def _settle_failed(self, deletion: Deletion, error: NeuroonError) -> None:
-        """Raises the error again where so many have failed in a row that the run should stop."""
+    def _settle_failed(self, deletion: Deletion, error: NeuroonError) -> bool:
+        """``True`` where so many have failed in a row that the run should stop."""
         deletion.settled = True
-        api_error = error if isinstance(error, APIError) else None
-        failure = ProductFailure(
-            deletion.external_id,
-            str(error),
-            "transport" if api_error is None else "server",
-            None if api_error is None else api_error.status,
-        )
-        self._recorder.failed([failure])
-        if not isinstance(error, NotFound) and self._outage.failed_for_good():
-            raise error
+        status = error.status if isinstance(error, APIError) else None
+        if isinstance(error, APIError):
+            self._recorder.answered(error.request_id)
+        stage: Stage = "transport" if status is None else "server"
+        self._recorder.failed([ProductFailure(deletion.external_id, str(error), stage, status)])
+        return not isinstance(error, NotFound) and self.health.failed_for_good()
 
-    def _unresolved(self, reason: str) -> Iterable[ProductFailure]:
-        for deletion in self._deliveries:
-            if not deletion.settled and deletion.stats.requests:
+    def unresolved(self, reason: str) -> Iterable[ProductFailure]:
+        under_way = [deletion for deletion in self._in_flight if not deletion.settled]
+        for deletion in under_way:
+            if deletion.stats.requests:
                 text = f"{reason} while its deletion was under way"
                 yield ProductFailure(deletion.external_id, text, "transport")
-        unsent = [deletion.external_id for deletion in self._deliveries if not deletion.stats.requests]
-        for external_id in (*unsent, *self._waiting):
-            yield ProductFailure(external_id, f"not deleted: {reason}", "transport", unsent=True)
+        never_sent = [deletion.external_id for deletion in under_way if not deletion.stats.requests]
+        yield from (self.unread(external_id, reason) for external_id in (*never_sent, *self._waiting))
         self._waiting.clear()
 
-    def _unread(self, item: Any, reason: str) -> ProductFailure:
+    def unread(self, item: Any, reason: str) -> ProductFailure:
         return ProductFailure(_readable(item), f"not deleted: {reason}", "transport", unsent=True)
 
-
-def _as_it_is(item: Any) -> Any:
-    return item
+    def close(self) -> None:
+        """Nothing is held outside of memory."""
 
 
 def _readable(item: object) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..errors import ConfigurationError
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,36 +26,67 @@ class ItemReader(Generic[T]):
     """Hands out chunks of converted items.
 
     Each item is converted before the next one is asked for, so a source may yield one object again and again.
-    ``convert`` must not raise. What was read but not yet handed out, because reading was interrupted, is in ``buffer``.
+    ``convert`` must not raise; without it items are handed out as they are. What was read but not yet handed out,
+    because reading was interrupted, is in ``buffer``.
+
+    With ``flush_after`` (seconds) a read ends early once the oldest item since the last `flushed` is that old: an async
+    source is then read by a task of its own, so that it can be waited for without being cancelled.
     """
 
-    def __init__(self, iterable: Iterable[Any] | AsyncIterable[Any], convert: Callable[[Any], T]) -> None:
+    def __init__(
+        self,
+        iterable: Iterable[Any] | AsyncIterable[Any],
+        convert: Callable[[Any], T] | None = None,
+        *,
+        flush_after: float | None = None,
+    ) -> None:
         self.total: int | None = len(iterable) if type(iterable) in _CHEAP_LENGTHS else None  # type: ignore[arg-type]
         self.exhausted = False
         self.error: Exception | None = None
         """What the iterable raised. Everything before it is still handed out."""
         self.buffer: list[T] = []
         self._convert = convert
+        self._flush_after = flush_after
+        self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
         if isinstance(iterable, AsyncIterable):
             self._iterator = aiter(iterable)
         elif isinstance(iterable, Iterable) and not isinstance(iterable, (str, bytes, Mapping)):
             self._iterator = iter(iterable)
         else:
-            raise ConfigurationError(f"the source must be an iterable or async iterable, got {type(iterable).__name__}")
+            kind = type(iterable).__name__
+            raise UsageError(f"must be an iterable or async iterable, got {kind}", where="the source")
+        self._wanted = 0
+        self._wants_more = asyncio.Event()
+        self._arrived = asyncio.Event()
+        self._ended = False
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Begin to read ahead, where reading must be able to end early."""
+        if self._flush_after is not None and isinstance(self._iterator, AsyncIterator):
+            group.create_task(self._read_ahead(self._iterator))
+
+    @property
+    def overdue(self) -> bool:
+        """Has the oldest item since the last `flushed` waited for ``flush_after``?"""
+        return self._flush_at is not None and asyncio.get_running_loop().time() >= self._flush_at
+
+    def flushed(self) -> None:
+        """Everything handed out so far is on its way."""
+        self._flush_at = None
 
     async def read(self, count: int) -> list[T]:
-        """The next ``count`` items; fewer at the end, where ``exhausted`` and perhaps ``error`` are set."""
+        """The next ``count`` items; fewer if `overdue`, or at the end of the source: see ``exhausted``, ``error``."""
         try:
-            if isinstance(self._iterator, AsyncIterator):
-                await self._fill(self._iterator, count)
+            if self._flush_after is not None:
+                await self._read_for_a_while(count)
             else:
-                # Both `extend` and `map` are lazy: an item is converted, and kept, before the next one is made.
-                self.buffer.extend(map(self._convert, islice(self._iterator, count)))
+                await self._read_all(count)
+                self.exhausted = len(self.buffer) < count
         except Exception as error:  # noqa: BLE001 - kept, and raised when the run has delivered what came before
             self.error = error
-        chunk, self.buffer = self.buffer, []
-        self.exhausted = len(chunk) < count
+            self.exhausted = True
+        chunk, self.buffer = self.buffer[:count], self.buffer[count:]
         return chunk
 
     async def close(self) -> None:
@@ -67,9 +99,57 @@ class ItemReader(Generic[T]):
         elif inspect.isgenerator(self._iterator):
             self._iterator.close()
 
-    async def _fill(self, iterator: AsyncIterator[Any], count: int) -> None:
-        buffer = self.buffer
-        async for item in iterator:
-            buffer.append(self._convert(item))
+    async def _read_all(self, count: int) -> None:
+        if not isinstance(self._iterator, AsyncIterator):
+            items = islice(self._iterator, count)
+            # Both `extend` and `map` are lazy: an item is converted, and kept, before the next one is made.
+            self.buffer.extend(items if self._convert is None else map(self._convert, items))
+            return
+        buffer, convert = self.buffer, self._convert
+        async for item in self._iterator:
+            buffer.append(item if convert is None else convert(item))
             if len(buffer) == count:
                 return
+
+    async def _read_for_a_while(self, count: int) -> None:
+        if not isinstance(self._iterator, AsyncIterator):
+            self._read_plain(self._iterator, count)
+            return
+        self._wanted = count
+        self._wants_more.set()
+        while len(self.buffer) < count and not self._ended:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout_at(self._flush_at):
+                    await self._arrived.wait()
+            except TimeoutError:
+                break
+        self.exhausted = self._ended and len(self.buffer) <= count
+
+    def _read_plain(self, iterator: Iterator[Any], count: int) -> None:
+        for item in islice(iterator, count):
+            self._keep(item)
+            if self.overdue:
+                return
+        self.exhausted = len(self.buffer) < count
+
+    async def _read_ahead(self, iterator: AsyncIterator[Any]) -> None:
+        """Read no further than what the next `read` wants."""
+        try:
+            await self._wants_more.wait()
+            async for item in iterator:
+                self._keep(item)
+                while len(self.buffer) >= self._wanted:
+                    self._arrived.set()
+                    self._wants_more.clear()
+                    await self._wants_more.wait()
+        except Exception as error:  # noqa: BLE001 - as in `read`
+            self.error = error
+        self._ended = True
+        self._arrived.set()
+
+    def _keep(self, item: Any) -> None:
+        self.buffer.append(item if self._convert is None else self._convert(item))
+        if self._flush_at is None and self._flush_after is not None:
+            self._flush_at = asyncio.get_running_loop().time() + self._flush_after
+            self._arrived.set()

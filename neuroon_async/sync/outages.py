@@ -1,20 +1,22 @@
-"""Telling an outage, which a run rides out, from a batch that the server cannot digest, which costs only itself."""
+"""Telling an outage, which a run waits out, from a batch that the server cannot digest, which costs only itself."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from ..errors import ResponseDecodeError, ServerError, TransportError
+from ..errors import APIError, NeuroonError, RateLimited, ResponseDecodeError, ServerError, TransportError
 
 if TYPE_CHECKING:
-    from ..errors import NeuroonError
+    from collections.abc import Awaitable, Callable
+
     from ..transport.retries import RetryPolicy
     from .costs import Costs
 
-__all__ = ["MAX_FAILED_IN_A_ROW", "Outage", "Ride"]
+__all__ = ["MAX_FAILED_IN_A_ROW", "OutageRetry", "ServiceHealth"]
 
+T = TypeVar("T")
 _log = logging.getLogger("neuroon_async")
 
 _PATIENCE = 2_700
@@ -31,26 +33,19 @@ MAX_ROUNDS_BESIDE_ANSWERS = 2
 """One round of attempts that failed while others were answered may have begun before an outage or ended after it."""
 
 
-class Outage:
-    """Shared by all requests of a run."""
+class ServiceHealth:
+    """What a run knows of the service: does it answer, since when not, and how long the run goes on. Shared by all."""
 
     def __init__(self, policy: RetryPolicy, costs: Costs) -> None:
         self._policy = policy
         self._costs = costs
         self._since: float | None = None
+        """The loop's time at which the outage began that is being waited out."""
+        self._answered_at: float | None = None
+        self._last_error: NeuroonError | None = None
         self._failed_in_a_row = 0
         self._too_large_in_a_row = 0
-        self._last_error: NeuroonError | None = None
-        self._answered_at: float | None = None
         self.answers = 0
-
-    def _patience(self, error: NeuroonError | None) -> float:
-        """Seconds to go on for, given the last failure."""
-        if self._policy.outage_patience is not None:
-            return self._policy.outage_patience
-        its_own = isinstance(error, ResponseDecodeError) or (isinstance(error, ServerError) and error.status == 500)
-        brief = its_own or not self._costs.total().answers
-        return (_BRIEF_PATIENCE if brief else _PATIENCE) * self._policy.initial
 
     def failing_since(self) -> float | None:
         """The loop's time since which no answer has come but 5xx, as far as is known."""
@@ -60,6 +55,7 @@ class Outage:
         return since if since is None or self._answered_at is None else max(since, self._answered_at)
 
     def gives_up_at(self) -> float | None:
+        """The loop's time up to which the run goes on without an answer."""
         since = self.failing_since()
         return None if since is None else since + self._patience(self._last_error)
 
@@ -78,28 +74,14 @@ class Outage:
         self._answered_at = now
         self.answers += 1
 
-    def accepted(self) -> None:
-        self._failed_in_a_row = 0
-        self._too_large_in_a_row = 0
-
-    async def rode_out(self, rounds: int, error: NeuroonError) -> bool:
-        """Wait, and say whether to try once more. ``False`` where the service has been down for too long."""
-        now = asyncio.get_running_loop().time()
-        self._last_error = error
-        began = self._since is None
-        if self._since is None:
-            self._since = self.failing_since() or now
-        left = self._since + self._patience(error) - now
-        if left <= 0:
-            return False
-        if began:
-            _log.warning("no usable answer for %.0f s, going on for another %.0f s: %s", now - self._since, left, error)
-        await asyncio.sleep(self._policy.backoff(min(rounds + 3, 6)))
-        return True
-
     def gave_up(self, error: NeuroonError) -> None:
         """Waiting cannot help with this failure."""
         self._last_error = error
+
+    def accepted(self) -> None:
+        """A batch was accepted."""
+        self._failed_in_a_row = 0
+        self._too_large_in_a_row = 0
 
     def failed_for_good(self) -> bool:
         """Count a failed batch, and say whether the run should stop."""
@@ -111,28 +93,68 @@ class Outage:
         self._too_large_in_a_row += 1
         return self._too_large_in_a_row >= MAX_TOO_LARGE_IN_A_ROW
 
+    async def wait_out(self, rounds: int, error: NeuroonError) -> bool:
+        """Wait, and say whether to try once more. ``False`` where the service has been down for too long."""
+        now = asyncio.get_running_loop().time()
+        self._last_error = error
+        begins = self._since is None
+        if self._since is None:
+            self._since = self.failing_since() or now
+        left = self._since + self._patience(error) - now
+        if left <= 0:
+            return False
+        if begins:
+            _log.warning("no usable answer for %.0f s, going on for another %.0f s: %s", now - self._since, left, error)
+        await asyncio.sleep(self._policy.backoff(min(rounds + 3, 6)))
+        return True
 
-class Ride:
-    """One request's way through an outage, in rounds: each is all the attempts that the retry policy allows."""
+    def _patience(self, error: NeuroonError | None) -> float:
+        """Seconds to go on for, given the last failure."""
+        if self._policy.outage_patience is not None:
+            return self._policy.outage_patience
+        its_own = isinstance(error, ResponseDecodeError) or (isinstance(error, ServerError) and error.status == 500)
+        brief = its_own or not self._costs.total().answers
+        return (_BRIEF_PATIENCE if brief else _PATIENCE) * self._policy.initial
 
-    def __init__(self, outage: Outage) -> None:
-        self._outage = outage
-        self._answers = outage.answers
+
+class OutageRetry:
+    """The one loop that outlasts an outage, for one request. A round is all the attempts that the policy allows."""
+
+    def __init__(self, health: ServiceHealth) -> None:
+        self._health = health
+        self._answers = health.answers
         self._beside_answers = 0
         self.rounds = 0
+        """Failed rounds."""
 
-    async def once_more(self, error: NeuroonError) -> bool:
-        """After a failed round: wait, and say whether to try another.
+    async def run(self, send: Callable[[], Awaitable[T]]) -> T:
+        """What ``send`` returns, tried again while the whole service is down. Raises its last error."""
+        while True:
+            try:
+                answer = await send()
+            except (TransportError, ServerError, RateLimited, ResponseDecodeError) as error:
+                # An unreadable success is a proxy's page, most likely; under the same key, asking again is safe.
+                if not await self._another_round(error):
+                    raise
+            except APIError:
+                self._health.answered()
+                raise
+            else:
+                self._health.answered()
+                return answer
+
+    async def _another_round(self, error: NeuroonError) -> bool:
+        """Wait, and say whether to try again.
 
         Where others are answered round after round, it is not an outage: the request itself is at fault.
         """
         self.rounds += 1
         if isinstance(error, TransportError) and error.permanent:  # no patience mends a certificate
-            self._outage.gave_up(error)
+            self._health.gave_up(error)
             return False
-        self._beside_answers = self._beside_answers + 1 if self._outage.answers != self._answers else 0
+        self._beside_answers = self._beside_answers + 1 if self._health.answers != self._answers else 0
         if self._beside_answers >= MAX_ROUNDS_BESIDE_ANSWERS:
             return False
-        rode_out = await self._outage.rode_out(self.rounds, error)
-        self._answers = self._outage.answers
-        return rode_out
+        goes_on = await self._health.wait_out(self.rounds, error)
+        self._answers = self._health.answers
+        return goes_on

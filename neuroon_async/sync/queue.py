@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ..api.models import Product
 
-__all__ = ["Flight", "Flow", "parent_of"]
+__all__ = ["Batch", "SendQueue", "parent_of"]
 
 
 def parent_of(product: Product) -> str | None:
@@ -28,8 +28,8 @@ def parent_of(product: Product) -> str | None:
     return None if parent is UNSET else parent
 
 
-class Flight:
-    """Products on their way to the server together, and the ids that bar others from leaving meanwhile."""
+class Batch:
+    """Products on their way to the server together, and the ids that block others meanwhile."""
 
     __slots__ = ("ids", "parents", "products")
 
@@ -42,19 +42,19 @@ class Flight:
         self.parents = {product.parent_external_id for product in products} - {UNSET, None}
 
 
-class Flow:
-    """Products that wait, in the order of the source, and the flights under way."""
+class SendQueue:
+    """Products that wait, in the order of the source, and the batches in flight."""
 
     def __init__(self) -> None:
         self._waiting: dict[str, Product] = {}
-        self._flights: list[Flight] = []
+        self._batches: list[Batch] = []
         self._ids_in_flight: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
-    def ids_in_flight(self) -> frozenset[str] | set[str]:
+    def ids_in_flight(self) -> set[str]:
         return self._ids_in_flight
 
     def __contains__(self, external_id: object) -> bool:
@@ -66,7 +66,7 @@ class Flow:
         if len(fresh) == len(products) and self._waiting.keys().isdisjoint(fresh):
             self._waiting.update(fresh)
             return []
-        superseded = []
+        superseded: list[Product] = []
         for product in products:
             older = self._waiting.get(product.external_id)
             if older is not None:
@@ -74,10 +74,10 @@ class Flow:
             self._waiting[product.external_id] = product
         return superseded
 
-    def put_back(self, products: Iterable[Product]) -> list[Product]:
+    def requeue(self, products: Iterable[Product]) -> list[Product]:
         """Queue products again that were taken before, ahead of all others. Returns those superseded meanwhile."""
         front: dict[str, Product] = {}
-        superseded = []
+        superseded: list[Product] = []
         for product in products:
             if product.external_id in self._waiting:
                 superseded.append(product)
@@ -86,45 +86,45 @@ class Flow:
         self._waiting = {**front, **self._waiting}
         return superseded
 
-    def take(self, count: int, at_least: int = 1) -> Flight | None:
-        """Up to ``count`` products that may be sent together now; they are in flight until `land`.
+    def take(self, count: int, at_least: int = 1) -> Batch | None:
+        """Up to ``count`` products that may be sent together now; they are in flight until `done`.
 
         ``None``, and nothing is taken, where fewer than ``at_least`` may be sent.
         """
-        batch = self._free_to_go(count)
-        if len(batch) < at_least:
+        products = self._sendable(count)
+        if len(products) < at_least:
             return None
-        if len(batch) == len(self._waiting):
+        if len(products) == len(self._waiting):
             self._waiting = {}
         else:
-            for product in batch:
+            for product in products:
                 del self._waiting[product.external_id]
-        flight = Flight(batch)
-        self._flights.append(flight)
-        self._ids_in_flight |= flight.ids
-        return flight
+        batch = Batch(products)
+        self._batches.append(batch)
+        self._ids_in_flight |= batch.ids
+        return batch
 
-    def land(self, flight: Flight) -> None:
-        """The flight is over, whatever became of it."""
-        self._flights.remove(flight)
-        self._ids_in_flight -= flight.ids
+    def done(self, batch: Batch) -> None:
+        """The batch is no longer in flight, whatever became of it."""
+        self._batches.remove(batch)
+        self._ids_in_flight -= batch.ids
 
-    def shorten(self, flight: Flight, count: int) -> list[Product]:
-        """Keep only the first ``count`` products in the flight. Returns those superseded of the ones that go back."""
-        products = flight.products
-        self._reload(flight, products[:count])
-        return self.put_back(products[count:])
+    def trim(self, batch: Batch, count: int) -> list[Product]:
+        """Keep only the first ``count`` products of the batch. Returns those of the others superseded meanwhile."""
+        products = batch.products
+        self._reload(batch, products[:count])
+        return self.requeue(products[count:])
 
-    def drop(self, flight: Flight, external_id: str | None) -> Product:
-        """Take one product out of the flight for good."""
-        dropped = next(product for product in flight.products if product.external_id == external_id)
-        self._reload(flight, [product for product in flight.products if product is not dropped])
+    def drop(self, batch: Batch, external_id: str | None) -> Product:
+        """Take one product out of the batch for good."""
+        dropped = next(product for product in batch.products if product.external_id == external_id)
+        self._reload(batch, [product for product in batch.products if product is not dropped])
         return dropped
 
-    def _reload(self, flight: Flight, products: list[Product]) -> None:
-        self._ids_in_flight -= flight.ids
-        flight.load(products)
-        self._ids_in_flight |= flight.ids
+    def _reload(self, batch: Batch, products: list[Product]) -> None:
+        self._ids_in_flight -= batch.ids
+        batch.load(products)
+        self._ids_in_flight |= batch.ids
 
     def remove(self, ids: AbstractSet[str]) -> list[Product]:
         """Take those of these ids that wait out of the queue."""
@@ -143,24 +143,24 @@ class Flow:
         self._waiting = {}
         return products
 
-    def _free_to_go(self, count: int) -> list[Product]:
-        """The first waiting products that nothing bars. Most often that is all of them, seen at one glance."""
+    def _sendable(self, count: int) -> list[Product]:
+        """The first ``count`` products that may be sent. Fast path: usually nothing is blocked."""
         waiting = self._waiting
         parents = {product.parent_external_id for product in waiting.values()} - {UNSET, None}
         if (
             not parents
             and self._ids_in_flight.isdisjoint(waiting)
-            and all(flight.parents.isdisjoint(waiting) for flight in self._flights)
+            and all(batch.parents.isdisjoint(waiting) for batch in self._batches)
         ):
             return list(islice(waiting.values(), count))
         chosen = self._choose(count)
-        if not chosen and not self._flights:  # only variants that name each other as parents: the server must judge
+        if not chosen and not self._batches:  # only variants that name each other as parents: the server must judge
             return list(islice(waiting.values(), count))
         return chosen
 
     def _choose(self, count: int) -> list[Product]:
         """Choose one by one. A variant leaves with its parent or after it, so it stays while its parent does."""
-        barred = self._ids_in_flight.union(*(flight.parents for flight in self._flights))
+        blocked = self._ids_in_flight.union(*(batch.parents for batch in self._batches))
         chosen: dict[str, Product] = {}
         behind_parent: defaultdict[str, list[Product]] = defaultdict(list)
         for candidate in self._waiting.values():
@@ -168,7 +168,7 @@ class Flow:
             while ready and len(chosen) < count:
                 product = ready.pop()
                 parent = parent_of(product)
-                if product.external_id in barred or parent in self._ids_in_flight:
+                if product.external_id in blocked or parent in self._ids_in_flight:
                     continue
                 if parent is not None and parent in self._waiting and parent not in chosen:
                     behind_parent[parent].append(product)

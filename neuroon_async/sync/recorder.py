@@ -5,21 +5,29 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..report import MAX_KEPT_FAILURES, ProductFailure, SyncProgress, SyncReport
+from ..api.models import Product
+from ..report import MAX_KEPT_FAILURES, MAX_KEPT_REQUEST_IDS, ProductFailure, SyncProgress, SyncReport
 from .costs import Costs
+from .receipts import Receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Iterable
 
     from ..api.results import BatchResult
-    from .outages import Outage
+    from .outages import ServiceHealth
 
-    FailureCallback = Callable[[ProductFailure], Awaitable[None] | None]
-    ProgressCallback = Callable[[SyncProgress], Awaitable[None] | None]
+__all__ = ["AcceptedCallback", "FailureCallback", "ProgressCallback", "Recorder"]
 
-__all__ = ["Recorder"]
+FailureCallback = Callable[[ProductFailure], Awaitable[None] | None]
+"""What ``on_failure`` takes: a plain or async function of one failure."""
+ProgressCallback = Callable[[SyncProgress], Awaitable[None] | None]
+"""What ``on_progress`` takes: a plain or async function of a moment of the run."""
+AcceptedCallback = Callable[[Product], Awaitable[None] | None]
+"""What ``on_accepted`` takes: a plain or async function of one product that the server has."""
 
 PROGRESS_INTERVAL = 0.1
 """Seconds between two calls of ``on_progress``."""
@@ -28,25 +36,49 @@ T = TypeVar("T")
 
 
 class Recorder:
-    """The report of a run as it grows. Counting is never interrupted; only the callbacks are awaited."""
+    """The report of a run as it grows. Counting is never interrupted; only the callbacks are awaited, in `notify`."""
 
     def __init__(
-        self, on_progress: ProgressCallback | None, on_failure: FailureCallback | None, total: int | None
+        self,
+        on_progress: ProgressCallback | None = None,
+        on_failure: FailureCallback | None = None,
+        on_accepted: AcceptedCallback | None = None,
+        *,
+        total: int | None = None,
+        costs: Costs | None = None,
     ) -> None:
         self.report = SyncReport()
-        self.costs = Costs()
-        self.outage: Outage | None = None
+        self.costs = Costs() if costs is None else costs
+        self.health: ServiceHealth | None = None
+        """Where progress learns how long the service has been silent."""
         self._on_progress = on_progress
         self._on_failure = on_failure
+        self._on_accepted = on_accepted
+        self._receipts = None if on_accepted is None else Receipts()
         self._total = total
-        self._untold: deque[ProductFailure] = deque()
+        self._untold: deque[Callable[[], Awaitable[None] | None]] = deque()
         self._started = asyncio.get_running_loop().time()
 
     @property
     def watched(self) -> bool:
         return self._on_progress is not None
 
+    @property
+    def settled(self) -> int:
+        """How many products the server has decided about."""
+        return self.report.accepted + self.report.failed
+
+    def received(self, count: int) -> None:
+        """So many items were read."""
+        self.report.received += count
+
+    def entered(self, products: Iterable[Product]) -> None:
+        """These were read, and may be sent."""
+        if self._receipts is not None:
+            self._receipts.entered(products)
+
     def accepted(self, count: int, result: BatchResult) -> None:
+        """The server has taken ``count`` products of a batch."""
         report = self.report
         report.accepted += count
         report.created += result.created or 0
@@ -56,21 +88,58 @@ class Recorder:
         if result.remaining_products is not None:
             report.remaining_products = result.remaining_products
 
+    def acknowledged(self, products: Iterable[Product]) -> None:
+        """These are surely on the server: for ``on_accepted``."""
+        if self._receipts is None or self._on_accepted is None:
+            return
+        for product in products:
+            for version in self._receipts.settled(product):
+                self._untold.append(partial(self._on_accepted, version))
+
+    def unacknowledged(self, products: Iterable[Product]) -> None:
+        """Some of these failed, and nobody knows which."""
+        if self._receipts is not None:
+            for product in products:
+                self._receipts.settled(product)
+
+    def unchanged(self, count: int) -> None:
+        """The server holds these already, as the ledger says."""
+        self.report.unchanged += count
+
+    def superseded(self, count: int) -> None:
+        """A later version takes the place of so many that were never sent."""
+        self.report.superseded += count
+
+    def deleted(self, *, accepted: bool) -> None:
+        """One product is gone. ``accepted``: it was what the run was asked for, and not what a sync found missing."""
+        self.report.deleted += 1
+        self.report.accepted += accepted
+
+    def answered(self, request_id: str | None) -> None:
+        """An answer came, with the id that the vendor's support asks for."""
+        if request_id is not None:
+            ids = self.report.request_ids
+            ids.append(request_id)
+            if len(ids) > MAX_KEPT_REQUEST_IDS:
+                del ids[0]
+
     def failed(self, failures: Iterable[ProductFailure]) -> None:
-        """Count these failures; `tell` passes them on."""
+        """Count these failures; `notify` passes them on."""
         report = self.report
         for failure in failures:
             report.failed += 1
             report.unsent += failure.unsent
             if len(report.failures) < MAX_KEPT_FAILURES:
                 report.failures.append(failure)
+            if self._receipts is not None and isinstance(failure.product, Product):
+                self._receipts.settled(failure.product)
             if self._on_failure is not None:
-                self._untold.append(failure)
+                self._untold.append(partial(self._on_failure, failure))
 
-    async def tell(self) -> None:
-        """Give ``on_failure`` what it has not seen yet."""
-        while self._untold and self._on_failure is not None:
-            await _called(self._on_failure, self._untold.popleft())
+    async def notify(self) -> None:
+        """Tell ``on_failure`` and ``on_accepted`` what they have not been told yet."""
+        while self._untold:
+            await _finished(self._untold.popleft()())
 
     async def tick(self) -> None:
         """Call ``on_progress`` at regular times until cancelled."""
@@ -80,7 +149,7 @@ class Recorder:
 
     async def show_progress(self) -> None:
         if self._on_progress is not None:
-            await _called(self._on_progress, self.progress())
+            await _finished(self._on_progress(self.progress()))
 
     def progress(self) -> SyncProgress:
         report = self.finished()
@@ -88,8 +157,8 @@ class Recorder:
         rate = done / report.elapsed if report.elapsed > 0 else 0.0
         total = self._total
         now = asyncio.get_running_loop().time()
-        failing_since = None if self.outage is None else self.outage.failing_since()
-        gives_up_at = None if self.outage is None else self.outage.gives_up_at()
+        failing_since = None if self.health is None else self.health.failing_since()
+        gives_up_at = None if self.health is None else self.health.gives_up_at()
         return SyncProgress(
             received=report.received,
             done=done,
@@ -121,7 +190,6 @@ class Recorder:
         return report
 
 
-async def _called(callback: Callable[[T], Awaitable[None] | None], value: T) -> None:
-    answer: Any = callback(value)
+async def _finished(answer: Any) -> None:
     if inspect.isawaitable(answer):
         await answer

@@ -12,7 +12,7 @@ from msgspec import UNSET
 from sync_shop import assert_balanced, item, shop
 
 from neuroon_async.sync import deferred as deferred_module
-from neuroon_async.sync import product_sync
+from neuroon_async.sync import variants
 from neuroon_async.sync.deferred import SpillFailed, VariantStore
 
 
@@ -127,7 +127,7 @@ async def test_a_sync_whose_disk_is_full_ends_with_its_report(monkeypatch):
             super().__init__()
             self._database.execute("PRAGMA max_page_count = 40")
 
-    monkeypatch.setattr(product_sync, "VariantStore", OnAFullDisk)
+    monkeypatch.setattr(variants, "VariantStore", OnAFullDisk)
     seen = []
     async with shop() as (_, client):
         source = [item(n, parent="late", description="d" * 3_000) for n in range(1_500)]

@@ -19,8 +19,8 @@ from neuroon_async.report import MAX_KEPT_FAILURES
 from neuroon_async.sync.bisection import halves, missing_parents, pieces, refused_items
 from neuroon_async.sync.dead_letters import DeadLetterFile
 from neuroon_async.sync.item_reader import ItemReader
-from neuroon_async.sync.product_sync import SyncOptions
-from neuroon_async.sync.queue import Flow
+from neuroon_async.sync.options import SyncOptions
+from neuroon_async.sync.queue import SendQueue
 from neuroon_async.sync.recorder import Recorder
 
 
@@ -31,105 +31,105 @@ def ids(products):
 # Order
 
 
-def test_a_product_waits_while_its_older_version_is_in_flight():
-    flow = Flow()
-    flow.add([item(1)])
-    flight = flow.take(10)
-    flow.add([item(1, price=2), item(2)])
-    assert ids(flow.take(10).products) == ["p2"]
-    assert flow.take(10) is None
-    flow.land(flight)
-    assert flow.take(10).products[0].price == 2
+def test_a_product_waits_while_its_older_version_is_in_batch():
+    queue = SendQueue()
+    queue.add([item(1)])
+    batch = queue.take(10)
+    queue.add([item(1, price=2), item(2)])
+    assert ids(queue.take(10).products) == ["p2"]
+    assert queue.take(10) is None
+    queue.done(batch)
+    assert queue.take(10).products[0].price == 2
 
 
 def test_a_variant_waits_for_its_parent_and_a_parent_for_its_variant():
-    flow = Flow()
-    flow.add([item("parent")])
-    parent = flow.take(10)
-    flow.add([item("variant", parent="parent")])
-    assert flow.take(10) is None
-    flow.land(parent)
-    variant = flow.take(10)
+    queue = SendQueue()
+    queue.add([item("parent")])
+    parent = queue.take(10)
+    queue.add([item("variant", parent="parent")])
+    assert queue.take(10) is None
+    queue.done(parent)
+    variant = queue.take(10)
     assert ids(variant.products) == ["pvariant"]
-    flow.add([item("parent", price=2)])
-    assert flow.take(10) is None
-    flow.land(variant)
-    assert ids(flow.take(10).products) == ["pparent"]
+    queue.add([item("parent", price=2)])
+    assert queue.take(10) is None
+    queue.done(variant)
+    assert ids(queue.take(10).products) == ["pparent"]
 
 
 def test_a_variant_leaves_behind_its_parent_in_the_same_batch():
-    flow = Flow()
-    flow.add([item(3, parent=2), item(2, parent=1), item(4), item(1)])
-    assert ids(flow.take(10).products) == ["p4", "p1", "p2", "p3"]
+    queue = SendQueue()
+    queue.add([item(3, parent=2), item(2, parent=1), item(4), item(1)])
+    assert ids(queue.take(10).products) == ["p4", "p1", "p2", "p3"]
 
 
 def test_a_full_batch_never_holds_a_variant_without_its_waiting_parent():
-    flow = Flow()
-    flow.add([item(2, parent=1), item(4), item(1)])
-    assert ids(flow.take(2).products) == ["p4", "p1"]
-    assert flow.take(2) is None
+    queue = SendQueue()
+    queue.add([item(2, parent=1), item(4), item(1)])
+    assert ids(queue.take(2).products) == ["p4", "p1"]
+    assert queue.take(2) is None
 
 
 def test_a_newer_version_supersedes_a_waiting_one():
-    flow = Flow()
-    assert flow.add([item(1), item(2), item(1, price=2)]) == [item(1)]
-    assert flow.add([item(2, price=3)]) == [item(2)]
-    assert [product.price for product in flow.take(10).products] == [2, 3]
+    queue = SendQueue()
+    assert queue.add([item(1), item(2), item(1, price=2)]) == [item(1)]
+    assert queue.add([item(2, price=3)]) == [item(2)]
+    assert [product.price for product in queue.take(10).products] == [2, 3]
 
 
 def test_what_comes_back_is_older_than_what_waits():
-    flow = Flow()
-    flow.add([item(1), item(2), item(3)])
-    flight = flow.take(3)
-    flow.add([item(3, price=9), item(4)])
-    assert flow.shorten(flight, 1) == [item(3)]
-    flow.land(flight)
-    assert [(p.external_id, p.price) for p in flow.take(9).products] == [("p2", 1), ("p3", 9), ("p4", 1)]
+    queue = SendQueue()
+    queue.add([item(1), item(2), item(3)])
+    batch = queue.take(3)
+    queue.add([item(3, price=9), item(4)])
+    assert queue.trim(batch, 1) == [item(3)]
+    queue.done(batch)
+    assert [(p.external_id, p.price) for p in queue.take(9).products] == [("p2", 1), ("p3", 9), ("p4", 1)]
 
 
 def test_too_few_are_not_taken_at_all():
-    flow = Flow()
-    flow.add(items(3))
-    assert flow.take(10, at_least=4) is None
-    assert len(flow) == 3
-    assert len(flow.take(10, at_least=3).products) == 3
+    queue = SendQueue()
+    queue.add(items(3))
+    assert queue.take(10, at_least=4) is None
+    assert len(queue) == 3
+    assert len(queue.take(10, at_least=3).products) == 3
 
 
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.none() | st.integers(0, 9)), max_size=40),
     st.randoms(use_true_random=False),
 )
-def test_flights_under_way_never_share_an_id_or_a_family(entries, chance):  # noqa: C901
-    flow = Flow()
-    flights = []
+def test_batches_under_way_never_share_an_id_or_a_family(entries, chance):  # noqa: C901
+    queue = SendQueue()
+    batches = []
     sent = {}
     entered = {}
 
     def take(count):
-        flight = flow.take(count)
-        if flight is not None:
-            flights.append(flight)
-            sent.update({p.external_id: p.price for p in flight.products})
-        for a in flights:
-            for b in flights:
+        batch = queue.take(count)
+        if batch is not None:
+            batches.append(batch)
+            sent.update({p.external_id: p.price for p in batch.products})
+        for a in batches:
+            for b in batches:
                 assert a is b or (a.ids.isdisjoint(b.ids) and a.parents.isdisjoint(b.ids))
-        return flight
+        return batch
 
     for position, (number, parent) in enumerate(entries):
-        flow.add([item(number, price=position + 1, parent=parent)])
+        queue.add([item(number, price=position + 1, parent=parent)])
         entered[f"p{number}"] = position + 1
         if chance.random() < 0.5:
             take(chance.randint(1, 4))
-        if flights and chance.random() < 0.5:
-            flow.land(flights.pop(chance.randrange(len(flights))))
+        if batches and chance.random() < 0.5:
+            queue.done(batches.pop(chance.randrange(len(batches))))
     for _ in range(200):
-        if not len(flow) and not flights:
+        if not len(queue) and not batches:
             break
         if take(3) is None:
-            assert flights, "what waits while nothing is under way would wait for ever"
-        if flights:
-            flow.land(flights.pop(0))
-    assert len(flow) == 0
+            assert batches, "what waits while nothing is under way would wait for ever"
+        if batches:
+            queue.done(batches.pop(0))
+    assert len(queue) == 0
     assert sent == entered
 
 
@@ -327,16 +327,16 @@ def test_a_dead_letter_with_an_unprintable_id_is_kept_too(tmp_path):
 
 async def test_the_recorder_keeps_the_first_thousand_and_tells_all():
     told = []
-    recorder = Recorder(None, told.append, None)
+    recorder = Recorder(None, told.append)
     recorder.failed(ProductFailure(f"p{n}", "no", "local") for n in range(1_500))
-    await recorder.tell()
+    await recorder.notify()
     assert recorder.report.failed == len(told) == 1_500
     assert len(recorder.report.failures) == MAX_KEPT_FAILURES
     assert recorder.report.failures[-1].external_id == "p999"
 
 
 async def test_the_recorder_sums_what_the_server_tells():
-    recorder = Recorder(None, None, 20)
+    recorder = Recorder(total=20)
     recorder.accepted(5, BatchResult(created=3, updated=2, products_count=50, remaining_products=7))
     recorder.accepted(5, BatchResult(created=None, updated=None))
     report = recorder.finished()

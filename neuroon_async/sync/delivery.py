@@ -1,0 +1,209 @@
+"""One batch on its way, until the fate of each of its products is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..api.requests import encode_batch
+from ..errors import (
+    APIError,
+    AuthenticationFailed,
+    ConfigurationError,
+    NeuroonError,
+    PermissionDenied,
+    ResponseDecodeError,
+    UnprocessableEntity,
+    ValidationFailed,
+)
+from ..report import ProductFailure
+from .bisection import Bisection, halves, missing_parents, refused_items
+from .queue import parent_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ..api.contract import SyncMode
+    from ..api.models import Product
+    from ..api.results import BatchResult
+    from ..report import Stage
+    from ..transport.calls import CallStats
+    from .changes import ChangeDetector
+    from .options import BatchLimits
+    from .outages import ServiceHealth
+    from .queue import Batch, SendQueue
+    from .recorder import Recorder
+    from .sender import BatchSender
+    from .variants import VariantHold
+
+__all__ = ["BatchDelivery", "Delivery", "failures_of"]
+
+_MANY_REFUSALS = 8
+"""Refusals in a row for missing parents after which the rest of a batch is tried in halves."""
+
+
+class Delivery:
+    """The state of one batch: what was taken from the queue, the pieces still open, and what it cost so far."""
+
+    __slots__ = ("batch", "digests", "open", "stats")
+
+    def __init__(self, batch: Batch, digests: dict[str, bytes], stats: CallStats) -> None:
+        self.batch = batch
+        self.digests = digests
+        """Of the products as they were when the request was encoded; none without a ledger."""
+        self.open = Bisection(batch.products)
+        self.stats = stats
+
+
+class BatchDelivery:
+    """Sends batches: narrows down what is refused as a whole, and lets variants wait whose parents are missing.
+
+    With ``whole`` batches, as a FULL sync has them, nothing is taken apart and nothing waits.
+    """
+
+    def __init__(
+        self,
+        *,
+        mode: SyncMode,
+        sender: BatchSender,
+        changes: ChangeDetector,
+        queue: SendQueue,
+        hold: VariantHold,
+        limits: BatchLimits,
+        health: ServiceHealth,
+        recorder: Recorder,
+        redact: Callable[[str], str],
+        whole: bool,
+    ) -> None:
+        self._mode = mode
+        self._sender = sender
+        self._changes = changes
+        self._queue = queue
+        self._hold = hold
+        self._limits = limits
+        self._health = health
+        self._recorder = recorder
+        self._redact = redact
+        self._whole = whole
+
+    async def deliver(self, delivery: Delivery, body: bytes) -> None:
+        """See a batch through. Between an answer and its settling nothing is awaited: no cancellation comes between.
+
+        Raises what should stop the run. What is open then is accounted for at its end.
+        """
+        await self._changes.invalidate(delivery.batch.ids)
+        pieces = delivery.open
+        while (piece := pieces.next_piece()) is not None:
+            if piece is not delivery.batch.products:
+                body = encode_batch(self._mode, piece)
+                delivery.digests = self._changes.digests(piece)
+            try:
+                result = await self._sender.send(body, delivery.stats)
+            except ConfigurationError:  # the client was closed
+                raise
+            except NeuroonError as error:
+                pieces.settled()
+                if self._settle_refused(pieces, piece, len(body), error):
+                    raise
+            else:
+                pieces.settled()
+                pieces.accepted(piece)
+                self._health.accepted()
+                accepted = self._settle_answered(pieces, piece, result)
+                await self._changes.record(accepted, delivery.digests)
+                self._recorder.acknowledged(accepted)
+            await self._recorder.notify()
+        self._give_up(pieces)
+        self._recorder.costs.end(delivery.stats)
+        await self._recorder.notify()
+        self._queue.done(delivery.batch)
+
+    def _settle_answered(self, pieces: Bisection, piece: list[Product], result: BatchResult) -> list[Product]:
+        """Returns the products surely accepted; empty if the server reported failures without ids."""
+        named, unnamed = refused_items(piece, result)
+        # The reasons are the server's words, and are shown.
+        named = {external_id: self._redact(reason) for external_id, reason in named.items()}
+        unnamed = [self._redact(reason) for reason in unnamed]
+        self._recorder.accepted(len(piece) - len(named) - len(unnamed), result)
+        if not named and not unnamed:
+            return piece
+        waiting: set[str] = set() if self._whole else self._await_parents(pieces, piece, named)
+        self._recorder.failed(
+            ProductFailure(product.external_id, named[product.external_id], "server", 200, product)
+            for product in piece
+            if product.external_id in named and product.external_id not in waiting
+        )
+        self._recorder.failed(ProductFailure(None, reason, "server", 200) for reason in unnamed)
+        if unnamed:
+            self._recorder.unacknowledged(piece)
+            return []
+        return [product for product in piece if product.external_id not in named]
+
+    def _settle_refused(self, pieces: Bisection, piece: list[Product], size: int, error: NeuroonError) -> bool:
+        """Decide what becomes of a piece that was not accepted. ``True`` where the run should stop."""
+        pieces.refusals += 1
+        status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
+        inseparable = len(piece) == 1 or self._whole
+        if status == 413 and not inseparable:
+            self._limits.too_large(size)
+            pieces.split(piece)
+            return False
+        if isinstance(error, (ValidationFailed, UnprocessableEntity)):
+            if not self._whole and self._settle_missing_parents(pieces, piece, error):
+                return False
+            if not inseparable:
+                pieces.refused(piece, error)
+                return False
+            self._recorder.failed(failures_of(piece, str(error), "server", status))
+            return False
+        self._recorder.failed(failures_of(piece, str(error), _stage(error), status))
+        if isinstance(error, (AuthenticationFailed, PermissionDenied)):
+            return True
+        return self._health.too_large() if status == 413 else self._health.failed_for_good()
+
+    def _give_up(self, pieces: Bisection) -> None:
+        """Fail what was postponed, and stop the run where too many batches before failed likewise."""
+        given_up = pieces.give_up()
+        if given_up is None:
+            return
+        rest, error = given_up
+        reason = f"{error}; {pieces.refusals} pieces of its batch were refused in a row, so it was not tried alone"
+        self._recorder.failed(failures_of(rest, reason, "server", error.status))
+        if self._health.failed_for_good():
+            raise error
+
+    def _settle_missing_parents(self, pieces: Bisection, piece: list[Product], error: APIError) -> bool:
+        """Set aside variants whose parents may still come. ``False`` where the refusal is about something else."""
+        missing = missing_parents(error.message)
+        orphans = [product for product in piece if parent_of(product) in missing]
+        if not orphans:
+            return False
+        if not self._hold.releasing:
+            self._hold.defer(piece, missing)
+            return True
+        rest = [product for product in piece if parent_of(product) not in missing]
+        # One more refusal names one more parent. Where many are missing, halves let the others through.
+        pieces.push(*(halves(rest) if pieces.refusals > _MANY_REFUSALS else [rest]))
+        late = self._hold.defer_late(orphans, pieces)
+        lost = [product for product in orphans if product.external_id not in late]
+        self._recorder.failed(failures_of(lost, str(error), "server", error.status))
+        return True
+
+    def _await_parents(self, pieces: Bisection, piece: list[Product], named: dict[str, str]) -> set[str]:
+        """The ids of those variants, refused one by one within an accepted batch, that now wait for their parents."""
+        refused = [product for product in piece if product.external_id in named]
+        orphans = [product for product in refused if parent_of(product) in missing_parents(named[product.external_id])]
+        if not orphans:
+            return set()
+        if self._hold.releasing:
+            return self._hold.defer_late(orphans, pieces)
+        self._hold.defer(orphans, {parent_of(product) for product in orphans})
+        return {product.external_id for product in orphans}
+
+
+def failures_of(products: Iterable[Product], reason: str, stage: Stage, status: int | None) -> Iterable[ProductFailure]:
+    """One failure for each of these products."""
+    return (ProductFailure(product.external_id, reason, stage, status, product) for product in products)
+
+
+def _stage(error: NeuroonError) -> Stage:
+    return "server" if isinstance(error, APIError) else "transport"

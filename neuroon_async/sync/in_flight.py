@@ -1,0 +1,58 @@
+"""The deliveries of a run that are under way, and the bound on their number."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+__all__ = ["InFlight"]
+
+T = TypeVar("T")
+
+
+class InFlight(Generic[T]):
+    """At most ``limit`` deliveries at once, as tasks of the run's group.
+
+    A delivery whose task failed or was cancelled stays listed: its products are still to be accounted for.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._deliveries: dict[int, T] = {}
+        self._one_done = asyncio.Event()
+        self._group: asyncio.TaskGroup
+
+    def open(self, group: asyncio.TaskGroup) -> None:
+        """Run the deliveries as tasks of this group."""
+        self._group = group
+
+    def __len__(self) -> int:
+        return len(self._deliveries)
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self._deliveries.values())
+
+    def start(self, delivery: T, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def run() -> None:
+            await work()  # made here: a task cancelled before its first step would leave it unawaited
+            del self._deliveries[id(delivery)]
+            self._one_done.set()
+
+        self._deliveries[id(delivery)] = delivery
+        self._group.create_task(run())
+
+    async def free_place(self) -> None:
+        while len(self._deliveries) >= self.limit:
+            await self.next_done()
+
+    async def next_done(self) -> None:
+        """Wait until the next delivery has ended. There must be one."""
+        self._one_done.clear()
+        await self._one_done.wait()
+
+    async def drain(self) -> None:
+        while self._deliveries:
+            await self.next_done()
