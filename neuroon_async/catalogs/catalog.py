@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from ..api.models import Product
@@ -11,8 +12,10 @@ from .counting import FieldCounts
 from .finishing import Finisher
 from .format import Format, Reading, Sample
 from .formats.unreadable import why_no_catalog
+from .notations import NumberNotations
+from .notes import inferred_notes, left_out_notes, misread_notes
 from .options import IN_PYTHON, ReadingOptions
-from .readers.byte_source import ByteSource, peek
+from .readers.byte_source import ByteSource, CatalogError, peek
 from .readers.replay import Replay
 from .registry import CatalogFormat, format_named, recognise
 
@@ -86,7 +89,8 @@ class Catalog:
         self.format: str = _as_enum(self._given_format.name) if self._given_format else CatalogFormat.AUTO
         self.products = self.failed = 0
         self._counts = FieldCounts(self._options.mapping)
-        self._finisher = Finisher(self._options)
+        self._notations = NumberNotations(self._first_pass)
+        self._finisher = Finisher(self._options, self._notations)
 
     @property
     def name(self) -> str:
@@ -99,6 +103,16 @@ class Catalog:
     @property
     def fitted(self) -> int:
         return self._finisher.fitted
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should know: what was inferred, what products were sent without, what a format guessed."""
+        return [
+            *inferred_notes(self._notations.inferred, self._options.names),
+            *left_out_notes(self._finisher.left_out, self._options.names),
+            *misread_notes(self._finisher.misread),
+            *self._counts.notices,
+        ]
 
     @property
     def ignored_fields(self) -> dict[str, int]:
@@ -136,10 +150,19 @@ class Catalog:
         if not head and next(chunks, None) is None:  # or a fault in the first bytes, which this raises
             raise self._source.error("", "is empty")
         sample = Sample(self._source, head, self._options)
-        format_ = self._find_format(sample)
+        self._format = format_ = self._find_format(sample)
         self.format = _as_enum(format_.name)
         replay = stack.enter_context(contextlib.closing(Replay(self._source, chunks)))
-        return format_.read(Reading(self._source, sample, self._options, self._counts, replay))
+        self._reading = Reading(self._source, sample, self._options, self._counts, replay)
+        return format_.read(self._reading)
+
+    def _first_pass(self) -> Iterator[Draft]:
+        """The drafts of the catalog's beginning, read beside the reading that has begun."""
+        source = self._source.twin()
+        with contextlib.closing(self._reading.replay.first_pass(source)) as replay:
+            reading = replace(self._reading, source=source, counts=FieldCounts(self._options.mapping), replay=replay)
+            with contextlib.suppress(CatalogError):  # where the pass is cut off, or which the reading comes to itself
+                yield from self._finisher.mapped(self._format.read(reading))
 
     def _find_format(self, sample: Sample) -> Format:
         if problem := why_no_catalog(sample):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from .mapping import FieldSource
+    from .readers.byte_source import CatalogError
     from .records import Record
 
 __all__ = ["FieldCounts"]
@@ -23,15 +24,26 @@ class FieldCounts:
 
     def __init__(self, mapping: Mapping[str, FieldSource | None]) -> None:
         self.records = 0
+        self.notices: dict[str, None] = {}
+        """What the format has to say about its reading, each once."""
         self._values: Counter[str] = Counter()
         self._used: set[str] = set()
+        self._twice: Mapping[str, CatalogError] = {}
         for source in mapping.values():
             if source is not None:
                 self._used.update(source.columns, (column.partition(".")[0] for column in source.columns))
 
     def use(self, columns: Iterable[str]) -> None:
-        """These columns are read by something."""
+        """These columns are read by something. Raises `CatalogError` for one that is there twice."""
         self._used.update(columns)
+        self.refuse_use_of(self._twice)
+
+    def refuse_use_of(self, columns: Mapping[str, CatalogError]) -> None:
+        """Columns that nothing may read, with the error for those who do."""
+        self._twice = columns
+        for name, error in columns.items():
+            if name in self._used:
+                raise error
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
         """The same records, counted. A further reading of the same records counts them anew."""

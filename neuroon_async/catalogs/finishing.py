@@ -1,47 +1,74 @@
-"""The finishing station: what all formats share is filled in, and every product is checked.
+"""The finishing station: the rules that all formats share, and the check of every product.
 
 A `Finisher` turns each `Draft` into exactly one `Product` or `ProductFailure`. Nothing here knows a file format.
+
+- A mapping comes first. It drops what the format has gathered for its target, complaints too.
+- A number that may be two is settled by the other numbers of its column, or refused (`notations.NumberNotations`).
+- A sale price that is 0, not below the price, or outside its dates is none.
+- A parent of ``0``, and a product that names itself its parent, have none.
+- Names, categories, brands and tags stand on one line, descriptions and attributes become plain text.
+- Addresses get scheme and host; spaces in them are encoded.
+- The currency is the record's own, else the one that is written beside its prices, else the catalog's.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-from urllib.parse import urljoin
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from ..api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 from ..api.models import REQUIRED_FIELDS, WIRE_NAMES, Product
 from ..api.validation import check_product
 from ..errors import InvalidProduct
 from ..report import ProductFailure
+from .values.addresses import complete
 from .values.currencies import Unit, unit_named
-from .values.parsing import AmbiguousNumber, BadValue
-from .values.text import cut
+from .values.parsing import AmbiguousNumber, BadValue, shown
+from .values.prices import holds_on, on_sale
+from .values.text import cut, html_to_text, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from .notations import NumberNotations
     from .options import ReadingOptions
     from .records import Draft
 
 __all__ = ["Finisher"]
 
 _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
-_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+_MAX_LEFT_OUT = 100
+_MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]")
+"""UTF-8 that was taken for Windows-1252, and what stands for bytes that could not be decoded."""
+_NO_PARENT = re.compile(r"0+(?:[.,]0+)?")
 
 
 class Finisher:
-    """Fills in what the whole catalog shares and checks every product against the documented rules.
+    """Makes the product of each draft, or says why there is none.
 
-    ``fitted`` counts the texts that were cut.
+    ``fitted`` counts the texts that were cut. ``left_out`` counts the values that products were sent without:
+    ``(field, value)``, the first 100 different ones. ``misread`` counts the products whose texts show that somebody
+    decoded them wrongly before (``CafÃ©``, ``Caf\ufffd``): they are sent as they are.
     """
 
-    def __init__(self, options: ReadingOptions) -> None:
-        self.fitted = 0
+    def __init__(self, options: ReadingOptions, notations: NumberNotations) -> None:
+        self.fitted = self.misread = 0
+        self.left_out: Counter[tuple[str, str]] = Counter()
         self._options = options
+        self._notations = notations
+
+    def mapped(self, drafts: Iterable[Draft]) -> Iterator[Draft]:
+        """Drafts as the user's mapping has them, not finished: what a first pass looks at."""
+        for draft in drafts:
+            self._override(draft)
+            yield draft
 
     def finish(self, draft: Draft) -> Product | ProductFailure:
+        """The product, checked; or a failure that names every problem of the draft."""
         self._override(draft)
+        if draft.ambiguous:
+            self._notations.settle(draft)
         fields = draft.fields
         if not draft.problems:
             self._complete(draft)
@@ -52,8 +79,10 @@ class Finisher:
             try:
                 check_product(product)
             except InvalidProduct as error:
-                draft.problems += [(name, self._with_hint(name, rule)) for name, rule in error.violations]
+                draft.problems += [(name, self._rule(name, rule, fields)) for name, rule in error.violations]
             else:
+                self._count_left_out(draft)
+                self.misread += _is_misread(product.name) or _is_misread(product.description)
                 return product
         reason = "; ".join(
             f"{name}: {self._shown(problem)}" if name else self._shown(problem) for name, problem in draft.problems
@@ -66,6 +95,11 @@ class Finisher:
             product=draft.row,
         )
 
+    def _count_left_out(self, draft: Draft) -> None:
+        for left_out in draft.left_out:
+            if left_out in self.left_out or len(self.left_out) < _MAX_LEFT_OUT:
+                self.left_out[left_out] += 1
+
     def _shown(self, problem: str | BadValue) -> str:
         if isinstance(problem, AmbiguousNumber):
             names = self._options.names
@@ -75,29 +109,55 @@ class Finisher:
 
     def _override(self, draft: Draft) -> None:
         for target, source in self._options.mapping.items():
+            draft.forget(target)
             if source is None:
-                draft.fields.pop(target, None)
-                draft.units.pop(target, None)
                 continue
             try:
                 value = source.value(draft.row)
             except BadValue as error:
                 draft.problems.append((WIRE_NAMES.get(target, target), str(error)))
                 continue
-            draft.put(target, value)
+            draft.put(target, value, column=source.columns[0] if source.columns else None)
 
     def _complete(self, draft: Draft) -> None:
         fields = draft.fields
+        parent = fields.get("parent_external_id")
+        if parent is not None and (_NO_PARENT.fullmatch(parent) or parent == fields.get("external_id")):
+            del fields["parent_external_id"]
+        self._settle_sale(draft)
         self._settle_currency(draft)
+        if not draft.canonical:
+            _clean_texts(fields)
         for name in ("url", "image_url"):
-            if fields.get(name) and not _SCHEME.match(fields[name]):
-                self._make_absolute(name, draft)
+            if fields.get(name):
+                self._complete_address(name, draft)
         if self._options.fit:
-            for name, limit in _CUT_AT.items():
-                text = fields.get(name)
-                if isinstance(text, str) and len(text) > limit:
-                    fields[name] = cut(text, limit)
-                    self.fitted += 1
+            self._fit_texts(fields)
+
+    def _fit_texts(self, fields: dict[str, Any]) -> None:
+        for name, limit in _CUT_AT.items():
+            text = fields.get(name)
+            if isinstance(text, str) and len(text) > limit:
+                fields[name] = cut(text, limit)
+                self.fitted += 1
+
+    def _settle_sale(self, draft: Draft) -> None:
+        """A sale that is over or has not begun, of 0, or not below the price is none."""
+        sale = draft.money("sale_price")
+        if sale is None:
+            return
+        starts, ends = draft.sale_starts, draft.sale_ends
+        if draft.sale_period:
+            starts, _, ends = draft.sale_period.partition("/")
+        try:
+            holds = holds_on(self._options.today, starts, ends)
+        except BadValue as error:
+            draft.problems.append(("salePrice", f"its dates: {error}"))
+            return
+        price = draft.money("price")
+        if not holds or (price is not None and on_sale(price, sale).sale_price is None):
+            del draft.fields["sale_price"]
+            draft.units.pop("sale_price", None)
 
     def _settle_currency(self, draft: Draft) -> None:
         """The record's own; else the one that is written beside its prices; else the catalog's."""
@@ -113,13 +173,13 @@ class Finisher:
         if units:
             _check_units(draft, units, whose)
 
-    def _make_absolute(self, name: str, draft: Draft) -> None:
-        address = draft.fields[name]
-        base = self._options.shop_url or ("https:" if address.startswith("//") else None)
-        if base is not None:
-            draft.fields[name] = urljoin(f"{base}/", address)
+    def _complete_address(self, name: str, draft: Draft) -> None:
+        address = complete(draft.fields[name], self._options.shop_url)
+        if address is None:
+            relative = f"{shown(draft.fields[name])} is relative; {self._give_shop_url()}"
+            draft.problems.append((WIRE_NAMES[name], relative))
         else:
-            draft.problems.append((WIRE_NAMES[name], f"{address!r} is relative; {self._give_shop_url()}"))
+            draft.fields[name] = address
 
     def _missing(self, name: str, draft: Draft) -> str:
         if (source := self._options.mapping.get(name)) is not None:
@@ -128,9 +188,7 @@ class Finisher:
             return "is required, and this record gives null"
         if name == "url":
             other = (
-                ""
-                if self._options.shop_url
-                else f", or, for an export that holds no addresses, {self._give_shop_url()}"
+                "" if self._options.shop_url else f"; for an export that holds no addresses, {self._give_shop_url()}"
             )
             template = self._options.names.map("url", "https://shop.example/p/{sku}")
             return f"is required; map it to a column or a template ({template}){other}"
@@ -142,10 +200,32 @@ class Finisher:
     def _give_shop_url(self) -> str:
         return f"give the shop's address ({self._options.names.name('shop_url')})"
 
-    def _with_hint(self, name: str, rule: str) -> str:
+    def _rule(self, name: str, rule: str, fields: Mapping[str, Any]) -> str:
+        """A broken rule of the API, with the value as the file shows it."""
+        told, got, _ = rule.partition(", got ")
+        value = fields.get({wire: field for field, wire in WIRE_NAMES.items()}.get(name, name))
         if name in _CUT_AT and "at most" in rule:
             return f"{rule}; {self._options.names.set('fit', value=True)} cuts it at a word"
-        return rule
+        return f"{told}, got {shown(value)}" if got else rule
+
+
+def _is_misread(text: object) -> bool:
+    return isinstance(text, str) and not text.isascii() and _MISREAD.search(text) is not None
+
+
+def _clean_texts(fields: dict[str, Any]) -> None:
+    if isinstance(name := fields.get("name"), str):
+        fields["name"] = one_line(name) or None
+    if isinstance(description := fields.get("description"), str):
+        if text := html_to_text(description):
+            fields["description"] = text
+        else:
+            del fields["description"]
+    for field in ("categories", "brands", "tags"):
+        if texts := fields.get(field):
+            fields[field] = list(dict.fromkeys(text for text in map(one_line, texts) if text))
+    if attributes := fields.get("attributes"):
+        fields["attributes"] = {one_line(name): html_to_text(text) for name, text in attributes.items()}
 
 
 def _check_units(draft: Draft, units: Mapping[str, Unit], whose: str) -> None:

@@ -28,14 +28,13 @@ from .readers.byte_source import ByteSource, CatalogError
 from .readers.delimited import DelimitedRows, find_delimiter, header_of
 from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines, key_paths
 from .readers.replay import Replay
-from .values.text import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .records import Draft, Record
 
-__all__ = ["Format", "Reading", "Sample", "needs_lxml"]
+__all__ = ["Format", "Reading", "Sample"]
 
 
 class Sample:
@@ -136,8 +135,22 @@ class Reading:
 
         Raises `CatalogError` for a mapping to a column that is not there: it would fail every row.
         """
-        self._check_mapping(self.sample.header_by(delimiter) if delimiter else self.sample.header)
+        header = self.sample.header_by(delimiter) if delimiter else self.sample.header
+        self._check_mapping(header)
+        self.counts.refuse_use_of(self._columns_there_twice(header))
         return self.counted(DelimitedRows(self.source, self.text(), delimiter or self.sample.delimiter))
+
+    def _columns_there_twice(self, header: list[str]) -> dict[str, CatalogError]:
+        positions: dict[str, list[int]] = {}
+        for number, name in enumerate(header, 1):
+            positions.setdefault(name, []).append(number)
+        return {
+            name: self.source.error(
+                1, f"two columns are named {name!r} ({found[0]} and {found[1]}), and it is used; rename one of them"
+            )
+            for name, found in positions.items()
+            if name and len(found) > 1
+        }
 
     def _check_mapping(self, header: list[str]) -> None:
         for target, source in self.options.mapping.items():
@@ -183,6 +196,10 @@ class Reading:
         """The same records, counted for the report."""
         return self.counts.counted(records)
 
+    def notice(self, text: str) -> None:
+        """Something that the user should know about this reading; shown once, however often it is said."""
+        self.counts.notices[text] = None
+
     @property
     def use(self) -> Callable[[Iterable[str]], None]:
         """Takes the names of the columns that a format reads."""
@@ -209,8 +226,3 @@ class Format(Protocol):
     def read(self, reading: Reading) -> Iterable[Draft]:
         """One draft for each product of the catalog. Raises `CatalogError` where nothing can be read beyond."""
         ...
-
-
-def needs_lxml(name: str) -> None:
-    """For formats whose texts are HTML. Raises `ConfigurationError` naming the extra that brings lxml."""
-    require("lxml.html", "catalogs", f"a catalog of format {name!r}")

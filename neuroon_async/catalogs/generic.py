@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .mapping import recognised_field
+from .columns import SALE_DATES, claims_of
 from .records import Draft
+from .values.parsing import BadValue, is_blank, to_availability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,7 +32,6 @@ class GenericBuilder:
         self._notation = notation
         self._use = use
         self._plans: dict[tuple[str, ...], list[tuple[str, str]]] = {}
-        use(column for source in mapping.values() if source is not None for column in source.columns)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
         for record in records:
@@ -40,7 +40,13 @@ class GenericBuilder:
     def _draft(self, record: Record) -> Draft:
         draft = Draft.of(record, self._notation)
         for target, column in self._plan(tuple(record.row)):
-            draft.put(target, record.row[column])
+            value = record.row[column]
+            if target in SALE_DATES:
+                setattr(draft, target, "" if is_blank(value) else str(value))
+            elif target == "stock_quantity" and _is_word(value):
+                draft.put("in_stock", value)
+            else:
+                draft.put(target, value, column=column)
         return draft
 
     def _plan(self, columns: tuple[str, ...]) -> list[tuple[str, str]]:
@@ -54,11 +60,28 @@ class GenericBuilder:
         return plan
 
     def recognise(self, columns: Iterable[str]) -> list[tuple[str, str]]:
+        """``(target, column)`` for each field that a column is named like. No column is used for two fields."""
         claims: dict[str, list[tuple[int, str]]] = defaultdict(list)
         for column in columns:
-            recognised = recognised_field(column)
-            if recognised is not None and recognised[0] not in self._mapping:
-                target, rank = recognised
-                claims[target].append((rank, column))
-        order = sorted(claims, key=lambda target: "." in target)  # a whole `attributes` first, single ones into it
-        return [(target, min(claims[target])[1]) for target in order]
+            for target, rank in claims_of(column):
+                if target not in self._mapping:
+                    claims[target].append((rank, column))
+        plan: dict[str, str] = {}
+        for target in sorted(
+            claims, key=lambda target: "." in target
+        ):  # a whole `attributes` first, single ones into it
+            free = [claim for claim in claims[target] if claim[1] not in plan.values()]
+            if free:
+                plan[target] = min(free, key=lambda claim: claim[0])[1]
+        return list(plan.items())
+
+
+def _is_word(value: Any) -> bool:
+    """Does a column for the stock say in a word whether there is any?"""
+    if not isinstance(value, str) or any(character.isdigit() for character in value):
+        return False
+    try:
+        to_availability(value)
+    except BadValue:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""Which source field becomes which product field: the user's mapping, and names that need none. Pure.
+"""Which source field becomes which product field, as the user maps them. Pure.
 
 A mapping says ``target = column`` or ``target = template``. A target is a product field in either spelling, or
 ``attributes.NAME``; an empty value leaves the target out. A value with a brace is a template: ``{column}`` inserts a
@@ -18,48 +18,15 @@ from urllib.parse import quote
 
 from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
 from ..errors import ConfigurationError
+from .values.damage import is_error_code, is_shortened
 from .values.parsing import BadValue, is_blank, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Column", "FieldSource", "Template", "compile_mapping", "recognised_field", "slug"]
+__all__ = ["ATTRIBUTE_PREFIX", "Column", "FieldSource", "Template", "compile_mapping", "slug"]
 
 ATTRIBUTE_PREFIX = "attributes."
-
-_SPELLINGS: dict[str, tuple[str, ...]] = {
-    # Best first: where two columns fit, the earlier spelling wins and the other is reported as ignored.
-    "external_id": ("externalid", "id", "productid", "itemid"),
-    "name": ("name", "title", "productname", "producttitle"),
-    "price": ("price", "regularprice", "listprice"),
-    "url": ("url", "link", "producturl", "productlink", "permalink"),
-    "sku": ("sku",),
-    "description": ("description", "productdescription", "longdescription"),
-    "currency": ("currency", "currencycode", "pricecurrency"),
-    "image_url": ("imageurl", "imagelink", "image", "imagesrc", "picture"),
-    "categories": ("categories", "category", "producttype"),
-    "brands": ("brands", "brand", "vendor", "manufacturer"),
-    "tags": ("tags", "tag", "keywords"),
-    "in_stock": ("instock", "availability"),
-    "stock_quantity": ("stockquantity", "stock", "quantity", "inventoryquantity", "qty"),
-    "rating": ("rating", "averagerating"),
-    "review_count": ("reviewcount", "reviewscount", "ratingcount"),
-    "is_active": ("isactive", "active", "published", "enabled"),
-    "sale_price": ("saleprice", "specialprice"),
-    "parent_external_id": ("parentexternalid", "parentid"),
-    "attributes": ("attributes",),
-}
-_RECOGNISED = {
-    spelling: (field, rank) for field, spellings in _SPELLINGS.items() for rank, spelling in enumerate(spellings)
-}
-
-
-def recognised_field(column: str) -> tuple[str, int] | None:
-    """The product field that a column of this name is, and the rank of the spelling (0 is the best)."""
-    prefix, dot, name = column.partition(".")
-    if dot and name and prefix.strip().lower() == "attributes":
-        return f"{ATTRIBUTE_PREFIX}{name.strip()}", 0
-    return _RECOGNISED.get(re.sub(r"[^a-z0-9]", "", column.lower()))
 
 
 def lookup(row: Mapping[str, Any], column: str) -> Any:
@@ -153,7 +120,10 @@ def _split_filter(target: str, field: str) -> tuple[str, str | None]:
 
 def _plain(column: str, value: object) -> str:
     if isinstance(value, str):
-        return value.strip()
+        text = value.strip()
+        if is_shortened(text) or is_error_code(text):
+            raise BadValue(f"{column!r} holds {text}, which a spreadsheet has damaged; export the catalog anew")
+        return text
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float, Decimal)):

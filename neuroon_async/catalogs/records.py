@@ -6,28 +6,32 @@ a failure. Nothing here knows a file format.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ..api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
-from ..api.models import WIRE_NAMES
+from ..api.models import REQUIRED_FIELDS, WIRE_NAMES
 from .mapping import ATTRIBUTE_PREFIX
 from .values.currencies import Unit
-from .values.parsing import CONVERTERS, BadValue, Money, Notation, is_blank, to_attribute
+from .values.damage import is_error_code, is_shortened
+from .values.numbers import Sign
+from .values.parsing import (
+    CONVERTERS,
+    AmbiguousNumber,
+    BadValue,
+    Money,
+    Notation,
+    UnknownWord,
+    is_blank,
+    to_attribute,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .values.prices import Prices
 
-__all__ = ["Draft", "Record"]
-
-_CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
-_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
-_MAP_URL = "map it to a column or a template (url=https://shop.example/p/{sku})"
-_GIVE_SHOP_URL = "give the shop's address (shop_url)"
+__all__ = ["Ambiguous", "Draft", "Record"]
 
 
 @dataclass(slots=True)
@@ -44,11 +48,23 @@ class Record:
     as_read: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ambiguous:
+    """A number that may be two, and the column that it stands in."""
+
+    value: Any
+    column: str
+    problem: AmbiguousNumber
+
+
 @dataclass(slots=True)
 class Draft:
     """Product fields gathered from a record, and what was wrong with the others.
 
-    ``units`` tells what the prices are in, where that is written beside them.
+    ``units`` tells what the prices are in, where that is written beside them. ``signs`` are the decimal signs that
+    clear numbers show, by column; ``ambiguous`` are the numbers that wait for them. ``left_out`` are the values that a
+    product does without: ``(field, value)``. ``sale_starts``, ``sale_ends`` and ``sale_period`` (``start/end``) are
+    dates as the file writes them. ``canonical`` is a product as it was sent before: its texts are taken as they are.
     """
 
     where: str
@@ -57,6 +73,13 @@ class Draft:
     fields: dict[str, Any] = field(default_factory=dict)
     problems: list[tuple[str, str | BadValue]] = field(default_factory=list)
     units: dict[str, Unit | None] = field(default_factory=dict)
+    signs: list[tuple[str, Sign]] = field(default_factory=list)
+    ambiguous: dict[str, Ambiguous] = field(default_factory=dict)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    sale_starts: str = ""
+    sale_ends: str = ""
+    sale_period: str = ""
+    canonical: bool = False
 
     @classmethod
     def of(cls, record: Record, notation: Notation) -> Draft:
@@ -64,33 +87,104 @@ class Draft:
 
     @classmethod
     def unusable(cls, record: Record, problem: str) -> Draft:
+        """A draft of which no product can be made, with the reason."""
         draft = cls.of(record, Notation())
         draft.problems.append(("", problem))
         return draft
 
-    def put(self, target: str, value: Any, convert: Callable[[Any, Notation], Any] | None = None) -> None:
-        """Convert a value and keep it, or keep the complaint. Nothing is put where there is no value."""
+    def put(
+        self,
+        target: str,
+        value: Any,
+        convert: Callable[[Any, Notation], Any] | None = None,
+        *,
+        column: str | None = None,
+    ) -> None:
+        """Convert a value and keep it, or keep the complaint. Nothing is put where there is no value.
+
+        ``target`` is a product field or ``attributes.NAME``, ``value`` what the file holds. ``column`` is where it
+        stands, which tells whose other numbers settle an ambiguous one; by default all values of a target are taken
+        for one column.
+        """
         name, _, attribute = target.partition(".")
         if is_blank(value):
             if value is None and self.notation.nulls and not attribute:
                 self.fields[name] = None
+            return
+        if (
+            isinstance(value, str)
+            and (value[0] == "#" or name in _NO_NUMBERS)
+            and self._is_damaged(target, value.strip())
+        ):
             return
         try:
             if attribute:
                 attributes = self.fields.get("attributes") or {}
                 self.fields["attributes"] = attributes | {attribute: to_attribute(value)}
             else:
-                converted = (convert or CONVERTERS[name])(value, self.notation)
-                if isinstance(converted, Money):
-                    self.units[name] = converted.unit
-                    converted = converted.amount
-                self.fields[name] = converted
+                self._keep(name, (convert or CONVERTERS[name])(value, self.notation), column or target)
+        except AmbiguousNumber as error:
+            self.fields.pop(name, None)
+            self.ambiguous[name] = Ambiguous(value, column or target, error)
+        except UnknownWord:
+            self.left_out.append((name, str(value).strip()))
         except BadValue as error:
             self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), error))
+
+    def _keep(self, name: str, converted: Any, column: str) -> None:
+        if isinstance(converted, Money):
+            self.units[name] = converted.unit
+            if converted.sign is not None:
+                self.signs.append((column, converted.sign))
+            converted = converted.amount
+        if converted is not None:
+            self.fields[name] = converted
+
+    def _is_damaged(self, target: str, text: str) -> bool:
+        """Complain of a required value that a spreadsheet has damaged; do without an optional one."""
+        name = target.partition(".")[0]
+        if is_error_code(text):
+            if name in REQUIRED_FIELDS or name in _IDS:
+                problem = f"holds {text}, which a spreadsheet shows where a formula failed; export the catalog anew"
+                self.problems.append((WIRE_NAMES[name], problem))
+            else:
+                self.left_out.append((target, text))
+            return True
+        if name in _NO_NUMBERS and is_shortened(text):
+            if name in _IDS:
+                self.problems.append((WIRE_NAMES[name], f"{text!r} {_SHORTENED}"))
+            else:
+                self.left_out.append((target, text))
+            return True
+        return False
+
+    def read_ambiguous(self, target: str, sign: Sign) -> None:
+        """Read a number that may be two by the sign that separates decimals."""
+        waiting = self.ambiguous.pop(target)
+        self.put(
+            target, waiting.value, lambda value, _: CONVERTERS[target](value, replace(self.notation, decimal=sign))
+        )
+
+    def refuse_ambiguous(self, target: str) -> None:
+        """Complain of a number that may be two."""
+        self.problems.append((WIRE_NAMES[target], self.ambiguous.pop(target).problem))
+
+    def forget(self, target: str) -> None:
+        """Drop all that was gathered for a field, complaints too."""
+        self.fields.pop(target, None)
+        self.units.pop(target, None)
+        self.ambiguous.pop(target, None)
+        self.left_out = [(name, text) for name, text in self.left_out if name != target]
+        wire_name = WIRE_NAMES.get(target, target)
+        self.problems = [(name, problem) for name, problem in self.problems if name != wire_name]
 
     def put_prices(self, prices: Prices) -> None:
         self.put("price", prices.price)
         self.put("sale_price", prices.sale_price)
+
+    def put_sale_dates(self, starts: str = "", ends: str = "", period: str = "") -> None:
+        """When the sale price holds; ``period`` is ``start/end``. Empty texts bound nothing."""
+        self.sale_starts, self.sale_ends, self.sale_period = starts, ends, period
 
     def money(self, name: str) -> Money | None:
         """A price that was put, with its unit."""
@@ -100,3 +194,11 @@ class Draft:
     def put_attributes(self, attributes: Mapping[str, Any]) -> None:
         for name, value in attributes.items():
             self.put(f"{ATTRIBUTE_PREFIX}{name}", value)
+
+
+_SHORTENED = (
+    "is a number that a spreadsheet has shortened, so its digits are lost; export the catalog anew and do not save it "
+    "in a spreadsheet, or format the column as text before"
+)
+_IDS = frozenset({"external_id", "parent_external_id"})
+_NO_NUMBERS = _IDS | {"sku", "attributes"}

@@ -166,6 +166,7 @@ class SyncJob:
         if catalog is not None:
             kind = {"format": str(catalog.format), "encoding": catalog.encoding}
             more |= {**kind, "fitted": catalog.fitted, "ignored_fields": catalog.ignored_fields}
+            more["notes"] = catalog.notes
         title = f"Dry run of {name}: nothing was sent" if self.dry_run else f"Sync of {name}"
         cost = None if self._exchange is None else self._exchange.cost
         if cost is not None:
@@ -188,6 +189,8 @@ class SyncJob:
             shown = ", ".join(names[:_MOST_NAMED_FIELDS])
             rest = f" and {len(names) - _MOST_NAMED_FIELDS} more" if len(names) > _MOST_NAMED_FIELDS else ""
             note(f"not used: {shown}{rest} (--map attributes.NAME=FIELD keeps a field)")
+        for told in catalog.notes if catalog is not None else ():
+            note(told)
         if report.received == 0 and error is None:
             note("the catalog holds no products")
         if report.failed and self.dead_letter is not None:

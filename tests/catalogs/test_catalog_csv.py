@@ -62,7 +62,7 @@ def test_a_ragged_row_is_one_failure_and_reading_goes_on():
     assert items[1].reason == "file.csv:3: has 3 cells where the header has 4; check its quotes and delimiters"
     assert items[2].reason.startswith("file.csv:4: has 5 cells where the header has 4")
     assert items[2].product == {"id": "3", "name": "c", "price": "1", "url": "u:x", "column 5": "extra"}
-    assert items[3].name == "two\nlines"
+    assert items[3].name == "two lines"
 
 
 def test_lines_count_as_editors_count_them():
@@ -87,9 +87,10 @@ def test_a_quote_never_closed_is_fatal_after_what_precedes_it():
         st.tuples(
             st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
             .map(str.strip)
-            .filter(bool),
+            .filter(bool)
+            .filter(lambda name: "<" not in name and "&" not in name),
             st.decimals(0, 10**9, places=2),
-            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30),
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0<&#"), max_size=30),
         ),
         max_size=5,
     ),
@@ -104,7 +105,7 @@ def test_what_a_csv_writer_writes_is_read_back(rows, delimiter, end, encoding):
     for number, (name, price, description) in enumerate(rows):
         writer.writerow([number, name, price, "u:x", description])
     found = products(text.getvalue().encode(encoding), encoding=encoding if encoding == "utf-16-le" else None)
-    assert [(p.name, p.price) for p in found] == [(name, price) for name, price, _ in rows]
+    assert [(p.name, p.price) for p in found] == [(" ".join(name.split()), price) for name, price, _ in rows]
     assert [p.description or "" for p in found] == [description.strip() for _, _, description in rows]
 
 
@@ -167,7 +168,7 @@ def test_missing_values_name_field_and_remedy():
 
 def test_headers_that_cannot_be_right():
     _, message = until_fault(Catalog(named("id,name,id\n1,2,3\n")))
-    assert message == "file.csv:1: two columns are named 'id' (1 and 3); rename one of them"
+    assert message == "file.csv:1: two columns are named 'id' (1 and 3), and it is used; rename one of them"
     _, message = until_fault(Catalog(named("1,Tea,4.50\n2,Milk,1\n")))
     assert "no column is named like a product field" in message
 

@@ -40,6 +40,14 @@ def row(price: str, currency: str = "", sale: str = "") -> str:
         ("MXN $ 49.99", "49.99", "MXN"),
         ("USD$49.99", "49.99", "USD"),
         ("€49.99 EUR", "49.99", "EUR"),
+        ("5 EURO", "5", "EUR"),
+        ("49,- €", "49", "EUR"),
+        ("49.– CHF", "49", "CHF"),
+        ("12.50 EUR IVA incl.", "12.50", "EUR"),
+        ("12,50 € (inkl. MwSt.)", "12.50", "EUR"),
+        ("12,50 € TTC", "12.50", "EUR"),
+        ("129,90 лв.", "129.90", "BGN"),
+        ("S/ 12.50", "12.50", "PEN"),
     ],
 )
 def test_what_names_one_currency_sets_it(text, amount, currency):
@@ -50,7 +58,15 @@ def test_what_names_one_currency_sets_it(text, amount, currency):
 
 
 @pytest.mark.parametrize(
-    ("text", "amount"), [("$49.99", "49.99"), ("$ 1,299.00", "1299.00"), ("5 kr.", "5"), ("¥5", "5")]
+    ("text", "amount"),
+    [
+        ("$49.99", "49.99"),
+        ("$ 1,299.00", "1299.00"),
+        ("5 kr.", "5"),
+        ("¥5", "5"),
+        ("149,99 Lei", "149.99"),
+        ("199 kronor", "199"),
+    ],
 )
 def test_a_sign_of_several_currencies_leaves_it_open(text, amount):
     (product,) = products(row(text))
@@ -82,7 +98,8 @@ def test_a_contradiction_is_a_complaint(content, options, complaint):
 
 
 @pytest.mark.parametrize(
-    "text", ["5 pcs", "5 €/kg", "ab 5", "from 5 €", "5 € 6 €", "5 EURO", "kr.5", "5,- €", "XYZ 5", "€", "$" + "1" * 200]
+    "text",
+    ["5 pcs", "5 €/kg", "ab 5", "from 5 €", "5 € 6 €", "5 FURO", "kr.5", "5,-- € x", "XYZ 5", "€", "$" + "1" * 200],
 )
 def test_what_is_no_amount_of_money(text):
     assert "price: must be" in one_failure(row(text)).reason

@@ -10,23 +10,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..format import needs_lxml
 from ..readers.feed_xml import xml_items
 from ..records import Draft
-from ..values.parsing import BadValue, Money, Notation, shown, to_money
-from ..values.prices import holds_on, on_sale
-from ..values.text import html_to_text
+from ..values.parsing import Notation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from datetime import date
 
     from ..format import Reading, Sample
     from ..records import Record
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(decimal=".", lists=False)
 _FIELDS = {
     "external_id": ("id",),
     "name": ("title",),
@@ -42,9 +37,9 @@ _ATTRIBUTES = (
 )  # fmt: skip
 _USED = (
     *(name for names in _FIELDS.values() for name in names), "description", "summary", "content", "price", "sale_price",
-    "sale_price_effective_date", "product_type", "quantity", *_ATTRIBUTES,
+    "sale_price_effective_date", "product_type", "quantity",
+    "quantity_to_sell_on_facebook", *_ATTRIBUTES,
 )  # fmt: skip
-_AVAILABLE = {"in_stock": True, "out_of_stock": False, "preorder": False, "backorder": False}
 
 
 def _is_google(header: Iterable[str]) -> bool:
@@ -61,9 +56,9 @@ def _field_name(name: str) -> str:
 class _Builder:
     """One item, one product."""
 
-    def __init__(self, use: Callable[[Iterable[str]], None], today: date) -> None:
+    def __init__(self, use: Callable[[Iterable[str]], None], decimal: str | None) -> None:
         self._use = use
-        self._today = today
+        self._notation = Notation(decimal, lists=False)
         self._names: dict[str, str] = {}
         use(_USED)
 
@@ -73,18 +68,20 @@ class _Builder:
 
     def _draft(self, record: Record) -> Draft:
         item = {self._name(column): value for column, value in record.row.items()}
-        draft = Draft.of(record, _NOTATION)
+        draft = Draft.of(record, self._notation)
         for target, names in _FIELDS.items():
             for name in names:
                 value = _first(item, name)
                 draft.put(target, [value] if target == "brands" and value else value)
         text = _first(item, "description") or _first(item, "summary") or _first(item, "content")
-        draft.put("description", html_to_text(text))
+        draft.put("description", text)
         if levels := _categories(item):
             draft.put("categories", levels)
-        draft.put("stock_quantity", _first(item, "quantity"))
-        self._put_prices(draft, item)
-        _put_availability(draft, _first(item, "availability"))
+        draft.put("stock_quantity", _first(item, "quantity") or _first(item, "quantity_to_sell_on_facebook"))
+        draft.put("price", _first(item, "price"))
+        draft.put("sale_price", _first(item, "sale_price"))
+        draft.put_sale_dates(period=_first(item, "sale_price_effective_date"))
+        draft.put("in_stock", _first(item, "availability"))
         draft.put_attributes({name: ", ".join(_texts(item, name)) for name in _ATTRIBUTES})
         return draft
 
@@ -98,45 +95,11 @@ class _Builder:
                 self._names[column] = name
         return name
 
-    def _put_prices(self, draft: Draft, item: Mapping[str, Any]) -> None:
-        amounts: dict[str, Money] = {}
-        for field in ("price", "sale_price"):
-            if text := _first(item, field):
-                try:
-                    amounts[field] = to_money(text, _NOTATION)
-                except BadValue as error:
-                    draft.problems.append((field.replace("_p", "P"), error))
-        price, sale = amounts.get("price"), amounts.get("sale_price")
-        if sale is not None and not self._sale_holds(draft, _first(item, "sale_price_effective_date")):
-            sale = None
-        if price is not None:
-            draft.put_prices(on_sale(price, sale if sale and sale.amount else None))  # 0 is how feeds write "no sale"
-        else:
-            draft.put("sale_price", sale)
-
-    def _sale_holds(self, draft: Draft, interval: str) -> bool:
-        starts, _, ends = interval.partition("/")
-        try:
-            return holds_on(self._today, starts, ends)
-        except BadValue as error:
-            draft.problems.append(("salePrice", f"sale_price_effective_date {error}"))
-            return False
-
-
-def _put_availability(draft: Draft, value: str) -> None:
-    if value:
-        available = _AVAILABLE.get(_field_name(value))
-        if available is None:
-            draft.problems.append(
-                ("inStock", f"availability must be one of {', '.join(_AVAILABLE)}, got {shown(value)}")
-            )
-        draft.put("in_stock", available)
-
 
 def _categories(item: Mapping[str, Any]) -> list[str]:
     """The levels of the shop's own ``product_type``, else of Google's category where it is no mere number."""
     paths = _texts(item, "product_type") or [t for t in _texts(item, "google_product_category") if not t.isdigit()]
-    levels = (level.strip() for path in paths for level in re.split(r">|&gt;", path))
+    levels = (level.strip() for path in paths for level in path.replace("&gt;", ">").split(">"))
     return list(dict.fromkeys(level for level in levels if level))
 
 
@@ -157,8 +120,7 @@ class _Google:
         return sample.is_xml or _is_google(sample.header)
 
     def read(self, reading: Reading) -> Iterable[Draft]:
-        needs_lxml(self.name)
-        build = _Builder(reading.use, reading.options.today)
+        build = _Builder(reading.use, reading.options.decimal)
         if not reading.sample.is_xml:
             return build(reading.rows())
         return build(reading.counted(xml_items(reading.source, reading.replay.chunks(), reading.options.encoding)))

@@ -19,13 +19,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..format import needs_lxml
 from ..headers import Renaming, plain
 from ..readers.byte_source import CatalogError
 from ..records import Draft, Record
 from ..values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
 from ..values.prices import Prices, on_sale
-from ..values.text import html_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -59,6 +57,7 @@ _OLDER_NAMES = {
     for newer, older in {
         "URL handle": "Handle",
         "Description": "Body (HTML)",
+        "Body HTML": "Body (HTML)",
         "Product category": "Product Category",
         "Published on online store": "Published",
         "SKU": "Variant SKU",
@@ -164,7 +163,7 @@ class _Builder:
         draft.put("external_id", external_id)
         for target, value in shared.items():
             if value not in ([], [""]):
-                draft.put(target, value, _text_of_html if target == "description" else None)
+                draft.put(target, value)
         return draft
 
     def _single(self, handle: str, record: Record, shared: Mapping[str, Any]) -> Draft:
@@ -271,10 +270,6 @@ def _escape(match: re.Match[str]) -> str:
     return quote(match.group(), safe="")
 
 
-def _text_of_html(value: str, notation: Notation) -> str:  # noqa: ARG001 - one signature for all
-    return html_to_text(value)
-
-
 class _Shopify:
     name = "shopify"
     own_ids = True
@@ -283,7 +278,6 @@ class _Shopify:
         return _is_shopify(sample.header)
 
     def read(self, reading: Reading) -> Iterable[Draft]:
-        needs_lxml(self.name)
         older = Renaming(reading.sample.header, _older_name)
         build = _Builder(reading.source, reading.options.shop_url, lambda names: reading.use(older.columns(names)))
         return build(older.rename(reading.rows()))

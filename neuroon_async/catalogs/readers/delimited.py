@@ -15,14 +15,23 @@ from ..records import Record
 from .byte_source import MAX_RECORD_BYTES, buffered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .byte_source import ByteSource
 
-__all__ = ["DelimitedRows", "find_delimiter", "header_of"]
+__all__ = ["DelimitedRows", "column_names", "find_delimiter", "header_of"]
 
 _DELIMITERS = "\t;|,"
 _EXCEL_HINT = re.compile(r'\A"?sep=(.)"?\r?\n')
+
+
+def column_names(header: Iterable[str]) -> list[str]:
+    """A name for every column: an empty one is called by its number, and so is the second of one name."""
+    names: list[str] = []
+    for number, cell in enumerate(header, 1):
+        name = cell.strip() or f"column {number}"
+        names.append(f"{name} (column {number})" if name in names else name)
+    return names
 
 
 def find_delimiter(sample: str) -> str:
@@ -98,14 +107,7 @@ class DelimitedRows:
             raise self._source.error(1, f"the header is not a row of CSV ({error})") from error
         if header is None:
             raise self._source.error("", "holds no rows at all")
-        names = [name.strip() or f"column {number}" for number, name in enumerate(header, 1)]
-        for position, name in enumerate(names):
-            if name in names[:position]:
-                raise self._source.error(
-                    1,
-                    f"two columns are named {name!r} ({names.index(name) + 1} and {position + 1}); rename one of them",
-                )
-        return names
+        return column_names(header)
 
     def _record(self, header: list[str], row: list[str]) -> Record:
         extra = row[len(header) :]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ..mapping import recognised_field
+from ..columns import recognised_field
 from ..records import Record
 from .byte_source import MAX_RECORD_BYTES, CatalogError, buffered
 
@@ -110,8 +110,7 @@ class Survey:
         self.has_products |= self._at_first_element and self._key == PRODUCTS
         if self._depth == 1 and self._at_key and token.startswith(b'"'):
             self._key = token
-            field = recognised_field(token.decode(errors="replace"))
-            self._is_product |= field is not None and field[0] == "price"
+            self._is_product |= recognised_field(token.decode(errors="replace")) == "price"
         if token in {b"[", b"{"}:
             self._depth += 1
         elif token in _CLOSES:

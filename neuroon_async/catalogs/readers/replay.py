@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from .byte_source import CHUNK_BYTES, CatalogError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from .byte_source import ByteSource
 
@@ -50,18 +50,13 @@ class Replay:
             return opened
         return self._stack.enter_context(contextlib.closing(self._source.chunks()))
 
-    def first_chunks(self, source: ByteSource) -> Iterator[bytes]:
-        """The bytes from the start up to the bound, for a first pass beside the reading that has begun.
+    def first_pass(self, source: ByteSource) -> Replay:
+        """The beginning up to the bound, for a reading beside the one that has begun.
 
         ``source`` is a twin of this one's, so that the position and the counters of that reading stay.
         """
-        chunks = self._stack.enter_context(contextlib.closing(source.chunks())) if self._tape is None else None
-        left = MAX_RECORDED_BYTES
-        for chunk in chunks if chunks is not None else cast("_Tape", self._tape).recorded():
-            yield chunk[:left]
-            left -= len(chunk)
-            if left <= 0:
-                return
+        opened = source.chunks() if self._tape is None else self._tape.recorded()
+        return _Beginning(source, opened)
 
     def file(self) -> BinaryIO:
         """All bytes as a file that can seek, closed with this."""
@@ -69,6 +64,25 @@ class Replay:
 
     def close(self) -> None:
         self._stack.close()
+
+
+class _Beginning(Replay):
+    """No more than the bound of a source."""
+
+    def __init__(self, source: ByteSource, opened: Generator[bytes, None, None]) -> None:
+        super().__init__(source, _up_to_bound(opened))
+        self._stack.enter_context(contextlib.closing(opened))
+
+
+def _up_to_bound(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    left = MAX_RECORDED_BYTES
+    for chunk in chunks:
+        if len(chunk) >= left:
+            whole = chunk[:left]
+            yield whole[: whole.rfind(b"\n") + 1]  # a number that is cut off would look like another one
+            return
+        yield chunk
+        left -= len(chunk)
 
 
 class _Tape:
@@ -94,7 +108,7 @@ class _Tape:
             self._overflow = b""
             yield from self._chunks
 
-    def recorded(self) -> Iterator[bytes]:
+    def recorded(self) -> Generator[bytes, None, None]:
         """The pipe from its start to the bound."""
         position = 0
         while position < self._size or self._record():
@@ -117,8 +131,8 @@ class _Tape:
             self._ended = True
             return False
         if self.bound is not None and self._size + len(chunk) > self.bound:
-            self._overflow = chunk
-            return False
+            room = self.bound - self._size
+            chunk, self._overflow = chunk[:room], chunk[room:]
         self._file.seek(self._size)
         self._file.write(chunk)
         self._size += len(chunk)

@@ -1,4 +1,4 @@
-"""Codes and signs of currencies beside an amount. Pure.
+"""Codes, signs and words of currencies beside an amount. Pure.
 
 A code and most signs name one currency. A sign that many countries share (``$``, ``kr``) says which ones it may be:
 too little to name one, enough to tell that it is not the euro.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from .currency_words import CURRENCY_WORDS
 
 __all__ = ["Unit", "unit_named"]
 
@@ -60,7 +62,7 @@ def unit_named(text: str) -> Unit | None:
     name = text.strip().rstrip(".")
     if name.upper() in _CODES:
         return Unit(name.upper(), frozenset({name.upper()}))
-    if currencies := _SIGNS.get(name.casefold()):
+    if currencies := _SIGNS.get(name.casefold()) or CURRENCY_WORDS.get(name.casefold()):
         codes = currencies.split()
         return Unit(codes[0] if len(codes) == 1 else name, frozenset(codes))
     if both := _CODE_AND_SIGN.fullmatch(name):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from .parsing import BadValue, Money, shown
+from .numbers import Money
+from .shown import BadValue, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ...api.models import Number
 
 __all__ = ["Prices", "holds_on", "on_sale"]
+
+_NUMERIC_DATE = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?:[ T,].*)?")
+_NO_DATE = re.compile(r"0{4}-0{2}-0{2}.*|-+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +34,45 @@ class Prices:
 
 
 def on_sale(regular: Money, sale: Money | None) -> Prices:
-    """A sale that is not below the regular price is none. One in another currency is kept, to be complained of."""
-    is_sale = sale is not None and (sale.amount < regular.amount or not sale.compares_to(regular))
+    """A sale of 0 or not below the regular price is none. One in another currency is kept, to be complained of."""
+    is_sale = sale is not None and sale.amount > 0 and (sale.amount < regular.amount or not sale.compares_to(regular))
     return Prices(regular, sale if is_sale else None)
 
 
 def holds_on(today: date, starts: str, ends: str) -> bool:
-    """Does a sale hold today? Dates are ISO 8601, and only the day counts; an empty one does not bound the sale."""
-    return (not starts.strip() or _day(starts) <= today) and (not ends.strip() or today <= _day(ends))
+    """Does a sale hold today? Only the day of a date counts; an empty one does not bound the sale.
+
+    Raises `BadValue` for what is no date, and for one that may be two days (``1/2/2026``) where that matters.
+    """
+    return _holds(starts, lambda day: day <= today) and _holds(ends, lambda day: today <= day)
 
 
-def _day(text: str) -> date:
+def _holds(text: str, judge: Callable[[date], bool]) -> bool:
+    text = text.strip()
+    if not text or _NO_DATE.fullmatch(text):
+        return True
+    verdicts = {judge(day) for day in _possible_days(text)}
+    if not verdicts:
+        raise BadValue(f"must be a date such as 2026-01-31, got {shown(text)}")
+    if len(verdicts) > 1:
+        raise BadValue(f"{shown(text)} may be two days; write it as 2026-01-31")
+    return verdicts.pop()
+
+
+def _possible_days(text: str) -> set[date]:
     try:
-        return date.fromisoformat(text.strip()[:10])
+        return {date.fromisoformat(text[:10].replace("/", "-"))}
     except ValueError:
-        raise BadValue(f"must be a date such as 2026-01-31, got {shown(text)}") from None
+        pass
+    match = _NUMERIC_DATE.fullmatch(text)
+    if match is None:
+        return set()
+    first, separator, second, year = int(match[1]), match[2], int(match[3]), int(match[4])
+    orders = {(first, second)} if separator == "." else {(first, second), (second, first)}
+    days = set()
+    for day, month in orders:
+        try:
+            days.add(date(year + 2000 if year < 100 else year, month, day))
+        except ValueError:
+            continue
+    return days

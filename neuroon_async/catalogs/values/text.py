@@ -1,55 +1,47 @@
-"""Text for shoppers out of what shops store: HTML to plain text, and cutting at a word."""
+"""Text for shoppers out of what shops store: HTML to plain text, names on one line, and cutting at a word. Pure.
+
+Only what is HTML counts as markup: a tag that HTML has, closed by ``>``, and an entity closed by ``;``. So ``x < y``,
+``<USB-C>`` and ``AT&T`` stay what they are.
+"""
 
 from __future__ import annotations
 
+import html
 import importlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigurationError
 
-__all__ = ["cut", "html_to_text", "require"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-_MARKUP = re.compile(r"<[a-zA-Z/!]|&[#a-zA-Z]")
+__all__ = ["cut", "decoded", "html_to_text", "one_line", "require"]
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _DROPPED = frozenset({"script", "style", "noscript", "template", "head", "iframe", "object", "svg"})
-_BLOCKS = frozenset(
-    {
-        *(
-            "address",
-            "article",
-            "aside",
-            "blockquote",
-            "br",
-            "caption",
-            "dd",
-            "div",
-            "dl",
-            "dt",
-            "fieldset",
-            "figcaption",
-        ),
-        *(
-            "figure",
-            "footer",
-            "form",
-            "h1",
-            "h2",
-            "h3",
-            "h4",
-            "h5",
-            "h6",
-            "header",
-            "hr",
-            "li",
-            "main",
-            "nav",
-            "ol",
-            "p",
-        ),
-        *("pre", "section", "table", "tbody", "tfoot", "thead", "tr", "ul"),
-    }
+_BLOCKS = _names(
+    "address article aside blockquote br caption dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
+    "header hr li main nav ol p pre section table tbody tfoot thead tr ul"
 )
 _CELLS = frozenset({"td", "th"})
+_INLINE = _names(
+    "a abbr acronym area audio b base basefont bdi bdo big body button canvas center cite code col colgroup data "
+    "datalist del details dfn dialog dir em embed font frame frameset hgroup html i img input ins kbd label legend "
+    "link map mark menu meta meter noframes optgroup option output param picture progress q rp rt ruby s samp search "
+    "select slot small source span strike strong sub summary sup textarea time title track tt u var video wbr"
+)
+_TAGS = "|".join(sorted([*_DROPPED, *_BLOCKS, *_CELLS, *_INLINE], key=len, reverse=True))
+_MARKUP = re.compile(
+    rf"""<!--.*?(?:-->|\Z)|<!doctype[^>]*>|<\?xml[^>]*>|<!\[CDATA\[(?P<cdata>.*?)\]\]>
+    |<(?P<close>/?)(?P<name>(?:{_TAGS})(?=[\s/>])|[a-z]+:[a-z]+)(?:"[^"<>]*"|'[^'<>]*'|[^<>"'])*>""",
+    re.IGNORECASE | re.DOTALL | re.VERBOSE,
+)
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
 def require(module: str, extra: str, purpose: str) -> Any:
@@ -62,25 +54,48 @@ def require(module: str, extra: str, purpose: str) -> Any:
         ) from error
 
 
-def html_to_text(html: str) -> str:
+def decoded(text: str) -> str:
+    """The text with its entities decoded, once: ``Caf&eacute;``."""
+    return _ENTITY.sub(lambda match: html.unescape(match.group()), text) if "&" in text else text
+
+
+def html_to_text(text: str) -> str:
     """The words of an HTML fragment: entities decoded, scripts and styles dropped, every block on its own line."""
-    if not _MARKUP.search(html):
-        return html.strip()
-    parser = require("lxml.html", "catalogs", "HTML in descriptions")
-    root = parser.fragment_fromstring(html.replace("\0", ""), create_parent="div")
-    for element in list(root.iter()):
-        name = element.tag
-        if element is root:
-            continue
-        if not isinstance(name, str) or name in _DROPPED:  # a comment has a function for its name
-            element.drop_tree()
-        elif name in _BLOCKS:
-            element.text = f"\n{element.text or ''}"
-            element.tail = f"\n{element.tail or ''}"
-        elif name in _CELLS:
-            element.tail = f" {element.tail or ''}"
-    lines = (" ".join(line.split()) for line in root.text_content().split("\n"))
+    if "<" not in text and "&" not in text:
+        return text.strip()
+    if not _MARKUP.search(text):
+        return decoded(text).replace("\u00a0", " ").strip() if _ENTITY.search(text) else text.strip()
+    lines = (" ".join(line.split()) for line in decoded("".join(_pieces(text))).split("\n"))
     return "\n".join(line for line in lines if line)
+
+
+def one_line(text: str) -> str:
+    """A name or another short text: on one line, without markup."""
+    if "<" in text or "&" in text:
+        text = html_to_text(text)
+    return " ".join(text.split())
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text between the tags, and what the tags stand for."""
+    position = 0
+    dropped: str | None = None  # the element whose content is left out
+    for match in _MARKUP.finditer(text):
+        name = (match["name"] or "").lower()
+        if dropped is None:
+            yield text[position : match.start()]
+            yield match["cdata"] or ""
+            if name in _BLOCKS:
+                yield "\n"
+            elif name in _CELLS:
+                yield " "
+            elif name in _DROPPED and not match["close"] and not match.group().endswith("/>"):
+                dropped = name
+        elif name == dropped and match["close"]:
+            dropped = None
+        position = match.end()
+    if dropped is None:
+        yield text[position:]
 
 
 def cut(text: str, limit: int) -> str:

@@ -1,0 +1,170 @@
+"""Which product field a column is, by its name in the languages of the API. Pure.
+
+A name counts without case, accents, spaces and signs: ``Precio oferta``, ``precio_oferta`` and ``PRECIO-OFERTA`` are
+one. Best first: where two columns fit, the earlier spelling wins and the other is reported as ignored.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from functools import lru_cache
+
+__all__ = ["SALE_DATES", "claims_of", "recognised_field"]
+
+SALE_DATES = ("sale_starts", "sale_ends", "sale_period")
+"""Not fields of a product: they say when the sale price holds."""
+
+_SPELLINGS: dict[str, str] = {
+    # English; then Spanish, French, German, Italian, Portuguese, Catalan, Basque and Galician.
+    "external_id": (
+        "externalid id productid itemid articleid identifier idproducto iddelproducto idarticulo identificador "
+        "idproduit identifiant identifiantproduit produktid artikelid idprodotto identificativo idproduto idartigo "
+        "idproducte produktuid produktuarenid identifikatzailea"
+    ),
+    "name": (
+        "name title productname producttitle nombre nombreproducto nombredelproducto nombredeproducto titulo nom "
+        "nomproduit nomduproduit titre libelle designation bezeichnung produktname produktbezeichnung artikelname "
+        "artikelbezeichnung titel nome nomeprodotto nomedelprodotto titolo nomeproduto nomedoproduto nomdelproducte "
+        "nomproducte titol izena produktuarenizena izenburua producto produit produkt artikel prodotto produto "
+        "producte produktua articulo articolo artigo"
+    ),
+    "price": (
+        "price regularprice listprice precio precionormal precioregular preciobase precioiva preciooriginal pvp "
+        "preciodeventa precioventa precioconiva preciofinal prix prixnormal prixregulier prixttc prixdevente "
+        "tarifregulier tarif preis regularerpreis regulaererpreis normalpreis verkaufspreis bruttopreis listenpreis "
+        "prezzo prezzodilistino prezzonormale prezzoregolare prezzodivendita preco preconormal precoregular "
+        "precodevenda preu preunormal preuregular preudevenda prezioa ohikoprezioa prezioarrunta prezo prezonormal "
+        "prezoregular"
+    ),
+    "url": (
+        "url link producturl productlink permalink enlace urlproducto urldelproducto enlaceproducto direccionweb "
+        "vinculo lien lienproduit urlproduit urlduproduit produkturl produktlink collegamento linkprodotto "
+        "urlprodotto ligacao hiperligacao linkdoproduto urldoproduto urlproduto enllac urlproducte urldelproducte "
+        "esteka produktuarenurl produktuurl ligazon enlacepermanente"
+    ),
+    "sku": "sku",
+    "description": (
+        "description productdescription longdescription bodyhtml descripcion descripcionlarga descripciondelproducto "
+        "descripcionproducto descriptif descriptionlongue descriptionproduit beschreibung produktbeschreibung "
+        "langbeschreibung artikelbeschreibung descrizione descrizionelunga descrizioneprodotto descricao "
+        "descricaolonga descricaodoproduto descripcio descripciollarga deskribapena azalpena descricion "
+        "descricionlonga shortdescription descripcioncorta descriptioncourte kurzbeschreibung descrizionebreve "
+        "descricaocurta descripciocurta deskribapenlaburra descricioncurta"
+    ),
+    "currency": (
+        "currency currencycode pricecurrency moneda divisa codigomoneda codigodemoneda devise monnaie wahrung waehrung "
+        "valuta moeda dibisa moneta"
+    ),
+    "image_url": (
+        "imageurl imagelink image imagesrc picture mainimage imageurls images photo imagen urlimagen urldelaimagen "
+        "imagenprincipal imagenurl imagenes foto fotografia urlimage imageprincipale bild bildurl produktbild "
+        "hauptbild bilder immagine urlimmagine immagineprincipale immagini imagem urlimagem urldaimagem "
+        "imagemprincipal imagens imatge urlimatge imatgeprincipal imatges irudia irudiarenurl irudiak argazkia imaxe "
+        "urlimaxe imaxeprincipal imaxes"
+    ),
+    "categories": (
+        "categories category producttype categoria categorias familia categorie rayon kategorie kategorien warengruppe "
+        "kategoria kategoriak"
+    ),
+    "brands": (
+        "brands brand vendor manufacturer marca marcas fabricante marque marques fabricant marke marken hersteller "
+        "produttore marques marka markak"
+    ),
+    "tags": (
+        "tags tag keywords etiquetas palabrasclave etiquettes motscles schlagworter schlagwoerter stichworte etichette "
+        "parolechiave palavraschave etiquetes paraulesclau etiketak palabraschave"
+    ),
+    "in_stock": (
+        "instock availability stockstatus isavailable available disponibilidad disponible enstock hayexistencias "
+        "estadostock estadodelstock disponibilite verfugbarkeit verfuegbarkeit verfugbar verfuegbar lieferbar "
+        "auflager vorratig vorraetig disponibilita disponibile disponibilidade disponivel emstock emestoque "
+        "disponibilitat enestoc eskuragarritasuna eskuragarri dispoñible stockean"
+    ),
+    "stock_quantity": (
+        "stockquantity stock quantity inventoryquantity qty existencias cantidad stockdisponible inventario unidades "
+        "quantite quantiteenstock inventaire bestand lagerbestand lagermenge menge giacenza giacenze quantita scorte "
+        "quantidade estoque quantitat estoc existencies unitats kopurua izakinak stocka cantidade"
+    ),
+    "rating": (
+        "rating averagerating valoracion valoracionmedia puntuacion notemoyenne durchschnittsbewertung valutazione "
+        "valutazionemedia avaliacaomedia valoracio valoraciomitjana puntuacio batezbestekobalorazioa"
+    ),
+    "review_count": (
+        "reviewcount reviewscount ratingcount numerodevaloraciones numerodeopiniones numeroderesenas nombredavis "
+        "anzahlbewertungen bewertungsanzahl numerorecensioni numerodirecensioni numerodeavaliacoes nombredevaloracions "
+        "nombrederessenyes balorazioak numerodevaloracions"
+    ),
+    "is_active": (
+        "isactive active published enabled activo activa publicado publicada habilitado actif publie aktiv "
+        "veroffentlicht veroeffentlicht attivo attiva pubblicato ativo ativa actiu publicat aktibo argitaratua"
+    ),
+    "sale_price": (
+        "saleprice specialprice discountedprice discountprice offerprice promoprice promotionalprice precioferta "
+        "preciooferta preciodeoferta preciorebajado preciopromocional preciodescuento precioconconofertas "
+        "precioendescuento prixpromo prixpromotionnel prixpromotion prixsolde prixremise tarifpromo angebotspreis "
+        "aktionspreis sonderpreis reduzierterpreis prezzoinofferta prezzoofferta prezzodiofferta prezzoscontato "
+        "prezzopromozionale prezzospeciale precopromocional precooferta precodeoferta precopromo precoemsaldo "
+        "preurebaixat preuoferta preudoferta preuespecial eskaintzaprezioa prezioberezia prezorebaixado prezooferta "
+        "prezodeoferta"
+    ),
+    "parent_external_id": (
+        "parentexternalid parentid parentproductid idpadre idproductopadre padreid idparent idproduitparent elternid "
+        "parentartikelid idgenitore idprodottopadre idpai idprodutopai idpare gurasoaid gurasoarenid"
+    ),
+    "attributes": "attributes",
+    "sale_starts": (
+        "salestarts salestart salestartdate salepricestart salepricestartdate salepricestartsat datesalepricestarts "
+        "specialpricefromdate specialpricefrom specialfromdate saleeffectivefrom discountfrom discountstartdate "
+        "fechainiciooferta iniciooferta ofertadesde datedebutpromo datedebutpromotion debutpromo angebotbeginn "
+        "angebotvon inizioofferta datainizioofferta iniciopromocao datainiciopromocao iniciooferta datainicioferta "
+        "datainicioferta"
+    ),
+    "sale_ends": (
+        "saleends saleend saleenddate salepriceend salepriceenddate salepriceendsat datesalepriceends "
+        "specialpricetodate specialpriceto specialtodate saleeffectiveto discountto discountenddate fechafinoferta "
+        "finoferta ofertahasta datefinpromo datefinpromotion finpromo angebotende angebotbis fineofferta "
+        "datafineofferta fimpromocao datafimpromocao fioferta datafioferta"
+    ),
+    "sale_period": "salepriceeffectivedate saleeffectivedate salepricedates",
+}
+_CODES = (
+    "referencia ref reference referenceproduit codigo codigoproducto codigodeproducto codigoarticulo code codeproduit "
+    "codearticle referenz artikelnummer artikelnr artnr produktnummer riferimento codice codiceprodotto codicearticolo "
+    "codigodoproduto codigoproduto codi codiproducte kodea erreferentzia productcode itemcode itemnumber"
+)
+"""An article's code is its id in a catalog without one, and its SKU in any other."""
+
+
+def _ranks() -> dict[str, list[tuple[str, int]]]:
+    ranks: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for field, spellings in _SPELLINGS.items():
+        words = spellings.split() + (_CODES.split() if field in {"external_id", "sku"} else [])
+        for rank, word in enumerate(dict.fromkeys(map(_plain, words))):
+            ranks[word].append((field, rank))
+    return ranks
+
+
+def _plain(name: str) -> str:
+    if not name.isascii():
+        name = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
+
+
+_RANKS = _ranks()
+
+
+@lru_cache(maxsize=4096)
+def claims_of(column: str) -> tuple[tuple[str, int], ...]:
+    """The fields that a column of this name may be, and the ranks of the spelling (0 is the best)."""
+    prefix, dot, name = column.partition(".")
+    if dot and name and prefix.strip().lower() == "attributes":
+        return ((f"attributes.{name.strip()}", 0),)
+    return tuple(_RANKS.get(_plain(column), ()))
+
+
+def recognised_field(column: str) -> str | None:
+    """The product field that a column of this name is first of all."""
+    claims = claims_of(column)
+    return claims[0][0] if claims else None

@@ -1,0 +1,57 @@
+"""What the user should know after a reading, in a sentence each. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..api.models import WIRE_NAMES
+from .values.shown import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .options import OptionNames
+    from .values.numbers import Sign
+
+__all__ = ["inferred_notes", "left_out_notes", "misread_notes"]
+
+
+def inferred_notes(inferred: Mapping[str, tuple[Sign, int]], names: OptionNames) -> Iterator[str]:
+    """Numbers that may be two, and how they were read."""
+    for column, (sign, count) in inferred.items():
+        numbers = (
+            f"a number such as 1{_other(sign)}299 was"
+            if count == 1
+            else f"{count:,} numbers such as 1{_other(sign)}299 were"
+        )
+        yield f"{column}: {numbers} read by {names.set('decimal', sign)}, as all clear numbers of this column show"
+
+
+def _other(sign: Sign) -> Sign:
+    return "," if sign == "." else "."
+
+
+def left_out_notes(left_out: Mapping[tuple[str, str], int], names: OptionNames) -> Iterator[str]:
+    """One note for each field that products were sent without."""
+    by_field: dict[str, list[tuple[str, int]]] = {}
+    for (field, text), count in left_out.items():
+        by_field.setdefault(field, []).append((text, count))
+    for field, texts in by_field.items():
+        name = WIRE_NAMES.get(field, field)
+        count = sum(count for _, count in texts)
+        products = "1 product was" if count == 1 else f"{count:,} products were"
+        examples = ", ".join(shown(text) for text, _ in texts[:3])
+        yield (
+            f"{products} sent without {name}: nothing is known to be meant by {examples} "
+            f"({names.map(name, '')} leaves the field out)"
+        )
+
+
+def misread_notes(count: int) -> Iterator[str]:
+    """Texts that were damaged before they came into the file."""
+    if count:
+        products = "1 product has a text" if count == 1 else f"{count:,} products have texts"
+        yield (
+            f"{products} with signs such as \u00c3\u00a9 or "
+            "\ufffd: somebody has decoded them wrongly before; export the catalog anew, as UTF-8"
+        )

@@ -1,0 +1,66 @@
+"""Addresses as catalogs write them: without scheme or host, with spaces, several in one cell. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urljoin, urlsplit
+
+__all__ = ["complete", "first_image", "is_absolute"]
+
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
+_IMAGE_ENDINGS = "jpe?g|png|gif|webp|avif|svg|bmp|tiff?|jfif|heic"
+_FILE_ENDINGS = f"{_IMAGE_ENDINGS}|x?html?|php[0-9]?|aspx?|jspx?|cgi|pdf|mp4|webm|mov|mpg|txt|xml|json|js|css|zip"
+_IMAGE = re.compile(rf"(?i)[^\s].*\.(?:{_IMAGE_ENDINGS})(?:\?\S*)?")
+_HOST = rf"(?:[\w-]+\.)+(?!(?:{_FILE_ENDINGS})(?:[/?#:]|$))[A-Za-z]{{2,24}}(?::[0-9]+)?"
+_BEGINS_WITH_HOST = re.compile(rf"(?i)(?:www\.{_HOST}(?=[/?#]|$)|{_HOST}(?=/))")
+_NEXT_ADDRESS = re.compile(rf"(?i)(?:\s*[,;|]\s*|\s+)(?=https?:|//\w|{_HOST}/)")
+_SPACES = re.compile(r"\s+")
+
+
+def is_absolute(address: str) -> bool:
+    """Does it name a scheme?"""
+    return _SCHEME.match(address) is not None
+
+
+def complete(address: str, shop_url: str | None) -> str | None:
+    """The address with scheme and host, and spaces encoded; ``None`` where the shop's address is needed and unknown.
+
+    >>> complete("www.shop.example/año nuevo.jpg", None)
+    'https://www.shop.example/año%20nuevo.jpg'
+    """
+    address = _SPACES.sub("%20", address.strip())
+    if is_absolute(address) and not _BEGINS_WITH_HOST.match(address):
+        return address
+    if address.startswith("//"):
+        return f"https:{address}"
+    own_host = urlsplit(shop_url).netloc if shop_url else None
+    if _BEGINS_WITH_HOST.match(address) or (own_host and re.split("[/?#]", address, maxsplit=1)[0] == own_host):
+        return f"https://{address}"
+    return urljoin(f"{shop_url}/", address) if shop_url else None
+
+
+def first_image(value: object) -> str | None:
+    """The first address of a list: a JSON list or object, or a cell in which several stand; ``None`` where none does.
+
+    A cell is split only where an address begins behind the separator, so commas and spaces inside one stay.
+    """
+    if isinstance(value, (list, tuple)):
+        return next((image for item in value if (image := first_image(item))), None)
+    if isinstance(value, dict):
+        return next((image for name in ("src", "url", "href", "link") if (image := first_image(value.get(name)))), None)
+    if not isinstance(value, str):
+        return None
+    text = value.strip().strip(",;|").strip()
+    if text.startswith(("[", "{")):
+        try:
+            return first_image(json.loads(text))
+        except ValueError:
+            pass
+    text = _NEXT_ADDRESS.split(text, maxsplit=1)[0]
+    if not is_absolute(text) and not text.startswith("//"):
+        for separator in "|;,":
+            parts = [part.strip() for part in text.split(separator)]
+            if len(parts) > 1 and all(_IMAGE.fullmatch(part) for part in parts):
+                return parts[0]
+    return text if "/" in text or "." in text or is_absolute(text) else None

@@ -1,0 +1,193 @@
+"""Numbers and amounts of money as catalogs write them. Pure.
+
+Numbers stay exact: `decimal.Decimal` for anything with decimals. A clear number is read whatever notation is expected:
+``1,299.00`` and ``1299,00`` can mean one thing only. ``1,299`` may be one and a bit or over a thousand: it is read
+where the notation is known, and is an `AmbiguousNumber` otherwise, never a guess.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from ...api.models import Number
+from .currencies import Unit, unit_named
+from .shown import BadValue, shown
+
+__all__ = ["AmbiguousNumber", "Money", "Notation", "Sign", "to_integer", "to_money", "to_number", "to_rating"]
+
+Sign = Literal[".", ","]
+"""What separates decimals."""
+
+_MAX_DIGITS = 40
+_MONEY = re.compile(r"(?P<before>[^0-9+-]*?)(?P<number>[+-]?[.,]?[0-9](?:[0-9.,' ]*[0-9])?)(?P<after>[^0-9]*)")
+_NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<body>[0-9][0-9.,' ]*|[.,][0-9]+)")
+_NO_CENTS = re.compile(r"(?<=[0-9])[.,]\s?[-\u2013\u2014]{1,2}(?![0-9])")
+"""``49,-``"""
+_TAX = r"(?:iva|ive|vat|gst|tax(?:es)?|mwst|ust|tva|btw|moms|bez|impuestos?|impostos?|imposte|impostos|taxa)\.?"
+_INCLUDED = (
+    r"(?:incl(?:u[a-zéíïò]*|us[ae]?|\.)?|inc\.?|inkl(?:usive)?\.?|inclòs|inclosos|compres[aeio]|comprises?|barne"
+    r"|enthalten)"
+)
+_WITH_TAX = re.compile(rf"(?i)[\s(]*(?:{_TAX}\s*{_INCLUDED}|{_INCLUDED}\s*{_TAX}|(?<![a-z])ttc(?![a-z]))\s*\)?")
+_SPREADSHEET_POWER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
+
+
+class AmbiguousNumber(BadValue):
+    """A number that may be two, until it is known which sign separates decimals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """How a catalog writes its values.
+
+    ``decimal`` is the decimal separator where it is known. ``grouped`` tells whether thousands may be grouped: where
+    they never are, a lone ``.`` or ``,`` can only be the decimal separator. ``lists`` tells whether one text may hold a
+    list (as a cell must), and ``nulls`` whether an empty value says "null" (as JSON does) rather than nothing.
+    """
+
+    decimal: str | None = None
+    grouped: bool = True
+    lists: bool = True
+    nulls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount, the unit that is written beside it, and the decimal sign that its text plainly shows."""
+
+    amount: Number
+    unit: Unit | None = None
+    sign: Sign | None = None
+
+    def compares_to(self, other: Money) -> bool:
+        """May both be in one currency?"""
+        return self.unit is None or self.unit.agrees_with(other.unit)
+
+
+def to_number(value: object, notation: Notation) -> Number:
+    """An exact number. Raises `BadValue` for what is none, and for what may be two."""
+    return _read(value, notation)[0]
+
+
+def _read(value: object, notation: Notation) -> tuple[Number, Sign | None]:
+    """A number, and the decimal sign that its text plainly shows."""
+    if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        return value, None
+    if not isinstance(value, str):
+        raise BadValue(f"must be a number, got {shown(value)}")
+    text = _plain(value)
+    match = _NUMBER.fullmatch(text)
+    if match is None or sum(character.isdigit() for character in text) > _MAX_DIGITS:
+        damaged = "; a spreadsheet has shortened it" if _SPREADSHEET_POWER.fullmatch(text) else ""
+        raise BadValue(f"must be a number, got {shown(value)}{damaged}")
+    sign, is_clear = _decimal_sign(match["body"], notation)
+    whole, decimals = _parts(match["body"], sign, value)
+    number = Decimal(f"{match['sign']}{whole or '0'}.{decimals}") if decimals else int(match["sign"] + whole)
+    if is_clear is None:
+        raise AmbiguousNumber(f"{value.strip()!r} may be {number} or {whole}{decimals}")
+    return number, sign if is_clear else None
+
+
+def _plain(text: str) -> str:
+    """One kind of space, one kind of apostrophe."""
+    return re.sub("[\u00a0\u202f\u2009]", " ", text.strip()).replace("\u2019", "'")
+
+
+def _decimal_sign(body: str, notation: Notation) -> tuple[Sign | None, bool | None]:
+    """What separates the decimals of this number, and whether its text alone says so; ``None`` where it may be two."""
+    dots, commas = body.count("."), body.count(",")
+    if dots and commas:
+        return (".", True) if body.rindex(".") > body.rindex(",") else (",", True)
+    if dots + commas == 0:
+        return None, False
+    sign: Sign = "." if dots else ","
+    if dots + commas > 1:
+        return None, False  # 1.299.000: groups alone, which leave open what decimals would be
+    whole, _, decimals = body.partition(sign)
+    if len(decimals) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0") and notation.grouped:
+        if notation.decimal is None:
+            return sign, None
+        return (sign, False) if notation.decimal == sign else (None, False)
+    return sign, True
+
+
+def _parts(body: str, sign: Sign | None, value: str) -> tuple[str, str]:
+    """The digits before and after the decimal separator."""
+    whole, _, decimals = body.rpartition(sign) if sign else (body, "", "")
+    groups = re.split(r"[., ']", whole)
+    ungrouped = len(groups) == 1
+    same_sign = len(set(re.findall(r"[., ']", whole))) <= 1
+    well_grouped = same_sign and 1 <= len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
+    if not (ungrouped or well_grouped) or not (decimals.isdigit() or not sign):
+        raise BadValue(f"must be a number, got {shown(value)}")
+    return "".join(groups), decimals
+
+
+def to_money(value: object, notation: Notation) -> Money:
+    """An amount and the unit beside it, as in ``49.99 EUR``, ``€49.99``, ``$49.99 MXN`` or ``49,- € IVA incl.``.
+
+    Raises `BadValue` for anything else beside the number, for a negative amount, and for two units that contradict
+    each other.
+    """
+    if isinstance(value, Money):
+        return value
+    if not isinstance(value, str):
+        return _not_negative(Money(to_number(value, notation)), value)
+    text = _plain(value)
+    if not text.isdecimal():
+        text = _NO_CENTS.sub("", _WITH_TAX.sub(" ", html.unescape(text))).strip()
+    match = _MONEY.fullmatch(text)
+    if match is None:
+        raise BadValue(_no_amount(value))
+    number, before, after = match["number"], match["before"].strip(), match["after"].strip()
+    if before[-1:].isalpha() and number[0] in ".,":  # "kr.5" is no half of a crown
+        raise BadValue(_no_amount(value))
+    unit = _unit(before, after, value)
+    amount, sign = _read(number, notation)
+    return _not_negative(Money(amount, unit, sign), value)
+
+
+def _unit(before: str, after: str, value: str) -> Unit | None:
+    units = [unit_named(text) for text in (before, after) if text]
+    unit = units[0] if units else None
+    for other in units:
+        if unit is None or other is None:
+            raise BadValue(_no_amount(value))
+        if not unit.agrees_with(other):
+            raise BadValue(f"names two currencies: {shown(value)}")
+        unit = unit.and_also(other)
+    return unit
+
+
+def _not_negative(money: Money, value: object) -> Money:
+    if money.amount < 0:
+        raise BadValue(f"must be 0 or more, got {shown(value)}")
+    return money
+
+
+def _no_amount(value: str) -> str:
+    damaged = "; a spreadsheet has shortened it" if _SPREADSHEET_POWER.fullmatch(value.strip()) else ""
+    return f"must be an amount such as 49.99 or 49.99 EUR, got {shown(value)}{damaged}"
+
+
+def to_rating(value: object, notation: Notation) -> Number:
+    """A number up to 5, so never one with grouped thousands."""
+    return to_number(value, Notation(decimal=notation.decimal, grouped=False))
+
+
+def to_integer(value: object, notation: Notation) -> int:
+    """A whole number; ``3.0000`` is one."""
+    try:
+        number = to_number(value, notation)
+    except AmbiguousNumber:
+        text = _plain(str(value))
+        if text.endswith("000"):
+            raise  # 3.000 may be three or three thousand
+        number = to_number(re.sub("[.,]", "", text), notation)  # 1.250 is whole only where the sign groups thousands
+    if number != number or number in {float("inf"), float("-inf")} or number != int(number):  # noqa: PLR0124 - NaN
+        raise BadValue(f"must be a whole number, got {shown(value)}")
+    return int(number)

@@ -1,0 +1,106 @@
+"""The words that exports use for yes and no, and for what is in stock, in the languages of the API. Pure.
+
+What can be ordered but is not there (``preorder``, ``backorder``, ``available for order``) is not in stock. Only
+WooCommerce's ``onbackorder`` is: that shop sells the product as if it were there.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from .shown import BadValue, shown
+
+if TYPE_CHECKING:
+    from .numbers import Notation
+
+__all__ = ["UnknownWord", "to_availability", "to_flag"]
+
+_SCHEMA = re.compile(r"https?://schema\.org/")
+_SPACES = re.compile(r"[\s_\-.!]+")
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_SPACES.sub("", word) for word in text.split(","))
+
+
+_YES = _words(
+    "true, yes, y, t, 1, on, enabled, enable, active, published, publish, visible, live, "
+    "verdadero, sí, si, s, activo, activa, activado, habilitado, publicado, publicada, "
+    "vrai, oui, o, actif, active, activé, publié, visible, wahr, ja, j, aktiv, aktiviert, veröffentlicht, sichtbar, "
+    "vero, sì, attivo, attiva, abilitato, pubblicato, visibile, verdadeiro, sim, ativo, ativa, ativado, visível, "
+    "cert, actiu, activa, activat, publicat, egia, bai, aktibo, argitaratua, ikusgai, "
+    "prawda, tak, aktywny, waar, actief"
+)
+_NO = _words(
+    "false, no, n, f, 0, off, disabled, disable, inactive, draft, archived, unpublished, private, hidden, pending, "
+    "trash, falso, falsa, inactivo, inactiva, desactivado, deshabilitado, borrador, privado, oculto, no publicado, no "
+    "visible, faux, non, inactif, désactivé, brouillon, privé, masqué, caché, falsch, nein, inaktiv, deaktiviert, "
+    "entwurf, privat, versteckt, unsichtbar, nicht veröffentlicht, inattivo, disattivato, disabilitato, bozza, "
+    "nascosto, não, nao, inativo, inativa, desativado, rascunho, fals, inactiu, desactivat, esborrany, amagat, "
+    "gezurra, faltsua, ez, inaktibo, ezaktibo, zirriborroa, zirriborro, agochado, fałsz, nie, nieaktywny, onwaar, "
+    "nee, inactief"
+)
+_IN_STOCK = _words(
+    "instock, in stock, available, limited availability, in store only, online only, low stock, onbackorder, "
+    "on back order, en stock, disponible, hay existencias, con existencias, en existencias, con stock, en inventario, "
+    "en stock, dispo, en magasin, auf lager, lieferbar, verfügbar, vorrätig, sofort lieferbar, "
+    "disponibile, in magazzino, in giacenza, disponível, em stock, em estoque, em existência, com stock, "
+    "en estoc, en existència, amb estoc, eskuragarri, stockean, izakinak, biltegian, "
+    "dispoñible, en existencias, en existencia, op voorraad, leverbaar, dostępny, w magazynie, в наличии"
+)
+_NOT_IN_STOCK = _words(
+    "outofstock, out stock, out of stock, sold out, unavailable, not available, discontinued, no stock, reserved, "
+    "preorder, pre order, presale, backorder, back order, available for order, made to order, "
+    "agotado, agotada, sin existencias, sin stock, sin inventario, no disponible, fuera de stock, descatalogado, "
+    "bajo pedido, reserva, preventa, "
+    "épuisé, rupture de stock, en rupture de stock, en rupture, hors stock, indisponible, non disponible, "
+    "précommande, sur commande, "
+    "ausverkauft, vergriffen, nicht auf lager, nicht lieferbar, nicht verfügbar, nicht vorrätig, vorbestellung, "
+    "vorbestellbar, "
+    "esaurito, non disponibile, non in magazzino, preordine, su ordinazione, "
+    "esgotado, indisponível, sem stock, sem estoque, fora de estoque, fora de stock, pré venda, sob encomenda, "
+    "exhaurit, esgotat, sense estoc, sense existències, no disponible, fora d'estoc, "
+    "agortuta, stockik gabe, ez dago eskuragarri, ez dago stockean, "
+    "sen existencias, sen stock, non dispoñible, "
+    "niet op voorraad, uitverkocht, niedostępny, brak w magazynie, нет в наличии"
+)
+
+
+class UnknownWord(BadValue):
+    """A word for the stock that is not known: the product is sent without it, and the words are counted."""
+
+
+def _plain(value: object) -> str:
+    return _SPACES.sub("", _SCHEMA.sub("", str(value).strip().casefold()))
+
+
+def to_flag(value: object, notation: Notation | None = None) -> bool:  # noqa: ARG001 - one signature for all
+    """True or false, from the words that exports use for them."""
+    if isinstance(value, bool):
+        return value
+    text = _plain(value)
+    if text in _YES or text in _IN_STOCK:
+        return True
+    if text in _NO or text in _NOT_IN_STOCK:
+        return False
+    raise BadValue(f"must be true or false (or yes, no, 1, 0), got {shown(value)}")
+
+
+def to_availability(value: object, notation: Notation | None = None) -> bool:
+    """Is it there to be sold? From words for it, words for yes and no, or a number of pieces.
+
+    Raises `UnknownWord` for any other text.
+    """
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float, Decimal)):
+        return value > 0
+    try:
+        return to_flag(value, notation)
+    except BadValue:
+        text = str(value).strip()
+        if re.fullmatch(r"[+-]?[0-9]+(?:[.,]0+)?", text):
+            return not text.startswith("-") and text.strip("+0.,") != ""
+        raise UnknownWord(f"is {shown(value)}, which is no word for it that is known") from None
