@@ -30,6 +30,9 @@ _TELLING = 11
 """Characters of a key, ``sk_`` and eight digits, that no other text begins with by chance."""
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e]+")
+_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+"""A part of a host name. Underscores are none of the domain name system's, but of container networks'."""
+_LONGEST_HOST = 254
 _LOCALE = re.compile(r"(?P<language>[A-Za-z]{2})(?:[-_][A-Za-z0-9]{2,8})*")
 _SHOP_ID = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
@@ -159,7 +162,7 @@ def _checked_base_url(url: str) -> str:
         raise ConfigurationError(f"base_url must be text, such as 'https://api.neuroon.ai', got {type(url).__name__}")
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigurationError(f"base_url is not a URL: {error}") from None
     if parts.scheme not in {"http", "https"} or not host or not _HEADER_SAFE.fullmatch(url):
@@ -171,7 +174,21 @@ def _checked_base_url(url: str) -> str:
             f"base_url uses plain http to {host}: the API key would travel unencrypted. "
             "Use https; http is accepted for 127.0.0.1, ::1 and localhost only"
         )
+    if port == 0 or not _can_exist(host):
+        raise ConfigurationError(
+            f"base_url names a host that cannot exist: {host!r}" + (" at port 0" if port == 0 else "")
+        )
     return url.rstrip("/")
+
+
+def _can_exist(host: str) -> bool:
+    """Is this an IP address, or a name of labels that a resolver could be asked for?"""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        return len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
+    return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -143,9 +143,10 @@ class Products:
             to_product,
             flush_after,
         )
-        return await sync_products(
+        run = sync_products(
             self._transport, source, options, on_progress=on_progress, on_failure=on_failure, on_accepted=on_accepted
         )
+        return await self._transport.until_closed(run)
 
     async def delete(self, external_id: str) -> None:
         """Remove one product. Raises `NotFound` where the catalog has no such product."""
@@ -173,6 +174,7 @@ class Products:
 
         >>> report = await client.products.delete_many(["SKU-1", "SKU-2"])     # doctest: +SKIP
         """
-        return await delete_products(
+        run = delete_products(
             self._transport, external_ids, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure
         )
+        return await self._transport.until_closed(run)

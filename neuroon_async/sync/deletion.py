@@ -51,7 +51,7 @@ async def delete_products(
     check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
     reader: ItemReader[Any] = ItemReader(source)
     recorder = Recorder(on_progress, on_failure, total=reader.total)
-    return await ProductDeletion(transport.without_deadline(), recorder, concurrency).run(reader)
+    return await ProductDeletion(transport.for_bulk_run(), recorder, concurrency).run(reader)
 
 
 async def delete_missing(

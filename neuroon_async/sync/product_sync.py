@@ -61,7 +61,7 @@ async def sync_products(
     recorder = Recorder(on_progress, on_failure, on_accepted, total=reader.total)
 
     async def run(ledger: LedgerRun | None) -> SyncReport:
-        pipeline = ProductSync(transport.without_deadline(), source, reader, options, recorder=recorder, ledger=ledger)
+        pipeline = ProductSync(transport.for_bulk_run(), source, reader, options, recorder=recorder, ledger=ledger)
         return await pipeline.run()
 
     if options.ledger is None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionLost", "Reason", "explain", "origin_of"]
 
 _LONGEST_TEXT = 300
+_TOO_LONG = "Got more than"
+"""How aiohttp's two parsers tell of headers over their limit: one by a class, the other in words alone."""
 
 
 class ConnectionLost(aiohttp.ClientConnectionError):
@@ -54,7 +56,7 @@ def _problem(error: Exception, *, connected: bool) -> str:
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"cannot connect to the proxy {error.host}:{error.port}"
     if isinstance(error, aiohttp.ClientResponseError):
-        too_long = isinstance(error.__cause__, LineTooLong)
+        too_long = isinstance(error.__cause__, LineTooLong) or _TOO_LONG in error.message
         return f"the server's {'headers are too long' if too_long else 'answer is not HTTP'}"
     if isinstance(error, (aiohttp.ClientPayloadError, DamagedAnswer)):
         return "the answer is incomplete or damaged"

@@ -42,13 +42,15 @@ class CallScope:
     >>> if scope.closed: ...                                                    # doctest: +SKIP
     """
 
-    __slots__ = ("_cancelling", "_open", "_task", "closed")
+    __slots__ = ("_cancelling", "_open", "_task", "closed", "interruption")
 
     def __init__(self, open_scopes: set[CallScope]) -> None:
         self._open = open_scopes
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self.closed = False
+        self.interruption: BaseException | None = None
+        """The cancellation that ended it, once it is closed: what it ran through may have left something on it."""
 
     def __enter__(self) -> Self:
         self._task = asyncio.current_task()
@@ -84,4 +86,5 @@ class CallScope:
         self._open.discard(self)
         if not self.closed or self._task is None:
             return False
+        self.interruption = error
         return self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import math
 from copy import copy
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from yarl import URL
@@ -38,7 +38,7 @@ from .retries import RetryPolicy, may_retry, retry
 from .time_limit import TimeLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Coroutine, Mapping
 
     from ..api.contract import Endpoint
     from ..instrumentation import Instrumentation
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["Transport"]
 
 A = TypeVar("A", bound=Answer)
+T = TypeVar("T")
 _log = logging.getLogger("neuroon_async")
 
 _REQUEST_TIMEOUT = 408
@@ -107,8 +108,6 @@ class Transport:
             other._bulk_limit = TimeLimit(asyncio.get_running_loop().time() + seconds, seconds)  # noqa: SLF001
         return other
 
-    without_deadline = for_bulk_run
-
     def ready(self) -> None:
         """Raise the error that every call would raise: the client is closed, or belongs to another event loop."""
         self.exchange.ready()
@@ -152,6 +151,15 @@ class Transport:
         outcome.shop_id = self.settings.shop_id
         # Raised here, outside of any except block and above all attempts: no frame and no context of theirs is on it.
         raise outcome.with_traceback(None)
+
+    async def until_closed(self, run: Coroutine[Any, Any, T]) -> T:
+        """What ``run``, a bulk run, returns. Closing the client ends it: `ClientClosed` then carries its report."""
+        with self.open_calls.scope() as scope:
+            return await run
+        closed = ClientClosed("this client was closed during a bulk run", maybe_processed=True)
+        closed.report = getattr(scope.interruption, "report", None)
+        closed.shop_id = self.settings.shop_id
+        raise closed
 
     def decode(self, answer: Response, kind: type[A]) -> A:
         """The struct that an answer documents. Raises `ResponseDecodeError` where it holds something else."""

@@ -69,7 +69,7 @@ class UnpackedAnswer:
     def _keep(self, chunk: bytes) -> None:
         self._size += len(chunk)
         if self._size > MAX_ANSWER_BYTES:
-            raise UnreadableAnswer(f"it is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
+            raise UnreadableAnswer(f"the answer is longer than {MAX_ANSWER_BYTES // 2**20} MiB")
         self._chunks.append(chunk)
 
     def _unpack(self, data: bytes) -> None:

@@ -15,7 +15,7 @@ from neuroon_async import (
     NeuroonError,
     PermissionDenied,
     RateLimit,
-    RequestTimeout,
+    RateLimited,
     RetryPolicy,
     ServerError,
     TransportError,
@@ -257,8 +257,9 @@ async def test_a_deadline_is_for_single_calls_and_never_fails_a_batch_that_waits
         report = await client.products.sync(items(60), batch_size=10)
         assert report.ok, report
         assert report.waited > 5
-        with pytest.raises(RequestTimeout):
+        with pytest.raises(RateLimited) as caught:
             await client.products.sync_batch(items(1))
+        assert caught.value.local
 
 
 async def test_throttled_requests_are_counted_without_a_limiter_too():
