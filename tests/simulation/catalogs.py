@@ -20,11 +20,11 @@ def product(external_id: str, price: int, parent: str | None = None, size: int =
 def plain_catalog(random: Random) -> list[Product]:
     """Few ids or many, each in one version or several; these may be new ones each time, or go back and forth."""
     ids = random.choice((1, 3, 10, 40, 120))
-    versions = random.choice((1, 1, 2, 5))
+    versions = random.choice((1, 1, 2, 5, 5))
     names = [f"p{number}" for number in range(ids)] * versions
     if random.random() < 0.7:
         random.shuffle(names)
-    back_and_forth = random.random() < 0.3
+    back_and_forth = versions > 2 and random.random() < 0.6
     size = random.choice((1, 1, 60))
     return [
         product(name, version % 2 if back_and_forth else version, size=size) for version, name in enumerate(names, 1)

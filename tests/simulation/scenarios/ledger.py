@@ -15,6 +15,7 @@ from simulation.weather import bad_weather, faults
 from simulation.world import Killed, World, patient
 
 from neuroon_async import NeuroonError, Product, RetryPolicy, SQLiteLedger, SyncReport
+from neuroon_async.testing import Fault
 
 __all__ = ["SCENARIOS"]
 
@@ -165,6 +166,8 @@ async def ledger_there_and_back(simulation: Simulation) -> None:
         await world.live(in_peace(world, list(first.values()), path), "last")
         if random.random() < 0.5:
             faults(world, random.choice(("sync_products", "delete_product")), late=False)
+        if random.random() < 0.3:
+            world.emulator.fail("delete_product", Fault.status(409, "locked"), times=random.randint(1, 5))
         path = await one_round(world, list(second.values()), path, "worker")
         world.emulator.faults.clear()
         await asyncio.sleep(QUIET)
