@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
-__all__ = ["Ledger", "LedgerError", "LedgerRun", "PagedLedgerRun"]
+__all__ = ["AnsweredLedgerRun", "Ledger", "LedgerError", "LedgerRun", "PagedLedgerRun"]
 
 
 class LedgerError(NeuroonError):
@@ -61,8 +61,23 @@ class PagedLedgerRun(LedgerRun, Protocol):
         Answered from memory: it must neither block nor raise.
         """
 
+    async def record(self, digests: Mapping[str, bytes], pages: Mapping[bytes, Collection[str]] = ...) -> None:
+        """The server has acknowledged this content, and with it all products of these pages (see `keep_pages`)."""
+
     async def keep_pages(self, pages: Mapping[bytes, Collection[str]]) -> None:
         """The server has acknowledged all products of these pages. Maps the digest of each page to its ids."""
+
+
+@runtime_checkable
+class AnsweredLedgerRun(LedgerRun, Protocol):
+    """A ledger that tells a request that was refused from one whose answer never came.
+
+    The latter may still be processed after a newer one. So a product that is invalidated while it is in doubt for such
+    a request, younger than a request can live, is *recorded* as being in doubt again: the next run sends it once more.
+    """
+
+    async def answered(self, ids: Collection[str]) -> None:
+        """The server has refused these, so no request of this run can change them any more. They stay in doubt."""
 
 
 class Ledger(Protocol):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from ..api.models import Product
 from ..errors import UnsafeDeletion
 from ..ledger.pages import PageChunker, PendingPages, content_digests
-from ..ledger.protocols import PagedLedgerRun
+from ..ledger.protocols import AnsweredLedgerRun, PagedLedgerRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -62,6 +62,9 @@ class ChangeDetector(Protocol):
     async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
         """The server has acknowledged these products, whose digests are as they were when they were encoded."""
 
+    async def answered(self, ids: Collection[str]) -> None:
+        """The server has refused these: no request with them is under way any more."""
+
     def digests(self, products: list[Product]) -> dict[str, bytes]:
         """Of the contents of these products, by id, as `record` wants them."""
 
@@ -90,6 +93,9 @@ class AllChanged:
         pass
 
     async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
+        pass
+
+    async def answered(self, ids: Collection[str]) -> None:
         pass
 
     def digests(self, _products: list[Product]) -> dict[str, bytes]:
@@ -214,9 +220,16 @@ class LedgerChanges:
 
     async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
         acknowledged = {product.external_id: digests[product.external_id] for product in accepted}
-        await self._ledger.record(acknowledged)
-        # No await between here and the ledger's queue, so this cannot interleave with `invalidate`.
-        await self._keep(self._to_come.acknowledge(acknowledged))
+        # No await between here and the ledger's queue, so no `invalidate` can come between the pages and the products.
+        pages = self._to_come.acknowledge(acknowledged)
+        if self._paged is not None:
+            await self._paged.record(acknowledged, pages)
+        else:
+            await self._ledger.record(acknowledged)
+
+    async def answered(self, ids: Collection[str]) -> None:
+        if isinstance(self._ledger, AnsweredLedgerRun):
+            await self._ledger.answered(ids)
 
     def digests(self, products: list[Product]) -> dict[str, bytes]:
         return content_digests(products)

@@ -66,9 +66,11 @@ async def delete_missing(
         recorder.deleted(accepted=False)
         await changes.forget(external_id)
 
-    def failed(failure: ProductFailure) -> None:
+    async def failed(failure: ProductFailure) -> None:
         recorder.received(1)
         recorder.failed([failure])
+        if failure.external_id is not None and failure.status is not None and failure.status < 500:
+            await changes.answered([failure.external_id])
 
     own = Recorder(on_failure=failed, costs=recorder.costs)
     deletion = ProductDeletion(transport, own, options.concurrency, on_deleted=deleted)

@@ -12,6 +12,7 @@ from ..errors import (
     NeuroonError,
     PermissionDenied,
     ResponseDecodeError,
+    ServerError,
     UnprocessableEntity,
     ValidationFailed,
 )
@@ -44,7 +45,7 @@ _MANY_REFUSALS = 8
 class Delivery:
     """The state of one batch: what was taken from the queue, the pieces still open, and what it cost so far."""
 
-    __slots__ = ("batch", "digests", "open", "stats")
+    __slots__ = ("all_answered", "batch", "digests", "open", "recorded", "stats")
 
     def __init__(self, batch: Batch, digests: dict[str, bytes], stats: CallStats) -> None:
         self.batch = batch
@@ -52,6 +53,10 @@ class Delivery:
         """Of the products as they were when the request was encoded; none without a ledger."""
         self.open = Bisection(batch.products)
         self.stats = stats
+        self.recorded = 0
+        """Products recorded as the server's."""
+        self.all_answered = True
+        """Has every request so far been answered by the service itself, so that none can be processed any more?"""
 
 
 class BatchDelivery:
@@ -102,6 +107,7 @@ class BatchDelivery:
                 raise
             except NeuroonError as error:
                 pieces.settled()
+                delivery.all_answered &= isinstance(error, APIError) and not isinstance(error, ServerError)
                 if self._settle_refused(pieces, piece, len(body), error):
                     raise
             else:
@@ -111,8 +117,11 @@ class BatchDelivery:
                 accepted = self._settle_answered(pieces, piece, result)
                 await self._changes.record(accepted, delivery.digests)
                 self._recorder.acknowledged(accepted)
+                delivery.recorded += len(accepted)
             await self._recorder.notify()
         self._give_up(pieces)
+        if delivery.all_answered and delivery.recorded < len(delivery.batch.ids):
+            await self._changes.answered(delivery.batch.ids)
         self._recorder.costs.end(delivery.stats)
         await self._recorder.notify()
         self._queue.done(delivery.batch)

@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any
 
 from neuroon_async import NeuroonClient, Product, RetryPolicy, SQLiteLedger
-from neuroon_async.ledger.sqlite import _SQLiteRun
+from neuroon_async.ledger.sqlite_run import SQLiteRun
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
 
 CONCURRENCY = 3
@@ -28,17 +28,18 @@ def die_at(moment: int) -> None:
     """SIGKILL around one of the operations that write to the ledger."""
     moments = count()
 
-    def mortal(work: Callable[[_SQLiteRun, Any], None]) -> Callable[[_SQLiteRun, Any], None]:
-        def working(run: _SQLiteRun, what: Any) -> None:
+    def mortal(work: Callable[..., None]) -> Callable[..., None]:
+        def working(run: SQLiteRun, *what: Any) -> None:
             _die_if(next(moments) == moment)
-            work(run, what)
+            work(run, *what)
             _die_if(next(moments) == moment)
 
         return working
 
-    _SQLiteRun._write = mortal(_SQLiteRun._write)
-    _SQLiteRun._delete = mortal(_SQLiteRun._delete)
-    _SQLiteRun._keep = mortal(_SQLiteRun._keep)
+    SQLiteRun._invalidate = mortal(SQLiteRun._invalidate)
+    SQLiteRun._record = mortal(SQLiteRun._record)
+    SQLiteRun._forget = mortal(SQLiteRun._forget)
+    SQLiteRun._keep = mortal(SQLiteRun._keep)
 
 
 def _die_if(the_moment_has_come: bool) -> None:
@@ -59,7 +60,7 @@ async def sync(order: dict[str, Any]) -> None:
                 Product(external_id=external_id, name="x", price=order["price"], url="https://shop.example/x")
                 for external_id in order["ids"]
             ),
-            ledger=SQLiteLedger(order["ledger"]),
+            ledger=SQLiteLedger(order["ledger"], request_lifetime=order.get("request_lifetime", 0)),
             delete_missing=order.get("delete_missing", False),
             max_delete_fraction=1,
             concurrency=CONCURRENCY,

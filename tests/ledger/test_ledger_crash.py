@@ -108,7 +108,7 @@ async def test_killed_around_each_write_to_the_ledger(tmp_path):
             price = 3 - price  # back to what the ledger knew
             assert await driver.run(ids, price) == 0
             assert prices(emulator) == dict.fromkeys(ids, price), moment
-        assert moment == 16  # three doubts, three records, and pages kept twice, before and after each
+        assert moment == 12  # three invalidations and three records, before and after each
 
 
 async def test_killed_in_the_midst_of_deletions(tmp_path):

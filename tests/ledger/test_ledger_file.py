@@ -292,7 +292,16 @@ async def test_what_another_program_left_in_its_log_is_not_touched(tmp_path, sta
 
 
 @pytest.mark.parametrize(
-    "last", ["CREATE TABLE shop", "COMMIT", "PRAGMA journal_mode", "INSERT OR IGNORE", "INSERT INTO product"]
+    "last",
+    [
+        "CREATE TABLE shop",
+        "COMMIT",
+        "PRAGMA journal_mode",
+        "INSERT OR IGNORE",
+        "INSERT INTO journal",
+        "DELETE FROM journal",
+        "INSERT INTO product",
+    ],
 )
 async def test_a_ledger_opens_again_wherever_its_first_run_was_killed(tmp_path, last):
     path = tmp_path / "l"
@@ -313,6 +322,7 @@ sqlite3.connect = lambda *args, **options: connect(*args, factory=Killed, **opti
 
 async def main():
     async with SQLiteLedger(sys.argv[1]).run("shop") as run:
+        await run.invalidate(["p"])
         await run.record({"p": b"a" * 16})
 
 asyncio.run(main())
@@ -323,7 +333,7 @@ asyncio.run(main())
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert process.returncode == 9
-    async with SQLiteLedger(path).run("shop") as run:
+    async with SQLiteLedger(path, request_lifetime=0).run("shop") as run:
         await run.record({"p": A})
     assert await SQLiteLedger(path).shops() == {"shop": 1}
 

@@ -16,7 +16,7 @@ from sync.sync_shop import assert_apart, item, items, last_prices, prices, shop
 
 from neuroon_async import Product, SQLiteLedger
 from neuroon_async.ledger.pages import Page, PageChunker, PendingPages, content_digests
-from neuroon_async.ledger.sqlite import _SQLiteRun
+from neuroon_async.ledger.sqlite_run import SQLiteRun
 from neuroon_async.testing import Fault
 
 A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
@@ -141,7 +141,7 @@ def ledger(tmp_path):
     return SQLiteLedger(tmp_path / "l")
 
 
-async def fill(run: _SQLiteRun, page: bytes = A, ids: tuple[str, ...] = ("p", "q")) -> None:
+async def fill(run: SQLiteRun, page: bytes = A, ids: tuple[str, ...] = ("p", "q")) -> None:
     await run.record(dict.fromkeys(ids, B))
     await run.keep_pages({page: ids})
 
@@ -224,13 +224,13 @@ async def test_a_ledger_from_before_there_were_pages_goes_on(ledger):
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The ids that were looked up one by one."""
     asked: list[str] = []
-    unchanged = _SQLiteRun.unchanged
+    unchanged = SQLiteRun.unchanged
 
-    async def asking(self: _SQLiteRun, digests: dict[str, bytes]) -> Any:
+    async def asking(self: SQLiteRun, digests: dict[str, bytes]) -> Any:
         asked.extend(digests)
         return await unchanged(self, digests)
 
-    monkeypatch.setattr(_SQLiteRun, "unchanged", asking)
+    monkeypatch.setattr(SQLiteRun, "unchanged", asking)
     return asked
 
 

@@ -1,0 +1,55 @@
+"""Values as they stand in a ledger file: written in one way, and checked when they are read. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..sqlite import DamagedContent
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+__all__ = ["ONE_QUERY", "id_of", "key_of", "keys_of", "portions", "valid_number", "valid_seconds"]
+
+ONE_QUERY = 500
+"""Keys that one query takes."""
+
+
+def keys_of(ids: Collection[str]) -> list[bytes]:
+    """How these ids stand in the file."""
+    return [key_of(external_id) for external_id in ids]
+
+
+def key_of(external_id: str) -> bytes:
+    """How this id stands in the file."""
+    return external_id.encode("utf-8", "surrogatepass")
+
+
+def id_of(key: bytes) -> str:
+    """Raises `DamagedContent`."""
+    try:
+        return key.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError as error:
+        raise DamagedContent(f"an id in it is no text: {error}") from error
+
+
+def portions(keys: Collection[bytes]) -> Iterator[tuple[list[bytes], str]]:
+    """These keys, as many at a time as one query takes, with its question marks."""
+    every = list(keys)
+    for start in range(0, len(every), ONE_QUERY):
+        some = every[start : start + ONE_QUERY]
+        yield some, ",".join("?" * len(some))
+
+
+def valid_number(value: object) -> int:
+    """A stored number of a product. Raises `DamagedContent`."""
+    if isinstance(value, int) and value >= 0:
+        return value
+    raise DamagedContent(f"a product has the number {value!r}")
+
+
+def valid_seconds(value: object) -> float:
+    """A stored time. Raises `DamagedContent`."""
+    if isinstance(value, (int, float)):
+        return value
+    raise DamagedContent(f"a time is {value!r}")
