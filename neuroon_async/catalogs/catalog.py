@@ -150,10 +150,10 @@ class Catalog:
         if not head and next(chunks, None) is None:  # or a fault in the first bytes, which this raises
             raise self._source.error("", "is empty")
         sample = Sample(self._source, head, self._options)
-        self._format = format_ = self._find_format(sample)
+        self._format = self._finisher.format = format_ = self._find_format(sample)
         self.format = _as_enum(format_.name)
         replay = stack.enter_context(contextlib.closing(Replay(self._source, chunks)))
-        self._reading = Reading(self._source, sample, self._options, self._counts, replay)
+        self._reading = Reading(self._source, sample, self._options, self._counts, replay, format_named)
         return format_.read(self._reading)
 
     def _first_pass(self) -> Iterator[Draft]:

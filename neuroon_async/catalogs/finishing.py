@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
@@ -22,6 +23,7 @@ from ..api.models import REQUIRED_FIELDS, WIRE_NAMES, Product
 from ..api.validation import check_product
 from ..errors import InvalidProduct
 from ..report import ProductFailure
+from .letters import RawRow, reading_of
 from .values.addresses import complete
 from .values.currencies import Unit, unit_named
 from .values.parsing import AmbiguousNumber, BadValue, shown
@@ -31,6 +33,7 @@ from .values.text import cut, html_to_text, one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from .format import Format
     from .notations import NumberNotations
     from .options import ReadingOptions
     from .records import Draft
@@ -47,15 +50,16 @@ _NO_PARENT = re.compile(r"0+(?:[.,]0+)?")
 class Finisher:
     """Makes the product of each draft, or says why there is none.
 
-    ``fitted`` counts the texts that were cut. ``left_out`` counts the values that products were sent without:
-    ``(field, value)``, the first 100 different ones. ``misread`` counts the products whose texts show that somebody
-    decoded them wrongly before (``CafÃ©``, ``Caf\ufffd``): they are sent as they are.
+    ``format`` is that of the catalog. ``fitted`` counts the texts that were cut. ``left_out`` counts the values that
+    products were sent without: ``(field, value)``, the first 100 different ones. ``misread`` counts the products whose
+    texts show that somebody decoded them wrongly before (``CafÃ©``): they are sent as they are.
     """
 
     def __init__(self, options: ReadingOptions, notations: NumberNotations) -> None:
         self.fitted = self.misread = 0
         self.left_out: Counter[tuple[str, str]] = Counter()
-        self._options = options
+        self.format: Format | None = None
+        self._default_options = self._options = options
         self._notations = notations
 
     def mapped(self, drafts: Iterable[Draft]) -> Iterator[Draft]:
@@ -66,6 +70,7 @@ class Finisher:
 
     def finish(self, draft: Draft) -> Product | ProductFailure:
         """The product, checked; or a failure that names every problem of the draft."""
+        self._options = draft.options or self._default_options
         self._override(draft)
         if draft.ambiguous:
             self._notations.settle(draft)
@@ -92,8 +97,23 @@ class Finisher:
             external_id if isinstance(external_id, str) and external_id else None,
             f"{draft.where}: {reason}",
             "local",
-            product=draft.row,
+            product=self._raw_row(draft),
         )
+
+    def _raw_row(self, draft: Draft) -> RawRow:
+        """The record, and how a dead letter of it is read again."""
+        if not draft.usable:
+            return RawRow(draft.row, draft.row, None)
+        if draft.reading is not None:
+            return RawRow(draft.row, draft.row, draft.reading)
+        inferred = {sign for sign, _ in self._notations.inferred.values()}
+        decimal = next(iter(inferred)) if len(inferred) == 1 else None
+        if self.format is None or self.format.name in {"json", "jsonl"}:
+            return RawRow(draft.row, draft.row, reading_of("json", self._options, decimal))
+        if self.format.own_ids:  # other rows have a part in this product
+            without_mapping = replace(self._options, given_mapping={})
+            return RawRow(draft.row, draft.as_product(), reading_of("json", without_mapping, decimal))
+        return RawRow(draft.row, draft.row, reading_of(self.format.name, self._options, decimal))
 
     def _count_left_out(self, draft: Draft) -> None:
         for left_out in draft.left_out:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -30,7 +31,7 @@ from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, j
 from .readers.replay import Replay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from .records import Draft, Record
 
@@ -118,6 +119,8 @@ class Reading:
     options: ReadingOptions
     counts: FieldCounts
     replay: Replay
+    format_named: Callable[[str], Format]
+    """The other formats: a dead letter may come from any of them."""
 
     def text(self) -> Iterator[bytes]:
         """The whole text from its start, as chunks of UTF-8.

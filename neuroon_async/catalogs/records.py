@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.models import REQUIRED_FIELDS, WIRE_NAMES
 from .mapping import ATTRIBUTE_PREFIX
+from .options import ReadingOptions
 from .values.currencies import Unit
 from .values.damage import is_error_code, is_shortened
 from .values.numbers import Sign
@@ -65,6 +66,9 @@ class Draft:
     clear numbers show, by column; ``ambiguous`` are the numbers that wait for them. ``left_out`` are the values that a
     product does without: ``(field, value)``. ``sale_starts``, ``sale_ends`` and ``sale_period`` (``start/end``) are
     dates as the file writes them. ``canonical`` is a product as it was sent before: its texts are taken as they are.
+    ``rejected`` are the values that could not be read, by field. ``usable`` is false where nothing can be made of the
+    record. ``options`` are those that the record is read by, where it has its own, and ``reading`` is how a dead letter
+    writes them.
     """
 
     where: str
@@ -80,6 +84,10 @@ class Draft:
     sale_ends: str = ""
     sale_period: str = ""
     canonical: bool = False
+    rejected: dict[str, Any] = field(default_factory=dict)
+    usable: bool = True
+    options: ReadingOptions | None = None
+    reading: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, record: Record, notation: Notation) -> Draft:
@@ -90,6 +98,7 @@ class Draft:
         """A draft of which no product can be made, with the reason."""
         draft = cls.of(record, Notation())
         draft.problems.append(("", problem))
+        draft.usable = False
         return draft
 
     def put(
@@ -129,6 +138,7 @@ class Draft:
         except UnknownWord:
             self.left_out.append((name, str(value).strip()))
         except BadValue as error:
+            self.rejected[target] = value
             self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), error))
 
     def _keep(self, name: str, converted: Any, column: str) -> None:
@@ -146,12 +156,14 @@ class Draft:
         if is_error_code(text):
             if name in REQUIRED_FIELDS or name in _IDS:
                 problem = f"holds {text}, which a spreadsheet shows where a formula failed; export the catalog anew"
+                self.rejected[target] = text
                 self.problems.append((WIRE_NAMES[name], problem))
             else:
                 self.left_out.append((target, text))
             return True
         if name in _NO_NUMBERS and is_shortened(text):
             if name in _IDS:
+                self.rejected[target] = text
                 self.problems.append((WIRE_NAMES[name], f"{text!r} {_SHORTENED}"))
             else:
                 self.left_out.append((target, text))
@@ -167,16 +179,29 @@ class Draft:
 
     def refuse_ambiguous(self, target: str) -> None:
         """Complain of a number that may be two."""
-        self.problems.append((WIRE_NAMES[target], self.ambiguous.pop(target).problem))
+        refused = self.ambiguous.pop(target)
+        self.rejected[target] = refused.value
+        self.problems.append((WIRE_NAMES[target], refused.problem))
 
     def forget(self, target: str) -> None:
         """Drop all that was gathered for a field, complaints too."""
         self.fields.pop(target, None)
         self.units.pop(target, None)
         self.ambiguous.pop(target, None)
+        self.rejected.pop(target, None)
         self.left_out = [(name, text) for name, text in self.left_out if name != target]
         wire_name = WIRE_NAMES.get(target, target)
         self.problems = [(name, problem) for name, problem in self.problems if name != wire_name]
+
+    def reject(self, target: str, value: Any, problem: str | BadValue) -> None:
+        """Complain of a value, and keep it as it is for the dead letter."""
+        self.rejected[target] = value
+        self.problems.append((WIRE_NAMES.get(target, target), problem))
+
+    def as_product(self) -> dict[str, Any]:
+        """What was understood of the product, in the API's names; a value that could not be read stands as it is."""
+        gathered = {**self.fields, **{name: text for name, text in self.rejected.items() if "." not in name}}
+        return {WIRE_NAMES[name]: value for name, value in gathered.items()}
 
     def put_prices(self, prices: Prices) -> None:
         self.put("price", prices.price)

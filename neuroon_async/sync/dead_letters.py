@@ -17,9 +17,21 @@ __all__ = ["DeadLetterFile"]
 
 
 class DeadLetterFile:
-    """Pass it as ``on_failure``. One line a failure: ``{"failure": {…}, "product": {…} or null}``.
+    """Writes failures to a file: pass it as ``on_failure``.
 
-    The file is opened with the first failure, so a clean run leaves none behind, and appended to where it exists.
+    Every failure is a line, in one of three forms:
+
+    - ``{"failure": {…}, "product": {…}}``: a product as it was to be sent.
+    - ``{"failure": {…}, "raw": {…}, "reading": {…}}``: a row as its catalog holds it, with the options that it is read
+      by (format, mapping, currency, shop address), so that the file is read without any option.
+    - ``{"failure": {…}, "product": null, "shown": "…"}``: what cannot become JSON, which may be why it failed.
+
+    Products that the end of a run left unsent are no dead letters: nothing is wrong with them. ``count`` counts the
+    lines written. The file is opened with the first failure, so a clean run leaves none behind, and appended to where
+    it exists. Every line is handed to the operating system before the call returns, so it outlives the process.
+
+    Raises `OSError` where the file cannot be written. When the ``with`` block ends by an error, such as one that
+    carries the report of the run, an error of closing the file is added to it as a note and does not replace it.
 
     >>> with DeadLetterFile("failed.jsonl") as dead_letters:            # doctest: +SKIP
     ...     report = await client.products.sync(products, on_failure=dead_letters)
@@ -31,15 +43,20 @@ class DeadLetterFile:
         self._file: Any = None
 
     def __call__(self, failure: ProductFailure) -> None:
+        if failure.unsent:
+            return
         if self._file is None:
-            self._file = self.path.open("ab")
-        self._file.write(_line(failure))
+            self._file = self.path.open("ab", buffering=0)
+        line = memoryview(_line(failure))
+        while line:  # an unbuffered file may take a part of a long line
+            line = line[self._file.write(line) :]
         self.count += 1
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Close the file. A further failure opens it again."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -47,7 +64,12 @@ class DeadLetterFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except OSError as fault:
+            if error is None:
+                raise
+            error.add_note(f"the dead letter file {self.path} could not be closed: {fault}")
 
 
 def _line(failure: ProductFailure) -> bytes:
@@ -59,12 +81,19 @@ def _line(failure: ProductFailure) -> bytes:
     }
     product = failure.product
     try:
-        record = encode({"failure": note, "product": product})
+        record = encode({"failure": note} | _held(product))
     except (UnicodeEncodeError, OverflowError, TypeError, ValueError, RecursionError):
         # What cannot become JSON is the very reason why it failed: keep it readable at least.
         readable = {name: _readable(value) if isinstance(value, str) else value for name, value in note.items()}
         record = encode({"failure": readable, "product": None, "shown": _shown(product)})
     return record + b"\n"
+
+
+def _held(product: object) -> dict[str, Any]:
+    """A product, or the row of a catalog that says how it is read."""
+    if isinstance(product, dict) and hasattr(product, "reading"):
+        return {"raw": getattr(product, "record", product), "reading": product.reading}
+    return {"product": product}
 
 
 def _readable(text: str) -> str:

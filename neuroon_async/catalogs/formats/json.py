@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..generic import GenericBuilder
+from ..letters import LetterReader, is_letter
 from ..values.parsing import Notation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
 
     from ..format import Reading, Sample
     from ..records import Draft
@@ -30,10 +31,15 @@ class _Json:
     def recognises(self, sample: Sample) -> bool:
         return sample.is_json and sample.is_json_lines == self.lines
 
-    def read(self, reading: Reading) -> Iterable[Draft]:
+    def read(self, reading: Reading) -> Iterator[Draft]:
         notation = Notation(reading.options.decimal, lists=False, nulls=True)
-        records = reading.json_records(lines=self.lines)
-        return GenericBuilder(reading.options.mapping, notation, reading.use)(records)
+        build = GenericBuilder(reading.options.mapping, notation, reading.use)
+        letters = LetterReader(reading)
+        for record in reading.json_records(lines=self.lines):
+            if not record.problem and is_letter(record.row):
+                yield from letters.drafts(record)
+            else:
+                yield from build((record,))
 
 
 JSON = _Json("json", lines=False)

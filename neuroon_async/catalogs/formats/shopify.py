@@ -206,14 +206,15 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     draft.put_attributes({name: _cell(row, column).lstrip("'") for column, name in _ATTRIBUTES.items()})
     if _cell(row, "Gift Card").lower() == "true":
         draft.put("attributes.gift_card", "true")
+    price = _cell(row, "Variant Price")
     try:
-        if price := _cell(row, "Variant Price"):
+        if price:
             compare_at = _cell(row, "Variant Compare At Price")
             draft.put_prices(
                 _prices(to_money(price, _NOTATION), to_money(compare_at, _NOTATION) if compare_at else None)
             )
     except BadValue as error:
-        draft.problems.append(("price", error))
+        draft.reject("price", price, error)
     _put_stock(draft, row)
 
 
@@ -233,7 +234,7 @@ def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
     try:
         count = to_integer(quantity, _NOTATION)
     except BadValue as error:
-        draft.problems.append(("stockQuantity", str(error)))
+        draft.reject("stock_quantity", quantity, error)
         return
     goes_on = _cell(row, "Variant Inventory Policy").lower() in {"continue", "true"}
     draft.put("in_stock", count > 0 or not tracked or goes_on, to_flag)

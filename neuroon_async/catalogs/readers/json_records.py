@@ -8,9 +8,8 @@ So is one that nests deeper than any product: decoding it, or showing it later, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -159,7 +158,7 @@ def _record(where: str, text: bytes) -> Record:
         return Record(where, kept, f"is not valid JSON: {error}")
     if not isinstance(value, dict):
         return Record(where, {"value": value}, f"must be a JSON object, got {type(value).__name__}")
-    return _dead_letter(where, value) if "failure" in value and "product" in value else Record(where, value)
+    return Record(where, value)
 
 
 def _is_too_deep(text: bytes) -> bool:
@@ -175,15 +174,6 @@ def _is_too_deep(text: bytes) -> bool:
         elif token in _CLOSES:
             depth -= 1
     return False
-
-
-def _dead_letter(where: str, letter: dict[str, Any]) -> Record:
-    product = letter["product"]
-    if isinstance(product, Mapping):
-        return Record(where, product)
-    return Record(
-        where, letter, f"this dead letter holds no product to send again; its failure was {letter['failure']}"
-    )
 
 
 def json_array(source: ByteSource, chunks: Iterator[bytes], path: Sequence[bytes] = (PRODUCTS,)) -> Iterator[Record]:

@@ -145,7 +145,7 @@ class _Builder:
         try:
             prices = self._prices(row)
         except BadValue as error:
-            draft.problems.append(("price", error))
+            draft.reject("price", cell(row, "Regular price"), error)
             return
         if prices is None and (kind := needs_childrens_price(row)):
             prices = index.cheapest_of(row)
