@@ -84,6 +84,15 @@ class LocalEndpoint:
         self._refuse_late(now)
         self._wake()
 
+    def occupy(self, count: int) -> None:
+        """Take so many slots for requests that ended just now, elsewhere."""
+        if self._clock.is_elsewhere():
+            self._change_loop()
+        now = self._clock.now()
+        for _ in range(count):
+            self._admission.window.take(now)
+            self._admission.window.answered(now)
+
     def answered(self, permit: LocalPermit, headers: Mapping[str, str] | None, pause: float | None) -> None:
         """A permit's request has ended, with what its answer says."""
         if permit.epoch != self._epoch:

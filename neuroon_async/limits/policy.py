@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..api.responses import RateLimitHeaders
 
 __all__ = [
+    "RESERVED",
     "SINGLE_CALL_WAIT",
     "Admission",
     "EffectiveLimit",
@@ -33,6 +34,7 @@ __all__ = [
     "SlotWindow",
     "counted_by_server",
     "limit_table",
+    "shared_table",
     "shortest_time",
     "would_be_late",
 ]
@@ -41,7 +43,8 @@ Limit = TypeVar("Limit", RateLimit, RateLimit | None)
 
 SINGLE_CALL_WAIT = 6.0
 """Seconds that a single call waits at most behind bulk calls, while singles come no faster than lately."""
-_RESERVED = 2
+RESERVED = 2
+"""Slots that bulk calls leave even where no single call has been seen lately."""
 _RESERVED_SHARE = 0.1
 
 
@@ -64,7 +67,7 @@ class Reserve:
 
     def keep(self, singles: int) -> int:
         """How many slots to keep, given the single calls within `memory`."""
-        return min(self.most, _RESERVED + singles)
+        return min(self.most, RESERVED + singles)
 
 
 class SlotWindow:
@@ -361,6 +364,16 @@ def limit_table(overrides: Mapping[str, Limit]) -> dict[str, RateLimit | Limit]:
         if limit is not None and not isinstance(limit, RateLimit):
             raise UsageError(f"must be a RateLimit or None, got {limit!r}", where=f"rate_limits[{name!r}]")
     return {**DOCUMENTED_RATE_LIMITS, **overrides}
+
+
+def shared_table(overrides: Mapping[str, RateLimit]) -> dict[str, RateLimit]:
+    """As `limit_table`, for limits that processes share: none is switched off, and none shapes bursts."""
+    for name, limit in limit_table(overrides).items():
+        if limit is None:
+            raise UsageError(f"{name}: a shared limit cannot be switched off; give it a RateLimit")
+        if limit.burst is not None and limit.burst < limit.requests:
+            raise UsageError(f"{name}: a shared limit cannot shape bursts; leave RateLimit.burst out")
+    return limit_table(overrides)
 
 
 def would_be_late(endpoint: str, *, requests: int, wait: float) -> RateLimited:

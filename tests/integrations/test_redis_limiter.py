@@ -20,9 +20,9 @@ pytest.importorskip("redis", reason="needs the extra 'redis'")
 from redis.asyncio import Redis
 
 from neuroon_async import NeuroonClient, RateLimit, RetryPolicy
-from neuroon_async.errors import ConfigurationError, ConnectionFailed
-from neuroon_async.integrations.redis import RedisLimiter
-from neuroon_async.integrations.redis import limiter as shared
+from neuroon_async.errors import ConfigurationError, ConnectionFailed, RateLimited
+from neuroon_async.integrations.redis import RedisLimiter, link
+from neuroon_async.limits import shared
 from neuroon_async.limits.protocols import Permit
 from neuroon_async.testing import Emulator
 
@@ -117,6 +117,8 @@ async def test_four_processes_use_the_budget_and_never_see_a_429(process):
                 while True:
                     await client.shop()
 
+            for client in clients:  # connected, with the scripts loaded
+                (await client._transport.limiter.acquire("delete_product")).unused()
             with suppress(TimeoutError):
                 async with asyncio.timeout(limit.per * (windows - 0.2)), asyncio.TaskGroup() as tasks:
                     for client in clients:
@@ -124,7 +126,7 @@ async def test_four_processes_use_the_budget_and_never_see_a_429(process):
                             tasks.create_task(work(client))
             assert {request.status for request in emulator.requests} <= {200, None}
             # Most of it, on a busy machine with windows this short; benchmarks/shared_limit.py measures how much.
-            assert windows * limit.requests * 0.75 <= len(emulator.requests) <= windows * limit.requests
+            assert windows * limit.requests * 0.6 <= len(emulator.requests) <= windows * limit.requests
 
     async with asyncio.TaskGroup() as tasks:
         for algorithm in ("fixed", "rolling", "bucket"):
@@ -377,11 +379,12 @@ async def test_bulk_leaves_a_tenth_to_single_calls_of_any_process(process):
     await asyncio.wait([running])
 
 
-async def test_bulk_uses_the_reserve_too_but_evenly_spread(process):
-    limiter = process(20, 0.8)
-    started = time.monotonic()
-    await spend(limiter, 20, bulk=True)
-    assert 0.39 <= time.monotonic() - started < 0.8  # 18 at once, then one every 0.8 s / 2
+async def test_bulk_takes_the_reserve_as_soon_as_enough_comes_back(process):
+    limiter = process(20, 30.0)
+    await spend(limiter, 18, bulk=True)
+    with pytest.raises(RateLimited) as caught:
+        await limiter.acquire("shop", bulk=True, deadline=asyncio.get_running_loop().time() + 20)
+    assert caught.value.retry_after == pytest.approx(30 - 6, abs=1)
 
 
 async def test_single_calls_go_before_bulk_ones_and_each_kind_in_its_order(process, monkeypatch):
@@ -461,8 +464,8 @@ async def test_limits_tell_what_redis_told(process):
 
 @pytest.fixture
 def hurried(monkeypatch):
-    monkeypatch.setattr(shared, "PATIENCE", 0.3)
-    monkeypatch.setattr(shared, "PROBE", 0.05)
+    monkeypatch.setattr(link, "PATIENCE", 0.3)
+    monkeypatch.setattr(link, "PROBE", 0.05)
 
 
 async def test_without_redis_each_process_keeps_to_its_part_less_what_it_has_used(
@@ -493,8 +496,8 @@ async def test_redis_is_told_what_was_used_without_it(hurried, mortal_redis_serv
             in_flight.answered(None)
             await limiter.aclose()
         assert caplog.text.count("can be reached again") == 1
-        # Five before the answer in flight, which is counted once more by its end; and the one after.
-        assert await redis.zcard(f"p:{{{SHOP}}}:shop:open") == 7
+        # Two before, two without it, the one in flight, and the one after.
+        assert await redis.zcard(f"p:{{{SHOP}}}:shop:open") == 6
 
 
 @pytest.fixture
@@ -516,7 +519,7 @@ async def silent_redis() -> AsyncIterator[Redis]:
 @pytest.fixture
 async def late_loop(monkeypatch) -> AsyncIterator[None]:
     """Every turn of the event loop takes longer than Redis has to answer."""
-    monkeypatch.setattr(shared, "PATIENCE", 0.004)
+    monkeypatch.setattr(link, "PATIENCE", 0.004)
 
     async def hog() -> None:
         while True:

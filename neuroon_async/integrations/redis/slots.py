@@ -1,0 +1,313 @@
+"""The slots of one endpoint in Redis: a `SlotStore` by scripts, each atomic and by the Redis server's own clock.
+
+A slot is an entry of a sorted set, scored with the moment it comes back. The scripts say what `policy` says; a test
+holds the two together. Hosts' clocks may differ, and where Redis' own is set back, no time in it stays later than it
+can rightly be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import NoScriptError
+
+from ...limits.policy import RESERVED, SINGLE_CALL_WAIT, Reserve
+from ...limits.store import Full, Taken
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from redis.asyncio import Redis
+
+    from ...api.contract import RateLimit
+    from .link import RedisLink
+
+__all__ = ["SCRIPTS", "RedisSlots"]
+
+_log = logging.getLogger("neuroon_async.limits")
+
+OTHERS_DELAY = 2.0
+"""Seconds that other processes get to tell what they used without Redis: they look for it every second."""
+
+# Times are whole microseconds: a double holds them exactly until the year 2255, but Lua's tostring does not.
+_BASICS = """
+local function clock()
+    local time = redis.call('TIME')
+    return time[1] * 1000000 + time[2]
+end
+local function whole(number) return string.format('%.0f', number) end
+local function ms(us) return whole(math.max(1, math.ceil(us / 1000))) end
+-- A pause: no admission before it `opens`; until it `ends` calls return one by one. Its `length` bounds both, should
+-- the clock be set back.
+local function pause_at(key, now, per)
+    local stored = redis.call('HMGET', key, 'opens', 'ends', 'length')
+    if not stored[1] then return nil end
+    local opens, ends, length = tonumber(stored[1]), tonumber(stored[2]), tonumber(stored[3])
+    if opens > now + math.max(length, per) or ends > now + length + per then
+        opens, ends = math.min(opens, now + length), math.min(ends, now + length + per)
+        redis.call('HSET', key, 'opens', whole(opens), 'ends', whole(ends))
+    end
+    return {opens = opens, ends = ends}
+end
+local function begin_pause(key, now, length, per)
+    local pause = pause_at(key, now, per)
+    if pause and pause.opens >= now + length then return end
+    redis.call('HSET', key, 'opens', whole(now + length), 'ends', whole(now + length + per), 'length', whole(length))
+    redis.call('PEXPIRE', key, ms(length + per))
+end
+"""
+
+_TAKE = (
+    _BASICS
+    + """
+-- KEYS: slots, elsewhere, pause, singles, processes, tables.
+-- ARGV: requests, per, latency, bulk, member, most to keep, to keep at least, how soon, process, table ('': as before).
+-- Gives {1, slots left, now} or {0, microseconds to wait, now}, and then the tables of others.
+local slots, elsewhere, pause_key, singles, processes, tables = unpack(KEYS)
+local now, requests, per, latency = clock(), tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local bulk, member, most, least, soon = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local process, own_table = ARGV[9], ARGV[10]
+
+-- A clock that was set back leaves times that lie too far ahead.
+local function no_later(key, latest, instead)
+    for _, name in ipairs(redis.call('ZRANGEBYSCORE', key, '(' .. whole(latest), '+inf')) do
+        redis.call('ZADD', key, whole(instead), name)
+    end
+end
+no_later(slots, now + per + latency, now + per)
+no_later(elsewhere, now + per, now + per)
+no_later(singles, now, now)
+no_later(processes, now + per, now)
+
+local different = {}
+if own_table ~= '' then
+    no_later(tables, now, now)
+    redis.call('ZADD', tables, whole(now), own_table)
+    redis.call('ZREMRANGEBYSCORE', tables, '-inf', whole(now - per - latency))
+    redis.call('PEXPIRE', tables, ms(per + latency))
+    if redis.call('ZCARD', tables) > 1 then
+        for _, other in ipairs(redis.call('ZRANGE', tables, 0, -1)) do
+            if other ~= own_table then different[#different + 1] = other end
+        end
+    end
+end
+local function answer(which, number)
+    -- One that was sent away takes nothing of its own accord for a window: see RETURN.
+    redis.call('ZADD', processes, whole(which == 1 and now or now + per), process)
+    redis.call('PEXPIRE', processes, ms(per + latency))
+    return {which, number, now, unpack(different)}
+end
+
+local pause = pause_at(pause_key, now, per)
+if pause and pause.opens > now then return answer(0, pause.opens - now) end
+
+-- What others spend takes free slots.
+redis.call('ZREMRANGEBYSCORE', elsewhere, '-inf', whole(now))
+local function spent(moment)
+    return tonumber(redis.call('ZRANGEBYSCORE', elsewhere, '(' .. whole(moment), '+inf', 'LIMIT', 0, 1)[1] or 0)
+end
+-- Slots stay for `latency` after their return: an answer to a request that is older may have counted them.
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', whole(now - latency))
+local function free(moment)
+    return requests - redis.call('ZCOUNT', slots, '(' .. whole(moment), '+inf') - spent(moment)
+end
+-- How long until `missing` more slots are back that are not at `moment`. A request in flight may be answered now, so in
+-- `per` at the latest; what is spent elsewhere may be over before.
+local function until_back(moment, missing)
+    local slot = redis.call('ZRANGEBYSCORE', slots, '(' .. whole(moment), '+inf', 'WITHSCORES', 'LIMIT', missing - 1, 1)
+    local wait = slot[2] and math.min(tonumber(slot[2]) - now, per) or per
+    local over = redis.call('ZRANGEBYSCORE', elsewhere, '(' .. whole(moment), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+    return over[2] and math.min(wait, tonumber(over[2]) - now) or wait
+end
+
+local left = free(now)
+if left < 1 then return answer(0, until_back(now, 1 - left)) end
+if bulk then
+    redis.call('ZREMRANGEBYSCORE', singles, '-inf', whole(now - 2 * per))
+    local keep = math.min(most, least + redis.call('ZCARD', singles))
+    local missing = keep + 1 - free(now + soon)
+    if missing > 0 then
+        -- Where an answer may come any moment, that is the time between two requests.
+        return answer(0, math.max(until_back(now + soon, missing) - soon, per / requests))
+    end
+elseif most > 0 then
+    redis.call('ZADD', singles, whole(now), member)
+    redis.call('ZREMRANGEBYRANK', singles, 0, -most - 1)
+    redis.call('PEXPIRE', singles, ms(2 * per))
+end
+
+redis.call('ZADD', slots, whole(now + per + latency), member)
+redis.call('PEXPIRE', slots, ms(per + latency))
+if pause and pause.ends > now then
+    redis.call('HSET', pause_key, 'opens', whole(now + per / requests), 'ends', whole(pause.ends))
+end
+return answer(1, left - 1)
+"""
+)
+
+_COOL = (
+    _BASICS
+    + """
+-- KEYS: slots, elsewhere.  ARGV: per, latency, counted, granted, members.
+-- Their requests have ended: they come back in `per`.
+local slots, elsewhere, per = KEYS[1], KEYS[2], tonumber(ARGV[1])
+local back = whole(clock() + per)
+for i = 5, #ARGV do redis.call('ZADD', slots, back, ARGV[i]) end
+redis.call('PEXPIRE', slots, ms(per + tonumber(ARGV[2])))
+
+-- One that was granted at `granted` was told that the server had `counted` so many when it arrived. Slots in flight may
+-- be among them, and those that came back since. The others are spent elsewhere; the most seen within `per` holds.
+local count = tonumber(ARGV[3]) - redis.call('ZCOUNT', slots, '(' .. ARGV[4], '+inf')
+if count > 0 then
+    for _, seen in ipairs(redis.call('ZRANGE', elsewhere, 0, -1)) do
+        if tonumber(seen) < count then redis.call('ZREM', elsewhere, seen) end
+    end
+    redis.call('ZADD', elsewhere, back, count)
+    redis.call('PEXPIRE', elsewhere, ms(per))
+end
+"""
+)
+
+_PAUSE = (
+    _BASICS
+    + """
+-- KEYS: pause.  ARGV: length, per.  Only ever raised; outlives the pause by one window, over which calls return.
+begin_pause(KEYS[1], clock(), tonumber(ARGV[1]), tonumber(ARGV[2]))
+"""
+)
+
+_RETURN = (
+    _BASICS
+    + """
+-- KEYS: slots, pause, processes.  ARGV: per, latency, process, how long it was absent, others' delay, members.
+-- A process is back, and tells what it used meanwhile.
+local slots, pause, processes = unpack(KEYS)
+local now, per, latency = clock(), tonumber(ARGV[1]), tonumber(ARGV[2])
+local process, absent = ARGV[3], tonumber(ARGV[4])
+for i = 6, #ARGV do redis.call('ZADD', slots, 'NX', whole(now + per), ARGV[i]) end  -- it may know some of them
+redis.call('PEXPIRE', slots, ms(per + latency))
+
+-- Others may have used something too that they have yet to tell: those that were not heard of meanwhile, and, where
+-- Redis has lost what it knew, all. Those that were heard of, or were sent away less than a window ago, used nothing.
+redis.call('ZREMRANGEBYSCORE', processes, '-inf', whole(now - absent - per - latency))
+local known = redis.call('ZSCORE', processes, process)
+redis.call('ZREM', processes, process)
+local others = redis.call('ZCARD', processes)
+local silent = redis.call('ZCOUNT', processes, '-inf', whole(now - absent))
+redis.call('ZADD', processes, whole(now), process)
+redis.call('PEXPIRE', processes, ms(per + latency))
+if silent > 0 or (others == 0 and not known) then begin_pause(pause, now, tonumber(ARGV[5]), per) end
+"""
+)
+
+SCRIPTS = (_TAKE, _COOL, _PAUSE, _RETURN)
+_DIGESTS = {script: hashlib.sha1(script.encode()).hexdigest() for script in SCRIPTS}  # noqa: S324 - as Redis does
+
+
+class RedisSlots:
+    """One endpoint's slots: ``base`` begins the names of its keys, ``process`` tells this process from others."""
+
+    def __init__(
+        self, link: RedisLink, redis: Redis, base: str, limit: RateLimit, *, latency: float, process: str
+    ) -> None:
+        self._link = link
+        self._redis = redis
+        self._limit = limit
+        self._per = _us(limit.per)
+        self._latency = _us(latency)
+        self._process = process
+        self._name = base
+        self._slots = f"{base}:open"
+        self._elsewhere = f"{base}:elsewhere"
+        """How much others were seen to spend, scored with until when that holds: the latest last, the most first."""
+        self._pause = f"{base}:pause"
+        self._singles = f"{base}:singles"
+        """When single calls left."""
+        self._processes = f"{base}:processes"
+        """When each process was last heard of."""
+        self._tables = f"{base}:tables"
+        """The limits that processes were configured with, scored with when that was last told."""
+        self._table = f"{limit.requests} requests in {limit.per:g} s"
+        self._table_told: float | None = None
+        self._differing: set[str] = set()
+
+    async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full:
+        reserve = Reserve(requests, self._limit.per)
+        keys = [self._slots, self._elsewhere, self._pause, self._singles, self._processes, self._tables]
+        which, number, now, *tables = await self._run(
+            _TAKE,
+            keys,
+            requests,
+            self._per,
+            self._latency,
+            int(bulk),
+            member,
+            reserve.most,
+            RESERVED,
+            _us(SINGLE_CALL_WAIT),
+            self._process,
+            self._table if self._table_is_due() else "",
+        )
+        self._note_tables(tables)
+        return Taken(stamp=int(now), left=int(number)) if which else Full(int(number) / 1e6)
+
+    async def cool(self, members: list[str], *, stamp: int = 0, counted: int | None = None) -> None:
+        arguments: list[int | str] = [self._per, self._latency, counted or 0, stamp, *members]
+        await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
+
+    async def free(self, member: str) -> None:
+        await self._link.ask(lambda: self._redis.zrem(self._slots, member))
+
+    async def withdraw(self, member: str) -> None:
+        await self._link.settled()
+        await self.free(member)
+
+    async def pause(self, seconds: float) -> None:
+        await self._run(_PAUSE, [self._pause], _us(seconds), self._per)
+
+    async def hand_back(self, members: list[str], absent: float) -> None:
+        keys = [self._slots, self._pause, self._processes]
+        times = (self._per, self._latency, self._process, _us(absent), _us(OTHERS_DELAY))
+        await self._run(_RETURN, keys, *times, *members)
+
+    def look_in(self) -> float:
+        return self._link.look_in()
+
+    def _table_is_due(self) -> bool:
+        """Once a window is enough to find out whether others have another table."""
+        return self._table_told is None or abs(self._link.now() - self._table_told) > self._limit.per
+
+    def _note_tables(self, tables: list[Any]) -> None:
+        if self._table_is_due():
+            self._table_told = self._link.now()
+        for text in tables:
+            table = text if isinstance(text, str) else text.decode("utf-8", "replace")
+            if table not in self._differing:
+                self._differing.add(table)
+                _log.warning(
+                    "%s: this process shares %s, but another one %s; give all the same rate_limits",
+                    self._name,
+                    self._table,
+                    table,
+                )
+
+    async def _run(self, script: str, keys: list[str], *arguments: int | str) -> list[Any]:
+        def evaluate() -> Awaitable[list[Any]]:
+            return self._redis.evalsha(_DIGESTS[script], len(keys), *keys, *arguments)
+
+        async def command() -> list[Any]:
+            answer: list[Any]
+            try:
+                answer = await evaluate()
+            except NoScriptError:  # flushed, or a cluster's new node
+                await self._redis.script_load(script)
+                answer = await evaluate()
+            return answer
+
+        return await self._link.ask(command)
+
+
+def _us(seconds: float) -> int:
+    return round(seconds * 1_000_000)

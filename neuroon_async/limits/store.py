@@ -1,0 +1,150 @@
+"""What a `SharedEndpoint` asks of the place where its slots are kept, and how that place learns of ended requests."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Full", "OwnUsage", "Reports", "SlotStore", "StoreUnavailable", "Taken", "new_member"]
+
+
+class StoreUnavailable(Exception):
+    """The store does not answer. The text says where it is, and why, such as "in Redis cannot be reached: …"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A slot was granted."""
+
+    stamp: int
+    """When, as the store counts it: it wants that back with the answer."""
+    left: int
+    """How many slots are free now, for all processes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """No slot now."""
+
+    wait: float
+    """Seconds after which to ask again; before, no slot comes back by time alone."""
+
+
+class SlotStore(Protocol):
+    """The slots of one endpoint, shared by processes. What asks it raises `StoreUnavailable` where it is away."""
+
+    async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full:
+        """Take a slot under the name ``member``, if the limit of ``requests`` lets one more leave now."""
+
+    async def cool(self, members: list[str], *, stamp: int = 0, counted: int | None = None) -> None:
+        """Requests have ended: their slots come back in one window.
+
+        Of one that left at ``stamp`` the server may have told how many requests it had ``counted``.
+        """
+
+    async def free(self, member: str) -> None:
+        """A request was never sent: its slot is free at once."""
+
+    async def withdraw(self, member: str) -> None:
+        """Free a slot that may have been granted to a caller who did not wait for the answer."""
+
+    async def pause(self, seconds: float) -> None:
+        """Hold every process back; then their calls return one by one over one window."""
+
+    async def hand_back(self, members: list[str], absent: float) -> None:
+        """Tell all that this process used lately; the store was away for ``absent`` seconds, and may know some of it.
+
+        Where other processes may have been cut off too, all are held back until these have told the same.
+        """
+
+    def look_in(self) -> float:
+        """Seconds until the store is worth being asked; 0 while it answers."""
+
+
+class OwnUsage:
+    """What one process has used of a shared limit, by the names of the slots."""
+
+    def __init__(self, per: float) -> None:
+        self._per = per
+        self._in_flight: set[str] = set()
+        self._cooling: deque[tuple[float, str]] = deque()
+        """When each slot of an answered request comes back; ascending."""
+
+    def taken(self, member: str) -> None:
+        self._in_flight.add(member)
+
+    def answered(self, member: str, now: float) -> None:
+        if member in self._in_flight:
+            self._in_flight.remove(member)
+            self._cooling.append((now + self._per, member))
+
+    def unused(self, member: str) -> None:
+        self._in_flight.discard(member)
+
+    def members(self, now: float) -> list[str]:
+        """Those in flight, or not yet back."""
+        while self._cooling and self._cooling[0][0] <= now:
+            self._cooling.popleft()
+        return [*self._in_flight, *(member for _, member in self._cooling)]
+
+    def end_all(self, now: float) -> None:
+        """Whatever is in flight has ended."""
+        for member in tuple(self._in_flight):
+            self.answered(member, now)
+
+    def shift(self, seconds: float) -> None:
+        """Move every time that is kept."""
+        self._cooling = deque((moment + seconds, member) for moment, member in self._cooling)
+
+
+class Reports:
+    """Tells the store what permits reported: these end in plain functions, so a task tells it, in order."""
+
+    def __init__(self) -> None:
+        self._untold: deque[Callable[[], Awaitable[object]]] = deque()
+        self._telling: asyncio.Task[None] | None = None
+
+    def tell(self, message: Callable[[], Awaitable[object]]) -> None:
+        """Send a message when its turn comes. Without a running event loop it waits for the next one."""
+        self._untold.append(message)
+        self._start()
+
+    async def told(self) -> None:
+        """Wait until everything was told."""
+        self._start()
+        while self._telling is not None:
+            await asyncio.shield(self._telling)
+
+    def _start(self) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        if self._telling is not None and self._telling.get_loop() is not loop:
+            self._telling = None  # its loop has ended before it
+        if self._telling is None and self._untold:
+            self._telling = loop.create_task(self._tell_all())
+
+    async def _tell_all(self) -> None:
+        try:
+            while self._untold:
+                try:
+                    await self._untold.popleft()()
+                except StoreUnavailable:
+                    # The slots come back by their lease, later than they might. The other messages would each wait in
+                    # vain, and what they say is told again once the store is back.
+                    self._untold.clear()
+        finally:
+            if self._telling is asyncio.current_task():
+                self._telling = None
+
+
+def new_member() -> str:
+    """A name for a slot, unlike any that another process makes."""
+    return uuid.uuid4().hex
