@@ -47,11 +47,13 @@ from .limits.protocols import DeadlineLimiter, Limiter, LimitState, Permit
 from .report import ProductFailure, SyncProgress, SyncReport
 from .resources.widget import WidgetTokenSigner
 from .sync.dead_letters import DeadLetterFile
+from .sync.recorder import AcceptedCallback, FailureCallback, ProgressCallback
 from .transport.retries import RetryBudget, RetryPolicy
 
 __all__ = [
     "DOCUMENTED_RATE_LIMITS",
     "APIError",
+    "AcceptedCallback",
     "Advice",
     "AuthenticationFailed",
     "BatchResult",
@@ -65,6 +67,7 @@ __all__ = [
     "DeadLetterFile",
     "DeadlineLimiter",
     "Environment",
+    "FailureCallback",
     "InvalidBatch",
     "InvalidConversion",
     "InvalidProduct",
@@ -85,6 +88,7 @@ __all__ = [
     "Product",
     "ProductError",
     "ProductFailure",
+    "ProgressCallback",
     "RateLimit",
     "RateLimited",
     "RequestTimeout",

@@ -3,6 +3,7 @@
 import ast
 import importlib
 from pathlib import Path
+from typing import get_origin
 
 import pytest
 
@@ -161,4 +162,5 @@ def test_files_are_short_enough_to_read():
 @pytest.mark.parametrize("name", neuroon_async.__all__)
 def test_every_public_name_imports_and_is_documented(name):
     public = getattr(importlib.import_module("neuroon_async"), name)
-    assert public.__doc__ or not callable(public)
+    is_alias = get_origin(public) is not None  # documented where it is defined, by a string that Python drops
+    assert public.__doc__ or not callable(public) or is_alias

@@ -47,6 +47,7 @@ class CatalogFeed:
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
+        self.yields_checked_products = catalog.yields_checked_products
         self.exhausted = False
 
     @property

@@ -7,11 +7,12 @@ source may fill one mapping again and again. `Intake` then takes in what was rea
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from ..api.models import Product, encode
-from ..api.requests import from_mapping
-from ..api.validation import check_product, encoding_problems, plainly_valid
+from ..api.requests import as_product
+from ..api.validation import encoding_problems, plainly_valid
 from ..errors import InvalidProduct
 from ..report import ProductFailure
 
@@ -79,30 +80,22 @@ def _converting(
 def _read_and_check(item: Any) -> Product | ProductFailure:
     if type(item) is Product and plainly_valid(item):
         return item
-    product = _read(item)
-    return product if isinstance(product, ProductFailure) else _checked(product)
-
-
-def _read(item: Any) -> Product | ProductFailure:
-    """The item as a product of its own, with its values unchecked. A reader's `ProductFailure` stays what it is."""
-    if isinstance(item, (Product, ProductFailure)):
+    if isinstance(item, ProductFailure):
         return item
-    if not isinstance(item, Mapping):
-        reason = f"product: must be a Product or a mapping, got {type(item).__name__}"
-        return ProductFailure(None, reason, "local", product=item)
     try:
-        return from_mapping(item)
+        return as_product(item)
     except InvalidProduct as error:
         return ProductFailure(error.external_id, error.reason, "local", product=_as_it_is_now(item))
 
 
+def _read(item: Any) -> Product | ProductFailure:
+    """A `Product` stays as it is, unchecked. Everything else is checked as it is read."""
+    return item if isinstance(item, Product) else _read_and_check(item)
+
+
 def _checked(product: Product) -> Product | ProductFailure:
     """The product, if it keeps every documented rule."""
-    try:
-        check_product(product)
-    except InvalidProduct as error:
-        return ProductFailure(error.external_id, error.reason, "local", product=product)
-    return product
+    return product if plainly_valid(product) else _read_and_check(product)
 
 
 def _fit_for_full(product: Product, most_bytes: int) -> Product | ProductFailure:
@@ -121,12 +114,12 @@ def _fit_for_full(product: Product, most_bytes: int) -> Product | ProductFailure
 _FRAME_BYTES = len(b'{"syncType":"FULL","products":[]}')
 
 
-def _as_it_is_now(item: Mapping[Any, Any]) -> object:
-    """A copy of a mapping that the source may change after this; the mapping itself where it cannot be copied."""
+def _as_it_is_now(item: Any) -> Any:
+    """A copy of a mapping that the source may change after this; any other item, and what cannot be copied, itself."""
+    if not isinstance(item, Mapping):
+        return item
     try:
-        return {
-            key: value.copy() if isinstance(value, (list, dict, set)) else value for key, value in dict(item).items()
-        }
+        return {key: copy(value) if isinstance(value, (list, dict, set)) else value for key, value in item.items()}
     except Exception:  # noqa: BLE001 - whatever a mapping of the user's raises; that is told as the failure's reason
         return item
 
