@@ -86,26 +86,24 @@ def _schema_of(kind: type) -> Schema:
     raise NotImplementedError
 
 
-def _on_the_wire(schema: Any) -> Any:
+def _on_the_wire(schema: Schema) -> Schema:
     """A struct's schema as its JSON looks: decimals are numbers, and Python's texts and defaults are left out."""
-    if isinstance(schema, list):
-        return [_on_the_wire(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
     if schema == {"type": "string", "format": "decimal"}:
         return {"type": "number"}
     if "$ref" in schema:
-        prefix, _, name = schema["$ref"].rpartition("/")
+        prefix, _, name = str(schema["$ref"]).rpartition("/")
         return {"$ref": f"{prefix}/{_NAMES.get(name, name)}"}
-    kept: Schema = {
-        name: {field: _on_the_wire(facts) for field, facts in value.items()}
-        if name == "properties"
-        else _on_the_wire(value)
-        for name, value in schema.items()
-        if name not in {"title", "description", "default"} and value != []
-    }
-    alternatives = kept.pop("anyOf", None)
-    return kept if alternatives is None else kept | _one_of_types(alternatives)
+    kept: Schema = {}
+    for key, value in schema.items():
+        if key == "properties":
+            kept[key] = {field: _on_the_wire(facts) for field, facts in value.items()}
+        elif key in {"items", "additionalProperties"}:
+            kept[key] = _on_the_wire(value)
+        elif key == "anyOf":
+            kept |= _one_of_types([_on_the_wire(alternative) for alternative in value])
+        elif key not in {"title", "description", "default"} and value != []:
+            kept[key] = value
+    return kept
 
 
 def _one_of_types(alternatives: list[Schema]) -> Schema:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import msgspec
 
@@ -21,6 +21,8 @@ __all__ = [
     "decode_json",
     "encode_json",
     "error_response",
+    "is_array",
+    "is_object",
     "json_response",
     "rate_limited_response",
 ]
@@ -41,7 +43,7 @@ class EmulatedResponse:
 
     status: int
     body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Refusal(Exception):
@@ -58,7 +60,7 @@ class Refusal(Exception):
         super().__init__(status, message)
         self.status = status
         self.message = message
-        self.shape = shape
+        self.shape: ErrorShape | None = shape
         self.headers = headers
 
     def response(self, path: str, *, shape: ErrorShape | None = None, with_offset: bool = True) -> EmulatedResponse:
@@ -82,6 +84,16 @@ def decode_json(body: bytes) -> Any:
         return _decoder.decode(body)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
+
+
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Is this a JSON object?"""
+    return type(value) is dict
+
+
+def is_array(value: Any) -> TypeGuard[list[Any]]:
+    """Is this a JSON array?"""
+    return type(value) is list
 
 
 def encode_json(document: Any) -> bytes:

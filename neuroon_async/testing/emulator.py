@@ -155,7 +155,7 @@ class Emulator:
         self.host = host
         self.port = port
         self.rate_headers = rate_headers
-        self.retry_after = retry_after
+        self.retry_after: bool | float | Literal["date"] = retry_after
         self.latency = latency
         self.jitter = jitter
         self.max_body_bytes = max_body_bytes
@@ -183,8 +183,8 @@ class Emulator:
             verification_code=verification_code,
             readings=readings,
         )
-        self._algorithm = algorithm
-        self._aligned = aligned
+        self._algorithm: Algorithm = algorithm
+        self._aligned: Alignment = aligned
         self._counters: dict[str, RequestCounter] = {}
         limits = {} if rate_limits is None else {**DOCUMENTED_RATE_LIMITS, **rate_limits}
         for endpoint, limit in limits.items():

@@ -29,9 +29,11 @@ class RequestCounter(Protocol):
 
     def take(self, now: float) -> bool:
         """Count one request, or refuse it."""
+        ...
 
     def remaining(self, now: float) -> int:
         """How many requests would be admitted at this moment."""
+        ...
 
 
 class FixedWindow:

@@ -81,13 +81,13 @@ class Readings:
                 known = ", ".join(repr(choice) for choice in choices)
                 raise ValueError(f"Readings.{name} must be one of {known}, got {value!r}")
 
-    @classmethod
-    def each(cls) -> list[Readings]:
+    @staticmethod
+    def each() -> list[Readings]:
         """The default readings, then every other choice of every field by itself: for parametrised tests."""
-        default = cls()
+        default = Readings()
         return [default] + [
             replace(default, **{name: choice})
-            for name, choices in cls._choices()
+            for name, choices in Readings._choices()
             for choice in choices
             if choice != getattr(default, name)
         ]

@@ -8,7 +8,7 @@ from typing import Any
 from multidict import CIMultiDictProxy
 
 from ..api.contract import IDEMPOTENCY_KEY_HEADER, Locale
-from .bodies import decode_json
+from .bodies import decode_json, is_array, is_object
 from .faults import Fault
 from .headers import locale_of
 
@@ -60,5 +60,7 @@ class RecordedRequest:
     def external_ids(self) -> list[str]:
         """The products of a sync request, in the order sent; empty where bodies are not kept."""
         document = self.parsed
-        products = document.get("products", []) if isinstance(document, dict) else []
-        return [product["externalId"] for product in products if isinstance(product, dict) and "externalId" in product]
+        products: Any = document.get("products") if is_object(document) else None
+        if not is_array(products):
+            return []
+        return [product["externalId"] for product in products if is_object(product) and "externalId" in product]

@@ -63,7 +63,7 @@ def find_route(method: str, raw_path: str, *, verify_path: VerifyPath = "both") 
 def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     if len(pattern) != len(segments):
         return None
-    params = {}
+    params: dict[str, str] = {}
     for expected, segment in zip(pattern, segments, strict=True):
         if expected.startswith("{"):
             params[expected[1:-1]] = segment

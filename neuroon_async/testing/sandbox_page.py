@@ -70,7 +70,8 @@ class SandboxPage:
                 return self._switch(await request.read(), request.content_type)
             case "GET", _ if path in _FILES:
                 return self._file(*_FILES[path])
-        return None if path == "/" else _plain(404, "There is no such page.")
+            case _:
+                return None if path == "/" else _plain(404, "There is no such page.")
 
     def _from_here(self, request: web.BaseRequest) -> bool:
         host = urlsplit(f"//{request.headers.get('Host', '')}")
@@ -78,7 +79,7 @@ class SandboxPage:
         return host.hostname in {*_LOCAL_NAMES, self._emulator.host} and origin in {None, f"http://{host.netloc}"}
 
     def _file(self, name: str, media_type: str) -> web.Response:
-        text = files(__package__).joinpath("page", name).read_text(encoding="utf-8")
+        text = files("neuroon_async.testing").joinpath("page", name).read_text(encoding="utf-8")
         if name == "page.html":
             for mark, value in self._values().items():
                 text = text.replace(f"{{{{{mark}}}}}", value)

@@ -28,7 +28,7 @@ _VARIANTS = 8
 _CONVERSIONS = 20
 _OWN_PATHS = ("/widget", "/openapi.json", "/favicon.ico")
 """Not requests to the API: the page's own, and others that browsers make."""
-_SHOWN = ("externalId", "name", "price", "salePrice", "currency", "imageUrl", "brands", "inStock", "isActive")
+_SHOWN = ("externalId", "name", "price", "salePrice", "currency", "imageUrl", "inStock", "isActive")
 
 TROUBLES: dict[str, tuple[str, str, Callable[[], Fault]]] = {
     "unavailable": ("503", "The service is down", lambda: Fault.status(503)),
@@ -133,7 +133,7 @@ class SandboxView:
             self._rules[trouble] = how_often, self._emulator.fail(None, make(), times=times, every=every)
 
     def faults_on(self) -> dict[str, Any]:
-        """The faults that still strike: how often they shall, and how often they have."""
+        """The faults that are on: which requests they strike, and how many they have struck."""
         for trouble, (_, rule) in list(self._rules.items()):
             if rule not in self._emulator.faults or rule.fired == rule.times:
                 self.switch(trouble, None)

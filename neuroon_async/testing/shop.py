@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Literal
 
-from .bodies import Refusal, decode_json, timestamp
+from .bodies import Refusal, decode_json, is_array, is_object, timestamp
 from .headers import site_of
 from .readings import Readings
 from .snapshots import SnapshotDict
@@ -65,9 +65,9 @@ class EmulatedShop:
     """Called with the ``externalId`` of every product that was created, updated or deleted."""
     domain: str | None = None
     verified_at: str | None = None
-    products: dict[str, dict[str, Any]] = field(default_factory=SnapshotDict)
-    conversions: dict[str, ReceivedConversion] = field(default_factory=SnapshotDict)
-    idempotency: dict[str, RememberedSync] = field(default_factory=SnapshotDict)
+    products: dict[str, dict[str, Any]] = field(default_factory=SnapshotDict[str, dict[str, Any]])
+    conversions: dict[str, ReceivedConversion] = field(default_factory=SnapshotDict[str, ReceivedConversion])
+    idempotency: dict[str, RememberedSync] = field(default_factory=SnapshotDict[str, RememberedSync])
 
     # Products
 
@@ -104,7 +104,7 @@ class EmulatedShop:
     def _read_batch(self, body: bytes) -> tuple[str, list[dict[str, Any]]]:
         document = read_object(body)
         products = document.get("products")
-        if type(products) is not list or not 1 <= len(products) <= 500:
+        if not is_array(products) or not 1 <= len(products) <= 500:
             raise Refusal(400, "products: Must provide between 1 and 500 products per batch")
         complaints = self._complaints(products) if self.readings.invalid_products == "fail_batch" else []
         mode: Any = document.get("syncType")
@@ -123,7 +123,7 @@ class EmulatedShop:
         for product in products:
             complaints = self._complaints([product])
             if complaints:
-                external_id = product.get("externalId") if isinstance(product, dict) else None
+                external_id = product.get("externalId") if is_object(product) else None
                 errors.append({"externalId": external_id, "error": ", ".join(complaints)})
             else:
                 valid.append(product)
@@ -304,7 +304,7 @@ def read_object(body: bytes) -> dict[str, Any]:
         document = decode_json(body)
     except ValueError as error:
         raise Refusal(400, f"Malformed JSON request: {error}") from None
-    if not isinstance(document, dict):
+    if not is_object(document):
         raise Refusal(400, "Malformed JSON request: an object is required")
     return document
 

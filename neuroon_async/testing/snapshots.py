@@ -23,7 +23,7 @@ class SnapshotDict(dict[K, V]):
     def copy(self) -> dict[K, V]:
         while True:
             try:
-                return dict(list(dict.items(self)))
+                return dict(list(super().items()))
             except RuntimeError:  # a finalizer ran while the list was made, and let the other thread in
                 continue
 

@@ -11,6 +11,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from .bodies import is_array, is_object
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -33,7 +35,7 @@ def product_complaints(products: list[Any], *, zero_price: bool = True) -> list[
     """
     complaints: dict[str, None] = {}
     for product in products:
-        if type(product) is not dict:
+        if not is_object(product):
             complaints["products: every product must be an object"] = None
             continue
         for field, reason in _REQUIRED.items():
@@ -111,11 +113,11 @@ def _flag(value: Any) -> str | None:
 
 
 def _texts(value: Any) -> str | None:
-    return None if type(value) is list and _all_text(value) else "must be an array of strings"
+    return None if is_array(value) and _all_text(value) else "must be an array of strings"
 
 
 def _text_map(value: Any) -> str | None:
-    return None if type(value) is dict and _all_text(value.values()) else "must map strings to strings"
+    return None if is_object(value) and _all_text(value.values()) else "must map strings to strings"
 
 
 def _all_text(values: Iterable[Any]) -> bool:
@@ -153,7 +155,7 @@ PRODUCT_FIELDS = frozenset(_RULES)
 
 def domain_complaints(document: Any) -> list[str]:
     """What is wrong with the body of a domain verification."""
-    domain = document.get("domain") if isinstance(document, dict) else None
+    domain = document.get("domain") if is_object(document) else None
     if not isinstance(domain, str) or not domain.strip():
         return ["domain: must not be blank"]
     try:
@@ -168,7 +170,7 @@ def conversion_complaints(document: Any, *, require_search_log_id: bool) -> list
 
     The vendor's pages disagree on a line without ``searchLogId``: an error, or merely not attributed.
     """
-    if not isinstance(document, dict):
+    if not is_object(document):
         return ["body: must be an object"]
     complaints = [
         f"{field}: {problem}"
@@ -176,7 +178,7 @@ def conversion_complaints(document: Any, *, require_search_log_id: bool) -> list
         if (problem := rule(document.get(field))) is not None
     ]
     lines = document.get("conversions")
-    if type(lines) is not list or not lines:
+    if not is_array(lines) or not lines:
         return [*complaints, "conversions: must not be empty"]
     for index, line in enumerate(lines):
         complaints.extend(f"conversions[{index}].{problem}" for problem in _line_problems(line, require_search_log_id))
@@ -184,7 +186,7 @@ def conversion_complaints(document: Any, *, require_search_log_id: bool) -> list
 
 
 def _line_problems(line: Any, require_search_log_id: bool) -> Iterator[str]:
-    if type(line) is not dict:
+    if not is_object(line):
         yield "line: must be an object"
         return
     for field, rule in (("productId", _required), ("quantity", _integer), ("lineTotal", _number)):

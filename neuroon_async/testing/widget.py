@@ -64,7 +64,7 @@ def widget_response(raw_path: str, shop: EmulatedShop, *, api_key: str, now: flo
     """The answer to a GET that belongs to the widget; ``None`` for any other path."""
     path, _, query = raw_path.partition("?")
     if path == "/widget.js":
-        script = files(__package__).joinpath("widget.js").read_bytes()
+        script = files("neuroon_async.testing").joinpath("widget.js").read_bytes()
         return EmulatedResponse(200, script, {"Content-Type": "text/javascript; charset=utf-8", **_CORS})
     if path != "/widget/search":
         return None

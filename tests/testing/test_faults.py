@@ -64,7 +64,7 @@ async def emulator():
 
 @asynccontextmanager
 async def client_of(emulator, **options):
-    options = {"base_url": emulator.url, "retry": RetryPolicy(attempts=ATTEMPTS), **options}
+    options = {"base_url": emulator.url, "retry": RetryPolicy(attempts=ATTEMPTS, deadline=600.0), **options}
     async with NeuroonClient(shop_id=emulator.shop_id, api_key=emulator.api_key, **options) as client:
         yield client
 
@@ -230,8 +230,9 @@ async def test_refusals_are_final(emulator, client, name, status, kind):
 @pytest.mark.parametrize("body", [b"<p>OK</p>", b"", b'{"cut', b"\xff\xfe", b"null", b"[" * 100_000])
 async def test_a_garbled_success_is_not_sent_again(emulator, client, name, body):
     emulator.fail(name, Fault.garbage(body), times=9)
-    page_for_a_deletion = body.startswith(b"<") and ENDPOINTS[name].method == "DELETE"
-    if name in DECODED or page_for_a_deletion:
+    web_page = body.startswith(b"<")
+    no_json = name in DECODED and body != b"null"  # an answer without any field is an answer
+    if web_page or no_json:
         with pytest.raises(ResponseDecodeError):
             await CALLS[name](client)
     else:

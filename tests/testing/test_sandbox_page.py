@@ -24,6 +24,7 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+HOSTILE = "<img src=x onerror=alert(1)>" + "x" * 200
 ORIGIN_HEADERS = ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Host": "evil.example:80"})
 
 
@@ -144,13 +145,18 @@ async def test_a_sandbox_without_limits_has_charts_all_the_same(session):
 
 
 async def test_only_what_has_changed_is_sent_again(session, emulator, client):
+    names = []
     async with session.get(f"{emulator.url}/sandbox/events") as response:
-        await asyncio.sleep(0.6)
+
+        async def read_until(name, count):
+            while names.count(name) < count:
+                block = await response.content.readuntil(b"\n\n")
+                names.append(block.decode().partition("\n")[0].removeprefix("event: "))
+
+        await read_until("faults", 1)  # the last of the first round
         await client.shop()
-        await asyncio.sleep(0.6)
-        received = response.content.read_nowait().decode()
-    assert received.count("event: products\n") == 1
-    assert received.count("event: requests\n") == 2
+        await read_until("requests", 2)
+    assert names.count("products") == names.count("conversions") == names.count("faults") == 1
 
 
 # Faults
@@ -253,7 +259,7 @@ async def test_an_emulator_without_the_page_has_none(session):
 
 
 async def test_an_open_page_does_not_keep_the_sandbox_from_ending(session):
-    async with asyncio.timeout(3), Emulator(grace=60.0) as emulator:
+    async with asyncio.timeout(20), Emulator(grace=60.0) as emulator:
         SandboxPage(emulator)
         response = await session.get(f"{emulator.url}/sandbox/events")
         await response.content.readuntil(b"\n\n")
@@ -373,12 +379,14 @@ async def test_it_fits_every_screen_and_axe_finds_nothing(emulator, client):
                     assert await page.evaluate("document.documentElement.scrollWidth") <= width
                     found = await axe.Axe().run(page)
                     assert found.violations_count == 0, found.generate_report()
+        assert await page.locator(".variants", has_text="<img src=x").count() == 1
+        assert await page.locator("img").count() == 0
 
 
 async def fill(emulator, client):
     emulator.set_limit("shop", RateLimit(2, per=60.0))
     products = [product(f"T-{n}", name=f"Tea no. {n} " + "long " * n, salePrice=4, inStock=n != 3) for n in range(9)]
-    await client.products.sync_batch([*products, product("V", parentExternalId="T-1", name="x" * 200)])
+    await client.products.sync_batch([*products, product("V", parentExternalId="T-1", name=HOSTILE)])
     await asyncio.gather(*(client.shop() for _ in range(4)), return_exceptions=True)
     await asyncio.gather(client.products.delete("none " * 30), return_exceptions=True)
     item = ConversionItem(product_id="A", search_log_id="log", quantity=1, line_total=9)

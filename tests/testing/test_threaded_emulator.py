@@ -214,11 +214,11 @@ async def test_an_error_in_the_predicate_is_the_waiters():
 
 async def test_its_client_neither_waits_nor_counts_unless_told_to():
     with Emulator.in_thread(algorithm="off") as emulator:
-        emulator.fail("shop", Fault.status(503), times=3)
+        emulator.fail("shop", Fault.status(503), times=4)
         started = time.monotonic()
         async with emulator.client() as client:
             await client.shop()
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5  # with its ordinary pauses, 15
         assert client.limits() == {}
         async with emulator.client(rate_limits=DOCUMENTED_RATE_LIMITS) as strict:
             assert strict.limits().keys() == DOCUMENTED_RATE_LIMITS.keys()
