@@ -14,7 +14,7 @@ from .api.clicks import ClickLog
 from .api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit, SyncMode
 from .api.models import Conversion, ConversionItem, OrderLine, Product
 from .api.results import BatchResult, ProductError, Shop, Verification, VerificationData
-from .client import NeuroonClient
+from .client import ClientOptions, NeuroonClient
 from .errors import (
     APIError,
     AuthenticationFailed,
@@ -59,6 +59,7 @@ __all__ = [
     "BatchResult",
     "ClickLog",
     "ClientClosed",
+    "ClientOptions",
     "ConfigurationError",
     "Conflict",
     "ConnectionFailed",

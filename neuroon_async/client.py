@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 from .api.contract import (
     API_KEY_VARIABLE,
@@ -26,11 +26,13 @@ from .resources.widget import WidgetTokenSigner
 from .settings import Secret, Settings, settings_from_env
 from .transport.exchange import HttpExchange
 from .transport.retries import RetryPolicy
+from .transport.routes import Route, proxy_from_env
 from .transport.session import SessionHolder
 from .transport.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from ssl import SSLContext
     from types import TracebackType
 
     import aiohttp
@@ -38,8 +40,31 @@ if TYPE_CHECKING:
     from .api.contract import Locale
     from .instrumentation import Instrumentation
     from .limits.protocols import Limiter, LimitState
+    from .transport.routes import ProxyChoice
 
-__all__ = ["NeuroonClient"]
+__all__ = ["ClientOptions", "NeuroonClient"]
+
+
+class ClientOptions(TypedDict, total=False):
+    """The arguments of `NeuroonClient`, for functions that pass them on."""
+
+    shop_id: str
+    api_key: str | Secret
+    environment: Environment | str
+    base_url: str | None
+    locale: Locale | str | None
+    origin: str | None
+    user_agent: str | None
+    timeout: float
+    retry: RetryPolicy | None
+    rate_limits: Mapping[str, RateLimit | None] | None
+    limiter: Limiter | None
+    session: aiohttp.ClientSession | None
+    instrumentation: Instrumentation | None
+    proxy: ProxyChoice | None
+    ssl: SSLContext | str | os.PathLike[str] | None
+    headers: Mapping[str, str] | None
+    allow_plain_http: bool
 
 
 class NeuroonClient:
@@ -48,13 +73,33 @@ class NeuroonClient:
     Create it once, in the application's event loop, and share it: rate limits are kept per client. Nothing is opened
     before the first call; close it with ``async with`` or `aclose`.
 
-    ``timeout`` bounds one attempt, in seconds. ``rate_limits`` overrides the documented table by endpoint name;
-    ``None`` switches limits off. ``limiter`` is a limiter shared with other clients or processes, and replaces
-    ``rate_limits``. ``session`` is an aiohttp session of your own: it is used and never closed. ``user_agent``
-    (``your-app/version``) is put before the SDK's. ``origin``, where given, must be the shop's registered URL.
-    ``instrumentation`` is told of every request: `neuroon_async.instrumentation.opentelemetry`, or your own.
+    Args:
+        shop_id: The shop's id, ``shop_…``.
+        api_key: The shop's key. No error, log line, ``repr`` or traceback shows it.
+        environment: `Environment.PRODUCTION` by default, or `Environment.DEVELOPMENT`.
+        base_url: Another address, which wins over ``environment``. https, unless it leads to this machine.
+        locale: The language of the server's messages, such as ``"es"`` or ``"en-GB"``; the server's default is Spanish.
+        origin: Sent as ``Origin``; it must then be the shop's registered URL. Not sent by default.
+        user_agent: ``your-app/version``, put before the SDK's own.
+        timeout: Seconds for the server to answer one attempt, counted from the moment the connection is there; as
+            much again to connect. 30 by default. Waiting for the rate limit or for a free connection is not counted.
+        retry: When to try again, and for how long: see `RetryPolicy`.
+        rate_limits: Overrides the documented table by endpoint name; ``None`` for a name, or for all, switches off.
+        limiter: A limiter shared with other clients or processes, instead of ``rate_limits``.
+        session: An aiohttp session of your own: used with its connection limit, and never closed. By default the
+            client opens one with 128 connections.
+        instrumentation: Told of every request: `neuroon_async.instrumentation.opentelemetry`, or your own.
+        proxy: The address of an HTTP proxy, or a function that gives one, or ``None``, for the URL of a request.
+            Loopback and plain http never use it. `from_env` takes it from ``HTTPS_PROXY`` and ``NO_PROXY``.
+        ssl: The file of certificate authorities to trust beside the system's, or an `ssl.SSLContext`.
+        headers: Sent with every request; never those that the SDK itself sends.
+        allow_plain_http: Accept an http ``base_url`` that leads to another machine, such as an emulator in a container
+            network. The key then travels unencrypted.
 
-    Raises `ConfigurationError`, which never quotes the key, for settings that cannot work.
+    Raises:
+        ConfigurationError: For settings that cannot work. It never quotes the key.
+
+    An answer is read up to 16 MiB, unpacked.
 
     >>> async def main():
     ...     async with NeuroonClient(shop_id="shop_1", api_key="sk_…") as client:
@@ -77,6 +122,10 @@ class NeuroonClient:
         limiter: Limiter | None = None,
         session: aiohttp.ClientSession | None = None,
         instrumentation: Instrumentation | None = None,
+        proxy: ProxyChoice | None = None,
+        ssl: SSLContext | str | os.PathLike[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        allow_plain_http: bool = False,
     ) -> None:
         key = api_key if isinstance(api_key, Secret) else Secret(api_key)
         del api_key  # should a check below fail, no error tracker finds it among the local variables
@@ -87,32 +136,38 @@ class NeuroonClient:
             locale=locale,
             origin=origin,
             user_agent=user_agent,
+            allow_plain_http=allow_plain_http,
         )
         if limiter is None and rate_limits is not None:
             limiter = LocalLimiter(limit_table(rate_limits))
         self._session = SessionHolder(session)
         self._widget = WidgetTokenSigner(shop_id, settings.api_key)
         retry = RetryPolicy() if retry is None else retry
-        exchange = HttpExchange(settings, self._session)
+        exchange = HttpExchange(settings, self._session, Route(proxy, ssl, headers))
         places = self._session.places
         self._use(
             Transport(settings, exchange, limiter, retry, timeout, places=places, instrumentation=instrumentation)
         )
 
     @classmethod
-    def from_env(cls, **overrides: Any) -> Self:
+    def from_env(cls, **overrides: Unpack[ClientOptions]) -> Self:
         """A client by ``NEUROON_API_KEY``, ``NEUROON_SHOP_ID`` and, optionally, ``NEUROON_API_URL``.
 
-        Keyword arguments are those of the class and win. Raises `ConfigurationError` where a variable is missing.
+        Its proxy is that of ``HTTPS_PROXY``, unless ``NO_PROXY`` exempts the address. Keyword arguments are those of
+        the class and win. Raises `ConfigurationError` where a variable is missing.
         """
-        arguments: dict[str, Any] = {**settings_from_env(os.environ), **overrides}
+        arguments: ClientOptions = {**settings_from_env(os.environ), **overrides}  # type: ignore[typeddict-item]
         if "environment" in overrides and "base_url" not in overrides:
             arguments.pop("base_url", None)
-        for name, variable in (("api_key", API_KEY_VARIABLE), ("shop_id", SHOP_ID_VARIABLE)):
-            if not arguments.get(name):
-                raise ConfigurationError(f"the environment variable {variable} is not set")
+        if not arguments.get("api_key"):
+            raise ConfigurationError(f"the environment variable {API_KEY_VARIABLE} is not set")
+        if not arguments.get("shop_id"):
+            raise ConfigurationError(f"the environment variable {SHOP_ID_VARIABLE} is not set")
         if not isinstance(arguments["api_key"], Secret):
             arguments["api_key"] = Secret(arguments["api_key"])
+        if "proxy" not in arguments:
+            base_url = arguments.get("base_url") or _address_of(arguments.get("environment", Environment.PRODUCTION))
+            arguments["proxy"] = proxy_from_env(base_url, os.environ)
         return cls(**arguments)
 
     def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Self:
@@ -156,14 +211,14 @@ class NeuroonClient:
     def shop_id(self) -> str:
         return self._transport.settings.shop_id
 
-    async def shop(self) -> Shop:
-        """The shop's plan."""
-        return self._transport.decode(await self._transport.call(SHOP), Shop)
+    async def shop(self, *, timeout: float | None = None) -> Shop:
+        """The shop's plan. ``timeout``: seconds for one attempt, instead of the client's."""
+        return self._transport.decode(await self._transport.call(SHOP, timeout=timeout), Shop)
 
-    async def health(self) -> bool:
+    async def health(self, *, timeout: float | None = None) -> bool:
         """Does the service say that it is up? ``False`` where it says otherwise or does not answer."""
         try:
-            answer = await self._transport.call(HEALTH)
+            answer = await self._transport.call(HEALTH, timeout=timeout)
             return self._transport.decode(answer, Health).status == "UP"
         except ConfigurationError:
             raise

@@ -20,7 +20,15 @@ from .errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Secret", "Settings", "check_credentials", "check_header_value", "package_version", "settings_from_env"]
+__all__ = [
+    "Secret",
+    "Settings",
+    "check_credentials",
+    "check_header_value",
+    "is_loopback",
+    "package_version",
+    "settings_from_env",
+]
 
 _DOCUMENTED_KEY = re.compile(r"sk_[0-9a-fA-F]{32}")
 _ESCAPED = re.compile(r"\\(?:u00(?P<code>[2-7][0-9A-Fa-f])|(?P<slash>/))")
@@ -93,10 +101,12 @@ class Settings:
     locale: str | None = None
     origin: str | None = None
     user_agent: str | None = None
+    allow_plain_http: bool = False
 
     def __post_init__(self) -> None:
         check_credentials(self.shop_id, self.api_key)
-        object.__setattr__(self, "base_url", _checked_base_url(self.base_url))
+        base_url = _checked_base_url(self.base_url, plain_http=self.allow_plain_http)
+        object.__setattr__(self, "base_url", base_url)
         if self.locale is not None:
             object.__setattr__(self, "locale", _checked_locale(self.locale))
         for name, value in (("origin", self.origin), ("user_agent", self.user_agent)):
@@ -156,8 +166,8 @@ def _checked_locale(locale: str) -> str:
     return str(locale).replace("_", "-")
 
 
-def _checked_base_url(url: str) -> str:
-    """An absolute https URL without a trailing slash; plain http only to this very machine."""
+def _checked_base_url(url: str, *, plain_http: bool) -> str:
+    """An absolute https URL without a trailing slash; plain http only to this very machine, unless it is allowed."""
     if not isinstance(url, str):
         raise ConfigurationError(f"base_url must be text, such as 'https://api.neuroon.ai', got {type(url).__name__}")
     try:
@@ -169,10 +179,11 @@ def _checked_base_url(url: str) -> str:
         raise ConfigurationError("base_url must be an absolute URL such as 'https://api.neuroon.ai'")
     if parts.username is not None or parts.password is not None or "?" in url or "#" in url:
         raise ConfigurationError("base_url must hold no user, password, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not plain_http and not is_loopback(host):
         raise ConfigurationError(
             f"base_url uses plain http to {host}: the API key would travel unencrypted. "
-            "Use https; http is accepted for 127.0.0.1, ::1 and localhost only"
+            "Use https; http is accepted for 127.0.0.1, ::1 and localhost only, "
+            "or with allow_plain_http=True for a network that you trust"
         )
     if port == 0 or not _can_exist(host):
         raise ConfigurationError(
@@ -191,7 +202,8 @@ def _can_exist(host: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Is this the very machine that the program runs on?"""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

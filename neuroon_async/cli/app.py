@@ -72,7 +72,7 @@ def connect(api_url: str | None, api_key: str | None, shop_id: str | None) -> Ne
     key, shop = _credentials(api_key, shop_id)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        client = NeuroonClient(shop_id=shop, api_key=key, base_url=api_url or None, user_agent="neuroon-cli")
+        client = NeuroonClient.from_env(shop_id=shop, api_key=key, base_url=api_url or None, user_agent="neuroon-cli")
     for warning in caught:
         note(f"warning: {warning.message}")
     return client

@@ -21,16 +21,17 @@ class Conversions:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    async def track(self, conversion: Conversion) -> bool:
+    async def track(self, conversion: Conversion, *, timeout: float | None = None) -> bool:
         """Report one order. Sending it again is safe: the server counts each ``order_id`` once.
 
         Returns ``False``, and sends nothing, where no line of the order can be attributed to a search (see
         `Conversion.from_order`). Raises `InvalidConversion`, before anything is sent, for one that breaks a
-        documented rule.
+        documented rule. ``timeout``: seconds for one attempt, instead of the client's.
         """
         check_conversion(conversion)
         if not conversion.conversions:
             return False
         params = {"shop_id": self._transport.settings.shop_id}
-        await self._transport.call(TRACK_CONVERSION, params=params, body=encode_conversion(conversion))
+        body = encode_conversion(conversion)
+        await self._transport.call(TRACK_CONVERSION, params=params, body=body, timeout=timeout)
         return True

@@ -19,13 +19,22 @@ _URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 
 class Domain:
-    """``client.domain``. The API allows 5 verifications and 5 removals in 300 seconds."""
+    """``client.domain``. The API allows 5 verifications and 5 removals in 300 seconds.
+
+    ``timeout`` of any method: seconds for one attempt, instead of the client's.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._params = {"shop_id": transport.settings.shop_id}
 
-    async def verify(self, domain: str, *, short_path: bool = False) -> Verification:
+    async def verify(
+        self,
+        domain: str,
+        *,
+        short_path: bool = False,
+        timeout: float | None = None,
+    ) -> Verification:
         """Start verifying a domain such as ``https://shop.example``; the answer holds the code to publish.
 
         Raises `Conflict` where it is verified already. This call is repeated only where the server surely did not
@@ -40,16 +49,16 @@ class Domain:
         except UnicodeEncodeError:
             raise UsageError("holds a lone surrogate, which UTF-8 cannot express", where="domain") from None
         endpoint = VERIFY_DOMAIN_SHORT if short_path else VERIFY_DOMAIN
-        answer = await self._transport.call(endpoint, params=self._params, body=body)
+        answer = await self._transport.call(endpoint, params=self._params, body=body, timeout=timeout)
         if answer.status == endpoint.done_on_retry:
             return Verification(shop_id=self._params["shop_id"], domain=domain)
         return self._transport.decode(answer, Verification)
 
-    async def verification_data(self) -> VerificationData:
+    async def verification_data(self, *, timeout: float | None = None) -> VerificationData:
         """The state of the verification, and what to publish where."""
-        answer = await self._transport.call(VERIFICATION_DATA, params=self._params)
+        answer = await self._transport.call(VERIFICATION_DATA, params=self._params, timeout=timeout)
         return self._transport.decode(answer, VerificationData)
 
-    async def unverify(self) -> None:
+    async def unverify(self, *, timeout: float | None = None) -> None:
         """Remove the verification."""
-        await self._transport.call(UNVERIFY_DOMAIN, params=self._params)
+        await self._transport.call(UNVERIFY_DOMAIN, params=self._params, timeout=timeout)

@@ -39,12 +39,15 @@ class Products:
         products: Iterable[Product | Mapping[str, Any]],
         mode: ModeName | SyncMode = SyncMode.INCREMENTAL,
         idempotency_key: str | None = None,
+        *,
+        timeout: float | None = None,
     ) -> BatchResult:
         """Send exactly these 1 to 500 products in one request, and return the server's answer to it.
 
         Each is a `Product` or a mapping with camelCase or snake_case keys. Everything is checked first: a bad
         product raises `InvalidProduct`, a wrong number of them `InvalidBatch`, and nothing is sent. The idempotency
         key defaults to a hash of the shop and the body. A ``FULL`` sync removes every product it does not hold.
+        ``timeout``: seconds for one attempt, instead of the client's.
 
         >>> result = await client.products.sync_batch([product])     # doctest: +SKIP
         """
@@ -57,6 +60,7 @@ class Products:
             params={"shop_id": shop_id},
             body=body,
             idempotency_key=key_for(shop_id, body) if idempotency_key is None else idempotency_key,
+            timeout=timeout,
         )
         return self._transport.decode(answer, BatchResult)
 
@@ -148,10 +152,13 @@ class Products:
         )
         return await self._transport.until_closed(run)
 
-    async def delete(self, external_id: str) -> None:
-        """Remove one product. Raises `NotFound` where the catalog has no such product."""
+    async def delete(self, external_id: str, *, timeout: float | None = None) -> None:
+        """Remove one product. Raises `NotFound` where the catalog has no such product.
+
+        ``timeout``: seconds for one attempt, instead of the client's.
+        """
         params = {"shop_id": self._transport.settings.shop_id, "external_id": external_id}
-        await self._transport.call(DELETE_PRODUCT, params=params)
+        await self._transport.call(DELETE_PRODUCT, params=params, timeout=timeout)
 
     async def delete_many(
         self,

@@ -333,7 +333,7 @@ class Emulator:
         """The log of one endpoint."""
         return [request for request in self.requests if request.endpoint == endpoint]
 
-    async def wait_for(self, predicate: Callable[[], T], *, timeout: float | None = 5.0) -> T:  # noqa: ASYNC109 - raises with an explanation
+    async def wait_for(self, predicate: Callable[[], T], *, timeout: float | None = 5.0) -> T:
         """Wait until ``predicate`` returns something true, and return that.
 
         Args:

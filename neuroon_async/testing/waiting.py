@@ -34,7 +34,7 @@ class Changes:
         finally:
             self._waiting.discard(future)
 
-    async def until(self, predicate: Callable[[], T], *, timeout: float | None) -> T:  # noqa: ASYNC109 - asks once more at the end
+    async def until(self, predicate: Callable[[], T], *, timeout: float | None) -> T:
         """Return what ``predicate`` returns once that is true.
 
         Asks once at the start, after every change and, for what changes elsewhere, once more when ``timeout``

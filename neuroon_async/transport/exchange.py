@@ -26,6 +26,7 @@ from ..api.responses import Response, read_error, read_success
 from ..errors import APIError, ConnectionFailed, NeuroonError, RequestTimeout, ResponseDecodeError
 from ..settings import package_version
 from .failures import ConnectionLost, explain, origin_of
+from .routes import Route
 from .session import AttemptClock, SessionHolder, closed_session, running_clock
 from .unpacking import ACCEPT_ENCODING, UnpackedAnswer, UnreadableAnswer
 
@@ -75,10 +76,11 @@ class _Answer:
 class HttpExchange:
     """Sends requests of one shop through a session."""
 
-    def __init__(self, settings: Settings, session: SessionHolder) -> None:
+    def __init__(self, settings: Settings, session: SessionHolder, route: Route | None = None) -> None:
         self._settings = settings
         self._session = session
-        self._headers = _standing_headers(settings)
+        self._route = route or Route()
+        self._headers = _standing_headers(settings, self._route.headers)
 
     def ready(self) -> None:
         self._session.get()
@@ -113,6 +115,8 @@ class HttpExchange:
                         allow_redirects=False,  # the key must not travel on to another address
                         raise_for_status=False,
                         auto_decompress=False,
+                        proxy=self._route.proxy_for(call.url),
+                        ssl=self._route.ssl,
                         timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(call.timeout, CONNECT_TIMEOUT)),
                         # Middlewares of one request replace the session's, which only a given one has.
                         middlewares=(*getattr(session, "_middlewares", ()), _send_once),
@@ -130,8 +134,10 @@ class HttpExchange:
 
     def _headers_of(self, call: Call, more_headers: Mapping[str, str] | None) -> CIMultiDict[str]:
         """All headers of an attempt; those that the SDK itself sends win over ``more_headers``."""
-        headers = CIMultiDict(more_headers or ())
-        headers.update(self._headers)
+        headers = self._headers.copy()
+        if more_headers:
+            headers = CIMultiDict(more_headers)
+            headers.update(self._headers)
         if call.body is not None:
             headers["Content-Type"] = JSON_CONTENT_TYPE
         if call.idempotency_key is not None:
@@ -171,6 +177,8 @@ class HttpExchange:
     ) -> NeuroonError:
         if session.closed:
             return closed_session(maybe_processed=call.sent)
+        if isinstance(error, NeuroonError):  # of the function that chooses a proxy
+            return error
         where = self._where(call)
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientConnectorError):
             what = f"no answer within {clock.allowed:.3g} s" if call.sent else "no connection in time"
@@ -220,10 +228,11 @@ def _payload(body: bytes | None) -> bytes | io.BytesIO | None:
     return io.BytesIO(body) if body is not None and len(body) >= _LARGE_BODY else body
 
 
-def _standing_headers(settings: Settings) -> CIMultiDict[str]:
+def _standing_headers(settings: Settings, own: Mapping[str, str]) -> CIMultiDict[str]:
     product = f"neuroon-async/{package_version()}"
     headers = CIMultiDict(
         {
+            **own,
             API_KEY_HEADER: settings.api_key.reveal(),
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,

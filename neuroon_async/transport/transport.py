@@ -121,7 +121,7 @@ class Transport:
         idempotency_key: str | None = None,
         bulk: bool = False,
         stats: CallStats | None = None,
-        timeout: float | None = None,  # noqa: ASYNC109 - of one attempt, not of this call
+        timeout: float | None = None,
     ) -> Response:
         """Send one request, again where that is safe and can help. Raises `APIError` or `TransportError`.
 

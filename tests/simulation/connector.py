@@ -22,7 +22,7 @@ class SimulatedConnector(aiohttp.BaseConnector):
         self,
         req: aiohttp.ClientRequest,
         traces: list[Any],
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - as aiohttp calls it
+        timeout: aiohttp.ClientTimeout,
     ) -> ResponseHandler:
         loop = asyncio.get_running_loop()
         try:

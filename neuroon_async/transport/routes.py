@@ -1,0 +1,155 @@
+"""How requests get to the server: through which proxy, trusting whom, with which headers of the user's own.
+
+Checked once, when the client is made. Loopback and plain http never use a proxy: it would read the API key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import ssl as tls
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError
+from ..settings import check_header_value, is_loopback
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+__all__ = ["ProxyChoice", "Route", "proxy_from_env"]
+
+ProxyChoice = str | Callable[[str], str | None]
+"""The address of a proxy, or a function that gives one, or ``None``, for the address of a request."""
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OWNED = {
+    "accept": None,
+    "accept-encoding": None,
+    "accept-language": "locale",
+    "connection": None,
+    "content-encoding": None,
+    "content-length": None,
+    "content-type": None,
+    "expect": None,
+    "host": None,
+    "origin": "origin",
+    "proxy-authorization": "proxy",
+    "referer": None,
+    "te": None,
+    "trailer": None,
+    "transfer-encoding": None,
+    "upgrade": None,
+    "user-agent": "user_agent",
+    "x-idempotency-key": None,
+    "x-shop-api-key": "api_key",
+}
+"""Headers that the SDK decides about, with the argument that is meant for them, where there is one."""
+
+
+class Route:
+    """The checked options. Its ``repr`` tells none of them: a proxy's address may hold a password, a header a token.
+
+    ``ssl`` is a context, or the file of certificate authorities to trust beside the system's.
+    Raises `ConfigurationError` for what cannot work.
+    """
+
+    def __init__(
+        self,
+        proxy: ProxyChoice | None = None,
+        ssl: tls.SSLContext | str | os.PathLike[str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if proxy is not None and not isinstance(proxy, str) and not callable(proxy):
+            raise ConfigurationError(
+                f"must be an address or a function of one, got {type(proxy).__name__}", where="proxy"
+            )
+        self._proxy = _checked_proxy(proxy, "proxy") if isinstance(proxy, str) else proxy
+        self.ssl: tls.SSLContext | bool = True if ssl is None else _context_of(ssl)
+        self.headers: Mapping[str, str] = _checked_headers(headers or {})
+
+    def proxy_for(self, url: URL) -> str | None:
+        """The proxy of a request to ``url``."""
+        if self._proxy is None or url.scheme != "https" or is_loopback(url.host or ""):
+            return None
+        if isinstance(self._proxy, str):
+            return self._proxy
+        chosen = self._proxy(str(url))
+        return None if chosen is None else _checked_proxy(chosen, "proxy")
+
+    def __repr__(self) -> str:
+        return "Route(…)"
+
+
+def proxy_from_env(base_url: str, environ: Mapping[str, str]) -> str | None:
+    """The proxy that ``HTTPS_PROXY`` names for ``base_url``, unless ``NO_PROXY`` exempts it. Also in lower case."""
+    parts = urlsplit(base_url)
+    name, address = next(
+        ((name, environ[name]) for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name)), (None, None)
+    )
+    if name is None or not address or parts.scheme != "https" or is_loopback(parts.hostname or ""):
+        return None
+    exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    if any(_covers(entry.strip().lower(), parts.hostname or "", parts.port or 443) for entry in exempt.split(",")):
+        return None
+    return _checked_proxy(address if "://" in address else f"http://{address}", name)
+
+
+def _covers(entry: str, host: str, port: int) -> bool:
+    """Does this entry of ``NO_PROXY`` exempt the host? A name stands for its subdomains, a network for all in it."""
+    if entry == "*":
+        return True
+    name, colon, number = entry.rpartition(":")
+    if colon and number.isdigit() and ":" not in name:
+        if int(number) != port:
+            return False
+        entry = name
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry.strip("[]"), strict=False)
+    except ValueError:
+        name = entry.removeprefix("*").removeprefix(".")
+        return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _checked_proxy(address: str, where: str) -> str:
+    """Never quotes the address: it may hold a password."""
+    try:
+        parts = urlsplit(address)
+        host, _port = parts.hostname, parts.port
+    except (ValueError, TypeError, AttributeError):
+        host = None
+    if not host or parts.scheme not in {"http", "https"}:
+        raise ConfigurationError("must be the address of an HTTP proxy, such as http://proxy.example:3128", where=where)
+    return address
+
+
+def _context_of(ssl: tls.SSLContext | str | os.PathLike[str]) -> tls.SSLContext:
+    if isinstance(ssl, tls.SSLContext):
+        return ssl
+    if not isinstance(ssl, (str, os.PathLike)):
+        raise ConfigurationError(
+            f"must be an SSLContext or the path of a file of certificate authorities, got {ssl!r}", where="ssl"
+        )
+    context = tls.create_default_context()
+    try:
+        context.load_verify_locations(cafile=Path(ssl))
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise ConfigurationError(f"cannot be read as a file of certificate authorities: {error}", where="ssl") from None
+    return context
+
+
+def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise ConfigurationError(f"must map names to values, got {type(headers).__name__}", where="headers")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+            raise ConfigurationError(f"holds {name!r}, which is no name of a header", where="headers")
+        if name.lower() in _OWNED:
+            argument = _OWNED[name.lower()]
+            advice = None if argument is None else f"use the argument {argument}"
+            raise ConfigurationError(f"must not hold {name}: the SDK itself sends it", where="headers", advice=advice)
+        check_header_value(f"headers[{name!r}]", value)
+    return dict(headers)
