@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
-__all__ = ["AnsweredLedgerRun", "Ledger", "LedgerError", "LedgerRun", "PagedLedgerRun"]
+__all__ = ["AnsweredLedgerRun", "LeasedLedgerRun", "Ledger", "LedgerError", "LedgerRun", "PagedLedgerRun"]
 
 
 class LedgerError(NeuroonError):
@@ -78,6 +78,17 @@ class AnsweredLedgerRun(LedgerRun, Protocol):
 
     async def answered(self, ids: Collection[str]) -> None:
         """The server has refused these, so no request of this run can change them any more. They stay in doubt."""
+
+
+@runtime_checkable
+class LeasedLedgerRun(LedgerRun, Protocol):
+    """A ledger whose lock ends by itself while its run goes on, where the process stood still for too long."""
+
+    def lease_lost(self) -> LedgerError | None:
+        """Why nothing more may be sent: the shop may be another run's by now. ``None`` as long as it is this one's.
+
+        Asked right before each request leaves, and answered from memory: it must neither block nor raise.
+        """
 
 
 class Ledger(Protocol):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from ..api.models import Product
 from ..errors import UnsafeDeletion
 from ..ledger.pages import PageChunker, PendingPages, content_digests
-from ..ledger.protocols import AnsweredLedgerRun, PagedLedgerRun
+from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from ..errors import NeuroonError
     from ..ledger.pages import Page
     from ..ledger.protocols import LedgerRun
     from ..report import ProductFailure
@@ -65,6 +66,9 @@ class ChangeDetector(Protocol):
     async def answered(self, ids: Collection[str]) -> None:
         """The server has refused these: no request with them is under way any more."""
 
+    def lost(self) -> NeuroonError | None:
+        """Why nothing more may be sent; asked right before each request leaves."""
+
     def digests(self, products: list[Product]) -> dict[str, bytes]:
         """Of the contents of these products, by id, as `record` wants them."""
 
@@ -98,6 +102,9 @@ class AllChanged:
     async def answered(self, ids: Collection[str]) -> None:
         pass
 
+    def lost(self) -> NeuroonError | None:
+        return None
+
     def digests(self, _products: list[Product]) -> dict[str, bytes]:
         return {}
 
@@ -108,6 +115,7 @@ class LedgerChanges:
     def __init__(self, ledger: LedgerRun, *, watch_missing: bool) -> None:
         self._ledger = ledger
         self._paged = ledger if isinstance(ledger, PagedLedgerRun) else None
+        self._leased = ledger if isinstance(ledger, LeasedLedgerRun) else None
         self._watch_missing = watch_missing
         self._nameless = 0
         self._pager = PageChunker()
@@ -230,6 +238,9 @@ class LedgerChanges:
     async def answered(self, ids: Collection[str]) -> None:
         if isinstance(self._ledger, AnsweredLedgerRun):
             await self._ledger.answered(ids)
+
+    def lost(self) -> NeuroonError | None:
+        return None if self._leased is None else self._leased.lease_lost()
 
     def digests(self, products: list[Product]) -> dict[str, bytes]:
         return content_digests(products)

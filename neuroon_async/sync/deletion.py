@@ -73,7 +73,7 @@ async def delete_missing(
             await changes.answered([failure.external_id])
 
     own = Recorder(on_failure=failed, costs=recorder.costs)
-    deletion = ProductDeletion(transport, own, options.concurrency, on_deleted=deleted)
+    deletion = ProductDeletion(transport, own, options.concurrency, on_deleted=deleted, guard=changes.lost)
     recorder.health = deletion.health
     await deletion.run(ItemReader(_no_more_than(missing, changes.missing_ids())))
 
@@ -116,7 +116,9 @@ class ProductDeletion:
         concurrency: int,
         *,
         on_deleted: Callable[[str], Awaitable[None]] | None = None,
+        guard: Callable[[], NeuroonError | None] | None = None,
     ) -> None:
+        self._guard = guard
         self._transport = transport
         self._recorder = recorder
         self._on_deleted = on_deleted
@@ -161,7 +163,7 @@ class ProductDeletion:
         retry = OutageRetry(self.health)
         try:
             await retry.run(partial(self._delete, deletion))
-        except (AuthenticationFailed, PermissionDenied, ConfigurationError):
+        except (AuthenticationFailed, PermissionDenied, ConfigurationError, LedgerError):
             raise
         except NotFound as error:
             # A repetition: an earlier request had worked, only its answer was lost.
@@ -181,7 +183,9 @@ class ProductDeletion:
 
     async def _delete(self, deletion: Deletion) -> None:
         params = {"shop_id": self._transport.settings.shop_id, "external_id": deletion.external_id}
-        response = await self._transport.call(DELETE_PRODUCT, params=params, bulk=True, stats=deletion.stats)
+        response = await self._transport.call(
+            DELETE_PRODUCT, params=params, bulk=True, stats=deletion.stats, guard=self._guard
+        )
         self._recorder.answered(response.request_id)
 
     def _settle_deleted(self, deletion: Deletion) -> None:

@@ -16,6 +16,7 @@ from ..errors import (
     UnprocessableEntity,
     ValidationFailed,
 )
+from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
 from .bisection import Bisection, halves, missing_parents, refused_items
 from .queue import parent_of
@@ -103,7 +104,7 @@ class BatchDelivery:
                 delivery.digests = self._changes.digests(piece)
             try:
                 result = await self._sender.send(body, delivery.stats)
-            except ConfigurationError:  # the client was closed
+            except (ConfigurationError, LedgerError):  # the client was closed, or the ledger is another run's by now
                 raise
             except NeuroonError as error:
                 pieces.settled()

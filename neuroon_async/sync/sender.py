@@ -12,6 +12,9 @@ from ..errors import APIError, ResponseDecodeError
 from .outages import OutageRetry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..errors import NeuroonError
     from ..transport.calls import CallStats
     from ..transport.transport import Transport
     from .outages import ServiceHealth
@@ -24,8 +27,15 @@ class BatchSender:
     """Sends encoded batches of one shop."""
 
     def __init__(
-        self, transport: Transport, health: ServiceHealth, recorder: Recorder, *, unique_keys: bool = False
+        self,
+        transport: Transport,
+        health: ServiceHealth,
+        recorder: Recorder,
+        *,
+        unique_keys: bool = False,
+        guard: Callable[[], NeuroonError | None] | None = None,
     ) -> None:
+        self._guard = guard
         self._transport = transport
         self._health = health
         self._recorder = recorder
@@ -46,6 +56,7 @@ class BatchSender:
                 idempotency_key=key,
                 bulk=True,
                 stats=stats,
+                guard=self._guard,
             )
             self._recorder.answered(response.request_id)
             return self._transport.decode(response, BatchResult)

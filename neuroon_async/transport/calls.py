@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from yarl import URL
@@ -51,6 +52,8 @@ class Call:
     """Seconds for one attempt, from the moment that its connection is there."""
     limit: TimeLimit
     stats: CallStats
+    guard: Callable[[], NeuroonError | None] | None = field(default=None, repr=False)
+    """Asked right before each attempt leaves: what it returns ends the call, and nothing is sent."""
     attempts: int = 0
     sent: bool = False
     """Has the current attempt got as far as a connection? From then on the server may act on it."""

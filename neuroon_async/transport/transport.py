@@ -38,7 +38,7 @@ from .retries import RetryPolicy, may_retry, retry
 from .time_limit import TimeLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from ..api.contract import Endpoint
     from ..instrumentation import Instrumentation
@@ -122,8 +122,11 @@ class Transport:
         bulk: bool = False,
         stats: CallStats | None = None,
         timeout: float | None = None,
+        guard: Callable[[], NeuroonError | None] | None = None,
     ) -> Response:
         """Send one request, again where that is safe and can help. Raises `APIError` or `TransportError`.
+
+        ``guard`` is asked right before each attempt leaves; what it returns is raised, and nothing more is sent.
 
         Raises `ClientClosed` where the client is, or is closed meanwhile.
         """
@@ -138,6 +141,7 @@ class Transport:
             timeout=seconds,
             limit=self._bulk_limit or TimeLimit.of_single_call(self.retry.deadline, seconds),
             stats=stats or CallStats(),
+            guard=guard,
         )
         outcome: Response | NeuroonError | None = None
         with self.open_calls.scope():
@@ -243,6 +247,12 @@ class Transport:
             # Of a call that was sent before, the caller must hear what came of that.
             refused = isinstance(error, RateLimited) and error.local
             return call.last_failure or error if refused else error
+        stopped = None if call.guard is None else call.guard()
+        if stopped is not None:
+            self._admission.leave()
+            if permit is not None:
+                permit.unused()
+            return stopped
         call.sent = False
         call.attempts += 1
         call.stats.requests += 1

@@ -20,7 +20,7 @@ from neuroon_async.errors import ConfigurationError
 from neuroon_async.integrations.redis import RedisLedger
 from neuroon_async.integrations.redis import ledger as redis_ledger
 from neuroon_async.ledger.protocols import LedgerError
-from neuroon_async.testing import Emulator
+from neuroon_async.testing import Emulator, Fault
 
 SHOP = "https://api.example shop_1"
 ONE, OTHER = b"1" * 16, b"2" * 16
@@ -167,7 +167,7 @@ async def test_the_lock_is_renewed(process):
 async def test_the_lock_of_a_crashed_run_ends_by_itself(process, connect, prefix):
     crashed = redis_ledger._Lock(connect(), f"{prefix}:ledger:{{{SHOP}}}", SHOP, 0.05)
     await crashed.take()
-    await crashed.do(redis_ledger._SEEN, "A")
+    await crashed.do(redis_ledger.SEEN, "A")
     with pytest.raises(LedgerError, match="its lock ends within 30 s"):
         await process().run(SHOP).__aenter__()
     await asyncio.sleep(0.12)
@@ -230,7 +230,7 @@ async def test_a_lock_granted_after_the_cancellation_is_given_back(process, conn
     at_once = redis_ledger._Lock._eval
 
     async def late(lock, script, arguments):
-        if script == redis_ledger._TAKE:
+        if script == redis_ledger.TAKE:
             await asyncio.sleep(0.05)
         return await at_once(lock, script, arguments)
 
@@ -308,3 +308,60 @@ async def test_a_sync_that_loses_its_lock_stops(process, connect, prefix):
         report = caught.value.report
         assert report.accepted == len(server.products) == 10
         assert report.received == report.accepted + report.failed
+
+
+async def test_a_process_that_stood_still_for_longer_than_its_lease_sends_nothing_more(process, monkeypatch):
+    async with Emulator(algorithm="off") as server, client_of(server) as client:
+        still = LedgerError("the process stood still")
+
+        def lost(_lock):
+            return still if server.requests_to("sync_products") else None
+
+        monkeypatch.setattr(redis_ledger._Lock, "lost", lost)
+        server.fail("sync_products", Fault.status(503))
+        with pytest.raises(LedgerError, match="stood still") as caught:
+            await client.products.sync(products(20), ledger=process(), batch_size=5, concurrency=1)
+        assert len(server.requests_to("sync_products")) == 1  # the retry was about to leave
+        report = caught.value.report
+        assert report.received == report.failed > 0
+
+
+async def test_a_lease_is_counted_from_the_request_that_renewed_it(process):
+    async with process(lease=60).run(SHOP) as run:
+        assert run.lease_lost() is None
+        run._lock._renewed_at -= 61
+        assert "not renewed within 60 s" in str(run.lease_lost())
+        for step in (run.invalidate(["A"]), run.record({"A": ONE}), run.seen(["A"]), run.unchanged({"A": ONE})):
+            with pytest.raises(LedgerError, match="not renewed within 60 s"):
+                await step
+
+
+async def test_doubts_of_a_version_before_are_young(process, connect, prefix):
+    await connect().hset(f"{prefix}:ledger:{{{SHOP}}}:products", "A", "")
+    for held in (set(), set()):
+        async with process().run(SHOP) as run:
+            await run.invalidate(["A"])
+            await run.record({"A": ONE})
+        async with process().run(SHOP) as run:
+            assert await run.unchanged({"A": ONE}) == held
+    async with process(request_lifetime=0).run(SHOP) as run:
+        await run.invalidate(["A"])
+        await run.record({"A": ONE})
+    async with process().run(SHOP) as run:
+        assert await run.unchanged({"A": ONE}) == {"A"}
+
+
+async def test_when_a_run_may_have_sent_is_kept_for_as_long_as_it_matters(process, connect, prefix):
+    async with process(request_lifetime=50).run(SHOP) as run:
+        await run.invalidate(["A"])
+    assert await keys(connect(), prefix) == {"products", "sending"}
+    left = await connect().pttl(f"{prefix}:ledger:{{{SHOP}}}:sending")
+    assert 40_000 < left <= 50_000
+    async with process(request_lifetime=50).run(SHOP) as run:
+        await run.invalidate(["A"])
+        await run.record({"A": ONE})
+    assert await keys(connect(), prefix) == {"products", "sending"}  # A is in doubt still
+    async with process(request_lifetime=0).run(SHOP) as run:
+        await run.invalidate(["A"])
+        await run.record({"A": ONE})
+    assert await keys(connect(), prefix) == {"products"}
