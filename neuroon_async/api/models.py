@@ -1,8 +1,7 @@
-"""What travels: msgspec structs for every documented request and response.
+"""What is sent: msgspec structs for every documented request.
 
-Field names are snake_case here and camelCase on the wire. Constructors do not validate (msgspec's do not);
-`neuroon_async.api.validation` holds the rules and every road to the server passes through it. Responses ignore
-unknown fields and tolerate the absence of any field, because the vendor documents few of them.
+Field names are snake_case here and camelCase on the wire. Constructors do not validate (msgspec's do not): the rules
+are in `constraints`, as types, and in `validation`, and every road to the server passes through one of them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ..errors import InvalidProduct
+from .constraints import Currency, Description, Id, Name, Number, OptionalPrice, OptionalRating, Price, Url
 from .contract import SyncMode
 
 if TYPE_CHECKING:
@@ -31,9 +31,8 @@ __all__ = [
     "VerificationRequest",
     "encode",
     "encode_conversion",
+    "named_fields",
 ]
-
-Number = Decimal | float | int
 
 
 def as_plain(value: object) -> str | float | int | Decimal:
@@ -54,7 +53,15 @@ encode = _encoder.encode
 """JSON bytes, with ``Decimal`` as an exact JSON number."""
 
 
-class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=False, repr_omit_defaults=True):
+class Product(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    gc=False,
+    repr_omit_defaults=True,
+    forbid_unknown_fields=True,
+):
     """One product of the catalog. ``external_id``, ``name``, ``price`` and ``url`` are required.
 
     Limits: ``name`` 1 to 512 characters, ``description`` up to 5000, ``currency`` (ISO 4217) up to 3, ``rating``
@@ -68,24 +75,24 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
     'Tea'
     """
 
-    external_id: str
-    name: str
-    price: Number
-    url: str
+    external_id: Id
+    name: Name
+    price: Price
+    url: Url
     sku: str | None | UnsetType = UNSET
-    description: str | None | UnsetType = UNSET
-    currency: str | None | UnsetType = UNSET
+    description: Description | None | UnsetType = UNSET
+    currency: Currency | None | UnsetType = UNSET
     image_url: str | None | UnsetType = UNSET
     categories: list[str] | None | UnsetType = UNSET
     brands: list[str] | None | UnsetType = UNSET
     tags: list[str] | None | UnsetType = UNSET
     in_stock: bool | None | UnsetType = UNSET
     stock_quantity: int | None | UnsetType = UNSET
-    rating: Number | None | UnsetType = UNSET
+    rating: OptionalRating = UNSET
     review_count: int | None | UnsetType = UNSET
     is_active: bool | None | UnsetType = UNSET
-    sale_price: Number | None | UnsetType = UNSET
-    parent_external_id: str | None | UnsetType = UNSET
+    sale_price: OptionalPrice = UNSET
+    parent_external_id: Id | None | UnsetType = UNSET
     attributes: dict[str, str] | None | UnsetType = UNSET
 
     @classmethod
@@ -97,21 +104,27 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, rename="camel", gc=Fals
         Raises `InvalidProduct` for a missing required field, an unknown field (a typo would otherwise lose
         data silently), or a field given under both names. Values are checked when the product is sent.
         """
-        fields: dict[str, Any] = {}
-        violations: list[tuple[str, str]] = []
-        for key, value in mapping.items():
-            field = PRODUCT_FIELDS.get(key)
-            if field is None:
-                violations.append((str(key), f"is not a product field{_suggestion(key)}"))
-            elif field in fields:
-                violations.append((WIRE_NAMES[field], "is given twice, in camelCase and in snake_case"))
-            else:
-                fields[field] = _own_copy(value)
-        violations.extend((WIRE_NAMES[name], "is required") for name in REQUIRED_FIELDS if name not in fields)
+        fields, violations = named_fields(mapping)
         if violations:
             external_id = fields.get("external_id")
             raise InvalidProduct(external_id if isinstance(external_id, str) else None, violations)
         return cls(**fields)
+
+
+def named_fields(mapping: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """A product's fields by their Python names, lists and maps copied, and what is wrong with the names."""
+    fields: dict[str, Any] = {}
+    violations: list[tuple[str, str]] = []
+    for key, value in mapping.items():
+        field = PRODUCT_FIELDS.get(key)
+        if field is None:
+            violations.append((str(key), f"is not a product field{_suggestion(key)}"))
+        elif field in fields:
+            violations.append((WIRE_NAMES[field], "is given twice, in camelCase and in snake_case"))
+        else:
+            fields[field] = _own_copy(value)
+    violations.extend((WIRE_NAMES[name], "is required") for name in REQUIRED_FIELDS if name not in fields)
+    return fields, violations
 
 
 def _own_copy(value: object) -> object:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from .contract import MAX_BATCH_PRODUCTS, MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
+from .contract import MAX_BATCH_PRODUCTS, MAX_CURRENCY_LENGTH
 from .models import ConversionBody, Product, SyncRequest, VerificationRequest
 from .results import BatchResult, Health, ProductError, Shop, Verification, VerificationData
 
@@ -36,12 +36,9 @@ _INFERRED = {"x-inferred": True}
 _FIELDS: dict[str, dict[str, Schema]] = {
     "Product": {
         "externalId": {**_FILLED, "description": "The shop's own id. What is sent again under it is an update."},
-        "name": {**_FILLED, "maxLength": MAX_NAME_LENGTH},
-        "price": {"minimum": 0},
+        "name": _FILLED,
         "url": _FILLED,
-        "description": {"maxLength": MAX_DESCRIPTION_LENGTH},
-        "currency": {"maxLength": MAX_CURRENCY_LENGTH, "description": "ISO 4217. The same within a batch."},
-        "rating": {"minimum": 0, "maximum": MAX_RATING},
+        "currency": {"description": "ISO 4217. The same within a batch."},
         "parentExternalId": {"description": "A variant's parent: in the same batch, or in the catalog."},
     },
     "Conversion": {
@@ -74,6 +71,7 @@ def schemas() -> dict[str, Schema]:
     for name, fields in _FIELDS.items():
         for field, facts in fields.items():
             found[name]["properties"][field] |= facts
+    del found["Product"]["properties"]["parentExternalId"]["minLength"]  # the SDK's own rule
     for name in _INFERRED_SCHEMAS:
         found[name] |= _INFERRED
     return dict(sorted((found | _HAND_WRITTEN).items()))
@@ -87,7 +85,10 @@ def _schema_of(kind: type) -> Schema:
 
 
 def _on_the_wire(schema: Schema) -> Schema:
-    """A struct's schema as its JSON looks: decimals are numbers, and Python's texts and defaults are left out."""
+    """A struct's schema as its JSON looks.
+
+    Decimals are numbers. Python's texts and defaults, and what the SDK alone refuses, are left out.
+    """
     if schema == {"type": "string", "format": "decimal"}:
         return {"type": "number"}
     if "$ref" in schema:
@@ -97,11 +98,11 @@ def _on_the_wire(schema: Schema) -> Schema:
     for key, value in schema.items():
         if key == "properties":
             kept[key] = {field: _on_the_wire(facts) for field, facts in value.items()}
-        elif key in {"items", "additionalProperties"}:
+        elif key in {"items", "additionalProperties"} and value is not False:
             kept[key] = _on_the_wire(value)
         elif key == "anyOf":
             kept |= _one_of_types([_on_the_wire(alternative) for alternative in value])
-        elif key not in {"title", "description", "default"} and value != []:
+        elif key not in {"title", "description", "default"} and value != [] and value is not False:
             kept[key] = value
     return kept
 

@@ -7,8 +7,12 @@ from typing import Any
 
 from ..errors import InvalidBatch, InvalidProduct, UsageError
 from .contract import MAX_BATCH_PRODUCTS, SyncMode
-from .models import Product, SyncRequest, encode
-from .validation import check_product, encoding_problems, invalid_product
+from .fast_lane import from_dict
+from .frames import rows_of
+from .items import fields_of
+from .models import Product, SyncRequest, encode, named_fields
+from .validation import check_product, encoding_problems, invalid_product, plainly_valid, value_problems
+from .values import plain_fields
 
 __all__ = ["as_mode", "as_product", "encode_batch", "encode_single_request", "from_mapping"]
 
@@ -22,15 +26,38 @@ def as_mode(mode: SyncMode | str) -> SyncMode:
 
 
 def as_product(item: object) -> Product:
-    """A checked product. Raises `InvalidProduct` with every broken rule."""
+    """A checked product of its own: it shares no list or map with the item. A `Product` is checked and stays itself.
+
+    Takes a `Product`, a mapping, and whatever carries a product's fields (see `items`). Raises `InvalidProduct` with
+    every broken rule.
+    """
     if isinstance(item, Product):
-        product = item
-    elif isinstance(item, Mapping):
-        product = from_mapping(item)
-    else:
-        raise InvalidProduct(None, [("product", f"must be a Product or a mapping, got {type(item).__name__}")])
-    check_product(product)
-    return product
+        check_product(item)
+        return item
+    fields = item if type(item) is dict else fields_of(item)
+    if type(fields) is dict:
+        product = from_dict(fields)
+        if product is not None:
+            return product
+    return _carefully(fields)
+
+
+def _carefully(fields: Mapping[Any, Any]) -> Product:
+    """The careful lane: foreign values become plain ones, and every broken rule is listed."""
+    try:
+        values, violations = named_fields(plain_fields(fields))
+        violations += value_problems(values)
+    except Exception as error:
+        raise InvalidProduct(None, [("product", f"cannot be read: {error!r}")]) from error
+    if not violations:
+        product = Product(**values)
+        if plainly_valid(product):
+            return product
+        violations = encoding_problems(product)
+        if not violations:
+            return product
+    external_id = values.get("external_id")
+    raise InvalidProduct(external_id if isinstance(external_id, str) and external_id else None, violations)
 
 
 def from_mapping(item: Mapping[str, Any]) -> Product:
@@ -55,11 +82,12 @@ def encode_batch(mode: SyncMode, products: list[Product]) -> bytes:
         raise
 
 
-def encode_single_request(mode: SyncMode, items: Iterable[Product | Mapping[str, Any]]) -> bytes:
+def encode_single_request(mode: SyncMode, items: Iterable[Any]) -> bytes:
     """The body of one request with exactly these products; nothing is left out or merged."""
-    if isinstance(items, (Product, Mapping, str, bytes)) or not isinstance(items, Iterable):
-        raise InvalidBatch(f"a batch is a list of Product or mappings, got {type(items).__name__}")
-    products = [as_product(item) for item in items]
+    rows = rows_of(items)
+    if rows is None and (isinstance(items, (Product, Mapping, str, bytes)) or not isinstance(items, Iterable)):
+        raise InvalidBatch(f"a batch is a list of products, got {type(items).__name__}")
+    products = [as_product(item) for item in (items if rows is None else rows)]
     if not 1 <= len(products) <= MAX_BATCH_PRODUCTS:
         raise InvalidBatch(
             f"one request carries 1 to {MAX_BATCH_PRODUCTS} products, got {len(products)}",

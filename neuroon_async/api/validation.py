@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from ..errors import InvalidConversion, InvalidProduct
+from .addresses import PLAIN_PREFIXES, foreign_scheme
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
 from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from .models import Product
 
-__all__ = ["check_conversion", "check_product", "encoding_problems", "plainly_valid"]
+__all__ = ["check_conversion", "check_product", "encoding_problems", "plainly_valid", "value_problems"]
 
 _NUMBERS = (float, int, Decimal)
 _ABSENT = (UnsetType, NoneType)
@@ -60,11 +61,11 @@ def plainly_valid(product: Product) -> bool:
             and type(v := product.price) in _NUMBERS
             and 0 <= v < _INFINITY
             and type(v := product.url) is str
-            and v != ""
+            and v.startswith(PLAIN_PREFIXES)
             and type(product.sku) in _TEXT
             and ((type(v := product.description) is str and len(v) <= MAX_DESCRIPTION_LENGTH) or type(v) in _ABSENT)
             and ((type(v := product.currency) is str and len(v) <= MAX_CURRENCY_LENGTH) or type(v) in _ABSENT)
-            and type(product.image_url) in _TEXT
+            and (type(v := product.image_url) in _ABSENT or (type(v) is str and v.startswith(PLAIN_PREFIXES)))
             and type(product.in_stock) in _FLAG
             and type(product.stock_quantity) in _COUNT
             and (type(v := product.rating) in _ABSENT or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
@@ -97,21 +98,31 @@ def _texts_plainly_valid(product: Product) -> bool:
 
 
 def _violations(product: Product) -> list[tuple[str, str]]:
+    fields = {name: getattr(product, name) for name in WIRE_NAMES}
+    return value_problems(fields) or encoding_problems(product)
+
+
+def value_problems(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Every rule that these fields (by Python name) break, as ``(field, rule)`` with the field's name on the wire."""
     found: list[tuple[str, str]] = []
     for name, rule in _PRODUCT_RULES.items():
-        value = getattr(product, name)
+        if name not in fields:
+            continue
+        value = fields[name]
         if value is UNSET or value is None:
             problem = "is required" if name in REQUIRED_FIELDS else None
         else:
             problem = rule(value)
         if problem is not None:
             found.append((WIRE_NAMES[name], problem))
-    return found or encoding_problems(product)
+    return found
 
 
 def encoding_problems(product: Product) -> list[tuple[str, str]]:
     """The fields that cannot become JSON in UTF-8: lone surrogates, integers of thousands of digits, foreign types."""
-    found = []
+    if _unencodable(product) is None:
+        return []
+    found: list[tuple[str, str]] = []
     for name, wire_name in WIRE_NAMES.items():
         problem = _unencodable(getattr(product, name))
         if problem is not None:
@@ -157,6 +168,17 @@ def _required_text(value: object) -> str | None:
 
 def _name(value: object) -> str | None:
     return _text(value, at_least=1, at_most=MAX_NAME_LENGTH)
+
+
+def _url(value: object) -> str | None:
+    return _required_text(value) or _address(value)
+
+
+def _address(value: object) -> str | None:
+    if not isinstance(value, str):
+        return _text(value)
+    scheme = foreign_scheme(value)
+    return None if scheme is None else f"must be an http or https address, got {_shown(value)} with scheme {scheme!r}"
 
 
 def _description(value: object) -> str | None:
@@ -224,11 +246,11 @@ _PRODUCT_RULES: dict[str, Callable[[Any], str | None]] = {
     "external_id": _required_text,
     "name": _name,
     "price": _amount,
-    "url": _required_text,
+    "url": _url,
     "sku": _text,
     "description": _description,
     "currency": _currency,
-    "image_url": _text,
+    "image_url": _address,
     "categories": _texts,
     "brands": _texts,
     "tags": _texts,

@@ -1,0 +1,61 @@
+"""Web addresses of products: which are refused, and which are only doubtful. Pure.
+
+A shop's address is http or https. Any other scheme is refused: ``javascript:`` in a search result would run in the
+shopper's browser. An address without a scheme may make sense to the server, so it is sent, and worth one warning.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .models import Product
+
+__all__ = ["PLAIN_PREFIXES", "foreign_scheme", "is_absolute", "relative_addresses"]
+
+PLAIN_PREFIXES = ("https://", "http://")
+"""What an address most often begins with: nothing about it needs a closer look."""
+
+_SCHEME = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+|[a-zA-Z](?=:[/\\])):")
+"""No scheme has one letter, but a path on Windows begins so: ``C:\\tea.jpg``."""
+_HOST_AND_PORT = re.compile(r"(?:localhost|[^\s/:]+\.[^\s/:]+):\d{1,5}(?:[/?#]|\Z)")
+_SKIPPED_BY_BROWSERS = re.compile(r"\A[\x00-\x20]+|[\t\r\n]+")
+
+
+def foreign_scheme(address: str) -> str | None:
+    """The scheme of an address, where it has one that is neither http nor https.
+
+    Read as browsers read it, which skip spaces and control characters before a scheme, and line breaks in it.
+
+    >>> foreign_scheme("javascript:alert(1)"), foreign_scheme("/tea"), foreign_scheme("shop.example:8080/tea")
+    ('javascript', None, None)
+    """
+    if address.startswith(PLAIN_PREFIXES):
+        return None
+    address = _SKIPPED_BY_BROWSERS.sub("", address)
+    match = _SCHEME.match(address)
+    if match is None or _HOST_AND_PORT.match(address):
+        return None
+    scheme = match["scheme"].lower()
+    return None if scheme in {"http", "https"} else scheme
+
+
+def is_absolute(address: str) -> bool:
+    """Does the address name its scheme and its host?
+
+    >>> is_absolute("https://shop.example/tea"), is_absolute("//shop.example/tea"), is_absolute("tea")
+    (True, False, False)
+    """
+    return address[:8].lower().startswith(PLAIN_PREFIXES)
+
+
+def relative_addresses(product: Product) -> tuple[str, ...]:
+    """The fields (named as on the wire) whose address is not absolute: fit to be sent, and worth a warning."""
+    image_url = product.image_url
+    if product.url.startswith(PLAIN_PREFIXES) and (
+        not isinstance(image_url, str) or not image_url or image_url.startswith(PLAIN_PREFIXES)
+    ):
+        return ()
+    named = (("url", product.url), ("imageUrl", image_url))
+    return tuple(name for name, url in named if isinstance(url, str) and url and not is_absolute(url))

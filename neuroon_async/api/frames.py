@@ -1,0 +1,89 @@
+"""Data frames as sources of products: pandas, polars, and tables of pyarrow, read row by row. Pure.
+
+They are recognised by their classes' names, so that no library is imported. In a frame, a missing value (``NaN``,
+``NaT``, ``NA``, null) is no value: the field is left out, as the server's own default is wanted then.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["is_missing", "rows_of"]
+
+
+def rows_of(source: Any) -> Iterator[dict[Any, Any]] | None:
+    """The rows of a data frame as mappings, one at a time; ``None`` for any other source.
+
+    Raises `UsageError` for a frame that cannot be read so, with the line that makes it one that can.
+    """
+    kind = _frame_kind(type(source))
+    if kind is None:
+        return None
+    if kind in _REFUSED:
+        raise UsageError(f"is a {kind}, which is no table of rows yet", where="source", advice=_REFUSED[kind])
+    names = [*source.schema.names] if kind == "pyarrow Table" else [*source.columns]
+    repeated = [str(name) for name, count in Counter(names).items() if count > 1]
+    if repeated or any(isinstance(name, tuple) for name in names):
+        what = f"has several columns named {', '.join(repeated)}" if repeated else "has column names of several levels"
+        raise UsageError(what, where="source", advice="rename them: frame.columns = ['external_id', 'name', …]")
+    return _without_missing(names, _READERS[kind](source))
+
+
+def _without_missing(names: list[Any], rows: Iterable[Iterable[Any]]) -> Iterator[dict[Any, Any]]:
+    for row in rows:
+        yield {name: value for name, value in zip(names, row, strict=True) if not is_missing(value)}
+
+
+def is_missing(value: Any) -> bool:
+    """Is this one of the ways in which a frame has no value?"""
+    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - NaN is not even itself
+        return True
+    cls = type(value)
+    return cls.__name__ in {"NAType", "NaTType"} and cls.__module__.partition(".")[0] == "pandas"
+
+
+def _pandas_rows(frame: Any) -> Iterable[Iterable[Any]]:
+    return frame.itertuples(index=False, name=None)  # type: ignore[no-any-return]
+
+
+def _polars_rows(frame: Any) -> Iterable[Iterable[Any]]:
+    return frame.iter_rows()  # type: ignore[no-any-return]
+
+
+def _pyarrow_rows(table: Any) -> Iterable[Iterable[Any]]:
+    for batch in table.to_batches():
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+_KINDS = {
+    ("pandas", "DataFrame"): "pandas DataFrame",
+    ("pandas", "Series"): "pandas Series",
+    ("polars", "DataFrame"): "polars DataFrame",
+    ("polars", "LazyFrame"): "polars LazyFrame",
+    ("polars", "Series"): "polars Series",
+    ("pyarrow", "Table"): "pyarrow Table",
+}
+_READERS = {
+    "pandas DataFrame": _pandas_rows,
+    "polars DataFrame": _polars_rows,
+    "pyarrow Table": _pyarrow_rows,
+}
+_REFUSED = {
+    "pandas Series": "give the frame that it is a column of",
+    "polars Series": "give the frame that it is a column of",
+    "polars LazyFrame": "collect it: client.products.sync(frame.collect())",
+}
+
+
+def _frame_kind(cls: type[Any]) -> str | None:
+    for base in cls.__mro__:
+        kind = _KINDS.get((base.__module__.partition(".")[0], base.__name__))
+        if kind is not None:
+            return kind
+    return None

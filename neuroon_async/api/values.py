@@ -1,0 +1,103 @@
+"""Values of other libraries' types, as what they stand for: text, numbers, lists and maps of JSON. Pure.
+
+One small table. What is not in it stays as it is, and the rules then refuse it by name: a ``datetime`` where text is
+wanted, a set (whose order differs from run to run), a secret. No library is imported for this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from msgspec import UnsetType
+
+from .models import PRODUCT_FIELDS, as_plain
+
+__all__ = ["plain_fields"]
+
+Reading = Callable[[Any], Any]
+
+_IDS = {"external_id", "parent_external_id"}
+"""Where a whole number is text: most shops' ids are numbers in their databases."""
+_PLAIN = {str, int, float, bool, Decimal, type(None), UnsetType}
+
+
+def plain_fields(fields: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The same fields with plain values. Lists and maps are copied."""
+    return {key: _plain_field(key, value) for key, value in fields.items()}
+
+
+def _plain_field(key: object, value: Any) -> Any:
+    plain = _plain(value)
+    if type(plain) is int and PRODUCT_FIELDS.get(key) in _IDS:  # type: ignore[call-overload]
+        return _digits(plain)
+    return plain
+
+
+def _digits(number: int) -> str | int:
+    try:
+        return str(number)
+    except ValueError:  # Python refuses to print integers of thousands of digits
+        return number
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    value = _plain_item(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain_item(item) for item in value]
+    if isinstance(value, Mapping):
+        return {_plain_item(key): _plain_item(item) for key, item in value.items()}
+    return value
+
+
+def _plain_item(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, (str, float, int, Decimal)):  # subclasses: template engines, parsers, numpy, StrEnum, IntEnum
+        return as_plain(value)
+    if isinstance(value, Enum):
+        return _plain_item(value.value)
+    reading = _reading_of(type(value))
+    return value if reading is None else reading(value)
+
+
+def _numpy_scalar(value: Any) -> Any:
+    """Python's own number or text. A number of single precision is the short one that it shows, such as 0.1."""
+    plain = value.item()
+    if isinstance(plain, float) and value.itemsize < 8:
+        return float(str(value))
+    return plain
+
+
+def _array(value: Any) -> Any:
+    return value.tolist() if value.ndim == 1 else value
+
+
+_TABLE: tuple[tuple[str, str, Reading], ...] = (
+    ("uuid", "UUID", str),
+    ("pydantic", "_BaseUrl", str),
+    ("pydantic_core", "Url", str),
+    ("yarl", "URL", str),
+    ("httpx", "URL", str),
+    ("django", "Promise", str),  # text that is translated when it is shown
+    ("numpy", "generic", _numpy_scalar),
+    ("numpy", "ndarray", _array),
+)
+"""Package, class (or a base of it), and what the value stands for."""
+
+_readings: WeakKeyDictionary[type[Any], Reading | None] = WeakKeyDictionary()
+
+
+def _reading_of(cls: type[Any]) -> Reading | None:
+    try:
+        return _readings[cls]
+    except KeyError:
+        bases = {(base.__module__.partition(".")[0], base.__name__) for base in cls.__mro__}
+        found = next((reading for package, name, reading in _TABLE if (package, name) in bases), None)
+        _readings[cls] = found
+        return found

@@ -1,0 +1,30 @@
+import pytest
+from msgspec import UNSET
+
+from neuroon_async.api.addresses import is_absolute, relative_addresses
+from neuroon_async.api.models import Product
+
+
+def product(**changes):
+    return Product(**{"external_id": "A", "name": "Tea", "price": 1, "url": "https://shop.example/a"} | changes)
+
+
+@pytest.mark.parametrize("address", ["https://shop.example", "http://a", "HTTPS://A", "Http://a"])
+def test_absolute(address):
+    assert is_absolute(address)
+    assert relative_addresses(product(url=address, image_url=address)) == ()
+
+
+@pytest.mark.parametrize(
+    "address", ["/tea", "tea", "//shop.example/tea", "shop.example:80/tea", "http:tea", " https://a"]
+)
+def test_relative(address):
+    assert not is_absolute(address)
+    assert relative_addresses(product(url=address)) == ("url",)
+    assert relative_addresses(product(image_url=address)) == ("imageUrl",)
+    assert relative_addresses(product(url=address, image_url=address)) == ("url", "imageUrl")
+
+
+@pytest.mark.parametrize("nothing", [None, UNSET, ""])
+def test_no_picture_is_no_relative_address(nothing):
+    assert relative_addresses(product(image_url=nothing)) == ()
