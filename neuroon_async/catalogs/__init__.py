@@ -13,8 +13,17 @@ CSV need nothing but the core; the shops' exports and feeds need the extra ``cat
 from __future__ import annotations
 
 from .catalog import Catalog, read_catalog
+from .first_contact import NothingUsable
 from .options import OptionNames
 from .readers.byte_source import MAX_RECORD_BYTES, CatalogError
 from .registry import CatalogFormat
 
-__all__ = ["MAX_RECORD_BYTES", "Catalog", "CatalogError", "CatalogFormat", "OptionNames", "read_catalog"]
+__all__ = [
+    "MAX_RECORD_BYTES",
+    "Catalog",
+    "CatalogError",
+    "CatalogFormat",
+    "NothingUsable",
+    "OptionNames",
+    "read_catalog",
+]

@@ -10,10 +10,11 @@ from ..api.models import Product
 from ..errors import ConfigurationError
 from .counting import FieldCounts
 from .finishing import Finisher
+from .first_contact import FirstContact
 from .format import Format, Reading, Sample
 from .formats.unreadable import why_no_catalog
 from .notations import NumberNotations
-from .notes import inferred_notes, left_out_notes, misread_notes
+from .notes import inferred_notes, left_out_notes, misread_notes, unused_notes
 from .options import IN_PYTHON, ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError, peek
 from .readers.replay import Replay
@@ -70,6 +71,7 @@ class Catalog:
         delimiter: str | None = None,
         decimal: str | None = None,
         today: date | None = None,
+        keep_going: bool = False,
         option_names: OptionNames = IN_PYTHON,
     ) -> None:
         self._given_format = None if format == CatalogFormat.AUTO else format_named(format)
@@ -82,6 +84,7 @@ class Catalog:
             delimiter=delimiter,
             decimal=decimal,
             today=today,
+            keep_going=keep_going,
             names=option_names,
         )
         self._source = ByteSource(source, encoding)
@@ -93,6 +96,7 @@ class Catalog:
         self.products = self.failed = 0
         self._counts = FieldCounts(self._options.mapping)
         self._notations = NumberNotations(self._first_pass)
+        self._first_contact = FirstContact(self._options.names, self._counts.shapes)
         self._finisher = Finisher(self._options, self._notations)
 
     @property
@@ -114,6 +118,7 @@ class Catalog:
             *inferred_notes(self._notations.inferred, self._options.names),
             *left_out_notes(self._finisher.left_out, self._options.names),
             *misread_notes(self._finisher.misread),
+            *unused_notes(self._counts, self._finisher.filled, self._options.names),
             *self._counts.notices,
         ]
 
@@ -146,6 +151,13 @@ class Catalog:
                 else:
                     self.failed += 1
                 yield outcome
+                self._look_at_first(outcome, draft)
+
+    def _look_at_first(self, outcome: Product | ProductFailure, draft: Draft) -> None:
+        if isinstance(outcome, Product):
+            self._first_contact.product()
+        elif not self._options.keep_going:
+            self._first_contact.failure(draft, self._finisher.reasons(draft), self.name)
 
     def _drafts(self, stack: contextlib.ExitStack) -> Iterable[Draft]:
         opened = stack.enter_context(contextlib.closing(self._source.chunks()))
@@ -203,6 +215,7 @@ def read_catalog(
     delimiter: str | None = None,
     decimal: str | None = None,
     today: date | None = None,
+    keep_going: bool = False,
     option_names: OptionNames = IN_PYTHON,
 ) -> Catalog:
     """The products of a file, ready to be iterated or given to ``client.products.sync``. See `Catalog`.
@@ -221,5 +234,6 @@ def read_catalog(
         delimiter=delimiter,
         decimal=decimal,
         today=today,
+        keep_going=keep_going,
         option_names=option_names,
     )

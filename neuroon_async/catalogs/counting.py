@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from .shapes import ColumnShapes
 from .values.parsing import is_blank
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class FieldCounts:
         self.records = 0
         self.notices: dict[str, None] = {}
         """What the format has to say about its reading, each once."""
+        self.shapes = ColumnShapes()
         self._values: Counter[str] = Counter()
         self._used: set[str] = set()
         self._twice: Mapping[str, CatalogError] = {}
@@ -52,6 +54,7 @@ class FieldCounts:
         for record in records:
             self.records += 1
             if not record.problem:
+                self.shapes.see(record.row)
                 for name, value in record.row.items():
                     if not is_blank(value) and (name in self._values or len(self._values) < _MAX_COUNTED_FIELDS):
                         self._values[name] += 1

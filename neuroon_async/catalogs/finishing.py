@@ -50,15 +50,17 @@ _NO_PARENT = re.compile(r"0+(?:[.,]0+)?")
 class Finisher:
     """Makes the product of each draft, or says why there is none.
 
-    ``format`` is that of the catalog. ``fitted`` counts the texts that were cut. ``left_out`` counts the values that
-    products were sent without: ``(field, value)``, the first 100 different ones. ``misread`` counts the products whose
-    texts show that somebody decoded them wrongly before (``CafÃ©``): they are sent as they are.
+    ``format`` is that of the catalog. ``filled`` are the fields that any product has. ``fitted`` counts the texts that
+    were cut. ``left_out`` counts the values that products were sent without: ``(field, value)``, the first 100
+    different ones. ``misread`` counts the products whose texts show that somebody decoded them wrongly before
+    (``CafÃ©``): they are sent as they are.
     """
 
     def __init__(self, options: ReadingOptions, notations: NumberNotations) -> None:
         self.fitted = self.misread = 0
         self.left_out: Counter[tuple[str, str]] = Counter()
         self.format: Format | None = None
+        self.filled: set[str] = set()
         self._default_options = self._options = options
         self._notations = notations
 
@@ -87,11 +89,10 @@ class Finisher:
                 draft.problems += [(name, self._rule(name, rule, fields)) for name, rule in error.violations]
             else:
                 self._count_left_out(draft)
+                self.filled.update(fields)
                 self.misread += _is_misread(product.name) or _is_misread(product.description)
                 return product
-        reason = "; ".join(
-            f"{name}: {self._shown(problem)}" if name else self._shown(problem) for name, problem in draft.problems
-        )
+        reason = "; ".join(f"{name}: {problem}" if name else problem for name, problem in self.reasons(draft))
         external_id = fields.get("external_id")
         return ProductFailure(
             external_id if isinstance(external_id, str) and external_id else None,
@@ -114,6 +115,10 @@ class Finisher:
             without_mapping = replace(self._options, given_mapping={})
             return RawRow(draft.row, draft.as_product(), reading_of("json", without_mapping, decimal))
         return RawRow(draft.row, draft.row, reading_of(self.format.name, self._options, decimal))
+
+    def reasons(self, draft: Draft) -> list[tuple[str, str]]:
+        """``(field, problem)`` of a draft that has failed."""
+        return [(name, self._shown(problem)) for name, problem in draft.problems]
 
     def _count_left_out(self, draft: Draft) -> None:
         for left_out in draft.left_out:

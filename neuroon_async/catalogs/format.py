@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from .counting import FieldCounts
 from .options import ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError
-from .readers.delimited import DelimitedRows, find_delimiter, header_of
+from .readers.delimited import DelimitedRows, find_delimiter, rows_of
 from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines, key_paths
 from .readers.replay import Replay
 
@@ -107,7 +107,11 @@ class Sample:
 
     def header_by(self, delimiter: str) -> list[str]:
         """The column names of text that is delimited so."""
-        return [name.strip() for name in header_of(self.text.decode(errors="ignore"), delimiter)]
+        return [name.strip() for name in next(iter(self.rows(delimiter, 1)), [])]
+
+    def rows(self, delimiter: str, count: int) -> list[list[str]]:
+        """The first rows of text that is delimited so, the header among them."""
+        return rows_of(self.text.decode(errors="ignore"), delimiter, count)
 
 
 @dataclass(slots=True)

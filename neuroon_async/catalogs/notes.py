@@ -10,10 +10,11 @@ from .values.shown import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from .counting import FieldCounts
     from .options import OptionNames
     from .values.numbers import Sign
 
-__all__ = ["inferred_notes", "left_out_notes", "misread_notes"]
+__all__ = ["inferred_notes", "left_out_notes", "misread_notes", "unused_notes"]
 
 
 def inferred_notes(inferred: Mapping[str, tuple[Sign, int]], names: OptionNames) -> Iterator[str]:
@@ -55,3 +56,17 @@ def misread_notes(count: int) -> Iterator[str]:
             f"{products} with signs such as \u00c3\u00a9 or "
             "\ufffd: somebody has decoded them wrongly before; export the catalog anew, as UTF-8"
         )
+
+
+_FIELDS = {"images": "image_url", "prices": "price", "ids": "external_id", "addresses": "url"}
+
+
+def unused_notes(counts: FieldCounts, filled: set[str], names: OptionNames) -> Iterator[str]:
+    """Columns that look like something that no product has."""
+    if not counts.records:
+        return
+    for column in counts.ignored:
+        shape = counts.shapes.of(column)
+        field = _FIELDS.get(shape or "")
+        if field is not None and field not in filled:
+            yield f"{column!r} looks like {shape} and is not used ({names.map(WIRE_NAMES[field], column)} uses it)"

@@ -65,6 +65,7 @@ class ReadingOptions:
     decimal: str | None = None
     today: date = field(default_factory=_today)
     names: OptionNames = IN_PYTHON
+    keep_going: bool = False
 
     @classmethod
     def checked(

@@ -145,6 +145,9 @@ def sync(
     encoding: Annotated[str | None, typer.Option(help="Of the text; by default the content tells.")] = None,
     delimiter: Annotated[str | None, typer.Option(help="Of a CSV file; by default the content tells.")] = None,
     decimal: Annotated[str | None, typer.Option(help="The decimal sign of a CSV file: . or ,")] = None,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Read on where the first 1,000 records all fail for one reason.")
+    ] = False,
     mode: Annotated[
         SyncMode,
         typer.Option(
@@ -215,6 +218,7 @@ def sync(
                 "encoding": encoding,
                 "delimiter": delimiter,
                 "decimal": decimal,
+                "keep_going": keep_going,
             },
             sending={"mode": mode, "concurrency": concurrency, "batch_size": batch_size},
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS
-from ..catalogs import CatalogError
+from ..catalogs import CatalogError, NothingUsable
 from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeDeletion, UnsafeFullSync
 from ..ledger.protocols import LedgerError
 from .console import complain
@@ -58,7 +58,7 @@ def code_of(error: BaseException) -> ExitCode:
     if isinstance(error, (ConfigurationError, InvalidBatch)):
         return ExitCode.USAGE
     if isinstance(error, (CatalogError, LedgerError, OSError)):
-        return ExitCode.FILE
+        return ExitCode.PRODUCTS_FAILED if isinstance(error, NothingUsable) else ExitCode.FILE
     return ExitCode.STOPPED
 
 

@@ -124,6 +124,19 @@ def test_spanish_columns():
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "external_id", "price", "url"),
+    [("15", "5", Decimal("89.9"), "?post_type=product&p=5"), ("16", "7", Decimal("149.5"), "?post_type=product&p=7")],
+)
+def test_woocommerce_in_italian_and_portuguese(name, external_id, price, url):
+    catalog = case(name)
+    (bag,) = catalog
+    assert catalog.format == "woocommerce"
+    assert (bag.external_id, bag.price, bag.url) == (external_id, price, f"{SHOP}/{url}")
+    assert all((bag.sku, bag.description, bag.categories, bag.tags, bag.image_url, bag.stock_quantity, bag.in_stock))
+    assert catalog.ignored_fields.keys() <= {"In primo piano?", "Em destaque?"}
+
+
 def test_meta_catalog():
     catalog = case("20")
     found = by_id(catalog)

@@ -7,7 +7,7 @@ import io
 from decimal import Decimal
 
 import pytest
-from catalog_files import SHOP, Pipe, named, one_failure, products, read
+from catalog_files import SHOP, Pipe, named, one_failure, products, read, until_fault
 from msgspec import UNSET
 
 from neuroon_async.catalogs import Catalog, CatalogFormat
@@ -135,6 +135,47 @@ FRENCH = [
     "Nom de l'attribut 2", "Valeur(s) de l'attribut 2",
 ]  # fmt: skip
 FRENCH_CANADIAN = [{"En stock\u00a0?": "En inventaire?", "Stock": "Inventaire"}.get(name, name) for name in FRENCH]
+ITALIAN = [
+    "ID", "Tipo", "COD", "GTIN, UPC, EAN, o ISBN", "Nome", "Pubblicato", "In primo piano?", "Visibilità nel catalogo",
+    "Breve descrizione", "Descrizione", "Data di partenza del prezzo in saldo", "Data in cui termina l'offerta",
+    "Stato delle imposte", "In stock?", "Magazzino", "Prezzo in offerta", "Prezzo di listino", "Categorie", "Tag",
+    "Immagine", "Genitore", "Prodotti raggruppati", "URL esterno", "Marchi", "Nome dell'attributo 1",
+    "Valore dell'attributo 1", "Nome dell'attributo 2", "Valore dell'attributo 2",
+]  # fmt: skip
+ITALIAN_BEFORE = [
+    {
+        "Data in cui termina l'offerta": "Termine data del prezzo di vendita",
+        "Tag": "Etichette",
+        "URL esterno": "URL esterna",
+        "Nome dell'attributo 1": "Attributo 1 nome",
+        "Valore dell'attributo 1": "Attributo 1 valuta(e)",
+        "Nome dell'attributo 2": "Attributo 2 nome",
+        "Valore dell'attributo 2": "Attributo 2 valuta(e)",
+    }.get(name, name)
+    for name in ITALIAN
+]
+PORTUGUESE = [
+    "ID", "Tipo", "REF", "GTIN, UPC, EAN ou ISBN", "Nome", "Publicado", "Em destaque?", "Visibilidade no catálogo",
+    "Descrição breve", "Descrição", "Data de início do preço promocional", "Data de término do preço promocional",
+    "Situação fiscal", "Em stock?", "Stock", "Preço promocional", "Preço normal", "Categorias", "Etiquetas", "Imagens",
+    "Pai", "Produtos agrupados", "URL externo", "Marcas", "Atributo 1 nome", "Atributo 1 valor(es)", "Atributo 2 nome",
+    "Atributo 2 valor(es)",
+]  # fmt: skip
+BRAZILIAN = [
+    "ID", "Tipo", "SKU", "GTIN, UPC, EAN ou ISBN", "Nome", "Publicado", "Em destaque?", "Visibilidade no catálogo",
+    "Descrição curta", "Descrição", "Data de preço promocional começa em", "Data de preço promocional termina em",
+    "Status do imposto", "Em estoque?", "Estoque", "Preço promocional", "Preço", "Categorias", "Tags", "Imagens",
+    "Ascendente", "Grupo de produtos", "URL externa", "Marcas", "Nome do atributo 1", "Valores do atributo 1",
+    "Nome do atributo 2", "Valores do atributo 2",
+]  # fmt: skip
+CATALAN = [
+    "Identificador", "Tipus", "SKU", "GTIN, UPC, EAN, o ISBN", "Nom", "Publicat", "Està destacat?",
+    "Visibilitat en el catàleg", "Descripció breu", "Descripció", "Dia en què comença el preu rebaixat",
+    "Dia en què acaba el preu rebaixat", "Estat de l'impost", "En estoc?", "Estoc", "Preu rebaixat", "Preu habitual",
+    "Categories", "Etiquetes", "Imatges", "Pare", "Productes agrupats", "URL extern", "Marques", "Nom de l'atribut 1",
+    "Valor(s) de l'atribut 1", "Nom de l'atribut 2", "Valor(s) de l'atribut 2",
+]  # fmt: skip
+LANGUAGES = [ITALIAN, ITALIAN_BEFORE, PORTUGUESE, BRAZILIAN, CATALAN]
 CLOTHES = [
     {"ID": "3", "Type": "variation", "SKU": "v1", "Name": "Camisa - M", "Published": "1", "In stock?": "1",
      "Stock": "parent", "Sale price": "7,50", "Regular price": "9,00", "Parent": "id:2", "Attribute 1 name": "Talla",
@@ -162,7 +203,7 @@ def woocommerce(header: list[str], delimiter: str = ",") -> str:
     return text.getvalue()
 
 
-@pytest.mark.parametrize("header", [SPANISH, SPANISH_AMERICAN, GERMAN, FRENCH, FRENCH_CANADIAN])
+@pytest.mark.parametrize("header", [SPANISH, SPANISH_AMERICAN, GERMAN, FRENCH, FRENCH_CANADIAN, *LANGUAGES])
 @pytest.mark.parametrize("delimiter", [",", ";"])
 def test_woocommerce_in_the_shops_language(header, delimiter):
     catalog = Catalog(named(woocommerce(header, delimiter)), shop_url=SHOP)
@@ -209,3 +250,21 @@ def test_translated_failures_show_the_row_as_it_is_in_the_file():
     assert lost.product["Precio normal"] == "1"
     assert priced.reason.startswith("file.csv:3: price: must be an amount")
     assert set(priced.product) == {"ID", "Tipo", "SKU", "Nombre", "Precio normal", "Superior"}
+
+
+DUTCH = [
+    "ID", "Type", "SKU", "Naam", "Gepubliceerd", "Uitgelicht?", "Zichtbaarheid in catalogus", "Korte beschrijving",
+    "Beschrijving", "Op voorraad?", "Voorraad", "Actieprijs", "Reguliere prijs", "Categorieën",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["simple", "variable", '"simple, virtual"'])
+@pytest.mark.parametrize("options", [{}, {"format": "woocommerce"}])
+def test_an_export_in_another_language_is_named(kind, options):
+    content = ",".join(DUTCH) + f"\n5,{kind},s,Tas,1,0,visible,,,1,3,,9,Tassen\n"
+    _, fault = until_fault(Catalog(named(content), shop_url=SHOP, **options))
+    assert "a WooCommerce export in a language that is not known here (ID, Type, SKU, Naam" in fault
+    assert "format='csv', mapping={'name': 'Naam'}" in fault
+    mapping = {"name": "Naam", "price": "Reguliere prijs", "url": "/p/{ID}"}
+    (product,) = products(content, shop_url=SHOP, format="csv", mapping=mapping)
+    assert (product.external_id, product.name, product.price) == ("5", "Tas", 9)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .byte_source import ByteSource
 
-__all__ = ["DelimitedRows", "column_names", "find_delimiter", "header_of"]
+__all__ = ["DelimitedRows", "column_names", "find_delimiter", "rows_of"]
 
 _DELIMITERS = "\t;|,"
 _EXCEL_HINT = re.compile(r'\A"?sep=(.)"?\r?\n')
@@ -44,13 +44,17 @@ def find_delimiter(sample: str) -> str:
     return best if best in header else ","
 
 
-def header_of(sample: str, delimiter: str) -> list[str]:
-    """The column names at the beginning of a file."""
+def rows_of(sample: str, delimiter: str, count: int) -> list[list[str]]:
+    """The first rows of a file that hold anything, as far as the sample goes."""
     lines = io.StringIO(_EXCEL_HINT.sub("", sample), newline="")
+    rows = (row for row in csv.reader(lines, delimiter=delimiter) if row)
+    found: list[list[str]] = []
     try:
-        return next((row for row in csv.reader(lines, delimiter=delimiter) if row), [])
+        while len(found) < count and (row := next(rows, None)) is not None:
+            found.append(row)
     except csv.Error:
-        return []
+        pass
+    return found
 
 
 class DelimitedRows:

@@ -5,8 +5,9 @@ anywhere in the file; a variable child of a grouped product costs what its own c
 read twice. The first reading puts every price and what variations inherit into a temporary SQLite database on disk, so
 memory stays the same however large the catalog is.
 
-- The columns' names are read in English, Spanish, German and French: the export writes them in the shop's language,
-  its values (``variable``, ``visible``) in English always.
+- The columns' names are read in English, Spanish, German, French, Italian, Portuguese and Catalan: the export writes
+  them in the language of who exports, its values (``variable``, ``visible``) in English always. An export in another
+  language is named as such.
 - The id is the ``ID`` column, else the SKU. ``Parent`` names a product by ``id:741`` or by its SKU.
 - A variation inherits its parent's address, categories, tags, brands and image where it has none of its own. A parent
   that is not in the file is a complaint: the server would refuse the variation.
@@ -28,7 +29,7 @@ from ...readers.byte_source import CatalogError
 from ...records import Draft, Record
 from ...values.parsing import BadValue, Notation, is_blank, to_flag, to_integer, to_money
 from ...values.prices import Prices, holds_on, on_sale
-from .headers import english_name
+from .headers import english_name, is_untranslated
 from .index import INHERITED, Index
 from .rows import (
     cell,
@@ -189,14 +190,27 @@ def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
         draft.put("in_stock", available.lower() == "backorder" or available, to_flag)
 
 
+def _is_in_unknown_language(sample: Sample) -> bool:
+    header, *rows = sample.rows(sample.delimiter, 2) or [[]]
+    return bool(rows) and is_untranslated(header, rows[0])
+
+
 class _WooCommerce:
     name = "woocommerce"
     own_ids = True
 
     def recognises(self, sample: Sample) -> bool:
-        return _is_woocommerce(sample.header)
+        return _is_woocommerce(sample.header) or _is_in_unknown_language(sample)
 
     def read(self, reading: Reading) -> Iterable[Draft]:
+        if not _is_woocommerce(reading.sample.header) and _is_in_unknown_language(reading.sample):
+            names, header = reading.options.names, reading.sample.header
+            raise reading.source.error(
+                1,
+                "this looks like a WooCommerce export in a language that is not known here "
+                f"({', '.join(header[:6])}…); export it with the shop's administration in English, or "
+                f"map its columns: {names.set('format', 'csv')}, {names.map('name', header[3])} and so on",
+            )
         reading.replay.keep_all()
         english = Renaming(reading.sample.header, english_name)
         return _Builder(

@@ -3,53 +3,102 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from ...headers import plain
 
-__all__ = ["english_name"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["english_name", "is_untranslated"]
 
 _TRANSLATIONS: dict[str, tuple[str, ...]] = {
-    # Spanish, then German, then French; several where versions or countries differ.
-    "Type": ("Tipo", "Typ"),
-    "SKU": ("Artikelnummer", "UGS"),
+    # Spanish, German, French, Italian, Portuguese (of Portugal, of Brazil), Catalan; several where versions differ.
+    "ID": ("Identificador",),
+    "Type": ("Tipo", "Typ", "Tipus"),
+    "SKU": ("Artikelnummer", "UGS", "COD", "REF"),
     "GTIN, UPC, EAN, or ISBN": (
-        "GTIN, UPC, EAN o ISBN", "GTIN, UPC, EAN oder ISBN", "GTIN, UPC, EAN ou ISBN",
+        "GTIN, UPC, EAN o ISBN", "GTIN, UPC, EAN oder ISBN", "GTIN, UPC, EAN ou ISBN", "GTIN, UPC, EAN, o ISBN",
     ),
-    "Name": ("Nombre", "Nom"),
-    "Published": ("Publicado", "Veröffentlicht", "Publié"),
+    "Name": ("Nombre", "Nom", "Nome"),
+    "Published": ("Publicado", "Veröffentlicht", "Publié", "Pubblicato", "Publicat"),
     "Visibility in catalog": (
         "Visibilidad en el catálogo", "Sichtbarkeit im Katalog", "Visibilité dans le catalogue",
+        "Visibilità nel catalogo", "Visibilidade no catálogo", "Visibilitat en el catàleg",
     ),
-    "Short description": ("Descripción corta", "Kurzbeschreibung", "Description courte"),
-    "Description": ("Descripción", "Beschreibung"),
+    "Short description": (
+        "Descripción corta", "Kurzbeschreibung", "Description courte", "Breve descrizione", "Descrição curta",
+        "Descrição breve", "Descripció breu",
+    ),
+    "Description": ("Descripción", "Beschreibung", "Descrizione", "Descrição", "Descripció"),
     "Date sale price starts": (
         "Día en que empieza el precio rebajado", "Fecha en que empieza el precio rebajado",
-        "Datum, an dem Angebotspreis beginnt", "Date de début de promo",
+        "Datum, an dem Angebotspreis beginnt", "Date de début de promo", "Data di partenza del prezzo in saldo",
+        "Data de início do preço promocional", "Data de preço promocional começa em",
+        "Dia en què comença el preu rebaixat",
     ),
     "Date sale price ends": (
         "Día en que termina el precio rebajado", "Fecha en que termina el precio de oferta",
-        "Datum, an dem Angebotspreis endet", "Date de fin de promo",
+        "Datum, an dem Angebotspreis endet", "Date de fin de promo", "Data in cui termina l'offerta",
+        "Termine data del prezzo di vendita", "Data de término do preço promocional",
+        "Data de preço promocional termina em", "Dia en què acaba el preu rebaixat",
     ),
-    "In stock?": ("¿Existencias?", "¿En inventario?", "Vorrätig?", "En stock ?", "En inventaire?"),
-    "Stock": ("Inventario", "Lager", "Bestand", "Inventaire"),
-    "Sale price": ("Precio rebajado", "Precio de oferta", "Angebotspreis", "Tarif promo"),
-    "Regular price": ("Precio normal", "Regulärer Preis", "Tarif régulier"),
-    "Categories": ("Categorías", "Kategorien", "Catégories"),
-    "Tags": ("Etiquetas", "Schlagwörter", "Étiquettes"),
-    "Images": ("Imágenes", "Bilder"),
-    "Parent": ("Superior", "Principal", "Übergeordnetes Produkt"),
-    "Grouped products": ("Productos agrupados", "Gruppierte Produkte", "Groupes de produits"),
-    "External URL": ("URL externa", "Externe URL", "URL externe"),
-    "Brands": ("Marcas", "Marken"),
+    "In stock?": (
+        "¿Existencias?", "¿En inventario?", "Vorrätig?", "En stock ?", "En inventaire?", "Em stock?", "Em estoque?",
+        "En estoc?",
+    ),
+    "Stock": ("Inventario", "Lager", "Bestand", "Inventaire", "Magazzino", "Estoque", "Estoc"),
+    "Sale price": (
+        "Precio rebajado", "Precio de oferta", "Angebotspreis", "Tarif promo", "Prezzo in offerta",
+        "Preço promocional", "Preu rebaixat",
+    ),
+    "Regular price": (
+        "Precio normal", "Regulärer Preis", "Tarif régulier", "Prezzo di listino", "Preço normal", "Preço",
+        "Preu habitual",
+    ),
+    "Categories": ("Categorías", "Kategorien", "Catégories", "Categorie", "Categorias"),
+    "Tags": ("Etiquetas", "Schlagwörter", "Étiquettes", "Etichette", "Tag", "Etiquetes"),
+    "Images": ("Imágenes", "Bilder", "Immagine", "Immagini", "Imagens", "Imatges"),
+    "Parent": ("Superior", "Principal", "Übergeordnetes Produkt", "Genitore", "Pai", "Ascendente", "Pare"),
+    "Grouped products": (
+        "Productos agrupados", "Gruppierte Produkte", "Groupes de produits", "Prodotti raggruppati",
+        "Produtos agrupados", "Grupo de produtos", "Productes agrupats",
+    ),
+    "External URL": (
+        "URL externa", "Externe URL", "URL externe", "URL esterna", "URL esterno", "URL externo", "URL extern",
+    ),
+    "Brands": ("Marcas", "Marken", "Marchi", "Marques"),
 }  # fmt: skip
 _ENGLISH_NAMES = {plain(name): english for english, names in _TRANSLATIONS.items() for name in names}
 _ENGLISH_ATTRIBUTES = (
-    (re.compile(r"(?:nombre del atributo|nom de l'attribut) (\d+)|attribut (\d+) name"), "Attribute {} name"),
     (
-        re.compile(r"(?:valor\(es\) del atributo|valeur\(s\) de l'attribut) (\d+)|attribut (\d+) wert\(e\)"),
+        re.compile(
+            r"(?:nombre del atributo|nom de l'attribut|nome dell'attributo|nome do atributo|nom de l'atribut) (\d+)"
+            r"|(?:attribut|attributo|atributo) (\d+) (?:name|nome)"
+        ),
+        "Attribute {} name",
+    ),
+    (
+        re.compile(
+            r"(?:valor\(es\) del atributo|valeur\(s\) de l'attribut|valore dell'attributo|valore\(i\) dell'attributo"
+            r"|valor(?:\(es\)|es) do atributo|valor\(s\) de l'atribut) (\d+)"
+            r"|(?:attribut|attributo|atributo) (\d+) (?:wert\(e\)|valuta\(e\)|valore\(i\)|valor\(es\))"
+        ),
         "Attribute {} value(s)",
     ),
 )
+_KINDS = frozenset({"simple", "variable", "grouped", "external", "variation"})
+
+
+def is_untranslated(header: Sequence[str], first_row: Sequence[str]) -> bool:
+    """Is this the export in a language that is not known here? Its kinds of products are in English always."""
+    return (
+        len(header) >= 12
+        and len(first_row) > 2
+        and first_row[0].isdigit()
+        and first_row[1].partition(",")[0].strip() in _KINDS
+        and first_row[1] not in {"", header[1]}
+    )
 
 
 def english_name(column: str) -> str | None:

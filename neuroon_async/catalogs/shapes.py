@@ -1,0 +1,97 @@
+"""What the values of each column look like, from the first records: addresses, images, prices or ids."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from .values.numbers import AmbiguousNumber, Notation, to_money
+from .values.shown import BadValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ColumnShapes", "Shape"]
+
+Shape = Literal["images", "addresses", "prices", "ids"]
+
+_MOST_RECORDS = 1_000
+_MOST_COLUMNS = 300
+_ADDRESS = re.compile(r"(?i)(?:https?:)?//\S+|www\.\S+")
+_IMAGE = re.compile(r"(?i)\S.*\.(?:jpe?g|png|gif|webp|avif|svg)\b")
+_PRICE = re.compile(r"[^A-Za-z]*[0-9][.,][0-9]{2}\b|[0-9].*[€$£]|[€$£].*[0-9]|[0-9]\s?(?:EUR|USD|GBP)\b")
+_ID = re.compile(r"[\w./:#-]{1,64}")
+_ID_NAME = re.compile(
+    r"(?i)(?:\b|_)(?:id|sku|ref|cod|code|art|ean|gtin|isbn|nr|num|handle|uuid|guid)|(?<=[a-z])I[dD]\b"
+)
+_TEXT_NAME = re.compile(r"(?i)name|title|nom|titul|bezeichn|izen")
+
+
+@dataclass(slots=True)
+class _Column:
+    values: int = 0
+    addresses: int = 0
+    images: int = 0
+    prices: int = 0
+    ids: int = 0
+    distinct: set[str] = field(default_factory=set)
+
+
+class ColumnShapes:
+    """Looks at the values of the first 1,000 records."""
+
+    def __init__(self) -> None:
+        self._records = 0
+        self._columns: dict[str, _Column] = defaultdict(_Column)
+
+    def see(self, row: Mapping[str, Any]) -> None:
+        """Take one record into account."""
+        if self._records >= _MOST_RECORDS:
+            return
+        self._records += 1
+        for name, value in row.items():
+            is_known = name in self._columns or len(self._columns) < _MOST_COLUMNS
+            if is_known and isinstance(value, (str, int)) and not isinstance(value, bool) and str(value).strip():
+                self._look_at(self._columns[name], str(value).strip())
+
+    def _look_at(self, column: _Column, text: str) -> None:
+        column.values += 1
+        column.images += _IMAGE.match(text) is not None
+        column.addresses += _ADDRESS.fullmatch(text) is not None
+        column.prices += _PRICE.search(text) is not None and _is_amount(text)
+        column.ids += _ID.fullmatch(text) is not None
+        column.distinct.add(text[:64])
+
+    def of(self, name: str) -> Shape | None:
+        """What nearly all values of a column look like; ``None`` for plain text and for columns without values."""
+        column = self._columns.get(name)
+        if column is None or not column.values:
+            return None
+        if column.images >= 0.9 * column.values:
+            return "images"
+        if column.addresses >= 0.9 * column.values:
+            return "addresses"
+        if column.prices >= 0.9 * column.values:
+            return "prices"
+        is_id = column.ids == column.values == self._records == len(column.distinct)
+        return "ids" if is_id and (_ID_NAME.search(name) or self._records > 20) else None
+
+    def best_for(self, target: str) -> str | None:
+        """The column that could be this required field."""
+        if target == "name":
+            return next((name for name in self._columns if _TEXT_NAME.search(name) and self.of(name) is None), None)
+        wanted = {"external_id": "ids", "price": "prices", "url": "addresses"}.get(target)
+        fitting = [name for name in self._columns if self.of(name) == wanted]
+        return min(fitting, key=lambda name: _ID_NAME.search(name) is None, default=None)
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        to_money(text, Notation())
+    except AmbiguousNumber:
+        return True
+    except BadValue:
+        return False
+    return True
