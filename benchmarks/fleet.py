@@ -25,8 +25,8 @@ from bulk import products
 from redis.asyncio import Redis
 from sink import sink
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "integrations"))
-from conftest import RedisServer, redis_binary
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+from real_redis import RedisServer, redis_binary
 
 from neuroon_async import NeuroonClient
 from neuroon_async.integrations.redis import RedisLimiter

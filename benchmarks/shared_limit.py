@@ -21,8 +21,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "integrations"))
-from conftest import RedisServer, redis_binary
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+from real_redis import RedisServer, redis_binary
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 

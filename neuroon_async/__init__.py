@@ -43,6 +43,7 @@ from .errors import (
 from .ledger.protocols import Ledger, LedgerError, LedgerRun, PagedLedgerRun
 from .ledger.sqlite import SQLiteLedger
 from .limits.local import LocalLimiter
+from .limits.machine import MachineLimiter
 from .limits.protocols import DeadlineLimiter, Limiter, LimitState, Permit
 from .report import ProductFailure, SyncProgress, SyncReport
 from .resources.widget import WidgetTokenSigner
@@ -79,6 +80,7 @@ __all__ = [
     "Limiter",
     "LocalLimiter",
     "Locale",
+    "MachineLimiter",
     "NeuroonClient",
     "NeuroonError",
     "NotFound",

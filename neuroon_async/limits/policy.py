@@ -376,8 +376,8 @@ def shared_table(overrides: Mapping[str, RateLimit]) -> dict[str, RateLimit]:
     return limit_table(overrides)
 
 
-def would_be_late(endpoint: str, *, requests: int, wait: float) -> RateLimited:
-    """What a call is refused with whose wait is known to outlast its deadline."""
+def would_be_late(endpoint: str, *, requests: int, wait: float | None) -> RateLimited:
+    """What a call is refused with whose wait is known to outlast its deadline; ``None``: not known how long it is."""
     return RateLimited(
         retry_after=wait,
         limit=requests,

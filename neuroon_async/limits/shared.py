@@ -88,7 +88,7 @@ class SharedEndpoint:
             if len(self._singles) == 0:
                 self._bulk.go_on()
         wait = max(line.known, self._not_before) - self._clock.now()
-        raise would_be_late(self._name, requests=self._effective.requests, wait=max(wait, 0.0))
+        raise would_be_late(self._name, requests=self._effective.requests, wait=wait if wait > 0 else None)
 
     def state(self) -> LimitState:
         """What is left, as the store last said. Any thread may ask, with or without an event loop."""

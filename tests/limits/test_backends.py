@@ -1,0 +1,450 @@
+"""One suite for every backend: what a limiter promises, whatever keeps its slots."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, suppress
+
+import pytest
+
+from neuroon_async import LocalLimiter, MachineLimiter, NeuroonClient, RateLimit, RateLimited, RetryPolicy, UsageError
+from neuroon_async.limits.policy import limit_table
+from neuroon_async.limits.protocols import DeadlineLimiter, takes_deadlines
+from neuroon_async.testing import Emulator
+
+SHOP = "shop_test"
+Process = Callable[..., DeadlineLimiter]
+
+
+@pytest.fixture(params=["local", "machine", "redis"])
+async def process(request, tmp_path) -> AsyncIterator[Process]:
+    """Makes what each process of a shop would have: limiters of one budget."""
+    async with AsyncExitStack() as stack:
+        shared: dict[str, DeadlineLimiter] = {}
+        prefix = uuid.uuid4().hex
+
+        async def closing(limiter) -> None:
+            await limiter.aclose()
+
+        def new(requests: int = 4, per: float = 0.3, *, shop_id: str = SHOP, **options):
+            limits = {"shop": RateLimit(requests, per=per), "sync_products": RateLimit(requests, per=per)}
+            if request.param == "local":
+                return shared.setdefault(shop_id, LocalLimiter(limit_table(limits)))
+            if request.param == "machine":
+                limiter = MachineLimiter(tmp_path / "limits", shop_id=shop_id, rate_limits=limits, **options)
+            else:
+                redis = pytest.importorskip("redis.asyncio").Redis(
+                    unix_socket_path=request.getfixturevalue("redis_server").socket
+                )
+                stack.push_async_callback(redis.aclose)
+                from neuroon_async.integrations.redis import RedisLimiter  # noqa: PLC0415 - an extra
+
+                limiter = RedisLimiter(redis, shop_id=shop_id, prefix=prefix, rate_limits=limits, share=None, **options)
+            stack.push_async_callback(closing, limiter)
+            return limiter
+
+        new.backend = request.param
+        yield new
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def reported(limiter) -> None:
+    """Until what permits told has arrived where the slots are."""
+    if hasattr(limiter, "aclose"):
+        await limiter.aclose()
+
+
+async def spend(limiter, count: int = 1, *, endpoint: str = "shop", **options) -> None:
+    for _ in range(count):
+        (await limiter.acquire(endpoint, **options)).answered(None)
+    await reported(limiter)
+
+
+async def refused(limiter, *, within: float = 2.0, **options) -> float:
+    """The seconds after which to come back."""
+    with pytest.raises(RateLimited) as caught:
+        await limiter.acquire("shop", deadline=now() + within, **options)
+    assert caught.value.local
+    return caught.value.retry_after
+
+
+async def seconds(awaitable) -> float:
+    started = time.monotonic()
+    await asyncio.wait_for(awaitable, 10)
+    return time.monotonic() - started
+
+
+def soon() -> float:
+    """A deadline for what should not wait, on a busy machine."""
+    return now() + 5.0
+
+
+# The rule
+
+
+async def test_it_takes_deadlines_and_tells_of_every_endpoint(process):
+    limiter = process(7, 30.0)
+    assert takes_deadlines(limiter)
+    state = limiter.limits()["shop"]
+    assert (state.requests, state.per, state.available, state.waiting, state.paused_for) == (7, 30.0, 7, 0, 0.0)
+    assert limiter.limits()["verify_domain"].requests == 5
+
+
+async def test_the_whole_limit_leaves_at_once_and_not_one_more(process):
+    here, there = process(6, 30.0), process(6, 30.0)
+    for limiter in (here, there) * 3:
+        await limiter.acquire("shop", deadline=soon())
+    assert await refused(here) == pytest.approx(30, abs=3)
+    assert await refused(there) == pytest.approx(30, abs=3)
+
+
+async def test_a_slot_comes_back_one_window_after_the_answer_not_after_admission(process):
+    here, there = process(2, 0.4), process(2, 0.4)
+    slow = [await here.acquire("shop") for _ in range(2)]
+    waiting = asyncio.create_task(there.acquire("shop"))
+    await asyncio.sleep(0.3)
+    for permit in slow:
+        permit.answered(None)
+    answered = time.monotonic()
+    await waiting
+    assert 0.39 <= time.monotonic() - answered < 3.0
+
+
+async def test_a_request_that_never_left_gives_its_slot_back_to_all(process):
+    here, there = process(1, 30.0), process(1, 30.0)
+    (await here.acquire("shop")).unused()
+    await reported(here)
+    await there.acquire("shop", deadline=soon())
+
+
+async def test_shops_and_endpoints_have_budgets_of_their_own(process):
+    await spend(process(1, 30.0), 1)
+    await process(1, 30.0, shop_id="shop_other").acquire("shop", deadline=soon())
+    await process(1, 30.0).acquire("sync_products", deadline=soon())
+    assert await refused(process(1, 30.0)) > 25
+
+
+# Single and bulk
+
+
+async def test_bulk_leaves_two_slots_or_those_that_come_back_within_six_seconds(process):
+    limiter = process(100, 60.0)
+    await spend(limiter, 98, bulk=True)
+    assert await refused(limiter, bulk=True) == pytest.approx(54, abs=4)
+    for _ in range(2):
+        await limiter.acquire("shop", deadline=soon())
+    assert await refused(limiter) == pytest.approx(60, abs=4)
+
+
+async def test_single_calls_seen_lately_enlarge_the_reserve_up_to_a_tenth(process):
+    limiter = process(100, 60.0)
+    for _ in range(20):
+        (await limiter.acquire("shop")).unused()
+    await reported(limiter)
+    await spend(limiter, 90, bulk=True)
+    await refused(limiter, bulk=True)
+
+
+async def test_where_all_comes_back_soon_bulk_takes_everything(process):
+    limiter = process(20, 2.0)
+    await spend(limiter, 20, bulk=True, deadline=soon())
+
+
+async def test_single_calls_go_before_bulk_ones_and_each_kind_in_its_order(process):
+    limiter = process(1, 0.2)
+    await spend(limiter, 1)
+    order: list[str] = []
+
+    async def call(name: str, *, bulk: bool) -> None:
+        permit = await limiter.acquire("shop", bulk=bulk)
+        order.append(name)
+        permit.answered(None)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in ("bulk 1", "bulk 2", "single 1", "single 2"):
+            tasks.create_task(call(name, bulk=name.startswith("bulk")))
+            await asyncio.sleep(0.02)
+    assert order == ["single 1", "single 2", "bulk 1", "bulk 2"]
+
+
+# What the server tells
+
+
+async def test_a_429_pauses_everyone_and_only_ever_for_longer(process):
+    here, there = process(10, 0.3), process(10, 0.3)
+    first, second = [await here.acquire("shop") for _ in range(2)]
+    first.answered({}, pause=0.4)
+    started = time.monotonic()
+    second.answered({}, pause=0.01)
+    assert here.limits()["shop"].paused_for > 0.2
+    await reported(here)
+    await there.acquire("shop")
+    assert 0.39 <= time.monotonic() - started < 3.0
+
+
+async def test_after_a_pause_calls_return_one_by_one(process):
+    here, there = process(10, 2.0), process(10, 2.0)
+    (await here.acquire("shop")).answered({}, pause=0.05)
+    await reported(here)
+    await there.acquire("shop")
+    started = time.monotonic()
+    await asyncio.gather(here.acquire("shop"), there.acquire("shop"))
+    assert time.monotonic() - started >= 0.38  # twice 2 s / 10
+
+
+async def test_the_servers_own_limit_is_kept_to_where_it_is_lower(process):
+    limiter = process(4, 30.0)
+    (await limiter.acquire("shop")).answered({"X-RateLimit-Limit": "2"})
+    await limiter.acquire("shop", deadline=soon())
+    assert limiter.limits()["shop"].requests == 2
+    await refused(limiter)
+
+
+async def test_remaining_lowers_what_is_left_for_all(process):
+    here, there = process(10, 30.0), process(10, 30.0)
+    permit = await here.acquire("shop")
+    permit.answered({"X-RateLimit-Remaining": "3"})
+    await reported(here)
+    for _ in range(3):
+        await there.acquire("shop", deadline=soon())
+    assert await refused(there) == pytest.approx(30, abs=3)
+
+
+async def test_what_others_spend_is_over_one_window_later(process):
+    limiter = process(3, 0.4)
+    (await limiter.acquire("shop")).answered({"X-RateLimit-Remaining": "0"})
+    await reported(limiter)
+    assert 0.2 < await seconds(limiter.acquire("shop")) < 3
+
+
+async def test_retry_after_decides_over_remaining(process):
+    limiter = process(4, 30.0)
+    (await limiter.acquire("shop")).answered({"X-RateLimit-Remaining": "0", "Retry-After": "1"})
+    await reported(limiter)
+    await limiter.acquire("shop", deadline=soon())
+
+
+# Deadlines and cancellation
+
+
+async def test_a_refused_call_reserves_nothing(process):
+    limiter = process(1, 0.5)
+    await spend(limiter)
+    for _ in range(5):
+        await refused(limiter, within=0.01)
+    assert limiter.limits()["shop"].waiting == 0
+    assert await seconds(limiter.acquire("shop")) < 3
+
+
+async def test_a_wait_that_fits_the_deadline_is_waited(process):
+    limiter = process(1, 0.3)
+    await spend(limiter)
+    await limiter.acquire("shop", deadline=soon())
+
+
+async def test_cancelled_callers_leave_nothing_behind(process):
+    limiter = process(3, 30.0)
+    for moment in range(24):
+        task = asyncio.create_task(limiter.acquire("shop", bulk=moment % 2 == 0))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            (await task).unused()
+        await reported(limiter)
+    assert limiter.limits()["shop"].waiting == 0
+    await reported(limiter)
+    for _ in range(3):
+        await limiter.acquire("shop", deadline=soon())
+
+
+async def test_limits_can_be_read_from_any_thread(process):
+    limiter = process(5, 30.0)
+    await spend(limiter, 2)
+    assert (await asyncio.to_thread(limiter.limits))["shop"].available == 3
+
+
+# All of it
+
+
+@pytest.mark.parametrize("algorithm", ["fixed", "rolling", "bucket"])
+async def test_processes_use_the_budget_and_never_see_a_429(process, algorithm):
+    limit = RateLimit(20, per=1.0)
+    async with AsyncExitStack() as stack:
+        emulator = await stack.enter_async_context(
+            Emulator(rate_limits={"shop": limit}, algorithm=algorithm, latency=0.002, jitter=0.004)
+        )
+        clients = [
+            await stack.enter_async_context(
+                NeuroonClient(
+                    shop_id=emulator.shop_id,
+                    api_key=emulator.api_key,
+                    base_url=emulator.url,
+                    limiter=process(limit.requests, limit.per),
+                    retry=RetryPolicy(attempts=1),
+                )
+            )
+            for _ in range(3)
+        ]
+
+        async def work(client: NeuroonClient) -> None:
+            while True:
+                await client.shop()
+
+        with suppress(TimeoutError):
+            async with asyncio.timeout(2.8), asyncio.TaskGroup() as tasks:
+                for client in clients:
+                    for _ in range(3):
+                        tasks.create_task(work(client))
+        assert {request.status for request in emulator.requests} <= {200, None}
+        assert len(emulator.requests) >= 30  # of 60, on a busy machine; the benchmarks measure how many
+
+
+# What only a file has
+
+
+async def test_slots_of_a_process_that_died_come_back_after_the_latency(tmp_path):
+    limiter = MachineLimiter(
+        tmp_path / "limits", shop_id=SHOP, rate_limits={"shop": RateLimit(1, per=0.2)}, latency=0.3
+    )
+    async with limiter:
+        await limiter.acquire("shop")  # and never a word again
+        assert 0.4 < await seconds(limiter.acquire("shop")) < 3
+
+
+async def test_a_machine_that_was_started_anew_waits_to_be_safe(tmp_path, monkeypatch):
+    from neuroon_async.limits import machine  # noqa: PLC0415 - what is patched
+
+    limits = {"shop": RateLimit(1, per=0.5)}
+    async with MachineLimiter(tmp_path / "limits", shop_id=SHOP, rate_limits=limits) as limiter:
+        await spend(limiter)
+        monkeypatch.setattr(machine, "boot_id", lambda: "another")
+        began = time.monotonic()
+        monkeypatch.setattr(machine, "machine_time", lambda: time.monotonic() - began + 1)
+        assert 0.3 < await seconds(limiter.acquire("shop")) < 3
+
+
+async def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
+    from neuroon_async import ConfigurationError  # noqa: PLC0415
+
+    path = tmp_path / "photo"
+    path.write_bytes(b"x" * 5_000)
+    async with MachineLimiter(path, shop_id=SHOP) as limiter:
+        with pytest.raises(ConfigurationError, match="is not an SQLite database"):
+            await limiter.acquire("shop")
+    assert path.read_bytes() == b"x" * 5_000
+
+
+async def test_a_file_that_is_taken_away_is_told_and_made_anew(tmp_path):
+    from neuroon_async import ConnectionFailed  # noqa: PLC0415
+
+    path = tmp_path / "limits"
+    async with MachineLimiter(path, shop_id=SHOP) as limiter:
+        (await limiter.acquire("shop")).answered(None)
+        for file in tmp_path.iterdir():
+            file.unlink()
+        with pytest.raises(ConnectionFailed, match="not sent, for the shared rate limit in ") as caught:
+            await limiter.acquire("shop")
+        assert caught.value.maybe_processed is False
+        await spend(limiter)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"latency": -1.0}, "latency"),
+        ({"rate_limits": {"shops": RateLimit(1, per=1)}}, "no endpoint shops"),
+        ({"rate_limits": {"shop": None}}, "shop: a shared limit cannot be switched off"),
+        ({"rate_limits": {"shop": RateLimit(9, per=1, burst=2)}}, "shop: a shared limit cannot shape bursts"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(tmp_path, options, message):
+    with pytest.raises(UsageError, match=message):
+        MachineLimiter(tmp_path / "limits", shop_id=SHOP, **options)
+
+
+def test_a_machine_limiter_goes_on_in_the_next_event_loop(tmp_path):
+    limiter = MachineLimiter(tmp_path / "limits", shop_id=SHOP, rate_limits={"shop": RateLimit(2, per=0.4)})
+    for _ in range(3):
+        asyncio.run(spend(limiter))
+    assert limiter.limits()["shop"].available >= 0
+
+
+WORKER = """
+import asyncio, sys, time
+from neuroon_async import MachineLimiter, NeuroonClient, RateLimit, RetryPolicy
+path, url, shop, key, requests, per, seconds, mode = sys.argv[1:]
+
+async def main():
+    limits = {"shop": RateLimit(int(requests), per=float(per))}
+    ends = time.monotonic() + float(seconds)
+    async with MachineLimiter(path, shop_id=shop, rate_limits=limits, latency=1.0) as limiter:
+        async with NeuroonClient(
+            shop_id=shop, api_key=key, base_url=url, limiter=limiter, retry=RetryPolicy(attempts=1), user_agent=mode
+        ) as client:
+            async def call():
+                while time.monotonic() < ends:
+                    await client.shop()
+            print("ready", flush=True)
+            sys.stdin.readline()
+            if mode != "idle":
+                try:
+                    async with asyncio.timeout(float(seconds)), asyncio.TaskGroup() as tasks:
+                        for _ in range(4):
+                            tasks.create_task(call())
+                except TimeoutError:
+                    pass
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("algorithm", ["fixed", "rolling", "bucket"])
+async def test_four_processes_on_one_file(tmp_path, algorithm):
+    """One idle, one killed half-way: no 429, and the others use all there is."""
+    limit, windows = RateLimit(100, per=2.0), 4
+    async with Emulator(
+        rate_limits={"shop": limit}, algorithm=algorithm, latency=0.01, jitter=0.01, keep_bodies=False
+    ) as emulator:
+        common = [str(tmp_path / "limits"), emulator.url, emulator.shop_id, emulator.api_key]
+        workers = [
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-c",
+                WORKER,
+                *common,
+                str(limit.requests),
+                str(limit.per),
+                str(limit.per * windows),
+                mode,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+            for mode in ("busy", "busy", "idle", "killed")
+        ]
+        for worker in workers:
+            assert await worker.stdout.readline() == b"ready\n"
+        for worker in workers:
+            worker.stdin.write(b"\n")
+        await asyncio.sleep(limit.per * 1.5)
+        os.kill(workers[3].pid, signal.SIGKILL)
+        for worker in workers:
+            await asyncio.wait_for(worker.communicate(), 60)
+        assert [worker.returncode for worker in workers[:3]] == [0, 0, 0]
+        requests = emulator.requests
+    assert {request.status for request in requests} <= {200, None}
+    start = requests[0].arrived
+    inside = sum(request.arrived < start + limit.per * windows for request in requests)
+    # What the killed one had in flight comes back a second late; nothing else is lost.
+    assert inside >= 0.99 * limit.requests * windows - 4
