@@ -93,6 +93,7 @@ class HttpExchange:
             came = await self._ask(session, call, clock, more_headers)
         finally:
             running_clock.reset(token)
+            clock.over()
         if isinstance(came, _Answer):
             return ExchangeResult(self._read(call, came), came.headers)
         return ExchangeResult(self._failure(call, came, session, clock))

@@ -47,6 +47,10 @@ class AttemptClock:
         """Seconds that the attempt was given, to be named where they were too few."""
         self.timer = asyncio.timeout_at(self._end())
 
+    def over(self) -> None:
+        """The attempt has ended. Cancelled timers keep this clock for a while, but not the body of its request."""
+        del self._call
+
     def _end(self) -> float:
         now, limit = self._loop.time(), self._call.limit
         self.allowed = self._call.timeout
