@@ -211,6 +211,11 @@ class NeuroonClient:
     def shop_id(self) -> str:
         return self._transport.settings.shop_id
 
+    @property
+    def retry(self) -> RetryPolicy:
+        """The policy in use."""
+        return self._transport.retry
+
     async def shop(self, *, timeout: float | None = None) -> Shop:
         """The shop's plan. ``timeout``: seconds for one attempt, instead of the client's."""
         return self._transport.decode(await self._transport.call(SHOP, timeout=timeout), Shop)

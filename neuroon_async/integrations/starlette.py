@@ -7,6 +7,10 @@ Knows the app's lifespan, its state and its exception handlers, and nothing of t
 
     @app.post("/products")
     async def push(client: Annotated[NeuroonClient, Depends(get_client)]): ...
+
+Nobody cancels the handler of a visitor who has left. So what `get_client` and `client_for` hand to a handler gives up
+within ``request_deadline``, or is refused at once where the wait for the rate limit would outlast it: handlers whose
+visitors are gone do not stand in line before the next one. Work that may take longer uses ``app.state.neuroon``.
 """
 
 from __future__ import annotations
@@ -14,9 +18,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -53,16 +57,24 @@ _log = logging.getLogger("neuroon_async.starlette")
 
 STATE_NAME = "neuroon"
 """Under this name the client, or the mapping of clients, is in ``app.state`` and ``request.state``."""
+REQUEST_STATE_NAME = "neuroon_of_requests"
+"""Under this name are the same clients as request handlers get them: with a deadline."""
+REQUEST_DEADLINE = 10.0
+"""Seconds that a handler's call, or its whole bulk run, may take by default."""
 PROBE_TIMEOUT = 2.0
 """Seconds that a readiness check waits for the service: less than orchestrators commonly wait for the check."""
 _PROBE: dict[str, Any] = {"retry": RetryPolicy(attempts=1), "timeout": PROBE_TIMEOUT}
 
 ClientFactory = Callable[..., NeuroonClient]
+_Clients = NeuroonClient | Mapping[str, NeuroonClient]
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
 
 
 def neuroon_lifespan(
-    clients: NeuroonClient | ClientFactory | Mapping[str, ClientFactory], *, lifespan: Lifespan | None = None
+    clients: NeuroonClient | ClientFactory | Mapping[str, ClientFactory],
+    *,
+    lifespan: Lifespan | None = None,
+    request_deadline: float | None = REQUEST_DEADLINE,
 ) -> Callable[[Starlette], AbstractAsyncContextManager[dict[str, Any]]]:
     """A lifespan that opens the client at startup and closes it at shutdown.
 
@@ -76,27 +88,34 @@ def neuroon_lifespan(
     ``lifespan`` is the app's own: it runs within, finds the client in ``app.state.neuroon``, and what it yields is
     in ``request.state`` as usual.
 
+    ``request_deadline`` is how many seconds a call, or a whole bulk run, of the clients that `get_client` and
+    `client_for` give may take, waiting for the rate limit included; 10 by default. A policy with a ``deadline`` of
+    its own keeps that. ``None``: they are the app's clients as they are.
+
     >>> from neuroon_async import NeuroonClient
     >>> lifespan = neuroon_lifespan(NeuroonClient.from_env)  # then: FastAPI(lifespan=lifespan)
     """
+    RetryPolicy(deadline=request_deadline)  # refuses what cannot be meant
 
     @asynccontextmanager
     async def combined(app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
             opened = await _open(clients, stack)
-            setattr(app.state, STATE_NAME, opened)
-            stack.callback(delattr, app.state, STATE_NAME)
+            states = {STATE_NAME: opened, REQUEST_STATE_NAME: _for_requests(opened, request_deadline)}
+            for name, value in states.items():
+                setattr(app.state, name, value)
+                stack.callback(delattr, app.state, name)
             state = None if lifespan is None else await stack.enter_async_context(lifespan(app))
             if state is not None and STATE_NAME in state:
                 raise ConfigurationError(f"the app's own lifespan must not yield {STATE_NAME!r}: the client is there")
-            yield {**(state or {}), STATE_NAME: opened}
+            yield {**(state or {}), **states}
 
     return combined
 
 
 async def _open(
     clients: NeuroonClient | ClientFactory | Mapping[str, ClientFactory], stack: AsyncExitStack
-) -> NeuroonClient | Mapping[str, NeuroonClient]:
+) -> _Clients:
     if not isinstance(clients, Mapping):
         return await stack.enter_async_context(clients if isinstance(clients, NeuroonClient) else clients())
     shared = SessionHolder(None)
@@ -107,12 +126,33 @@ async def _open(
     )
 
 
+def _for_requests(opened: _Clients, deadline: float | None) -> _Clients:
+    """The same clients, none of which outlasts the patience of whoever waits for a handler."""
+    if isinstance(opened, NeuroonClient):
+        return opened if deadline is None else _with_deadline(opened, deadline)
+    return MappingProxyType(
+        {name: client if deadline is None else _with_deadline(client, deadline) for name, client in opened.items()}
+    )
+
+
+def _with_deadline(client: NeuroonClient, deadline: float) -> NeuroonClient:
+    policy = client.retry
+    deadline = policy.deadline or deadline
+    bulk_deadline = policy.bulk_deadline or deadline
+    # A round of retries is patience enough: the next one would begin after the deadline.
+    bounded = replace(policy, deadline=deadline, bulk_deadline=bulk_deadline, outage_patience=0.0)
+    return client.with_options(retry=bounded)
+
+
 def get_client(connection: HTTPConnection) -> NeuroonClient:
     """The app's client, for ``Depends(get_client)`` or to be called with any request or websocket.
 
+    It gives up within the deadline of `neuroon_lifespan`, bulk runs included. A call whose wait for the rate limit
+    would outlast that is refused at once: `RateLimited` with ``local`` set, and when to come back.
+
     Raises `ConfigurationError` where the app has no `neuroon_lifespan`, or several clients.
     """
-    found = _clients(connection)
+    found = _clients(connection, REQUEST_STATE_NAME)
     if isinstance(found, NeuroonClient):
         return found
     raise ConfigurationError(f"this app has several clients: use client_for() with one of {', '.join(found)}")
@@ -122,7 +162,7 @@ def client_for(name: str) -> Callable[[HTTPConnection], NeuroonClient]:
     """`get_client` for one of several shops: ``Depends(client_for("es"))``."""
 
     def get_named_client(connection: HTTPConnection) -> NeuroonClient:
-        found = _clients(connection)
+        found = _clients(connection, REQUEST_STATE_NAME)
         if isinstance(found, NeuroonClient):
             raise ConfigurationError("this app has one client without a name: use get_client()")
         if name not in found:
@@ -132,11 +172,11 @@ def client_for(name: str) -> Callable[[HTTPConnection], NeuroonClient]:
     return get_named_client
 
 
-def _clients(connection: HTTPConnection) -> NeuroonClient | Mapping[str, NeuroonClient]:
-    found: NeuroonClient | Mapping[str, NeuroonClient] | None = getattr(connection.state, STATE_NAME, None)
+def _clients(connection: HTTPConnection, name: str) -> _Clients:
+    found: _Clients | None = getattr(connection.state, name, None)
     if found is None and "app" in connection.scope:
         # httpx' ASGITransport does not carry the lifespan's state into requests, as servers do.
-        found = getattr(connection.app.state, STATE_NAME, None)
+        found = getattr(connection.app.state, name, None)
     if found is None:
         raise ConfigurationError("no client here: give the app lifespan=neuroon_lifespan(…), and run its lifespan")
     return found
@@ -152,17 +192,18 @@ async def readiness(request: Request) -> JSONResponse:
     >>> Route("/ready", readiness).path
     '/ready'
     """
-    found = _clients(request)
+    found = _clients(request, STATE_NAME)
     clients = [found] if isinstance(found, NeuroonClient) else found.values()
     up = all(await asyncio.gather(*(client.with_options(**_PROBE).health() for client in clients)))
     return JSONResponse({"neuroon": "up" if up else "down"}, status_code=200 if up else 503)
 
 
-def exception_handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Response]]]:
+def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
     """SDK exceptions as HTTP answers, for ``FastAPI(exception_handlers=…)``; add your own to the dict.
 
     What the request itself got wrong is told with its fields; all else, such as a refused key or a wrong setting, is
     logged and answered in general words: nothing of the API's answers, addresses or settings reaches the browser.
+    A log entry is one line; what only a change of the program or its settings mends has a traceback.
 
     ============================================================  ======
     `InvalidProduct`, `InvalidConversion`, `InvalidBatch`         422
@@ -204,8 +245,10 @@ _ANY_OTHER = _Translation((NeuroonError,), 500, "internal_error", "Something wen
 
 async def _answer(request: Request, error: NeuroonError) -> JSONResponse:
     translation = next((known for known in _TRANSLATIONS if isinstance(error, known.kinds)), _ANY_OTHER)
-    if translation.status >= 500:
+    if translation is _ANY_OTHER:
         _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
+    elif translation.status >= 500:
+        _log.error("%s %s: %s", request.method, request.url.path, error)
     content: dict[str, Any] = {"error": translation.code, "message": translation.message}
     if fields := _fields(error):
         content["fields"] = fields
