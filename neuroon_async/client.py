@@ -141,7 +141,9 @@ class NeuroonClient:
         if limiter is None and rate_limits is not None:
             limiter = LocalLimiter(limit_table(rate_limits))
         self._session = SessionHolder(session)
-        self._widget = WidgetTokenSigner(shop_id, settings.api_key)
+        self._widget = WidgetTokenSigner(
+            shop_id, settings.api_key, environment=_widget_environment(settings.base_url, environment)
+        )
         retry = RetryPolicy() if retry is None else retry
         exchange = HttpExchange(settings, self._session, Route(proxy, ssl, headers))
         places = self._session.places
@@ -260,6 +262,12 @@ class NeuroonClient:
             return "NeuroonClient(…)"
         settings = transport.settings
         return f"NeuroonClient(shop_id={settings.shop_id!r}, base_url={settings.base_url!r})"
+
+
+def _widget_environment(base_url: str, environment: Environment | str) -> Environment:
+    """Where the widget's token works. An address of the user's own, which may be internal, is never published."""
+    named = (base_url, environment)
+    return next((Environment(name) for name in named if name in set(Environment)), Environment.PRODUCTION)
 
 
 def _address_of(environment: Environment | str) -> str:

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale
+from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale, as_locale
 from .errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ _HEADER_TEXT = re.compile(r"[\x20-\x7e]+")
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 """A part of a host name. Underscores are none of the domain name system's, but of container networks'."""
 _LONGEST_HOST = 254
-_LOCALE = re.compile(r"(?P<language>[A-Za-z]{2})(?:[-_][A-Za-z0-9]{2,8})*")
 _SHOP_ID = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
@@ -160,10 +159,10 @@ def _check_key(key: Secret) -> None:
 
 def _checked_locale(locale: str) -> str:
     """The locale as ``Accept-Language`` writes it: ``en_GB`` would be unknown there, and answered in Spanish."""
-    match = _LOCALE.fullmatch(locale)
-    if match is None or match["language"].lower() not in {known.value for known in Locale}:
+    known = as_locale(locale)
+    if known is None:
         raise ConfigurationError(f"locale {locale!r} is not one of {', '.join(Locale)}; a region may follow: es-ES")
-    return str(locale).replace("_", "-")
+    return known
 
 
 def _checked_base_url(url: str, *, plain_http: bool) -> str:

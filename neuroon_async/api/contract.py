@@ -7,6 +7,7 @@ clients, clocks or credentials.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -35,6 +36,7 @@ __all__ = [
     "Locale",
     "RateLimit",
     "SyncMode",
+    "as_locale",
 ]
 
 
@@ -57,6 +59,21 @@ class Locale(StrEnum):
     CA = "ca"
     EU = "eu"
     GL = "gl"
+
+
+_LANGUAGE_AND_REGION = re.compile(r"(?P<language>[A-Za-z]{2})(?:[-_][A-Za-z0-9]{2,8})*")
+
+
+def as_locale(text: str) -> str | None:
+    """A locale as the API writes it, with or without a region; ``None`` where it has no such language.
+
+    >>> as_locale("es"), as_locale("en_GB"), as_locale("ja")
+    ('es', 'en-GB', None)
+    """
+    match = _LANGUAGE_AND_REGION.fullmatch(text)
+    if match is None or match["language"].lower() not in {known.value for known in Locale}:
+        return None
+    return str(text).replace("_", "-")
 
 
 class SyncMode(StrEnum):
@@ -295,6 +312,10 @@ MAX_CLICKS_COOKIE_BYTES = 4096
 
 # Widget.
 WIDGET_SCRIPT_URL = "https://cdn.neuroon.ai/widget.js"
+PINNED_WIDGET_SCRIPT_URL = "https://cdn.neuroon.ai/widget@{version}/widget.js"
+"""One version of the script; https://cdn.neuroon.ai/versions.json lists them."""
+WIDGET_THEMES = ("auto", "light", "dark")
+WIDGET_POSITIONS = ("inline", "floating")
 WIDGET_TOKEN_LIFETIME = 24 * 3600
 """Seconds a widget token is valid, counted from the second it was signed in."""
 WIDGET_TOKEN_RENEWAL = 5 * 60

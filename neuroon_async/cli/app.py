@@ -2,6 +2,7 @@
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
+import os
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,7 +12,14 @@ import typer
 from msgspec import to_builtins
 from msgspec.structs import asdict
 
-from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, MAX_BATCH_PRODUCTS, SHOP_ID_VARIABLE, SyncMode
+from ..api.contract import (
+    API_KEY_VARIABLE,
+    API_URL_VARIABLE,
+    MAX_BATCH_PRODUCTS,
+    SHOP_ID_VARIABLE,
+    Environment,
+    SyncMode,
+)
 from ..api.results import Verification, VerificationData
 from ..catalogs import CatalogFormat
 from ..client import NeuroonClient
@@ -382,7 +390,9 @@ def token(
     """Sign a widget token, valid for 24 hours. No request is made."""
     with exit_codes(debug=debug):
         key, shop = _credentials(api_key, shop_id)
-        signer = WidgetTokenSigner(shop, key)
+        api_url = os.environ.get(API_URL_VARIABLE, "").rstrip("/")
+        environment = Environment.DEVELOPMENT if api_url == Environment.DEVELOPMENT else Environment.PRODUCTION
+        signer = WidgetTokenSigner(shop, key, environment=environment)
         out().out(signer.script_tag() if tag else signer.token(), highlight=False)
 
 

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import hmac
+import re
 import threading
 import time
 from base64 import urlsafe_b64encode
 from hashlib import sha256
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
-from ..api.contract import WIDGET_SCRIPT_URL, WIDGET_TOKEN_LIFETIME, WIDGET_TOKEN_RENEWAL
+from ..api.contract import (
+    PINNED_WIDGET_SCRIPT_URL,
+    WIDGET_POSITIONS,
+    WIDGET_SCRIPT_URL,
+    WIDGET_THEMES,
+    WIDGET_TOKEN_LIFETIME,
+    WIDGET_TOKEN_RENEWAL,
+    Environment,
+    Locale,
+    as_locale,
+)
+from ..errors import UsageError
 from ..settings import Secret, check_credentials
 
 if TYPE_CHECKING:
@@ -18,29 +31,52 @@ if TYPE_CHECKING:
 
 __all__ = ["WidgetTokenSigner"]
 
+_VERSION = re.compile(r"\d+(?:\.\d+){0,3}(?:[-+.][0-9A-Za-z.-]+)?")
+_INTEGRITY = re.compile(r"sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2}(?: sha(?:256|384|512)-[A-Za-z0-9+/]+={0,2})*")
+_NONCE = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+
 
 class WidgetTokenSigner:
-    """Signs widget tokens; usable alone, from any number of threads.
+    """Signs widget tokens, and writes the tag that carries one. Usable alone, from any number of threads.
 
     A token is ``base64url(shopId:unixSeconds:hex(HMAC-SHA256(apiKey, shopId:unixSeconds)))`` without padding, valid
-    for 24 hours. It is cached and signed anew 5 minutes before its end. ``clock`` gives the Unix time in seconds.
+    for 24 hours. It is cached and signed anew 5 minutes before its end. After a rotation of the key, make a new signer
+    at once.
+
+    Args:
+        shop_id: The shop's id, ``shop_…``.
+        api_key: Its API key. It stays on the server: the token does not tell it.
+        environment: Where the key belongs. The tag of a Development shop leads the widget there.
+        clock: Gives the Unix time in seconds.
+
+    Raises:
+        ConfigurationError: For an id or a key that cannot be one. It never quotes the key.
 
     >>> signer = WidgetTokenSigner("shop_1", "sk_" + "0" * 32, clock=lambda: 1_700_000_000)
     >>> signer.token() == signer.token()
     True
     """
 
-    def __init__(self, shop_id: str, api_key: str | Secret, *, clock: Callable[[], float] = time.time) -> None:
-        self._shop_id = shop_id
+    def __init__(
+        self,
+        shop_id: str,
+        api_key: str | Secret,
+        *,
+        environment: Environment | str = Environment.PRODUCTION,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._shop_id: str = shop_id
+        self._key: Secret
         if isinstance(api_key, Secret):  # a client's, which checked it with its settings
             self._key = api_key
         else:
             self._key = Secret(api_key)
             del api_key  # should the check fail, no error tracker finds it among the local variables
             check_credentials(shop_id, self._key)
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._token = ""
+        self._environment: Environment = _known_environment(environment)
+        self._clock: Callable[[], float] = clock
+        self._lock: threading.Lock = threading.Lock()
+        self._token: str = ""
         self._signed_at: int | None = None
 
     def __repr__(self) -> str:
@@ -56,20 +92,68 @@ class WidgetTokenSigner:
             return self._token
 
     def script_tag(
-        self, container: str = "#neuroon-search", theme: str = "auto", *, script_url: str = WIDGET_SCRIPT_URL
+        self,
+        container: str = "#neuroon-search",
+        theme: Literal["auto", "light", "dark"] = "auto",
+        *,
+        locale: Locale | str | None = None,
+        position: Literal["inline", "floating"] | None = None,
+        api_url: str | None = None,
+        version: str | None = None,
+        integrity: str | None = None,
+        nonce: str | None = None,
+        load_async: bool = True,
+        script_url: str | None = None,
     ) -> str:
         """The ``<script>`` element that loads the widget into ``container``; every attribute is escaped.
 
         Put it next to ``<div id="neuroon-search"></div>``, and render it anew for each page: tokens expire.
+
+        Args:
+            container: The CSS selector of the element that takes the widget.
+            theme: ``"auto"`` (the browser's choice), ``"light"`` or ``"dark"``.
+            locale: The widget's language, such as ``"es"`` or ``"es-ES"``. By default the widget finds it out:
+                ``?lang=``, then ``<html lang>``, then the browser's.
+            position: ``"inline"`` or ``"floating"``. By default the widget's own default, inline.
+            api_url: The API that the widget calls. By default that of the environment; an internal address given to
+                the client as ``base_url`` is never published.
+            version: Pins the script to one published version, such as ``"0.9.10"``.
+            integrity: The hash of that version (``sha384-…``), which the browser then checks. Needs ``version`` or
+                ``script_url``.
+            nonce: The page's nonce, where its Content Security Policy asks for one.
+            load_async: Let the page go on while the script loads.
+            script_url: Another address of the script.
+
+        Raises:
+            UsageError: For a value that the widget does not know, or options that contradict each other.
+
+        >>> signer = WidgetTokenSigner("shop_1", "sk_" + "0" * 32)
+        >>> tag = signer.script_tag(theme="dark", locale="es", version="0.9.10")
         """
+        if version is not None and script_url is not None:
+            raise UsageError("names the script already", where="script_url", advice="leave version out")
+        if integrity is not None and version is None and script_url is None:
+            raise UsageError(
+                "needs a pinned script: the plain address changes", where="integrity", advice="add version"
+            )
         attributes = {
-            "src": script_url,
+            "src": _script_address(version) if script_url is None else script_url,
             "data-token": self.token(),
             "data-container": container,
-            "data-theme": theme,
+            "data-theme": _one_of("theme", theme, WIDGET_THEMES),
+            "data-locale": None if locale is None else _checked_locale(locale),
+            "data-position": None if position is None else _one_of("position", position, WIDGET_POSITIONS),
+            "data-api-url": self._api_url() if api_url is None else _checked_address(api_url),
+            "integrity": None if integrity is None else _matching("integrity", integrity, _INTEGRITY, "sha384-…"),
+            "crossorigin": None if integrity is None else "anonymous",
+            "nonce": None if nonce is None else _matching("nonce", nonce, _NONCE, "base64 text"),
         }
-        rendered = " ".join(f'{name}="{escape(value)}"' for name, value in attributes.items())
-        return f"<script {rendered}></script>"
+        rendered = [f'{name}="{escape(value)}"' for name, value in attributes.items() if value is not None]
+        return f"<script {' '.join([*rendered, *(['async'] if load_async else [])])}></script>"
+
+    def _api_url(self) -> str | None:
+        """Production is the widget's own default."""
+        return None if self._environment is Environment.PRODUCTION else self._environment.value
 
     def _fresh(self, now: int) -> bool:
         # A clock that was set back makes the cached token one from the future, which a server may refuse.
@@ -79,3 +163,51 @@ class WidgetTokenSigner:
         message = f"{self._shop_id}:{now}"
         signature = hmac.new(self._key.reveal().encode(), message.encode(), sha256).hexdigest()
         return urlsafe_b64encode(f"{message}:{signature}".encode()).rstrip(b"=").decode()
+
+
+def _known_environment(environment: Environment | str) -> Environment:
+    try:
+        return Environment(environment)
+    except ValueError:
+        names = ", ".join(f"Environment.{known.name}" for known in Environment)
+        raise UsageError(
+            f"must be one of {names}, got {environment!r}",
+            where="environment",
+            advice="script_tag takes another address of the API as api_url",
+        ) from None
+
+
+def _script_address(version: str | None) -> str:
+    if version is None:
+        return WIDGET_SCRIPT_URL
+    return PINNED_WIDGET_SCRIPT_URL.format(version=_matching("version", version, _VERSION, "'0.9.10'"))
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise UsageError(f"must be one of {', '.join(known)}, got {value!r}", where=name)
+    return value
+
+
+def _matching(name: str, value: object, pattern: re.Pattern[str], example: str) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise UsageError(f"must look like {example}, got {value!r}", where=name)
+    return value
+
+
+def _checked_locale(locale: str) -> str:
+    known = as_locale(locale)
+    if known is None:
+        raise UsageError(f"must be one of {', '.join(Locale)}, got {locale!r}; a region may follow", where="locale")
+    return known
+
+
+def _checked_address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        absolute = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except (ValueError, TypeError, AttributeError):
+        absolute = False
+    if not absolute or "@" in parts.netloc or re.search(r"\s", url):
+        raise UsageError(f"must be an address such as {Environment.DEVELOPMENT}, got {url!r}", where="api_url")
+    return url.rstrip("/")

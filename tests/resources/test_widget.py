@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroon_async import ConfigurationError, NeuroonClient, WidgetTokenSigner
+from neuroon_async import ConfigurationError, Environment, Locale, NeuroonClient, UsageError, WidgetTokenSigner
 from neuroon_async.testing import verify_widget_token
 
 KEY = "sk_0123456789abcdef0123456789abcdef"
@@ -113,18 +113,27 @@ class Tags(HTMLParser):
         self.text += data
 
 
+def attributes_of(tag):
+    tags = Tags(tag)
+    ((name, attributes),) = tags.found
+    assert name == "script"
+    assert tags.text == ""
+    return attributes
+
+
 def test_the_documented_tag():
     one = signer(Clock())
     assert one.script_tag() == (
         f'<script src="https://cdn.neuroon.ai/widget.js" data-token="{one.token()}" '
-        'data-container="#neuroon-search" data-theme="auto"></script>'
+        'data-container="#neuroon-search" data-theme="auto" async></script>'
     )
+    assert " async" not in one.script_tag(load_async=False)
 
 
-@given(container=st.text(), theme=st.text(), url=st.text())
-def test_the_tag_is_one_element_whatever_its_attributes_hold(container, theme, url):
+@given(container=st.text(), url=st.text())
+def test_the_tag_is_one_element_whatever_its_attributes_hold(container, url):
     one = signer(Clock())
-    tag = one.script_tag(container, theme, script_url=url)
+    tag = one.script_tag(container, script_url=url)
     assert not set(tag.removeprefix("<script ").removesuffix("></script>")) & set("<>")
     assert tag.count('"') == 8
     assert "'" not in tag
@@ -132,13 +141,114 @@ def test_the_tag_is_one_element_whatever_its_attributes_hold(container, theme, u
 
 def test_attributes_arrive_as_they_were_given():
     nasty = """"><script>alert('1')</script>&amp;"""
-    tags = Tags(signer(Clock()).script_tag(nasty, "dark", script_url="http://127.0.0.1:1/w.js?a=1&b=2"))
-    ((name, attributes),) = tags.found
-    assert name == "script"
+    attributes = attributes_of(
+        signer(Clock()).script_tag(
+            nasty, "dark", script_url="http://127.0.0.1:1/w.js?a=1&b=2", integrity=f"sha256-{HASH}"
+        )
+    )
     assert attributes["data-container"] == nasty
     assert attributes["data-theme"] == "dark"
     assert attributes["src"] == "http://127.0.0.1:1/w.js?a=1&b=2"
-    assert tags.text == ""
+
+
+HASH = "oqVuAfXRKap7fdgcCY5uykM6+R9GqQ8K/uxy9rx7HNQlGYl1kPzQho1wx4JwY8wC"
+
+
+def test_every_documented_attribute():
+    one = signer(Clock())
+    tag = one.script_tag(
+        theme="light",
+        locale=Locale.ES,
+        position="floating",
+        version="0.9.10",
+        integrity=f"sha384-{HASH}",
+        nonce="r4nd0m+/==",
+        api_url="https://dev-api.neuroon.ai/",
+    )
+    assert attributes_of(tag) == {
+        "src": "https://cdn.neuroon.ai/widget@0.9.10/widget.js",
+        "data-token": one.token(),
+        "data-container": "#neuroon-search",
+        "data-theme": "light",
+        "data-locale": "es",
+        "data-position": "floating",
+        "data-api-url": "https://dev-api.neuroon.ai",
+        "integrity": f"sha384-{HASH}",
+        "crossorigin": "anonymous",
+        "nonce": "r4nd0m+/==",
+        "async": None,
+    }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"theme": "purple"},
+        {"theme": "Dark"},
+        {"position": "left"},
+        {"locale": "ja"},
+        {"locale": "spanish"},
+        {"locale": ""},
+        {"version": "latest"},
+        {"version": "../evil"},
+        {"version": "1.0/x"},
+        {"integrity": f"sha384-{HASH}"},  # of an address that changes
+        {"integrity": "md5-abc", "version": "1.0"},
+        {"integrity": 'sha384-"><x', "version": "1.0"},
+        {"version": "1.0", "script_url": "/widget.js"},
+        {"nonce": "a b"},
+        {"nonce": '"'},
+        {"nonce": ""},
+        {"api_url": "dev-api.neuroon.ai"},
+        {"api_url": "javascript:alert(1)"},
+        {"api_url": "https://user:password@dev-api.neuroon.ai"},
+        {"api_url": "https://a b"},
+        {"api_url": "http://["},
+        {"api_url": 7},
+    ],
+    ids=str,
+)
+def test_what_the_widget_does_not_know_is_refused(options):
+    with pytest.raises(UsageError) as caught:
+        signer(Clock()).script_tag(**options)
+    assert caught.value.where in options
+
+
+@pytest.mark.parametrize("locale", ["es-ES", "en_GB", Locale.EU, "ca"])
+def test_locales_may_have_a_region(locale):
+    assert attributes_of(signer(Clock()).script_tag(locale=locale))["data-locale"] == locale.replace("_", "-")
+
+
+DEVELOPMENT = "https://dev-api.neuroon.ai"
+
+
+@pytest.mark.parametrize(
+    ("options", "api_url"),
+    [
+        ({}, None),
+        ({"environment": Environment.DEVELOPMENT}, DEVELOPMENT),
+        ({"environment": DEVELOPMENT}, DEVELOPMENT),
+        ({"base_url": DEVELOPMENT}, DEVELOPMENT),
+        ({"base_url": f"{DEVELOPMENT}/"}, DEVELOPMENT),
+        ({"base_url": "https://api.neuroon.ai", "environment": Environment.DEVELOPMENT}, None),
+        ({"base_url": "https://gateway.internal"}, None),
+        ({"base_url": "https://gateway.internal", "environment": Environment.DEVELOPMENT}, DEVELOPMENT),
+        ({"base_url": "http://127.0.0.1:8765"}, None),
+    ],
+    ids=str,
+)
+def test_a_token_is_taken_where_it_works_and_no_internal_address_is_published(options, api_url):
+    client = NeuroonClient(shop_id="shop_1", api_key=KEY, **options)
+    assert attributes_of(client.widget.script_tag()).get("data-api-url") == api_url
+    chosen = client.widget.script_tag(api_url="https://api.example")
+    assert attributes_of(chosen)["data-api-url"] == "https://api.example"
+
+
+def test_a_signer_alone_knows_its_environment():
+    alone = WidgetTokenSigner("shop_1", KEY, environment=Environment.DEVELOPMENT)
+    assert attributes_of(alone.script_tag())["data-api-url"] == DEVELOPMENT
+    with pytest.raises(UsageError, match="environment must be one of"):
+        WidgetTokenSigner("shop_1", KEY, environment="http://127.0.0.1")
 
 
 def test_the_client_signs_with_its_own_credentials_without_a_loop():
