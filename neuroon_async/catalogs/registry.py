@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .formats import columnar, csv, google, json, shopify, woocommerce
+from .formats import columnar, csv, google, json, magento, prestashop, shopify, wix, woocommerce
 
 if TYPE_CHECKING:
     from .format import Format, Sample
@@ -24,6 +24,9 @@ class CatalogFormat(StrEnum):
     TSV = "tsv"
     SHOPIFY = "shopify"
     WOOCOMMERCE = "woocommerce"
+    PRESTASHOP = "prestashop"
+    WIX = "wix"
+    MAGENTO = "magento"
     GOOGLE = "google"
     PARQUET = "parquet"
     ARROW = "arrow"
@@ -36,6 +39,9 @@ FORMATS: tuple[Format, ...] = (
     json.JSON,
     shopify.FORMAT,
     woocommerce.FORMAT,
+    prestashop.FORMAT,
+    wix.FORMAT,
+    magento.FORMAT,
     google.FORMAT,
     csv.TSV,
     csv.CSV,  # last: it recognises any text

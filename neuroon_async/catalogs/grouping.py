@@ -1,0 +1,44 @@
+"""Rows that stand together because they make one product: parents, variants and images of one handle. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .readers.byte_source import CatalogError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from .readers.byte_source import ByteSource
+    from .records import Record
+
+__all__ = ["grouped"]
+
+_MAX_ROWS = 10_000
+"""Rows of one product: no platform allows as many variants and images."""
+
+
+def grouped(records: Iterable[Record], key_of: Callable[[Record], str], source: ByteSource) -> Iterator[list[Record]]:
+    """Neighbouring records of one key; a record with a problem or without a key is a group of its own.
+
+    Raises `CatalogError` where a group outgrows all bounds; of a fault of the records themselves, what was read before
+    counts.
+    """
+    rows: list[Record] = []
+    current = ""
+    try:
+        for record in records:
+            key = "" if record.problem else key_of(record)
+            if rows and (key != current or not key):
+                finished, rows = rows, []
+                yield finished
+            if len(rows) == _MAX_ROWS:
+                raise source.error("", f"{key!r} has more than {_MAX_ROWS:,} rows")
+            rows.append(record)
+            current = key
+    except CatalogError:
+        if rows:
+            yield rows
+        raise
+    if rows:
+        yield rows
