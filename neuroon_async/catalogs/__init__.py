@@ -13,6 +13,7 @@ CSV need nothing but the core; the shops' exports and feeds need the extra ``cat
 from __future__ import annotations
 
 from .catalog import Catalog, read_catalog
+from .checking import CheckReport, Finding, check_catalog
 from .first_contact import NothingUsable
 from .options import OptionNames
 from .readers.byte_source import MAX_RECORD_BYTES, CatalogError
@@ -23,7 +24,10 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "CatalogFormat",
+    "CheckReport",
+    "Finding",
     "NothingUsable",
     "OptionNames",
+    "check_catalog",
     "read_catalog",
 ]

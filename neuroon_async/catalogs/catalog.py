@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from ..api.models import Product
 from ..errors import ConfigurationError
 from .counting import FieldCounts
-from .finishing import Finisher
+from .finishing import Change, Finisher
 from .first_contact import FirstContact
 from .format import Format, Reading, Sample
 from .formats.unreadable import why_no_catalog
@@ -22,7 +22,7 @@ from .registry import CatalogFormat, format_named, recognise
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import date
 
     from ..report import ProductFailure
@@ -87,6 +87,8 @@ class Catalog:
             keep_going=keep_going,
             names=option_names,
         )
+        self.on_change: Callable[[Change], None] | None = None
+        """Called with each value that was changed to make a product of a record; set it before iterating."""
         self._source = ByteSource(source, encoding)
         self._started = False
         self._reset()
@@ -98,6 +100,7 @@ class Catalog:
         self._notations = NumberNotations(self._first_pass)
         self._first_contact = FirstContact(self._options.names, self._counts.shapes)
         self._finisher = Finisher(self._options, self._notations)
+        self._finisher.on_change = self.on_change
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
@@ -31,20 +31,36 @@ from .values.prices import holds_on, on_sale
 from .values.text import cut, html_to_text, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .format import Format
     from .notations import NumberNotations
     from .options import ReadingOptions
     from .records import Draft
 
-__all__ = ["Finisher"]
+__all__ = ["Change", "Finisher"]
 
 _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
 _MAX_LEFT_OUT = 100
 _MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]")
 """UTF-8 that was taken for Windows-1252, and what stands for bytes that could not be decoded."""
 _NO_PARENT = re.compile(r"0+(?:[.,]0+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A value that the finishing station has changed: ``after`` is ``None`` where it is left out."""
+
+    where: str
+    external_id: str
+    field: str
+    before: Any
+    after: Any
+
+    def as_document(self) -> dict[str, Any]:
+        """For a line of JSON, in the API's names."""
+        names = {"externalId": self.external_id, "field": self.field}
+        return {"where": self.where, **names, "before": self.before, "after": self.after}
 
 
 class Finisher:
@@ -61,6 +77,7 @@ class Finisher:
         self.left_out: Counter[tuple[str, str]] = Counter()
         self.format: Format | None = None
         self.filled: set[str] = set()
+        self.on_change: Callable[[Change], None] | None = None
         self._default_options = self._options = options
         self._notations = notations
 
@@ -77,6 +94,7 @@ class Finisher:
         if draft.ambiguous:
             self._notations.settle(draft)
         fields = draft.fields
+        before = dict(fields) if self.on_change is not None else {}
         if not draft.problems:
             self._complete(draft)
             missing = [name for name in REQUIRED_FIELDS if fields.get(name) is None]
@@ -90,6 +108,7 @@ class Finisher:
             else:
                 self._count_left_out(draft)
                 self.filled.update(fields)
+                self._report_changes(draft, before)
                 self.misread += _is_misread(product.name) or _is_misread(product.description)
                 return product
         reason = "; ".join(f"{name}: {problem}" if name else problem for name, problem in self.reasons(draft))
@@ -119,6 +138,16 @@ class Finisher:
     def reasons(self, draft: Draft) -> list[tuple[str, str]]:
         """``(field, problem)`` of a draft that has failed."""
         return [(name, self._shown(problem)) for name, problem in draft.problems]
+
+    def _report_changes(self, draft: Draft, before: Mapping[str, Any]) -> None:
+        if self.on_change is None:
+            return
+        for name in WIRE_NAMES:
+            old, new = before.get(name), draft.fields.get(name)
+            if old != new:
+                self.on_change(Change(draft.where, draft.fields["external_id"], WIRE_NAMES[name], old, new))
+        for name, text in draft.left_out:
+            self.on_change(Change(draft.where, draft.fields["external_id"], WIRE_NAMES.get(name, name), text, None))
 
     def _count_left_out(self, draft: Draft) -> None:
         for left_out in draft.left_out:

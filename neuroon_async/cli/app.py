@@ -27,6 +27,7 @@ from ..errors import ConfigurationError
 from ..report import SyncReport
 from ..resources.widget import WidgetTokenSigner
 from ..testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
+from .commands.check import CHECK_EPILOG, check
 from .console import clean, confirmed, note, out, print_json, progress_bar
 from .demo import run_demo
 from .exits import EXIT_CODES_HELP, exit_codes, run
@@ -231,6 +232,9 @@ def sync(
             sending={"mode": mode, "concurrency": concurrency, "batch_size": batch_size},
         )
         job.execute()
+
+
+app.command(epilog=CHECK_EPILOG)(check)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

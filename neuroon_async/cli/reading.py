@@ -10,13 +10,14 @@ import threading
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
+from ..api.models import Product
 from ..catalogs import OptionNames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from ..api.models import Product
     from ..catalogs import Catalog
+    from ..catalogs.relations import Relations
     from ..report import ProductFailure
 
 __all__ = ["IN_THE_SHELL", "CatalogFeed", "standard_input"]
@@ -45,8 +46,10 @@ IN_THE_SHELL = _ShellOptionNames()
 class CatalogFeed:
     """The catalog as an async iterable, and a guess at its length while it is read."""
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, relations: Relations | None = None) -> None:
+        """``relations``, where given, sees every product."""
         self.catalog = catalog
+        self._relations = relations
         self.yields_checked_products = catalog.yields_checked_products
         self.exhausted = False
 
@@ -76,6 +79,10 @@ class CatalogFeed:
 
         while not self.exhausted:
             chunk, fault = await _in_thread(read)
+            if self._relations is not None:
+                for item in chunk:
+                    if isinstance(item, Product):
+                        self._relations.see(item)
             self.exhausted = fault is None and len(chunk) < _CHUNK
             for item in chunk:
                 yield item

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import typer
 
 from ..api.contract import SHOP_ID_VARIABLE, Environment
 from ..catalogs import Catalog, CatalogError, read_catalog
+from ..catalogs.relations import Relations
 from ..client import NeuroonClient
 from ..errors import ConfigurationError
 from ..ledger.sqlite import SQLiteLedger
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Memory", "Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]
 
 _MOST_NAMED_FIELDS = 12
+_MOST_PARENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,7 @@ class SyncJob:
     sending: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of ``products.sync``."""
     _catalog: Catalog | None = None
+    _missing_parents: list[tuple[str, str]] = field(default_factory=list)
     _exchange: DryRunExchange | None = None
     """Of a dry run: counts what the run would cost."""
 
@@ -147,18 +151,22 @@ class SyncJob:
         return dry_run_transport(exchange, self.shop_id, self.api_url or Environment.PRODUCTION)
 
     async def _send(self, products: Products, catalog: Catalog) -> SyncReport:
-        feed = CatalogFeed(catalog)
         title = "Checking" if self.dry_run else "Syncing"
         with ExitStack() as stack:
+            relations = stack.enter_context(Relations()) if self.dry_run else None
+            feed = CatalogFeed(catalog, relations)
             on_failure = None
             if self.dead_letter is not None:
                 _check_dead_letter(self.dead_letter, self.file, self.memory.path)
                 on_failure = stack.enter_context(DeadLetterFile(self.dead_letter))
             on_progress = stack.enter_context(progress_bar(title, feed.total, quiet=self.output.quiet))
             remembering = self.memory.options(dry_run=self.dry_run)
-            return await products.sync(
+            report = await products.sync(
                 feed, on_progress=on_progress, on_failure=on_failure, **remembering, **self.sending
             )
+            if relations is not None:
+                self._missing_parents = list(islice(relations.missing_parents(), _MOST_PARENTS))
+            return report
 
     def _present(self, report: SyncReport | None, error: BaseException | None) -> None:
         name = "standard input" if self.file == "-" else Path(self.file).name
@@ -191,6 +199,8 @@ class SyncJob:
             note(f"not used: {shown}{rest} (--map attributes.NAME=FIELD keeps a field)")
         for told in catalog.notes if catalog is not None else ():
             note(told)
+        for external_id, parent in self._missing_parents:
+            note(f"{external_id}: its parent {parent!r} is not in this file; unless the shop has it, it is refused")
         if report.received == 0 and error is None:
             note("the catalog holds no products")
         if report.failed and self.dead_letter is not None:

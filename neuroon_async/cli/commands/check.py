@@ -1,0 +1,173 @@
+"""``neuroon check``: what a sync of a file would send, and what is wrong and where. Sends nothing."""
+
+# Annotations are read by typer at run time, so they are not postponed here.
+
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...catalogs import Catalog, CatalogFormat, CheckReport, Finding, NothingUsable, check_catalog, read_catalog
+from ...catalogs.fixing import FixedCopy
+from ...errors import ConfigurationError
+from ..console import clean, note, out, print_json
+from ..exits import EXIT_CODES_HELP, ExitCode, exit_codes
+from ..findings import as_github, as_junit
+from ..options import (
+    Currency,
+    Decimal,
+    Delimiter,
+    Encoding,
+    Fit,
+    Format,
+    KeepGoing,
+    Map,
+    ShopUrl,
+    reading_options,
+)
+from ..reading import IN_THE_SHELL, standard_input
+
+__all__ = ["CHECK_EPILOG", "check"]
+
+CHECK_EPILOG = EXIT_CODES_HELP
+_MOST_SHOWN = 20
+
+
+class OutputKind(StrEnum):
+    """How the findings are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    JUNIT = "junit"
+    GITHUB = "github"
+
+
+def check(
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The catalog; - reads standard input. May be gzipped.")],
+    catalog_format: Format = CatalogFormat.AUTO,
+    mapping: Map = None,
+    shop_url: ShopUrl = None,
+    currency: Currency = None,
+    fit: Fit = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    keep_going: KeepGoing = False,
+    output: Annotated[OutputKind, typer.Option(help="text; json, junit or github for pipelines.")] = OutputKind.TEXT,
+    write_fixed: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write what would be sent to this file, as JSON Lines with texts cut where they are too long, and the "
+            "list of changes beside it. Products that lack a value are in neither.",
+            dir_okay=False,
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Check a catalog: what would be sent, what is wrong and where. Sends nothing, and needs no API key."""
+    with exit_codes(debug=debug):
+        reading = reading_options(
+            mapping,
+            format=catalog_format,
+            shop_url=shop_url,
+            currency=currency,
+            fit=fit or write_fixed is not None,
+            encoding=encoding,
+            delimiter=delimiter,
+            decimal=decimal,
+            keep_going=keep_going,
+        )
+        catalog = read_catalog(standard_input() if file == "-" else file, option_names=IN_THE_SHELL, **reading)
+        report, copy = _checked(catalog, file, write_fixed)
+        _SHOWN[output](file, catalog, report, copy)
+        if report.fault is not None and not isinstance(report.fault, NothingUsable):
+            raise report.fault
+        if not report.ok:
+            raise typer.Exit(ExitCode.PRODUCTS_FAILED)
+
+
+def _checked(catalog: Catalog, file: str, write_fixed: Path | None) -> tuple[CheckReport, FixedCopy | None]:
+    if write_fixed is None:
+        return check_catalog(catalog), None
+    if file != "-" and write_fixed.exists() and write_fixed.samefile(file):
+        raise ConfigurationError(f"--write-fixed {write_fixed} is the file being checked; name another one")
+    with ExitStack() as stack:
+        copy = stack.enter_context(FixedCopy(write_fixed))
+        catalog.on_change = copy.note
+        return check_catalog(catalog, on_product=copy.write), copy
+
+
+def _exit_code(report: CheckReport) -> ExitCode:
+    if report.fault is not None and not isinstance(report.fault, NothingUsable):
+        return ExitCode.FILE
+    return ExitCode.OK if report.ok else ExitCode.PRODUCTS_FAILED
+
+
+def _show_text(file: str, catalog: Catalog, report: CheckReport, copy: FixedCopy | None) -> None:
+    screen = out()
+    kind = f"{catalog.format}, {catalog.encoding}" if catalog.encoding else str(catalog.format)
+    screen.print(f"{clean(Path(file).name)} ({kind}): {report.products:,} products would be sent")
+    for severity in ("error", "warning"):
+        count = report.errors if severity == "error" else report.warnings
+        if count:
+            screen.print(f"{count:,} {severity}{'' if count == 1 else 's'}:")
+            shown = [finding for finding in report.findings if finding.severity == severity][:_MOST_SHOWN]
+            for finding in shown:
+                screen.print(f"  {clean(_line(finding))}", soft_wrap=True)
+            if count > len(shown):
+                screen.print(f"  … and {count - len(shown):,} more (--output json lists the first 1,000)")
+    if catalog.ignored_fields:
+        note(f"not used: {', '.join(list(catalog.ignored_fields)[:12])} (--map attributes.NAME=FIELD keeps a field)")
+    if copy is not None:
+        note(f"{copy.products:,} products are in {copy.path}, {copy.changes:,} changes in {copy.changes_path}")
+    if isinstance(report.fault, NothingUsable):
+        note(str(report.fault))
+
+
+def _line(finding: Finding) -> str:
+    parts = (finding.where, finding.external_id and f"[{finding.external_id}]", finding.message)
+    return " ".join(part for part in parts if part)
+
+
+def _show_json(file: str, catalog: Catalog, report: CheckReport, copy: FixedCopy | None) -> None:
+    code = _exit_code(report)
+    document: dict[str, Any] = {
+        "ok": report.ok,
+        "exit_code": int(code),
+        "error": None if report.fault is None else str(report.fault),
+        "file": file,
+        "format": str(catalog.format),
+        "encoding": catalog.encoding,
+        "records": catalog.records,
+        "products": report.products,
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "findings": [
+            {"severity": f.severity, "where": f.where, "external_id": f.external_id, "message": f.message}
+            for f in report.findings
+        ],
+        "ignored_fields": catalog.ignored_fields,
+    }
+    if copy is not None:
+        document |= {"fixed": str(copy.path), "changes": str(copy.changes_path), "changed": copy.changes}
+    print_json(document)
+
+
+def _show_junit(file: str, catalog: Catalog, report: CheckReport, copy: FixedCopy | None) -> None:  # noqa: ARG001
+    typer.echo(as_junit(file, report))
+
+
+def _show_github(file: str, catalog: Catalog, report: CheckReport, copy: FixedCopy | None) -> None:  # noqa: ARG001
+    for line in as_github(file, report):
+        typer.echo(line)
+
+
+_SHOWN = {
+    OutputKind.TEXT: _show_text,
+    OutputKind.JSON: _show_json,
+    OutputKind.JUNIT: _show_junit,
+    OutputKind.GITHUB: _show_github,
+}
