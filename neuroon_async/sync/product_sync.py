@@ -10,15 +10,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..api.contract import SyncMode
+from ..api.frames import rows_of
 from ..api.models import Product
 from ..errors import UnsafeFullSync
 from ..report import ProductFailure
 from .changes import AllChanged, LedgerChanges
+from .conversion import Remarks, converter, product_check
 from .deletion import delete_missing
 from .delivery import BatchDelivery, failures_of
 from .dispatch import Dispatcher
 from .in_flight import InFlight
-from .intake import Intake, converter, product_check
+from .intake import Intake
 from .item_reader import ItemReader
 from .options import BatchLimits, check_callback
 from .outages import ServiceHealth
@@ -29,7 +31,7 @@ from .sender import BatchSender
 from .variants import VariantHold
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Iterable
+    from collections.abc import AsyncIterable, Callable, Iterable
 
     from ..ledger.protocols import LedgerRun
     from ..report import SyncReport
@@ -57,11 +59,15 @@ async def sync_products(
     check_callback("on_progress", on_progress)
     check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
     check_callback("on_accepted", on_accepted)
-    reader = ItemReader(source, converter(source, options), flush_after=options.flush_after)
+    remarks = Remarks(transport.settings.shop_id)
+    rows = rows_of(source)
+    items = source if rows is None else rows
+    reader = ItemReader(items, converter(source, options, remarks), flush_after=options.flush_after)
+    check = product_check(source, options, remarks)
     recorder = Recorder(on_progress, on_failure, on_accepted, total=reader.total)
 
     async def run(ledger: LedgerRun | None) -> SyncReport:
-        pipeline = ProductSync(transport.for_bulk_run(), source, reader, options, recorder=recorder, ledger=ledger)
+        pipeline = ProductSync(transport.for_bulk_run(), reader, options, check, recorder=recorder, ledger=ledger)
         return await pipeline.run()
 
     if options.ledger is None:
@@ -82,9 +88,9 @@ class ProductSync:
     def __init__(
         self,
         transport: Transport,
-        source: object,
         reader: ItemReader[Product | ProductFailure],
         options: SyncOptions,
+        check: Callable[[Product], Product | ProductFailure] | None,
         *,
         recorder: Recorder,
         ledger: LedgerRun | None,
@@ -127,7 +133,7 @@ class ProductSync:
             recorder=recorder,
             single_request=options.single_request,
         )
-        self._intake = Intake(self._changes, self._queue, self._hold, recorder, product_check(source, options))
+        self._intake = Intake(self._changes, self._queue, self._hold, recorder, check)
 
     async def run(self) -> SyncReport:
         size = self._options.batch_size

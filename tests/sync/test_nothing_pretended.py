@@ -6,6 +6,7 @@ import asyncio
 import pickle
 import threading
 
+import msgspec
 import pytest
 from sync_shop import HASTY, assert_balanced, client_of, item, items, shop
 
@@ -386,3 +387,51 @@ def test_a_failure_pickles_whatever_the_item_was(product):
 
 def test_a_client_can_be_made_without_a_loop():
     assert NeuroonClient(shop_id=DEFAULT_SHOP_ID, api_key=DEFAULT_API_KEY).products
+
+
+# What people hand over
+
+
+class Row:
+    """An object of an ORM, as SQLAlchemy's mapper describes it."""
+
+    class __mapper__:  # noqa: N801 - SQLAlchemy's name
+        class attrs:  # noqa: N801 - likewise
+            @staticmethod
+            def keys():
+                return ["external_id", "name", "price", "url", "warehouse", "supplier"]
+
+    def __init__(self, number, url="https://shop.example/x"):
+        self.external_id, self.name, self.price, self.url = f"p{number}", "x", 1, url
+        self.warehouse = self.supplier = "?"
+
+
+async def test_what_an_orm_object_carries_besides_is_listed_once_a_run(caplog):
+    async with shop() as (emulator, client):
+        report = await client.products.sync([Row(n) for n in range(50)])
+    assert report.accepted == len(emulator.products) == 50
+    said = [record.getMessage() for record in caplog.records if "not used" in record.getMessage()]
+    assert said == [f"{DEFAULT_SHOP_ID}: Row objects: not used: warehouse, supplier"]
+
+
+@pytest.mark.parametrize("kind", ["product", "mapping", "object"])
+async def test_a_relative_address_is_sent_and_warned_of_once_a_run(kind, caplog):
+    def made(number):
+        if kind == "product":
+            return msgspec.structs.replace(item(number), url="/x")
+        return mapping(number, url="/x") if kind == "mapping" else Row(number, url="/x")
+
+    async with shop() as (emulator, client):
+        report = await client.products.sync([made(n) for n in range(50)])
+    assert report.accepted == len(emulator.products) == 50
+    assert sum("relative address" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_data_frame_is_read_row_by_row():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame([mapping(n, rating=4.5 if n % 2 else None) for n in range(30)])
+    async with shop() as (emulator, client):
+        report = await client.products.sync(frame)
+    assert report.accepted == 30
+    assert "rating" not in emulator.products["p2"]
+    assert emulator.products["p3"]["rating"] == 4.5
