@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..api.contract import ENDPOINTS
@@ -113,8 +114,8 @@ class SandboxView:
             "products": [self._card(external_id) for external_id in reversed(self._recent)],
             "requests": [self._request(record) for record in reversed(self._requests)],
             "conversions": [
-                _order(order_id, order)
-                for order_id, order in reversed(list(self._emulator.conversions.items())[-_CONVERSIONS:])
+                _order(order_id, self._emulator.conversions[order_id])
+                for order_id in islice(reversed(self._emulator.conversions), _CONVERSIONS)
             ],
             "faults": self.faults_on(),
         }
