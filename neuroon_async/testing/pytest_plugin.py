@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from .emulator import ThreadedEmulator
 
 __all__ = ["neuroon_client", "neuroon_emulator", "neuroon_environment"]
+
+
+LoopScope = Literal["function", "class", "module", "package", "session"]
+_ASYNCIO_PLUGINS = ("asyncio", "pytest_asyncio", "pytest_asyncio.plugin")
+"""What pytest-asyncio may be registered as: by its entry point, or by ``-p``."""
 
 
 @pytest.fixture
@@ -44,21 +49,27 @@ def neuroon_client(request: pytest.FixtureRequest, neuroon_emulator: ThreadedEmu
 
     A plain test has no event loop to close it in: there, use it as ``async with neuroon_client:``.
     """
-    for condition, fixture in ((_is_anyio_test, "_client_under_anyio"), (_is_asyncio_test, "_client_under_asyncio")):
-        if condition(request):
-            client: NeuroonClient = request.getfixturevalue(fixture)
-            return client
-    return neuroon_emulator.client()
-
-
-def _is_anyio_test(request: pytest.FixtureRequest) -> bool:
-    return "anyio_backend" in request.fixturenames
+    if "anyio_backend" in request.fixturenames:
+        fixture = "_client_under_anyio"
+    elif _is_asyncio_test(request):
+        fixture = f"_client_in_{_loop_scope(request)}_loop"
+    else:
+        return neuroon_emulator.client()
+    client: NeuroonClient = request.getfixturevalue(fixture)
+    return client
 
 
 def _is_asyncio_test(request: pytest.FixtureRequest) -> bool:
-    if not request.config.pluginmanager.hasplugin("asyncio"):
+    if not any(map(request.config.pluginmanager.hasplugin, _ASYNCIO_PLUGINS)):
         return False
     return request.node.get_closest_marker("asyncio") is not None or inspect.iscoroutinefunction(request.function)
+
+
+def _loop_scope(request: pytest.FixtureRequest) -> str:
+    """Which event loop of pytest-asyncio's the test runs in: the client has to be closed in the same one."""
+    marker = request.node.get_closest_marker("asyncio")
+    named = None if marker is None else marker.kwargs.get("loop_scope")
+    return named or request.config.getini("asyncio_default_test_loop_scope") or "function"
 
 
 async def _open_client(neuroon_emulator: ThreadedEmulator) -> AsyncIterator[NeuroonClient]:
@@ -84,4 +95,16 @@ try:
 except ModuleNotFoundError:
     pass
 else:
-    _client_under_asyncio = pytest_asyncio.fixture(_open_client, name="_client_under_asyncio")
+
+    def _client_fixture(loop_scope: LoopScope) -> Any:
+        async def open_client(neuroon_emulator: ThreadedEmulator) -> AsyncIterator[NeuroonClient]:
+            async for client in _open_client(neuroon_emulator):
+                yield client
+
+        return pytest_asyncio.fixture(open_client, loop_scope=loop_scope)
+
+    _client_in_function_loop = _client_fixture("function")
+    _client_in_class_loop = _client_fixture("class")
+    _client_in_module_loop = _client_fixture("module")
+    _client_in_package_loop = _client_fixture("package")
+    _client_in_session_loop = _client_fixture("session")

@@ -53,13 +53,14 @@ def anyio_backend():
 SCOPE = "asyncio_default_fixture_loop_scope = function"
 AUTO = f"asyncio_mode = auto\n{SCOPE}"
 STRICT = f"asyncio_mode = strict\n{SCOPE}"
+QUICKLY = ("-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:xdist")
 WITHOUT_ASYNCIO = ("-p", "no:asyncio")
 WITHOUT_ANYIO = ("-p", "no:anyio")
 
 
 def run_pytest(folder, *arguments):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NEUROON_", "PYTEST_"))}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", *arguments, str(folder)]
+    command = [sys.executable, "-m", "pytest", "-q", *QUICKLY, "-W", "error", *arguments, str(folder)]
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=inherited, check=False, timeout=60)
 
 
@@ -80,6 +81,17 @@ def marked(mark):
         pytest.param(marked("asyncio") + PLAIN_TESTS, STRICT, (), 4, id="asyncio, strict mode"),
         pytest.param(marked("anyio") + ANYIO_BACKEND + PLAIN_TESTS, "", WITHOUT_ASYNCIO, 4, id="anyio alone"),
         pytest.param(marked("anyio") + ANYIO_BACKEND, STRICT, (), 2, id="anyio beside asyncio"),
+        pytest.param(
+            ASYNC_TESTS,
+            AUTO,
+            (*WITHOUT_ASYNCIO, "-p", "pytest_asyncio.plugin"),
+            2,
+            id="asyncio by the name of its module",
+        ),
+        pytest.param(marked('asyncio(loop_scope="module")'), STRICT, (), 2, id="a loop for the module"),
+        pytest.param(
+            ASYNC_TESTS, f"{AUTO}\nasyncio_default_test_loop_scope = session", (), 2, id="a loop for the session"
+        ),
         pytest.param(PLAIN_TESTS, "", (*WITHOUT_ASYNCIO, *WITHOUT_ANYIO), 2, id="neither"),
     ],
 )
