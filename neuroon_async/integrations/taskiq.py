@@ -24,33 +24,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncGenerator  # noqa: TC003 - taskiq reads the dependency's annotations at run time
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from taskiq import AckableMessage, AsyncBroker, Context, TaskiqDepends, TaskiqEvents, TaskiqState
 from taskiq_redis import RedisStreamBroker
 
-from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
-from ..client import NeuroonClient
-from ..errors import AuthenticationFailed, ConfigurationError
-from ..settings import Secret
-from ..transport.session import SessionHolder
-from .redis import RedisLedger, RedisLimiter
+from ..client import NeuroonClient  # noqa: TC001 - likewise
+from ..errors import ConfigurationError, UsageError
+from .redis.commands import cancelling
+from .shop_pool import ShopCredentials, ShopPool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-
     from taskiq import BrokerMessage
-
-    from ..transport.retries import RetryPolicy
 
 __all__ = ["LeasedStreamBroker", "ShopCredentials", "ShopPool", "install", "shop_client"]
 
@@ -63,178 +54,6 @@ BLOCK = 2.0
 BACK_OFF = 1.0
 """Seconds between two tries to reach a Redis that is away."""
 _AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
-
-
-@dataclass(frozen=True, slots=True)
-class ShopCredentials:
-    """What is particular to one shop; the arguments of that name of `NeuroonClient`. No ``repr`` shows the key."""
-
-    api_key: Secret | str = field(repr=False)
-    environment: Environment | str = Environment.PRODUCTION
-    base_url: str | None = None
-    locale: Locale | str | None = None
-    origin: str | None = None
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.api_key, Secret):
-            object.__setattr__(self, "api_key", Secret(self.api_key))
-
-
-class ShopPool:
-    """A client and a shared limiter for each shop at work; one aiohttp session and one Redis pool for all of them.
-
-    ``credentials`` is an async function of the shop's id, such as a look-up in your database. It is asked when a shop
-    first has work here, and again after a 401, so a rotated key needs no restart. ``redis_url`` is where all workers
-    keep the shops' budgets. At most ``size`` idle shops are remembered; the least recently used goes first, which
-    loses nothing, for its budget is in Redis.
-
-    ``rate_limits``, ``share`` (worker processes) and ``prefix`` are those of `RedisLimiter` and must be the same in
-    every process. ``timeout`` (seconds an attempt), ``retry`` and ``user_agent`` are those of `NeuroonClient`.
-
-    Run 16 syncs a process (``--max-async-tasks 16``), and more processes rather than more syncs: 16 keep a core busy,
-    and with 8 requests each they fill the session's 128 connections.
-
-    Open and close it by `install`, or by ``async with`` elsewhere.
-    """
-
-    def __init__(
-        self,
-        credentials: Callable[[str], Awaitable[ShopCredentials]],
-        redis_url: str,
-        *,
-        size: int = 1_000,
-        rate_limits: Mapping[str, RateLimit] = DOCUMENTED_RATE_LIMITS,
-        share: int | None = 4,
-        prefix: str = "neuroon",
-        timeout: float = 30.0,
-        retry: RetryPolicy | None = None,
-        user_agent: str | None = None,
-    ) -> None:
-        if size < 1:
-            raise ConfigurationError(f"size must be 1 shop or more, got {size}")
-        self._credentials = credentials
-        self._redis_url = redis_url
-        self._size = size
-        # A request that a dying process left behind may arrive for `timeout`; as much again is for a busy event loop.
-        self._limiting: dict[str, Any] = {
-            "rate_limits": rate_limits,
-            "share": share,
-            "prefix": prefix,
-            "latency": 2 * timeout,
-        }
-        self._client: dict[str, Any] = {"timeout": timeout, "retry": retry, "user_agent": user_agent}
-        self._shops: OrderedDict[str, _ShopAtWork] = OrderedDict()
-        self._open: _Shared | None = None
-
-    async def open(self) -> None:
-        """Make the session and the Redis connections. Called by the worker's startup."""
-        if self._open is None:
-            session = SessionHolder(None)
-            session.get()
-            # Blocking: a pool that raises when it is exhausted would look to the limiters like a Redis that is away.
-            self._open = _Shared(session, Redis.from_pool(BlockingConnectionPool.from_url(self._redis_url)))
-
-    def ledger(self, *, lease: float = 30.0) -> RedisLedger:
-        """What the API has acknowledged, for all shops, in the same Redis: pass it to ``client.products.sync``.
-
-        ``lease`` (seconds) is how long a dead worker's lock on a shop outlives it: keep it below the broker's, so that
-        whoever takes the task over finds the ledger free.
-        """
-        if self._open is None:
-            raise ConfigurationError("the pool of shops is not open: the worker's startup opens it")
-        return RedisLedger(self._open.redis, self._limiting["prefix"], lease=lease)
-
-    async def close(self) -> None:
-        """Cancel the tasks that still use a client, wait for them, and close every connection. May be called twice."""
-        at_work = {task for shop in self._shops.values() for task in shop.users} - {asyncio.current_task()}
-        for task in at_work:
-            task.cancel("the worker shuts down")
-        if at_work:
-            await asyncio.wait(at_work)
-        self._shops.clear()
-        shared, self._open = self._open, None
-        if shared is not None:
-            await shared.session.close()
-            await shared.redis.aclose()
-
-    async def __aenter__(self) -> Self:
-        await self.open()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    @asynccontextmanager
-    async def client(self, shop_id: str) -> AsyncIterator[NeuroonClient]:
-        """The client of one shop, for as long as the block lasts; any number of tasks may have it at once.
-
-        Raises `ConfigurationError` where the pool is not open, and whatever ``credentials`` raises.
-        """
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - an async context manager runs in a task
-        shop = self._shops.setdefault(shop_id, _ShopAtWork())
-        shop.users.append(task)
-        self._shops.move_to_end(shop_id)
-        try:
-            async with shop.connecting:
-                if shop.connected is None:
-                    shop.connected = await self._connect(shop_id)
-            client, limiter = shop.connected
-            try:
-                yield client
-            finally:
-                await limiter.aclose()  # the next process shall not wait for slots that are free
-        except AuthenticationFailed:
-            self._forget(shop_id, shop)  # rotated, perhaps: the next task asks for the key anew
-            raise
-        finally:
-            shop.users.remove(task)
-            if shop.connected is None:
-                self._forget(shop_id, shop)
-            self._evict()
-
-    async def _connect(self, shop_id: str) -> tuple[NeuroonClient, RedisLimiter]:
-        if self._open is None:
-            raise ConfigurationError("the pool is not open: call install(broker, pool), or use 'async with pool'")
-        credentials = await self._credentials(shop_id)
-        limiter = RedisLimiter(self._open.redis, shop_id=shop_id, **self._limiting)
-        client = NeuroonClient(
-            shop_id=shop_id,
-            api_key=credentials.api_key,
-            environment=credentials.environment,
-            base_url=credentials.base_url,
-            locale=credentials.locale,
-            origin=credentials.origin,
-            limiter=limiter,
-            session=self._open.session.get(),
-            **self._client,
-        )
-        return client, limiter
-
-    def _forget(self, shop_id: str, shop: _ShopAtWork) -> None:
-        if self._shops.get(shop_id) is shop:
-            del self._shops[shop_id]
-
-    def _evict(self) -> None:
-        excess = len(self._shops) - self._size
-        idle = [shop_id for shop_id, shop in self._shops.items() if not shop.users] if excess > 0 else []
-        for shop_id in idle[:excess]:
-            del self._shops[shop_id]
-
-
-@dataclass(slots=True)
-class _Shared:
-    session: SessionHolder
-    redis: Redis
-
-
-@dataclass(slots=True, eq=False)
-class _ShopAtWork:
-    """One shop of the pool. ``connected`` is made by its first user, while others wait."""
-
-    connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
-    connected: tuple[NeuroonClient, RedisLimiter] | None = None
-    users: list[asyncio.Task[Any]] = field(default_factory=list)
 
 
 def install(broker: AsyncBroker, pool: ShopPool) -> None:
@@ -287,7 +106,15 @@ class LeasedStreamBroker(RedisStreamBroker):
     that runs longer than its idle timeout for abandoned; fetches a hundred tasks that then wait in one process; starts
     reading with what is sent after the first worker's start; and never deletes what is done.
 
-    ``connection_kwargs`` go to redis-py's connection pool.
+    Args:
+        url: The address of Redis.
+        lease: Seconds after which a worker that is not heard of counts as dead (default 60).
+        max_deliveries: How many workers may begin a task before it counts as deadly (default 5).
+        queue_name: The stream of tasks, and the beginning of the name of the dead letters'.
+        connection_kwargs: Go to redis-py's connection pool.
+
+    Raises:
+        UsageError: for a lease or a number of deliveries that cannot work.
     """
 
     def __init__(
@@ -300,9 +127,9 @@ class LeasedStreamBroker(RedisStreamBroker):
         **connection_kwargs: Any,
     ) -> None:
         if not 0.1 <= lease < float("inf"):
-            raise ConfigurationError(f"lease must be 0.1 seconds or more, got {lease}")
+            raise UsageError(f"must be 0.1 seconds or more, got {lease}", where="lease")
         if max_deliveries < 1:
-            raise ConfigurationError(f"max_deliveries must be 1 or more, got {max_deliveries}")
+            raise UsageError(f"must be 1 or more, got {max_deliveries}", where="max_deliveries")
         super().__init__(url, queue_name=queue_name, consumer_id="0", **connection_kwargs)
         self._lease = lease
         self._max_deliveries = max_deliveries
@@ -312,7 +139,7 @@ class LeasedStreamBroker(RedisStreamBroker):
         self._leaving = False
 
     async def _declare_consumer_group(self) -> None:
-        await _ask(super()._declare_consumer_group())
+        await cancelling(super()._declare_consumer_group())
 
     async def startup(self) -> None:
         await super().startup()
@@ -329,7 +156,7 @@ class LeasedStreamBroker(RedisStreamBroker):
             await super().shutdown()
 
     async def kick(self, message: BrokerMessage) -> None:
-        await _ask(super().kick(message))
+        await cancelling(super().kick(message))
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
         while True:
@@ -354,7 +181,7 @@ class LeasedStreamBroker(RedisStreamBroker):
     async def _read(self) -> tuple[bytes, dict[bytes, bytes]] | None:
         """The next new task. One at a time: what waits here in a line could be at work elsewhere."""
         block = round(min(BLOCK, self._lease) * 1_000)
-        answer = await _ask(
+        answer = await cancelling(
             self._redis.xreadgroup(
                 self.consumer_group_name, self.consumer_name, {self.queue_name: ">"}, count=1, block=block
             )
@@ -365,15 +192,15 @@ class LeasedStreamBroker(RedisStreamBroker):
         """A task whose lease has run out. Many workers may see it; Redis gives it to one."""
         idle = round(self._lease * 1_000)
         names = (self.queue_name, self.consumer_group_name)
-        for entry in await _ask(self._redis.xpending_range(*names, min="-", max="+", count=1, idle=idle)):
+        for entry in await cancelling(self._redis.xpending_range(*names, min="-", max="+", count=1, idle=idle)):
             number = entry["message_id"]
             if number in self._held:  # Redis was away, and is about to be told that it is at work here
                 return None
-            claimed = await _ask(self._redis.xclaim(*names, self.consumer_name, idle, [number]))
+            claimed = await cancelling(self._redis.xclaim(*names, self.consumer_name, idle, [number]))
             if not claimed or not claimed[0][1]:
                 return None
             if entry["times_delivered"] >= self._max_deliveries:
-                await self._bury(*claimed[0])
+                await self._move_to_dead_letters(*claimed[0])
                 return None
             _log.warning("taking over task %s: its worker has not been heard of for %g s", number.decode(), self._lease)
             return number, claimed[0][1]
@@ -387,7 +214,7 @@ class LeasedStreamBroker(RedisStreamBroker):
             try:
                 # Also takes back what another worker claimed while this one was stuck: both are at it, either may end.
                 names = (self.queue_name, self.consumer_group_name, self.consumer_name)
-                await _ask(self._redis.xclaim(*names, min_idle_time=0, message_ids=[*self._held], justid=True))
+                await cancelling(self._redis.xclaim(*names, min_idle_time=0, message_ids=[*self._held], justid=True))
             except (RedisError, OSError) as error:
                 _log.warning("the leases cannot be renewed: %s: %s", type(error).__name__, error)
 
@@ -400,10 +227,10 @@ class LeasedStreamBroker(RedisStreamBroker):
             pipe.xdel(self.queue_name, number)
             await pipe.execute()
 
-    async def _bury(self, number: bytes, fields: dict[bytes, bytes]) -> None:
-        grave = f"{self.queue_name}:dead"
+    async def _move_to_dead_letters(self, number: bytes, fields: dict[bytes, bytes]) -> None:
+        dead_letter_stream = f"{self.queue_name}:dead"
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xadd(grave, fields)  # type: ignore[arg-type]
+            pipe.xadd(dead_letter_stream, fields)  # type: ignore[arg-type]
             pipe.xack(self.queue_name, self.consumer_group_name, number)
             pipe.xdel(self.queue_name, number)
             await pipe.execute()
@@ -411,19 +238,5 @@ class LeasedStreamBroker(RedisStreamBroker):
             "task %s was begun by %d workers and ended by none: moved to %s",
             number.decode(),
             self._max_deliveries,
-            grave,
+            dead_letter_stream,
         )
-
-
-async def _ask(command: Awaitable[Any]) -> Any:
-    """Await a command of redis-py (8.1), which can swallow the cancellation of whoever awaits it."""
-    asking = asyncio.ensure_future(command)
-    try:
-        await asyncio.wait([asking])
-    except asyncio.CancelledError:
-        asking.cancel()
-        await asyncio.wait([asking])
-        if not asking.cancelled():
-            asking.exception()  # nobody is left to be told; a task that was handed out is taken over by its lease
-        raise
-    return asking.result()

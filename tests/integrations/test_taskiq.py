@@ -10,7 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Annotated
 
 import pytest
@@ -111,6 +111,26 @@ async def test_tasks_of_one_shop_share_a_client_and_all_shops_one_session(shops,
     assert shops.asked == ["shop_a", "shop_b"]
     assert {id(client._session._session) for client in (a, b)} == {id(a._session._session)}
     assert a._session._session.closed
+
+
+async def test_an_instrumentation_sees_the_requests_of_every_shop(shops, new_pool):
+    seen = []
+
+    class Watching:
+        def waited(self, endpoint, seconds):
+            pass
+
+        @contextmanager
+        def attempt(self, attempt):
+            seen.append((attempt.shop_id, attempt.endpoint.name))
+            yield
+
+    async with new_pool(instrumentation=Watching()) as pool:
+        for shop_id in ("shop_a", "shop_b"):
+            await shops.add(shop_id)
+            async with pool.client(shop_id) as client:
+                await client.shop()
+    assert seen == [("shop_a", "shop"), ("shop_b", "shop")]
 
 
 async def test_idle_shops_beyond_the_size_are_forgotten_least_recently_used_first(shops, new_pool):

@@ -92,7 +92,7 @@ async def within(commands: Iterable[asyncio.Future[Any]], patience: float, slice
         _, pending = await asyncio.wait(pending, timeout=patience / slices)
 
 
-async def cancelling(command: Awaitable[T]) -> T:
+async def cancelling(command: Awaitable[Any]) -> Any:
     """Await a command without a time limit. Where the caller is cancelled, so is the command, before this returns."""
     running = asyncio.ensure_future(command)
     try:

@@ -25,6 +25,7 @@ from ...cancellation import finish
 from ...errors import ConfigurationError
 from ...ledger.protocols import LedgerError
 from ...ledger.sqlite import REQUEST_LIFETIME
+from .commands import Commands
 from .ledger_scripts import (
     ANSWERED,
     COMPARE,
@@ -144,7 +145,7 @@ class _Lock:
         self._keys = [f"{base}:lock", f"{base}:products", f"{base}:seen:{token}", f"{base}:missing:{token}"]
         self._keys.append(f"{base}:sending")
         self._arguments = (token, max(1, round(lease * 1000)), round(lifetime * 1000))
-        self._under_way: set[asyncio.Future[Any]] = set()
+        self._commands = Commands(PATIENCE)
 
     async def take(self) -> int:
         """Returns how many products the ledger holds."""
@@ -186,8 +187,7 @@ class _Lock:
 
         ``in_flight``: some requests of this run were not answered.
         """
-        if self._under_way:
-            await asyncio.wait(self._under_way, timeout=PATIENCE)
+        await self._commands.settled()
         try:
             await self._run(RELEASE, int(in_flight), self.earlier)
         except LedgerError as error:
@@ -207,17 +207,9 @@ class _Lock:
         return answer
 
     async def _run(self, script: str, *arguments: Any) -> list[Any]:
-        # In a task of its own, for redis-py (8.1) can swallow the cancellation of whoever awaits it. A caller that is
-        # cancelled leaves the script to end by itself, which also spares the connection; `release` waits for it.
-        running = asyncio.ensure_future(self._eval(script, arguments))
-        self._under_way.add(running)
-        running.add_done_callback(self._ended)
+        # A caller that is cancelled leaves the script to end by itself; `release` waits for it.
         try:
-            await asyncio.wait([running], timeout=PATIENCE)
-            if not running.done():
-                running.cancel()
-                raise TimeoutError(f"no answer within {PATIENCE:g} s")
-            return running.result()
+            return await self._commands.run(lambda: self._eval(script, arguments))
         except _UNDONE as error:
             raise LedgerError(
                 f"the ledger of {self._shop} in Redis cannot be used: {type(error).__name__}: {error}"
@@ -226,11 +218,6 @@ class _Lock:
     async def _eval(self, script: str, arguments: tuple[Any, ...]) -> list[Any]:
         answer: Awaitable[list[Any]] = self._redis.register_script(script)(self._keys, [*self._arguments, *arguments])
         return await answer
-
-    def _ended(self, running: asyncio.Future[Any]) -> None:
-        self._under_way.discard(running)
-        if not running.cancelled():
-            running.exception()  # whoever still waits has been told; for the others it has no meaning
 
 
 class _RedisRun:

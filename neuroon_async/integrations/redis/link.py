@@ -72,6 +72,8 @@ class RedisLink:
         self._loop = loop
         self._commands = Commands(PATIENCE, SLICES)
         self._ready = False
+        self._asking = 0
+        """How many callers wait for Redis."""
         self._next_look = 0.0
         self._look: asyncio.Task[None] | None = None
         self._look_began = 0.0
@@ -88,24 +90,31 @@ class RedisLink:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._start_anew(loop)
-        await self._be_ready()
-        gate = self._gate
-        if gate.locked() and self._growing is None and self._open < self._most:
-            self._growing = loop.create_task(self._grow())
-        async with gate:
-            if not self._ready:  # lost while this one stood in line
-                raise self._unavailable()
-            try:
-                answer = await self._commands.run(command, when_slow=self._knock)
-            except _FAILURES as error:
-                raise self._lost(error) from error
-            except RuntimeError as error:
-                raise _of_another_loop(error) from error
+        self._asking += 1
+        try:
+            await self._be_ready()
+            answer = await self._carry_out(command)
+        finally:
+            self._asking -= 1
         if self._away:
             self._away = False
             self._logged = None
             _log.warning("the shared rate limits in Redis can be reached again")
         return answer
+
+    async def _carry_out(self, command: Callable[[], Awaitable[T]]) -> T:
+        gate = self._gate
+        if gate.locked() and self._growing is None and self._open < self._most:
+            self._growing = asyncio.get_running_loop().create_task(self._grow())
+        async with gate:
+            if not self._ready:  # lost while this one stood in line
+                raise self._unavailable()
+            try:
+                return await self._commands.run(command, when_slow=self._knock)
+            except _FAILURES as error:
+                raise self._lost(error) from error
+            except RuntimeError as error:
+                raise _of_another_loop(error) from error
 
     async def settled(self) -> None:
         """Wait for the commands under way."""
@@ -122,7 +131,9 @@ class RedisLink:
         return 0.0 if self._loop is None or self._loop.is_closed() else self._loop.time()
 
     async def rest(self) -> None:
-        """Leave no task behind."""
+        """Leave no task behind that nobody waits for."""
+        if self._asking:
+            return
         tasks = [task for task in (self._look, self._growing) if task is not None and not task.done()]
         for task in tasks:
             task.cancel()
@@ -147,7 +158,8 @@ class RedisLink:
         if not look.done():
             raise self._lost(TimeoutError(f"no answer within {PATIENCE:g} s"))
         if not self._ready:
-            look.result()
+            if not look.cancelled():
+                look.result()
             raise self._unavailable()
 
     async def _look_around(self) -> None:

@@ -1,0 +1,216 @@
+"""Clients for thousands of shops in one process, made when a shop has work (extra ``redis``).
+
+`ShopPool` holds what the tasks of one worker process share. How a shop's limit is kept is `RedisLimiter`'s affair, and
+where tasks come from `taskiq`'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.asyncio import BlockingConnectionPool, Redis
+
+from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
+from ..client import NeuroonClient
+from ..errors import AuthenticationFailed, ConfigurationError, UsageError
+from ..settings import Secret
+from ..transport.session import SessionHolder
+from .redis import RedisLedger, RedisLimiter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from ..instrumentation import Instrumentation
+    from ..transport.retries import RetryPolicy
+
+__all__ = ["ShopCredentials", "ShopPool"]
+
+
+@dataclass(frozen=True, slots=True)
+class ShopCredentials:
+    """What is particular to one shop; the arguments of that name of `NeuroonClient`. No ``repr`` shows the key."""
+
+    api_key: Secret | str = field(repr=False)
+    environment: Environment | str = Environment.PRODUCTION
+    base_url: str | None = None
+    locale: Locale | str | None = None
+    origin: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.api_key, Secret):
+            object.__setattr__(self, "api_key", Secret(self.api_key))
+
+
+class ShopPool:
+    """A client and a shared limiter for each shop at work; one aiohttp session and one Redis pool for all of them.
+
+    Open and close it by ``integrations.taskiq.install``, or by ``async with`` elsewhere. Run 16 syncs a process
+    (``--max-async-tasks 16``), and more processes rather than more syncs: 16 keep a core busy, and with 8 requests each
+    they fill the session's 128 connections.
+
+    Args:
+        credentials: An async function of the shop's id, such as a look-up in your database. It is asked when a shop
+            first has work here, and again after a 401, so a rotated key needs no restart.
+        redis_url: Where all workers keep the shops' budgets.
+        size: How many idle shops are remembered at most. The least recently used goes first, which loses nothing, for
+            its budget is in Redis.
+        rate_limits: Those of `RedisLimiter`; the same in every process.
+        share: How many worker processes there are, for the time without Redis; the same in every process.
+        prefix: Begins the names of all keys in Redis; the same in every process.
+        timeout: Seconds for one attempt, as in `NeuroonClient`.
+        retry: As in `NeuroonClient`.
+        user_agent: As in `NeuroonClient`.
+        instrumentation: Sees every request of every shop, such as an `OpenTelemetryInstrumentation`.
+
+    Raises:
+        UsageError: for a ``size`` below 1.
+    """
+
+    def __init__(
+        self,
+        credentials: Callable[[str], Awaitable[ShopCredentials]],
+        redis_url: str,
+        *,
+        size: int = 1_000,
+        rate_limits: Mapping[str, RateLimit] = DOCUMENTED_RATE_LIMITS,
+        share: int | None = 4,
+        prefix: str = "neuroon",
+        timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+        user_agent: str | None = None,
+        instrumentation: Instrumentation | None = None,
+    ) -> None:
+        if size < 1:
+            raise UsageError(f"must be 1 shop or more, got {size}", where="size")
+        self._credentials = credentials
+        self._redis_url = redis_url
+        self._size = size
+        # A request that a dying process left behind may arrive for `timeout`; as much again is for a busy event loop.
+        self._limiting: dict[str, Any] = {
+            "rate_limits": rate_limits,
+            "share": share,
+            "prefix": prefix,
+            "latency": 2 * timeout,
+        }
+        self._client: dict[str, Any] = {
+            "timeout": timeout,
+            "retry": retry,
+            "user_agent": user_agent,
+            "instrumentation": instrumentation,
+        }
+        self._shops: OrderedDict[str, _ShopAtWork] = OrderedDict()
+        self._open: _Shared | None = None
+
+    async def open(self) -> None:
+        """Make the session and the Redis connections. Called by the worker's startup."""
+        if self._open is None:
+            session = SessionHolder(None)
+            session.get()
+            # Blocking: a pool that raises when it is exhausted would look to the limiters like a Redis that is away.
+            self._open = _Shared(session, Redis.from_pool(BlockingConnectionPool.from_url(self._redis_url)))
+
+    def ledger(self, *, lease: float = 30.0) -> RedisLedger:
+        """What the API has acknowledged, for all shops, in the same Redis: pass it to ``client.products.sync``.
+
+        ``lease`` (seconds) is how long a dead worker's lock on a shop outlives it: keep it below the broker's, so that
+        whoever takes the task over finds the ledger free.
+        """
+        if self._open is None:
+            raise ConfigurationError("the pool of shops is not open: the worker's startup opens it")
+        return RedisLedger(self._open.redis, self._limiting["prefix"], lease=lease)
+
+    async def close(self) -> None:
+        """Cancel the tasks that still use a client, wait for them, and close every connection. May be called twice."""
+        at_work = {task for shop in self._shops.values() for task in shop.users} - {asyncio.current_task()}
+        for task in at_work:
+            task.cancel("the worker shuts down")
+        if at_work:
+            await asyncio.wait(at_work)
+        self._shops.clear()
+        shared, self._open = self._open, None
+        if shared is not None:
+            await shared.session.close()
+            await shared.redis.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    @asynccontextmanager
+    async def client(self, shop_id: str) -> AsyncIterator[NeuroonClient]:
+        """The client of one shop, for as long as the block lasts; any number of tasks may have it at once.
+
+        Raises `ConfigurationError` where the pool is not open, and whatever ``credentials`` raises.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - an async context manager runs in a task
+        shop = self._shops.setdefault(shop_id, _ShopAtWork())
+        shop.users.append(task)
+        self._shops.move_to_end(shop_id)
+        try:
+            async with shop.connecting:
+                if shop.connected is None:
+                    shop.connected = await self._connect(shop_id)
+            client, limiter = shop.connected
+            try:
+                yield client
+            finally:
+                await limiter.aclose()  # the next process shall not wait for slots that are free
+        except AuthenticationFailed:
+            self._forget(shop_id, shop)  # rotated, perhaps: the next task asks for the key anew
+            raise
+        finally:
+            shop.users.remove(task)
+            if shop.connected is None:
+                self._forget(shop_id, shop)
+            self._evict()
+
+    async def _connect(self, shop_id: str) -> tuple[NeuroonClient, RedisLimiter]:
+        if self._open is None:
+            raise ConfigurationError("the pool is not open: call install(broker, pool), or use 'async with pool'")
+        credentials = await self._credentials(shop_id)
+        limiter = RedisLimiter(self._open.redis, shop_id=shop_id, **self._limiting)
+        client = NeuroonClient(
+            shop_id=shop_id,
+            api_key=credentials.api_key,
+            environment=credentials.environment,
+            base_url=credentials.base_url,
+            locale=credentials.locale,
+            origin=credentials.origin,
+            limiter=limiter,
+            session=self._open.session.get(),
+            **self._client,
+        )
+        return client, limiter
+
+    def _forget(self, shop_id: str, shop: _ShopAtWork) -> None:
+        if self._shops.get(shop_id) is shop:
+            del self._shops[shop_id]
+
+    def _evict(self) -> None:
+        excess = len(self._shops) - self._size
+        idle = [shop_id for shop_id, shop in self._shops.items() if not shop.users] if excess > 0 else []
+        for shop_id in idle[:excess]:
+            del self._shops[shop_id]
+
+
+@dataclass(slots=True)
+class _Shared:
+    session: SessionHolder
+    redis: Redis
+
+
+@dataclass(slots=True, eq=False)
+class _ShopAtWork:
+    """One shop of the pool. ``connected`` is made by its first user, while others wait."""
+
+    connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    connected: tuple[NeuroonClient, RedisLimiter] | None = None
+    users: list[asyncio.Task[Any]] = field(default_factory=list)
