@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -68,6 +69,10 @@ class DeliveryLoop:
         self._failures_in_a_row = 0
         self._refusals_in_a_row = 0
         self._probing = False
+        self._leased: deque[LeasedConversion] = deque()
+        """Leased and not begun."""
+        self._leased_until = 0.0
+        self._leasing = asyncio.Lock()
 
     async def run(self) -> None:
         """Deliver until cancelled, or until `drain` has let it end. Raises what makes further delivery impossible."""
@@ -111,12 +116,29 @@ class DeliveryLoop:
             self._probing = False
 
     async def _lease_and_deliver(self) -> bool:
-        # A time further ahead than any lease or backoff was stored before the clock was set back.
-        furthest = 2 * max(self._lease, self._backoff.maximum, LONGEST_WINDOW)
-        leased = await self._store.lease(self.worker, self._lease, furthest)
-        if leased is not None:
-            await self._deliver(leased)
-        return leased is not None
+        leased = await self._next_leased()
+        if leased is None:
+            return False
+        await self._deliver(leased)
+        return True
+
+    async def _next_leased(self) -> LeasedConversion | None:
+        """From what was leased already, else lease more: a few for all workers at a time."""
+        async with self._leasing:
+            if self._leased and asyncio.get_running_loop().time() > self._leased_until:
+                await self._give_back()  # too long ago: an attempt might outlast the lease
+            if not self._leased:
+                self._leased_until = asyncio.get_running_loop().time() + self._lease * (1 - ATTEMPT_SHARE)
+                # A time further ahead than any lease or backoff was stored before the clock was set back.
+                furthest = 2 * max(self._lease, self._backoff.maximum, LONGEST_WINDOW)
+                count = 1 if self._probing else 2 * self._concurrency
+                self._leased.extend(await self._store.lease(self.worker, self._lease, furthest, count))
+            return self._leased.popleft() if self._leased else None
+
+    async def _give_back(self) -> None:
+        """What was leased and cannot be sent now: another process may be able to."""
+        while self._leased:
+            await self._store.release(self.worker, self._leased.popleft().order_id)
 
     async def _idle_for(self) -> float:
         """Seconds until another look is worth it; infinite at the end, when nothing is left to send."""
@@ -144,6 +166,7 @@ class DeliveryLoop:
         except (RateLimited, ServerError, TransportError) as error:
             self._failed(error)
             await self._reschedule(leased, error)
+            await self._give_back()
         except APIError as error:
             if error.status in REFUSALS_OF_THE_BODY:
                 self._got_through()
@@ -151,6 +174,7 @@ class DeliveryLoop:
             else:
                 self._refused(error)
                 await self._store.release(self.worker, leased.order_id)
+                await self._give_back()
         else:
             self._got_through()
             await self._store.delivered(leased.order_id)

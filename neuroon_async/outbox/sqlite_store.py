@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,7 +23,7 @@ from .store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, Ou
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["SQLiteOutboxStore"]
 
@@ -54,11 +56,11 @@ CREATE TABLE conversions (
 # One query for each end of the index: a single one with OR would read and sort the whole backlog.
 _FIRST_DUE = """
 SELECT order_id, body, attempts FROM conversions INDEXED BY pending
-WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, rowid LIMIT 1
+WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, rowid LIMIT ?
 """
 _TOO_FAR_AHEAD = """
 SELECT order_id, body, attempts FROM conversions INDEXED BY pending
-WHERE state = 'pending' AND due_at > ? ORDER BY due_at, rowid LIMIT 1
+WHERE state = 'pending' AND due_at > ? ORDER BY due_at, rowid LIMIT ?
 """
 
 
@@ -111,33 +113,23 @@ class SQLiteOutboxStore:
         await self._do(self._belong_to, shop_id)
 
     async def add(self, order_id: str, body: bytes) -> None:
-        """Wait for the commit that takes this along: the one about to begin, or a new one."""
-        write = _PendingWrite(order_id, body)
-        self._waiting.append(write)
-        if self._commit is None or self._commit.begun:  # asked after the write was laid down: see `_GroupCommit`
-            self._commit = _GroupCommit()
-            self._commit.done = self._file.submit(self._store_waiting, self._commit)
-        await asyncio.shield(self._commit.done)  # others wait for it too
-        if write.problem is not None:
-            raise write.problem
+        await self._write(partial(self._store, order_id, body), durable=True)
 
-    async def lease(self, worker: str, seconds: float, furthest: float) -> LeasedConversion | None:
-        return await self._file.run(self._lease, worker, seconds, furthest)
+    async def lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
+        return await self._file.run(self._lease, worker, seconds, furthest, count)
 
     async def next_due(self) -> float:
         return await self._file.run(self._next_due)
 
     async def delivered(self, order_id: str) -> None:
-        await self._do(
-            self._write,
+        await self._update(
             "UPDATE conversions SET state = 'delivered', settled_at = ?, claim = NULL WHERE order_id = ?",
             self._clock(),
             order_id,
         )
 
     async def mark_dead(self, order_id: str, reason: str) -> None:
-        await self._do(
-            self._write,
+        await self._update(
             "UPDATE conversions SET state = 'dead', settled_at = ?, claim = NULL, attempts = attempts + 1, reason = ?"
             " WHERE order_id = ? AND state = 'pending'",
             self._clock(),
@@ -146,8 +138,7 @@ class SQLiteOutboxStore:
         )
 
     async def reschedule(self, order_id: str, worker: str, wait: float) -> None:
-        await self._do(
-            self._write,
+        await self._update(
             "UPDATE conversions SET due_at = ?, claim = NULL, attempts = attempts + 1 WHERE order_id = ? AND claim = ?",
             self._clock() + wait,
             order_id,
@@ -155,8 +146,7 @@ class SQLiteOutboxStore:
         )
 
     async def release(self, worker: str, order_id: str | None = None) -> None:
-        await self._do(
-            self._write,
+        await self._update(
             "UPDATE conversions SET due_at = ?, claim = NULL"
             " WHERE claim = ? AND state = 'pending' AND (? IS NULL OR order_id = ?)",
             self._clock(),
@@ -185,6 +175,28 @@ class SQLiteOutboxStore:
     async def _do(self, work: Callable[..., T], *arguments: Any) -> T:
         """A write that is carried out also where its caller is cancelled before its turn has come."""
         return await asyncio.shield(self._file.submit(work, *arguments))
+
+    async def _update(self, statement: str, *parameters: Any) -> None:
+        """Not durable: after a power cut the attempt is made again, and the API counts an order once."""
+
+        def update() -> None:
+            self._file.execute(statement, parameters)
+
+        await self._write(update, durable=False)
+
+    async def _write(self, work: Callable[[], Exception | None], *, durable: bool) -> None:
+        """Wait for the commit that takes this along: the one about to begin, or a new one.
+
+        It is carried out also where its caller is cancelled. Raises what ``work`` returns.
+        """
+        write = _PendingWrite(work, durable)
+        self._waiting.append(write)
+        if self._commit is None or self._commit.begun:  # asked after the write was laid down: see `_GroupCommit`
+            self._commit = _GroupCommit()
+            self._commit.done = self._file.submit(self._write_waiting, self._commit)
+        await asyncio.shield(self._commit.done)  # others wait for it too
+        if write.problem is not None:
+            raise write.problem
 
     def _explain(self, problem: Problem, detail: str) -> Exception:
         if problem in {Problem.NO_DATABASE, Problem.FOREIGN}:
@@ -221,53 +233,49 @@ class SQLiteOutboxStore:
                     f"the outbox {self.path} belongs to shop {row[0]!r}, not {shop_id!r}: use one file for each shop"
                 )
 
-    def _store_waiting(self, commit: _GroupCommit) -> None:
-        """Store all that waits by now in one commit: the disk is asked once for all of it."""
+    def _write_waiting(self, commit: _GroupCommit) -> None:
+        """Carry out all that waits by now in one commit: the disk is asked once for all of it."""
         commit.begun = True
         writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
-            with self._file.transaction():
-                problems = [self._store(write) for write in writes]
+            with self._file.transaction(durable=any(write.durable for write in writes)):
+                problems = [write.work() for write in writes]
         except Exception as error:  # noqa: BLE001 - each caller gets it, none may take silence for success
-            reason = self._file.explained(error)
+            problem = self._file.explained(error)
             for write in writes:
-                write.problem = OutboxUnavailable(f"order {write.order_id!r} was not stored: {reason}")
+                write.problem = OutboxUnavailable(str(problem))
         else:
-            for write, problem in zip(writes, problems, strict=True):
-                write.problem = problem
+            for write, found in zip(writes, problems, strict=True):
+                write.problem = found
 
-    def _store(self, write: _PendingWrite) -> DuplicateOrder | None:
-        known = self._file.execute("SELECT body FROM conversions WHERE order_id = ?", (write.order_id,)).fetchone()
+    def _store(self, order_id: str, body: bytes) -> DuplicateOrder | None:
+        known = self._file.execute("SELECT body FROM conversions WHERE order_id = ?", (order_id,)).fetchone()
         if known is None:
             now = self._clock()
             self._file.execute(
                 "INSERT INTO conversions (order_id, body, enqueued_at, due_at) VALUES (?, ?, ?, ?)",
-                (write.order_id, write.body, now, now),
+                (order_id, body, now, now),
             )
-        elif not same_content(known[0], write.body):
-            return DuplicateOrder(write.order_id)
+        elif not same_content(known[0], body):
+            return DuplicateOrder(order_id)
         return None
 
-    def _lease(self, worker: str, seconds: float, furthest: float) -> LeasedConversion | None:
+    def _lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
         now = self._clock()
-        if self._due(now, furthest) is None:  # looked up without the lock first, which every idle worker would take
+        if not self._due(now, furthest, 1):  # looked up without the lock first, which every idle worker would take
             self._forget_delivered(now)
-            return None
+            return []
         with self._file.transaction(durable=False):
-            row = self._due(now, furthest)
-            if row is None:
-                return None
-            self._file.execute(
-                "UPDATE conversions SET due_at = ?, claim = ? WHERE order_id = ?", (now + seconds, worker, row[0])
+            due = [_leased(row) for row in self._due(now, furthest, count)]
+            self._file.executemany(
+                "UPDATE conversions SET due_at = ?, claim = ? WHERE order_id = ?",
+                ((now + seconds, worker, leased.order_id) for leased in due),
             )
-        order_id, body, attempts = row
-        if not (isinstance(order_id, str) and isinstance(body, bytes) and isinstance(attempts, int)):
-            raise DamagedContent(f"order {order_id!r}: a value of another type than was stored")
-        return LeasedConversion(order_id, body, attempts)
+        return due
 
-    def _due(self, now: float, furthest: float) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._file.execute(_FIRST_DUE, (now,)).fetchone()
-        return row or self._file.execute(_TOO_FAR_AHEAD, (now + furthest,)).fetchone()
+    def _due(self, now: float, furthest: float, count: int) -> list[tuple[Any, ...]]:
+        due = self._file.execute(_FIRST_DUE, (now, count)).fetchall()
+        return due or self._file.execute(_TOO_FAR_AHEAD, (now + furthest, count)).fetchall()
 
     def _next_due(self) -> float:
         row = self._file.execute(
@@ -275,11 +283,6 @@ class SQLiteOutboxStore:
             " ORDER BY due_at LIMIT 1"
         ).fetchone()
         return math.inf if row is None else row[0] - self._clock()
-
-    def _write(self, statement: str, *parameters: Any) -> None:
-        """Not durable: after a power cut the attempt is made again, and the API counts an order once."""
-        with self._file.transaction(durable=False):
-            self._file.execute(statement, parameters)
 
     def _stats(self) -> OutboxStats:
         counts = dict(self._file.execute("SELECT state, count(*) FROM conversions GROUP BY state").fetchall())
@@ -312,18 +315,17 @@ class SQLiteOutboxStore:
         known = "FROM conversions WHERE state = 'delivered' AND settled_at < ?"
         before = now - self._keep_delivered
         if self._file.execute(f"SELECT 1 {known} LIMIT 1", (before,)).fetchone() is not None:
-            self._write(
-                f"DELETE FROM conversions WHERE rowid IN (SELECT rowid {known} LIMIT {_FORGOTTEN_AT_ONCE})",  # noqa: S608
-                before,
-            )
+            some = f"SELECT rowid {known} LIMIT {_FORGOTTEN_AT_ONCE}"
+            with self._file.transaction(durable=False):
+                self._file.execute(f"DELETE FROM conversions WHERE rowid IN ({some})", (before,))  # noqa: S608 - likewise
 
 
 @dataclass(slots=True)
 class _PendingWrite:
     """On its way to the disk. ``problem`` is why it did not get there; ``None`` once it has."""
 
-    order_id: str
-    body: bytes
+    work: Callable[[], Exception | None]
+    durable: bool
     problem: Exception | None = field(default_factory=lambda: OutboxUnavailable("it was not stored"))
 
 
@@ -336,6 +338,13 @@ class _GroupCommit:
 
     begun: bool = False
     done: asyncio.Future[None] = field(init=False)
+
+
+def _leased(row: tuple[Any, ...]) -> LeasedConversion:
+    order_id, body, attempts = row
+    if isinstance(order_id, str) and isinstance(body, bytes) and isinstance(attempts, int):
+        return LeasedConversion(order_id, body, attempts)
+    raise DamagedContent(f"order {order_id!r}: a value of another type than was stored")
 
 
 def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:

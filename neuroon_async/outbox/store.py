@@ -91,8 +91,8 @@ class OutboxStore(Protocol):
         Raises `DuplicateOrder`.
         """
 
-    async def lease(self, worker: str, seconds: float, furthest: float) -> LeasedConversion | None:
-        """The conversion that is due first, now leased to ``worker``; ``None`` where none is due.
+    async def lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
+        """Up to ``count`` conversions, those that are due first, now leased to ``worker``; empty where none is due.
 
         One that claims to be due more than ``furthest`` seconds from now is due too: a clock was set back.
         """

@@ -480,7 +480,7 @@ async def test_claims_of_a_crashed_process_come_free_when_their_lease_is_over(pa
     now = 1_800_000_000.0
     async with ConversionOutbox(path, clock=lambda: now) as crashed:
         await crashed.enqueue(order())
-        assert await crashed._store.lease("crashed", 90.0, 10_000.0) is not None
+        assert len(await crashed._store.lease("crashed", 90.0, 10_000.0, 5)) == 1
     async with quick(path, clock=lambda: now).delivering(client) as outbox:
         await asyncio.sleep(0.05)
         assert emulator.requests == []
