@@ -156,7 +156,17 @@ class SQLiteOutboxStore:
         )
 
     async def stats(self) -> OutboxStats:
-        return await self._file.run(self._stats)
+        rows = await self._file.read(
+            "SELECT state, count(*), min(iif(state = 'pending', enqueued_at, NULL)) FROM conversions GROUP BY state"
+        )
+        counts = {state: count for state, count, _ in rows}
+        oldest = min((age for _, _, age in rows if age is not None), default=None)
+        return OutboxStats(
+            pending=counts.get("pending", 0),
+            delivered=counts.get("delivered", 0),
+            dead=counts.get("dead", 0),
+            oldest_age=None if oldest is None else max(0.0, self._clock() - oldest),
+        )
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         return await self._file.run(self._dead_letters, limit)
@@ -283,16 +293,6 @@ class SQLiteOutboxStore:
             " ORDER BY due_at LIMIT 1"
         ).fetchone()
         return math.inf if row is None else row[0] - self._clock()
-
-    def _stats(self) -> OutboxStats:
-        counts = dict(self._file.execute("SELECT state, count(*) FROM conversions GROUP BY state").fetchall())
-        (oldest,) = self._file.execute("SELECT min(enqueued_at) FROM conversions WHERE state = 'pending'").fetchone()
-        return OutboxStats(
-            pending=counts.get("pending", 0),
-            delivered=counts.get("delivered", 0),
-            dead=counts.get("dead", 0),
-            oldest_age=None if oldest is None else max(0.0, self._clock() - oldest),
-        )
 
     def _dead_letters(self, limit: int) -> list[DeadLetter]:
         rows = self._file.execute(

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
@@ -110,6 +110,10 @@ class SQLiteFile:
         """Do this in the file's thread, one piece of work after another, in the order of the calls."""
         return await self.submit(work, *arguments)
 
+    async def read(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows that a query gives, on a connection and a thread of its own: however long, it holds up nobody."""
+        return await asyncio.to_thread(self._guarded, self._read, statement, parameters)
+
     def submit(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Like `run`, but to be awaited later or by several."""
         if self._thread is None:
@@ -129,9 +133,9 @@ class SQLiteFile:
         """A transaction that may write. When this ends without an exception, it is committed, in the file at its path.
 
         Where the file is not there any more, what is written now would be lost with it: that is a failure, too.
-        ``durable=False``: a power cut may undo it, a crash of the process may not; the disk is not waited for.
+        ``durable=False``: a power cut may undo it, a crash of the process may not. Neither the disk is waited for nor
+        the place looked at.
         """
-        self._place.check(self._page_bytes)
         if not durable:
             self.execute("PRAGMA synchronous = NORMAL")
         try:
@@ -140,7 +144,8 @@ class SQLiteFile:
         finally:
             if not durable:
                 self.execute(f"PRAGMA synchronous = {self._synchronous}")
-        self._place.check(self._page_bytes)
+        if durable:
+            self._place.check(self._page_bytes)
 
     def check_integrity(self) -> None:
         """Read the whole file and raise the owner's error where anything in it is out of order."""
@@ -201,6 +206,12 @@ class SQLiteFile:
             if connection.in_transaction:  # some failures have rolled it back already
                 connection.execute("ROLLBACK")
             raise
+
+    def _read(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        existing = f"{self.path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(existing, uri=True, timeout=self._busy_timeout)) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            return connection.execute(statement, parameters).fetchall()
 
     def _refuse_foreign(self) -> None:
         """Look before SQLite may write: it would do so in whatever database it opens.

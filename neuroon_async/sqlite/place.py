@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ class Place:
     """Is what the path names still the file that was opened? On Unix a file can vanish under an open connection."""
 
     def __init__(self, path: Path) -> None:
-        self._paths = {"": path} | {end: path.with_name(path.name + end) for end in ("-wal", "-shm")}
+        self._paths = {"": str(path), "-wal": f"{path}-wal"}
         self._known: dict[str, tuple[int, int]] = {}
         self._size = 0
 
@@ -32,14 +33,14 @@ class Place:
         """Raises `Refused` where the file, or the log beside it, is another one or none."""
         for end, path in self._paths.items():
             try:
-                found = path.stat()
+                found = os.stat(path)  # noqa: PTH116 - asked at every commit, and a Path costs as much as the question
             except OSError as error:
                 if end in self._known or not end:
-                    raise Refused(Problem.GONE, f"{path.name} is gone: {error.strerror}") from None
+                    raise Refused(Problem.GONE, f"{path} is gone: {error.strerror}") from None
                 continue  # a log that is not needed yet
             identity = (found.st_dev, found.st_ino)
             if self._known.setdefault(end, identity) != identity:
-                raise Refused(Problem.GONE, f"{path.name} was replaced by another file")
+                raise Refused(Problem.GONE, f"{path} was replaced by another file")
             if not end:
                 self._check_size(found.st_size, page_bytes)
 
