@@ -17,6 +17,7 @@ from .api.contract import (
 )
 from .api.results import Health, Shop
 from .errors import ConfigurationError, NeuroonError
+from .instrumentation.log_lines import set_up_from_env
 from .limits.local import LocalLimiter
 from .limits.policy import limit_table
 from .resources.conversions import Conversions
@@ -127,6 +128,7 @@ class NeuroonClient:
         headers: Mapping[str, str] | None = None,
         allow_plain_http: bool = False,
     ) -> None:
+        set_up_from_env()
         key = api_key if isinstance(api_key, Secret) else Secret(api_key)
         del api_key  # should a check below fail, no error tracker finds it among the local variables
         settings = Settings(

@@ -1,4 +1,4 @@
-"""What a client tells to whoever watches it: every request with what came of it, and every wait for the rate limit.
+"""What a client tells to whoever watches it: every call and bulk run, every request with what came of it, every wait.
 
 The transport calls an `Instrumentation`; each module beside this one is one, for one backend, behind an extra. This one
 imports no backend. What the SDK logs, it logs with `logging`, instrumented or not.
@@ -7,19 +7,20 @@ imports no backend. What the SDK logs, it logs with `logging`, instrumented or n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from yarl import URL
 
 from ..api.contract import Endpoint
 from ..api.responses import Response
 from ..errors import NeuroonError
+from ..report import SyncReport
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 
-__all__ = ["Attempt", "Instrumentation"]
+__all__ = ["Attempt", "Instrumentation", "Operation", "OperationInstrumentation"]
 
 
 @dataclass(slots=True)
@@ -40,6 +41,20 @@ class Attempt:
     """Set by the end of the attempt; ``None`` where an exception, such as a cancellation, cut it short."""
 
 
+@dataclass(slots=True)
+class Operation:
+    """A call with all its attempts, or a bulk run with all its calls, from its beginning to its end."""
+
+    name: str
+    """The endpoint of a call, such as ``shop``; ``products.sync`` or ``products.delete_many`` of a bulk run."""
+    shop_id: str
+    bulk_run: bool
+    attempts: int = 0
+    """Requests that a call sent. Of a bulk run, its report tells."""
+    outcome: Response | SyncReport | NeuroonError | None = None
+    """Set by the end; ``None`` where an exception of another kind, such as a cancellation, cut it short."""
+
+
 class Instrumentation(Protocol):
     """Where a client tells what it does; one may serve many clients. Neither method may raise, nor block the loop."""
 
@@ -50,4 +65,15 @@ class Instrumentation(Protocol):
         """Entered right before the request leaves, left when ``attempt.outcome`` is known or an exception cut it short.
 
         Both happen in the task that makes the call. Exceptions are not for it to swallow.
+        """
+
+
+@runtime_checkable
+class OperationInstrumentation(Protocol):
+    """What an `Instrumentation` may have besides: it is then told of calls and bulk runs as wholes, too."""
+
+    def operation(self, operation: Operation) -> AbstractContextManager[None]:
+        """Entered before anything else, left when ``operation.outcome`` is known or an exception cut it short.
+
+        As with `Instrumentation.attempt`, both happen in the task that makes the call. The attempts happen within.
         """

@@ -1,8 +1,8 @@
 """Traces and metrics for OpenTelemetry (extra ``otel``), by its stable conventions for HTTP clients.
 
-A ``CLIENT`` span for every HTTP request, a retry being one of its own, within the span that is current where the call
-is made; the wait for the rate limit is no part of it. Where they go is decided by the application's OpenTelemetry SDK:
-this module needs its API alone.
+An ``INTERNAL`` span for every call, and for every bulk run around its calls, within the span that is current where it
+is made. In it, a ``CLIENT`` span for every HTTP request, a retry being one of its own; the wait for the rate limit is
+no part of that. Where they go is decided by the application's OpenTelemetry SDK: this module needs its API alone.
 
 The API key is nowhere in it: no request header is exported, no exception recorded (an HTTP library's own hold the
 headers), and what describes a failed span is the SDK's own redacted text.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from opentelemetry import baggage, context, metrics, propagate, trace
 
 from ..errors import APIError, NeuroonError, RateLimited
+from ..report import SyncReport
 from ..settings import check_header_value, package_version
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
 
     from ..api.contract import Endpoint
-    from . import Attempt
+    from . import Attempt, Operation
 
 __all__ = ["OpenTelemetryInstrumentation"]
 
@@ -51,7 +52,12 @@ class OpenTelemetryInstrumentation:
 
     ``tracer_provider`` and ``meter_provider`` default to the global ones, which may also be set later.
 
-    Span ``{method} {url.template}``, which ends when the whole answer is read: ``http.request.method``,
+    Span ``neuroon {endpoint}`` for a call, such as ``neuroon shop``: ``neuroon.shop_id``, ``neuroon.attempts``,
+    ``error.type``. Span ``neuroon products.sync`` or ``neuroon products.delete_many`` for a bulk run, around the
+    spans of its calls: ``neuroon.shop_id``, and of its report ``neuroon.received``, ``neuroon.accepted``,
+    ``neuroon.failed`` and ``neuroon.requests``.
+
+    Span ``{method} {url.template}`` for a request, which ends when the whole answer is read: ``http.request.method``,
     ``http.request.resend_count`` (1 is the first retry), ``http.response.status_code``, ``server.address``,
     ``server.port``, ``url.full``, ``url.template``, ``error.type`` (the status, or the class of the error:
     ``RequestTimeout``, ``ConnectionFailed``, ``CancelledError``), ``neuroon.endpoint``, ``neuroon.shop_id`` and
@@ -117,6 +123,24 @@ class OpenTelemetryInstrumentation:
             with _harmless():
                 self._count(attempt, error_type, elapsed / 1e9, here)
 
+    @contextmanager
+    def operation(self, operation: Operation) -> Iterator[None]:
+        span: Span = trace.INVALID_SPAN
+        with _harmless():
+            attributes = {"neuroon.shop_id": operation.shop_id}
+            span = self._tracer.start_span(f"neuroon {operation.name}", attributes=attributes)
+        token = context.attach(trace.set_span_in_context(span))
+        cut_short_by = None
+        try:
+            yield
+        except BaseException as error:
+            cut_short_by = type(error).__qualname__
+            raise
+        finally:
+            context.detach(token)
+            with _harmless():
+                _end_operation(span, operation, cut_short_by)
+
     def _start(self, attempt: Attempt, began: int) -> Span:
         attributes: dict[str, str | int] = {
             **_standing_attributes(attempt),
@@ -181,6 +205,21 @@ def _end(span: Span, attempt: Attempt, error_type: str | None, ended: int) -> No
         told = isinstance(attempt.outcome, NeuroonError) and not isinstance(attempt.outcome, APIError)
         span.set_status(trace.StatusCode.ERROR, str(attempt.outcome) if told else None)
     span.end(ended)
+
+
+def _end_operation(span: Span, operation: Operation, cut_short_by: str | None) -> None:
+    outcome = operation.outcome
+    report = outcome if isinstance(outcome, SyncReport) else getattr(outcome, "report", None)
+    if not operation.bulk_run:
+        span.set_attribute("neuroon.attempts", operation.attempts)
+    elif report is not None:
+        for name in ("received", "accepted", "failed", "requests"):
+            span.set_attribute(f"neuroon.{name}", getattr(report, name))
+    error_type = type(outcome).__qualname__ if isinstance(outcome, NeuroonError) else cut_short_by
+    if error_type is not None:
+        span.set_attribute("error.type", error_type)
+        span.set_status(trace.StatusCode.ERROR, str(outcome) if isinstance(outcome, NeuroonError) else None)
+    span.end()
 
 
 def _propagate(attempt: Attempt) -> None:

@@ -150,7 +150,7 @@ class Products:
         run = sync_products(
             self._transport, source, options, on_progress=on_progress, on_failure=on_failure, on_accepted=on_accepted
         )
-        return await self._transport.until_closed(run)
+        return await self._transport.run_in_bulk("products.sync", run)
 
     async def delete(self, external_id: str, *, timeout: float | None = None) -> None:
         """Remove one product. Raises `NotFound` where the catalog has no such product.
@@ -184,4 +184,4 @@ class Products:
         run = delete_products(
             self._transport, external_ids, concurrency=concurrency, on_progress=on_progress, on_failure=on_failure
         )
-        return await self._transport.until_closed(run)
+        return await self._transport.run_in_bulk("products.delete_many", run)

@@ -8,9 +8,9 @@ The body is encoded by the caller, once, and reused by every attempt. Only this 
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 from copy import copy
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -30,7 +30,8 @@ from ..errors import (
     ServerError,
     TransportError,
 )
-from ..instrumentation import Attempt
+from ..instrumentation import Attempt, Operation, OperationInstrumentation
+from ..instrumentation.log_lines import LOGGER, log_request, requests_are_logged
 from .admission import Admission
 from .calls import Call, CallStats
 from .open_calls import OpenCalls
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ..api.contract import Endpoint
     from ..instrumentation import Instrumentation
     from ..limits.protocols import Limiter, Permit
+    from ..report import SyncReport
     from ..settings import Settings
     from .exchange import Exchange, ExchangeResult
     from .places import Places
@@ -50,9 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["Transport"]
 
 A = TypeVar("A", bound=Answer)
-T = TypeVar("T")
-_log = logging.getLogger("neuroon_async")
-
 _REQUEST_TIMEOUT = 408
 _LONGEST_EXCERPT = 200
 
@@ -76,6 +75,7 @@ class Transport:
         self.retry = _checked_retry(retry)
         self.timeout = _checked_timeout(timeout)
         self.instrumentation = instrumentation
+        self._operations = instrumentation if isinstance(instrumentation, OperationInstrumentation) else None
         self.open_calls = OpenCalls()
         """What closing the client ends; copies share it."""
         self._admission = Admission(settings.shop_id, limiter, places)
@@ -143,21 +143,33 @@ class Transport:
             stats=stats or CallStats(),
             guard=guard,
         )
-        outcome: Response | NeuroonError | None = None
-        with self.open_calls.scope():
-            outcome = await self._within_deadline(call)
-        if outcome is None:
-            outcome = ClientClosed(
-                f"this client was closed while {endpoint.name} was under way", maybe_processed=call.maybe_processed
-            )
+        if self._operations is None:
+            outcome = await self._outcome(call)
+        else:
+            operation = Operation(endpoint.name, self.settings.shop_id, bulk_run=False)
+            with self._operations.operation(operation):
+                operation.outcome = outcome = await self._outcome(call)
+                operation.attempts = call.attempts
         if isinstance(outcome, Response):
             return outcome
         outcome.shop_id = self.settings.shop_id
         # Raised here, outside of any except block and above all attempts: no frame and no context of theirs is on it.
         raise outcome.with_traceback(None)
 
-    async def until_closed(self, run: Coroutine[Any, Any, T]) -> T:
-        """What ``run``, a bulk run, returns. Closing the client ends it: `ClientClosed` then carries its report."""
+    async def run_in_bulk(self, name: str, run: Coroutine[Any, Any, SyncReport]) -> SyncReport:
+        """The report of a bulk run. Closing the client ends it: `ClientClosed` then carries the report."""
+        if self._operations is None:
+            return await self._until_closed(run)
+        operation = Operation(name, self.settings.shop_id, bulk_run=True)
+        with self._operations.operation(operation):
+            try:
+                operation.outcome = report = await self._until_closed(run)
+            except NeuroonError as error:
+                operation.outcome = error
+                raise
+        return report
+
+    async def _until_closed(self, run: Coroutine[Any, Any, SyncReport]) -> SyncReport:
         with self.open_calls.scope() as scope:
             return await run
         closed = ClientClosed("this client was closed during a bulk run", maybe_processed=True)
@@ -189,6 +201,14 @@ class Transport:
         beginning = body[: _LONGEST_EXCERPT * 30].decode("utf-8", "replace")
         return self.redact(beginning)[:_LONGEST_EXCERPT]
 
+    async def _outcome(self, call: Call) -> Response | NeuroonError:
+        """The call until it has ended, or the client is closed."""
+        with self.open_calls.scope():
+            return await self._within_deadline(call)
+        return ClientClosed(
+            f"this client was closed while {call.endpoint.name} was under way", maybe_processed=call.maybe_processed
+        )
+
     async def _within_deadline(self, call: Call) -> Response | NeuroonError:
         """The call, with all that it waits for, within a deadline that counts everything."""
         deadline = call.limit.deadline
@@ -219,7 +239,7 @@ class Transport:
                 nonlocal cost
                 cost = 0 if policy.budget is None else policy.budget.cost_of(error)
                 call.stats.retries += 1
-                _log.info(
+                LOGGER.info(
                     "%s: %s: attempt %d failed, next one in %.1f s: %s",
                     self.settings.shop_id,
                     call.endpoint.name,
@@ -258,7 +278,7 @@ class Transport:
         call.stats.requests += 1
         result: ExchangeResult | None = None
         try:
-            result = await self._send(call)
+            result = await (self._logged(call) if requests_are_logged() else self._send(call))
         finally:
             self._admission.leave()
             if result is None:  # cut short: once it was sent, the server may have counted it, and acted on it
@@ -271,6 +291,21 @@ class Transport:
         if self.instrumentation is None:
             return await self.exchange.send(call)
         return await self._instrumented(self.instrumentation, call)
+
+    async def _logged(self, call: Call) -> ExchangeResult:
+        started = perf_counter()
+        result = await self._send(call)
+        log_request(
+            self.settings.shop_id,
+            call.endpoint,
+            call.url,
+            result.outcome,
+            attempt=call.attempts,
+            seconds=perf_counter() - started,
+            sent=len(call.body or b""),
+            redact=self.redact,
+        )
+        return result
 
     async def _instrumented(self, instrumentation: Instrumentation, call: Call) -> ExchangeResult:
         attempt = Attempt(

@@ -84,6 +84,12 @@ class Telemetry:
         finished = [span for span in self.exporter.get_finished_spans() if span.kind is SpanKind.CLIENT]
         return sorted(finished, key=lambda span: span.start_time)
 
+    @property
+    def operations(self):
+        """The finished calls and bulk runs, in the order in which they began."""
+        finished = [span for span in self.exporter.get_finished_spans() if span.name.startswith("neuroon ")]
+        return sorted(finished, key=lambda span: span.start_time)
+
     def points(self, name):
         data = self.reader.get_metrics_data()
         metrics = [m for r in data.resource_metrics for s in r.scope_metrics for m in s.metrics] if data else []
@@ -201,7 +207,15 @@ async def test_a_retry_is_a_span_of_its_own_beside_the_first(telemetry):
         (None, 200, StatusCode.UNSET),
     ]
     assert [span.attributes.get("http.request.resend_count") for span in spans] == [None, 1, 2]
-    assert {span.parent.span_id for span in spans} == {own.get_span_context().span_id}
+    (call,) = telemetry.operations
+    assert {span.parent.span_id for span in spans} == {call.context.span_id}
+    assert call.parent.span_id == own.get_span_context().span_id
+    assert (call.name, call.kind, call.status.status_code) == (
+        "neuroon sync_products",
+        SpanKind.INTERNAL,
+        StatusCode.UNSET,
+    )
+    assert dict(call.attributes) == {"neuroon.shop_id": emulator.shop_id, "neuroon.attempts": 3}
     assert [span.attributes["neuroon.request_id"] for span in spans] == [each.request_id for each in requests]
     assert [span.status.description for span in spans] == [None] * 3
     assert telemetry.count("neuroon.client.retries", "sync_products") == 2
@@ -328,6 +342,46 @@ async def test_a_cancelled_bulk_run_ends_all_its_spans(telemetry):
     assert [span.attributes["error.type"] for span in telemetry.spans] == ["CancelledError"] * 4
 
 
+async def test_how_a_call_ended_is_on_its_span(telemetry):
+    async with pair(telemetry) as (emulator, client):
+        emulator.fail("shop", Fault.status(400, f"bad {emulator.api_key}"))
+        with pytest.raises(NeuroonError):
+            await client.shop()
+        emulator.fail("shop", Fault.hang())
+        call = asyncio.create_task(client.shop())
+        await arrived(emulator, 2)
+        call.cancel()
+        await asyncio.wait([call])
+    failed, cancelled = telemetry.operations
+    assert (failed.attributes["error.type"], failed.status.status_code) == ("ValidationFailed", StatusCode.ERROR)
+    assert cancelled.attributes["error.type"] == "CancelledError"
+    assert emulator.api_key not in telemetry.exported()
+
+
+async def test_a_bulk_run_that_is_stopped_tells_what_it_had_done(telemetry):
+    async with pair(telemetry) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(401), every=1)
+        with pytest.raises(NeuroonError):
+            await client.products.sync(products(20), batch_size=10)
+        with pytest.raises(NeuroonError):
+            emulator.fail("delete_product", Fault.status(401), every=1)
+            await client.products.delete_many(["A"])
+    runs = [span for span in telemetry.operations if span.name.startswith("neuroon products.")]
+    assert [run.attributes["error.type"] for run in runs] == ["AuthenticationFailed"] * 2
+    assert [run.attributes["neuroon.failed"] for run in runs] == [20, 1]
+
+
+async def test_an_instrumentation_may_know_nothing_of_operations(telemetry):
+    class Old:
+        waited = telemetry.instrumentation.waited
+        attempt = telemetry.instrumentation.attempt
+
+    async with pair(telemetry, instrumentation=Old()) as (_, client):
+        await client.shop()
+    assert telemetry.operations == []
+    assert len(telemetry.spans) == 1
+
+
 # Bulk runs, copies, several clients
 
 
@@ -340,7 +394,12 @@ async def test_every_request_of_a_bulk_run_is_a_child_of_the_callers_span(teleme
     assert report.accepted == 60
     spans = telemetry.spans
     assert len(spans) == len(requests) == report.requests > 6
-    assert {span.parent.span_id for span in spans} == {own.get_span_context().span_id}
+    run, *calls = telemetry.operations
+    assert (run.name, run.parent.span_id) == ("neuroon products.sync", own.get_span_context().span_id)
+    assert {call.parent.span_id for call in calls} == {run.context.span_id}
+    assert {span.parent.span_id for span in spans} == {call.context.span_id for call in calls}
+    assert run.attributes["neuroon.accepted"] == 60
+    assert (run.attributes["neuroon.requests"], run.attributes["neuroon.failed"]) == (report.requests, 0)
     # Each request carries the identity of its own span, side by side as they were.
     answered = {span.context.span_id: span.attributes["neuroon.request_id"] for span in spans}
     sent = {int(each.headers["traceparent"].split("-")[2], 16): each.request_id for each in requests}

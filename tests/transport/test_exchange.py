@@ -1,0 +1,246 @@
+"""What a failed attempt says: the reason, the shop, the library's own text, and nothing of the request's headers."""
+
+import asyncio
+import concurrent.futures
+import gzip
+import resource
+import ssl
+import traceback
+import zlib
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+import pytest
+
+from neuroon_async import (
+    APIError,
+    ConnectionFailed,
+    NeuroonClient,
+    NeuroonError,
+    RequestTimeout,
+    ResponseDecodeError,
+    RetryPolicy,
+    ServerError,
+)
+from neuroon_async.testing import Emulator, Fault
+
+KEY = "sk_" + "0123456789abcdef" * 2
+ONCE = RetryPolicy(attempts=1)
+
+
+@asynccontextmanager
+async def answering(answer, **options):
+    """A client of a server that answers every request with these bytes."""
+
+    async def serve(reader, writer):
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                if length:
+                    await reader.readexactly(int(length[0].split(b":")[1]))
+                writer.write(answer)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        defaults = {"shop_id": "shop_7", "api_key": KEY, "base_url": url, "retry": ONCE, "rate_limits": None}
+        async with NeuroonClient(**{**defaults, **options}) as client:
+            yield client
+
+
+def shown(error, key):
+    """What a traceback with local variables shows of the key, below the test itself, which knows it."""
+    found = []
+    todo = [error]
+    while todo:
+        one = todo.pop()
+        if one is not None:
+            texts = traceback.TracebackException.from_exception(one, capture_locals=True).format()
+            found += [text for text in texts if key in text and "in test_" not in text]
+            todo += [one.__cause__, one.__context__]
+    return found
+
+
+def http(body=b"{}", status="200 OK", *headers):
+    lines = [f"HTTP/1.1 {status}".encode(), *headers, b"Content-Length: %d" % len(body)]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "says"),
+    [
+        (http(b"{}", "200 OK", b"X-Trace: " + b"a" * 9_000), ConnectionFailed, "the server's headers are too long: "),
+        (
+            http(b"\x0b\x00\x80{}\x03", "200 OK", b"Content-Encoding: br"),
+            ResponseDecodeError,
+            "Content-Encoding br cannot be read",
+        ),
+        (
+            http(b"\x0b\x00\x80{}\x03", "502 Bad", b"Content-Encoding: br"),
+            ServerError,
+            "502 Bad Gateway: Content-Encoding br cannot",
+        ),
+        (http(b"{}", "200 OK", b"Content-Encoding: gzip"), ConnectionFailed, "its gzip data is damaged"),
+        (
+            http(gzip.compress(b'{"a":1}')[:-5], "200 OK", b"Content-Encoding: gzip"),
+            ConnectionFailed,
+            "gzip data breaks off",
+        ),
+        (
+            b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+            ConnectionFailed,
+            "the server's answer is not HTTP: ClientResponseError: Bad status line",
+        ),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", ConnectionFailed, "chunk size"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", ConnectionFailed, "Content-Length"),
+        (
+            http(b"", "307 X", b"Location: https://api2.neuroon.ai/secret?x=1"),
+            APIError,
+            "redirects to https://api2.neuroon.ai, and",
+        ),
+        (http(b"", "302 X", b"Location: /login"), APIError, "redirects to another path, and the API key must not"),
+        (http(b"", "301 X"), APIError, "redirects elsewhere"),
+        (http(b"", "302 X", b"Location: https://[broken"), APIError, "redirects to another path"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else None,
+)
+async def test_a_failure_says_what_happened(answer, kind, says):
+    async with answering(answer) as client:
+        with pytest.raises(kind) as caught:
+            await client.shop()
+        assert says in str(caught.value)
+        assert "shop_7" in str(caught.value)
+        assert caught.value.shop_id == "shop_7"
+        assert "secret" not in str(caught.value)
+        assert shown(caught.value, KEY) == []
+
+
+async def test_answers_that_proxies_change_are_read():
+    async with answering(http(b"\xef\xbb\xbf" + b'{"maxProducts":3}')) as client:
+        assert (await client.shop()).max_products == 3
+    packed = gzip.compress(b'{"maxProducts":4}')
+    async with answering(http(packed, "200 OK", b"Content-Encoding: gzip")) as client:
+        assert (await client.shop()).max_products == 4
+    async with answering(http(zlib.compress(b'{"maxProducts":5}'), "200 OK", b"Content-Encoding: deflate")) as client:
+        assert (await client.shop()).max_products == 5
+    async with answering(http(b"{}", "103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK")) as client:
+        await client.shop()
+
+
+async def test_only_packings_that_can_be_read_are_asked_for():
+    async with Emulator(algorithm="off") as emulator, emulator.client() as client:
+        await client.shop()
+    assert emulator.requests[0].headers["Accept-Encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("status", ["200 OK", "502 Bad Gateway"])
+async def test_a_small_answer_that_unpacks_to_gigabytes_costs_little_memory(status):
+    packer = zlib.compressobj(9, wbits=31)
+    bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(120)) + packer.flush()
+    async with answering(http(bomb, status, b"Content-Encoding: gzip")) as client:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        kind = ResponseDecodeError if status.startswith("200") else ServerError
+        with pytest.raises(kind, match="the answer is longer than 16 MiB"):
+            await client.shop()
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+
+
+# Whatever a library raises
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        UnicodeError("label too long"),
+        ValueError("bad url"),
+        RuntimeError("cannot schedule new futures after shutdown"),
+        ssl.SSLError("handshake"),
+        aiohttp.InvalidURL("https://x"),
+        msgspec.DecodeError("x"),
+        OSError(24, "Too many open files"),
+        MemoryError(),
+        LookupError(),
+        AssertionError("an invariant"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.parametrize("where", ["connecting", "answering"])
+async def test_whatever_a_library_raises_becomes_an_error_of_the_sdks_own(raised, where, monkeypatch):
+    async with Emulator(algorithm="off") as emulator, emulator.client(retry=ONCE) as client:
+
+        async def fail(*_args, **_options):
+            headers = {"X-Shop-API-Key": emulator.api_key}  # noqa: F841 - a frame that holds the key
+            raise raised
+
+        target = (
+            (aiohttp.TCPConnector, "_create_connection") if where == "connecting" else (aiohttp.StreamReader, "readany")
+        )
+        monkeypatch.setattr(*target, fail)
+        with pytest.raises(ConnectionFailed) as caught:
+            await client.shop()
+        assert type(raised).__name__ in str(caught.value) or "ClientOSError: handshake" in str(caught.value)
+        assert caught.value.maybe_processed is (where == "answering")
+        assert shown(caught.value, emulator.api_key) == []
+        assert caught.value.__cause__ is None
+        assert await client.health() is False
+
+
+async def test_a_resolver_without_threads_is_an_error_of_the_sdks_own():
+    executor = concurrent.futures.ThreadPoolExecutor(1)
+    executor.shutdown()
+    asyncio.get_running_loop().set_default_executor(executor)
+    async with NeuroonClient(shop_id="s", api_key=KEY, base_url="https://neuroon.invalid", retry=ONCE) as client:
+        with pytest.raises(ConnectionFailed, match="cannot connect: RuntimeError: cannot schedule"):
+            await client.shop()
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
+async def test_an_interruption_takes_no_frame_with_the_key_along(interruption, monkeypatch):
+    async with Emulator(algorithm="off") as emulator, emulator.client(retry=ONCE) as client:
+
+        async def interrupt(*_args, **_options):
+            headers = {"X-Shop-API-Key": emulator.api_key}  # noqa: F841 - a frame that holds the key
+            raise interruption
+
+        monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", interrupt)
+        coroutine = client.shop()
+        with pytest.raises(interruption) as caught:
+            await coroutine
+        assert shown(caught.value, emulator.api_key) == []
+
+
+@pytest.mark.virtual_time
+async def test_the_last_retrys_traceback_is_short_and_says_nothing_of_the_machinery():
+    policy = RetryPolicy(attempts=3)
+    async with Emulator(algorithm="off") as emulator, emulator.client(retry=policy) as client:
+        for fault in (Fault.status(400), Fault.status(503)):
+            emulator.fail("shop", fault, times=9)
+            with pytest.raises(APIError) as caught:
+                await client.shop()
+            files = [frame.filename for frame in traceback.extract_tb(caught.value.__traceback__)]
+            assert len(files) <= 3
+            assert not any("tenacity" in file for file in files)
+            assert caught.value.__context__ is None
+            emulator.faults.clear()
+
+
+@pytest.mark.virtual_time
+async def test_a_server_that_never_accepts_is_no_answer_but_no_connection():
+    async with Emulator(algorithm="off") as emulator, emulator.client(retry=ONCE, timeout=3.0) as client:
+
+        async def hang(*_args, **_options):
+            await asyncio.Event().wait()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(aiohttp.TCPConnector, "_create_connection", hang)
+            with pytest.raises(RequestTimeout, match="no connection in time") as caught:
+                await client.shop()
+        assert not caught.value.maybe_processed
+        assert isinstance(caught.value, NeuroonError)
