@@ -43,7 +43,7 @@ _FIELDS: dict[str, dict[str, Schema]] = {
     },
     "Conversion": {
         "orderId": _FILLED,
-        "currency": {**_FILLED, "maxLength": MAX_CURRENCY_LENGTH},
+        "currency": {**_FILLED, "maxLength": MAX_CURRENCY_LENGTH, **_INFERRED},
         "conversions": {"minItems": 1, **_INFERRED},
     },
     "ConversionLine": {
@@ -55,7 +55,9 @@ _FIELDS: dict[str, dict[str, Schema]] = {
         },
         "lineTotal": {"description": "The whole line's total, not the price of one piece."},
     },
-    "VerificationRequest": {"domain": {"pattern": "^https?://[^\\s/?#]+", "description": "`https://shop.example`"}},
+    "VerificationRequest": {
+        "domain": {"pattern": "^https?://[^\\s/?#]+", "description": "`https://shop.example`", **_INFERRED}
+    },
     "VerificationData": {"verifiedAt": {"type": ["string", "null"], "description": "ISO 8601; UTC without an offset."}},
     "BatchResult": {"errors": {"type": "array", "items": {"$ref": _REFERENCE.format(name="ProductError")}}},
 }

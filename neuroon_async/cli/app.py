@@ -413,7 +413,7 @@ def sandbox(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not list the requests.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Offer the Plugin API on this machine, to develop against. Runs until Ctrl-C; forgets everything then."""
+    """Offer the Plugin API on this machine, with a page to watch it. Runs until Ctrl-C; forgets everything then."""
     with exit_codes(debug=debug):
         Sandbox(shop_id, api_key, port=port, rate_limits=rate_limits, latency=latency, quiet=quiet).serve()
 

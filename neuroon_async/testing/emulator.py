@@ -69,8 +69,8 @@ DEFAULT_READINGS = Readings()
 class Emulator:
     """The Plugin API as documented, on a loopback socket: an async context manager.
 
-    Where the documentation tells a thing in several ways, ``readings`` chooses one. Requests can be made to go wrong
-    by `fail`. A stopped emulator starts again on the same port, with the same state.
+    Where pages of the documentation disagree, ``readings`` chooses one. `fail` makes requests go wrong.
+    A stopped emulator starts again on the same port, with the same state.
 
     Args:
         shop_id: The shop that the key belongs to.
