@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "sync": GROUND | {"transport", "ledger"},
     "resources": GROUND | {"sync", "ledger", "transport"},
     "client": GROUND | {"resources", "transport", "limits", "instrumentation"},
+    "markets": GROUND | {"catalogs", "resources"},
     "outbox": GROUND | {"client", "transport"},
     "integrations": GROUND
     | {"catalogs", "client", "instrumentation", "ledger", "limits", "outbox", "resources", "sync", "transport"},

@@ -15,11 +15,12 @@ from __future__ import annotations
 from .catalog import Catalog, read_catalog
 from .checking import CheckReport, Finding, check_catalog
 from .first_contact import NothingUsable
-from .options import OptionNames
+from .options import IN_PYTHON, OptionNames
 from .readers.byte_source import MAX_RECORD_BYTES, CatalogError
 from .registry import CatalogFormat
 
 __all__ = [
+    "IN_PYTHON",
     "MAX_RECORD_BYTES",
     "Catalog",
     "CatalogError",

@@ -28,6 +28,7 @@ from ..report import SyncReport
 from ..resources.widget import WidgetTokenSigner
 from ..testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
 from .commands.check import CHECK_EPILOG, check
+from .commands.markets import MARKETS_EPILOG, markets
 from .console import clean, confirmed, note, out, print_json, progress_bar
 from .demo import run_demo
 from .exits import EXIT_CODES_HELP, exit_codes, run
@@ -235,6 +236,7 @@ def sync(
 
 
 app.command(epilog=CHECK_EPILOG)(check)
+app.command(epilog=MARKETS_EPILOG)(markets)
 
 
 @app.command(epilog=EXIT_CODES_HELP)

@@ -1,0 +1,183 @@
+"""``neuroon markets``: one catalog for several shops, as a TOML file describes them."""
+
+# Annotations are read by typer at run time, so they are not postponed here.
+
+import os
+import tomllib
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ...api.contract import Environment
+from ...catalogs import CatalogError
+from ...client import NeuroonClient
+from ...errors import ConfigurationError
+from ...ledger.sqlite import SQLiteLedger
+from ...markets import Market, MarketResult, sync_markets
+from ...resources.products import Products
+from ..console import note, print_json, report_as_json, show_report
+from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
+from ..exits import EXIT_CODES_HELP, ExitCode, code_of, exit_codes, explain, run
+from ..reading import IN_THE_SHELL
+
+__all__ = ["MARKETS_EPILOG", "markets"]
+
+MARKETS_EPILOG = EXIT_CODES_HELP
+_READING = {"format", "map", "shop_url", "currency", "fit", "encoding", "delimiter", "decimal", "keep_going"}
+_MARKET = _READING | {
+    "name",
+    "shop_id",
+    "api_key_variable",
+    "api_url",
+    "ledger",
+    "delete_missing",
+    "max_delete_fraction",
+}
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What the TOML file says, checked."""
+
+    file: Path
+    reading: dict[str, Any]
+    shops: list[dict[str, Any]] = field(default_factory=list)
+
+
+def markets(
+    *,
+    config: Annotated[Path, typer.Argument(metavar="MARKETS.toml", help="The catalog and its shops.")],
+    only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this market; may be repeated.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and send nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Sync one catalog to several shops: a language and a currency each, and a report each.
+
+    The file names the catalog and, in tables [[market]], its shops: name, shop_id, api_key_variable (the environment
+    variable that holds the key), currency, shop_url, ledger, and in [market.map] the columns of its language.
+    """
+    with exit_codes(debug=debug):
+        plan = _read(config, only or [])
+        results = run(_sync(plan, dry_run=dry_run))
+        codes = {name: _code(result) for name, result in results.items()}
+        if as_json:
+            shops = {name: _as_json(result, codes[name]) for name, result in results.items()}
+            worst = max(codes.values())
+            print_json({"ok": worst is ExitCode.OK, "exit_code": int(worst), "dry_run": dry_run, "markets": shops})
+        else:
+            for result in results.values():
+                _show(result, dry_run=dry_run)
+        if (worst := max(codes.values())) is not ExitCode.OK:
+            raise typer.Exit(worst)
+
+
+def _read(path: Path, only: list[str]) -> _Plan:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+    _refuse_unknown(path, "the file", document, {"file", "reading", "market"})
+    shops = document.get("market")
+    if not isinstance(document.get("file"), str) or not isinstance(shops, list) or not shops:
+        raise ConfigurationError(f'{path}: needs file = "CATALOG" and at least one table [[market]]')
+    shared = document.get("reading", {})
+    _refuse_unknown(path, "[reading]", shared, _READING)
+    for number, shop in enumerate(shops, 1):
+        _check_shop(path, number, shop)
+    names = [shop["name"] for shop in shops]
+    if missing := [name for name in only if name not in names]:
+        raise ConfigurationError(f"{path}: has no market {missing[0]!r}; there are {', '.join(names)}")
+    chosen = [shop for shop in shops if not only or shop["name"] in only]
+    return _Plan(path.parent / document["file"], _reading(shared), [_in_folder(shop, path.parent) for shop in chosen])
+
+
+def _check_shop(path: Path, number: int, shop: object) -> None:
+    if not isinstance(shop, dict):
+        raise ConfigurationError(f"{path}: [[market]] {number} must be a table")
+    if "api_key" in shop:
+        raise ConfigurationError(
+            f"{path}: [[market]] {number} holds an API key; put it into an environment variable and name that: "
+            "api_key_variable"
+        )
+    _refuse_unknown(path, f"[[market]] {number}", shop, _MARKET)
+    for name in ("name", "shop_id", "api_key_variable"):
+        if not isinstance(shop.get(name), str) or not shop[name]:
+            raise ConfigurationError(f"{path}: [[market]] {number} needs {name}")
+
+
+def _refuse_unknown(path: Path, where: str, table: object, known: set[str]) -> None:
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{path}: {where} must be a table")
+    if unknown := table.keys() - known:
+        raise ConfigurationError(
+            f"{path}: {where} has {min(unknown)!r}, which means nothing there; there are {', '.join(sorted(known))}"
+        )
+
+
+def _reading(table: dict[str, Any]) -> dict[str, Any]:
+    reading = {name: value for name, value in table.items() if name in _READING and name != "map"}
+    return reading | ({"mapping": table["map"]} if "map" in table else {})
+
+
+def _in_folder(shop: dict[str, Any], folder: Path) -> dict[str, Any]:
+    return {**shop, "ledger": folder / shop["ledger"]} if "ledger" in shop else shop
+
+
+async def _sync(plan: _Plan, *, dry_run: bool) -> dict[str, MarketResult]:
+    if not plan.file.exists():
+        raise CatalogError(f"{plan.file}: cannot be opened: No such file or directory")
+    async with AsyncExitStack() as stack:
+        shops = []
+        for shop in plan.shops:
+            products = _dry(shop) if dry_run else (await stack.enter_async_context(_client(shop))).products
+            shops.append(Market(shop["name"], products, _reading(shop), _sending(shop, dry_run=dry_run)))
+        return await sync_markets(plan.file, shops, option_names=IN_THE_SHELL, **plan.reading)
+
+
+def _client(shop: dict[str, Any]) -> NeuroonClient:
+    variable = shop["api_key_variable"]
+    key = os.environ.get(variable)
+    if not key:
+        raise ConfigurationError(f"{variable} is not set: it must hold the API key of market {shop['name']!r}")
+    return NeuroonClient(shop_id=shop["shop_id"], api_key=key, base_url=shop.get("api_url"), user_agent="neuroon-cli")
+
+
+def _dry(shop: dict[str, Any]) -> Products:
+    exchange = DryRunExchange()
+    return Products(dry_run_transport(exchange, shop["shop_id"], shop.get("api_url") or Environment.PRODUCTION))
+
+
+def _sending(shop: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+    sending: dict[str, Any] = {}
+    if "ledger" in shop:
+        sending["ledger"] = LedgerCopy(shop["ledger"]) if dry_run else SQLiteLedger(shop["ledger"])
+    for name in ("delete_missing", "max_delete_fraction"):
+        if name in shop:
+            sending[name] = shop[name]
+    return sending
+
+
+def _code(result: MarketResult) -> ExitCode:
+    if result.error is not None:
+        return code_of(result.error)
+    return ExitCode.OK if result.ok else ExitCode.PRODUCTS_FAILED
+
+
+def _as_json(result: MarketResult, code: ExitCode) -> dict[str, Any]:
+    error = None if result.error is None else explain(result.error)
+    verdict = {"ok": code is ExitCode.OK, "exit_code": int(code), "error": error, "notes": result.catalog.notes}
+    return verdict | ({} if result.report is None else report_as_json(result.report))
+
+
+def _show(result: MarketResult, *, dry_run: bool) -> None:
+    title = f"{result.name}: dry run, nothing was sent" if dry_run else result.name
+    if result.report is not None:
+        show_report(result.report, title=title if result.error is None else f"{title} (stopped before its end)")
+    for told in result.catalog.notes:
+        note(f"{result.name}: {told}")
+    if result.error is not None:
+        note(f"{result.name}: {explain(result.error)}")

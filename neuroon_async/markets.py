@@ -1,0 +1,122 @@
+"""One catalog for several shops: one language and one currency a shop is the API's rule.
+
+Each market has its own client (so its own key and rate limits), and its own projection of the catalog: a mapping that
+names the columns of its language and currency. All markets read the same catalog, each at its own pace, so a shop that
+is slow, refuses its key or cannot be reached holds up no other. Each gets a report of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from .catalogs import IN_PYTHON, Catalog
+from .errors import UsageError
+from .report import SyncReport
+from .resources.products import Products
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from .catalogs import OptionNames
+
+__all__ = ["Market", "MarketResult", "sync_markets"]
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """One shop, and how the catalog looks there.
+
+    ``name`` tells it from the others. ``products`` is ``client.products`` of the shop's own client. ``reading`` are
+    options of `Catalog` that differ from those of the others (``currency``, ``shop_url``); its ``mapping`` is added to
+    the shared one, target by target. ``sending`` are options of ``products.sync``, such as ``ledger``.
+
+    >>> Market("fr", client.products, {"mapping": {"name": "name_fr"}, "currency": "EUR"})       # doctest: +SKIP
+    """
+
+    name: str
+    products: Products
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    sending: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MarketResult:
+    """What became of one market: its report, and the error that ended it early.
+
+    Where there is an error, ``report`` is what was done until then, as far as the error carries it. ``catalog`` is the
+    reading, with its notes and counts.
+    """
+
+    name: str
+    report: SyncReport | None
+    error: Exception | None
+    catalog: Catalog
+
+    @property
+    def ok(self) -> bool:
+        """Did every product that the market received end where it should?"""
+        return self.error is None and self.report is not None and self.report.ok
+
+
+async def sync_markets(
+    source: str | os.PathLike[str] | BinaryIO,
+    markets: Sequence[Market],
+    *,
+    option_names: OptionNames = IN_PYTHON,
+    **reading: Any,
+) -> dict[str, MarketResult]:
+    """Sync one catalog to several shops side by side.
+
+    Args:
+        source: A path, or a binary file, perhaps gzipped. What cannot seek is copied to a temporary file first.
+        markets: The shops; their names must differ.
+        option_names: What options are called in messages.
+        **reading: Options of `Catalog` that all markets share.
+
+    Returns:
+        The result of each market by its name. Errors of one market are in its result, and are not raised.
+
+    Raises:
+        UsageError: There is no market, or two have one name.
+        ConfigurationError: An option of reading cannot work. As all that follows, before anything is sent.
+        CatalogError: The source cannot be opened.
+    """
+    names = [market.name for market in markets]
+    if not markets or len(set(names)) != len(names):
+        raise UsageError(f"markets must be at least one, each with a name of its own; got {', '.join(names) or 'none'}")
+    with ExitStack() as stack:
+        seekable = await _seekable(source, stack)
+        catalogs = [Catalog(seekable, option_names=option_names, **_merged(reading, market)) for market in markets]
+        runs = [_run(market, catalog) for market, catalog in zip(markets, catalogs, strict=True)]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(run) for run in runs]
+    return {task.result().name: task.result() for task in tasks}
+
+
+async def _seekable(source: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> Any:
+    if not hasattr(source, "read") or bool(getattr(source, "seekable", bool)()):
+        return source
+    copy: BinaryIO = stack.enter_context(tempfile.TemporaryFile(prefix="neuroon-catalog-"))  # noqa: SIM115 - the stack's
+    await asyncio.to_thread(shutil.copyfileobj, cast("BinaryIO", source), copy)
+    copy.seek(0)
+    return copy
+
+
+def _merged(shared: Mapping[str, Any], market: Market) -> dict[str, Any]:
+    mapping = {**(shared.get("mapping") or {}), **(market.reading.get("mapping") or {})}
+    return {**shared, **market.reading, "mapping": mapping}
+
+
+async def _run(market: Market, catalog: Catalog) -> MarketResult:
+    try:
+        report = await market.products.sync(catalog, **market.sending)
+    except Exception as error:  # noqa: BLE001 - told in the result: no market ends another
+        return MarketResult(market.name, getattr(error, "report", None), error, catalog)
+    return MarketResult(market.name, report, None, catalog)

@@ -1,0 +1,87 @@
+"""``neuroon markets``: several shops from one small TOML file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from test_cli import KEY, neuroon, served
+
+CATALOG = "id,name_es,name_en,price,url\n1,Taza,Mug,1.50,/1\n2,Plato,Plate,2.50,/2\n"
+CONFIG = """
+file = "c.csv"
+[reading]
+currency = "EUR"
+[[market]]
+name = "es"
+shop_id = "shop_test"
+api_key_variable = "KEY_ES"
+api_url = "{url}"
+shop_url = "https://es.example"
+ledger = "es.ledger"
+[market.map]
+name = "name_es"
+[[market]]
+name = "en"
+shop_id = "shop_other"
+api_key_variable = "KEY_EN"
+api_url = "{url}"
+shop_url = "https://en.example"
+[market.map]
+name = "name_en"
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "c.csv").write_text(CATALOG)
+    return tmp_path / "markets.toml"
+
+
+def test_one_report_a_shop(config):
+    with served(shop_id="shop_test", algorithm="off") as emulator:
+        config.write_text(CONFIG.replace("{url}", emulator.url))
+        environment = {"KEY_ES": KEY, "KEY_EN": "sk_" + "b" * 32}
+        result = neuroon("markets", config, "--json", env=environment)
+        document = json.loads(result.stdout)
+        assert (document["markets"]["es"]["accepted"], document["markets"]["es"]["ok"]) == (2, True)
+        assert document["markets"]["en"]["exit_code"] == 3
+        assert result.exit_code == document["exit_code"] == 3
+        assert emulator.products["1"]["name"] == "Taza"
+        again = neuroon("markets", config, "--only", "es", env=environment)
+        assert again.exit_code == 0
+        assert "unchanged" in again.stdout
+        assert KEY not in result.stdout + result.stderr + again.stdout
+
+
+def test_a_dry_run_needs_no_keys(config):
+    config.write_text(CONFIG.replace("{url}", "http://127.0.0.1:9"))
+    document = json.loads(neuroon("markets", config, "--dry-run", "--json").stdout)
+    assert [shop["accepted"] for shop in document["markets"].values()] == [2, 2]
+    assert not (config.parent / "es.ledger").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (('name = "en"', 'nom = "en"'), "has 'nom', which means nothing there"),
+        (('api_key_variable = "KEY_EN"', 'api_key = "sk_x"'), "holds an API key"),
+        (('shop_id = "shop_other"', ""), "[[market]] 2 needs shop_id"),
+        (('file = "c.csv"', ""), "needs file"),
+        (("[reading]", "[reading"), "is not TOML"),
+        (('name = "en"', 'name = "es"'), "a name of its own"),
+        (('currency = "EUR"', 'currency = "euro"'), "--currency must be a code of three letters"),
+    ],
+)
+def test_files_that_cannot_work(config, change, message):
+    config.write_text(CONFIG.replace("{url}", "http://127.0.0.1:9").replace(*change))
+    result = neuroon("markets", config, "--dry-run")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_a_key_that_is_not_set(config):
+    config.write_text(CONFIG.replace("{url}", "http://127.0.0.1:9"))
+    result = neuroon("markets", config, env={"KEY_ES": "", "KEY_EN": ""})
+    assert result.exit_code == 2
+    assert "KEY_ES is not set" in result.stderr

@@ -1,0 +1,101 @@
+"""One catalog for several shops: projections, one report each, and no shop that holds up another."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from decimal import Decimal
+
+import pytest
+
+from neuroon_async import AuthenticationFailed, NeuroonClient, UsageError
+from neuroon_async.catalogs import CatalogError
+from neuroon_async.markets import Market, sync_markets
+from neuroon_async.testing import Emulator
+
+KEYS = {"shop_es": "sk_" + "1" * 32, "shop_fr": "sk_" + "2" * 32}
+CONTENT = "id;name_es;name_fr;eur;chf;url\n" + "".join(
+    f"{n};Taza {n};Tasse {n};{n},50;{n},90;/p/{n}\n" for n in range(1, 1_201)
+)
+SPANISH = {"mapping": {"name": "name_es", "price": "eur"}, "currency": "EUR", "shop_url": "https://tienda.example"}
+FRENCH = {"mapping": {"name": "name_fr", "price": "chf"}, "currency": "CHF", "shop_url": "https://boutique.example"}
+
+
+class Pipe(io.BytesIO):
+    def seekable(self) -> bool:
+        return False
+
+
+def client_of(emulator: Emulator, shop_id: str, key: str | None = None) -> NeuroonClient:
+    return NeuroonClient(shop_id=shop_id, api_key=key or KEYS[shop_id], base_url=emulator.url)
+
+
+@pytest.fixture
+async def shops():
+    async with (
+        Emulator(shop_id="shop_es", api_key=KEYS["shop_es"]) as spain,
+        Emulator(shop_id="shop_fr", api_key=KEYS["shop_fr"]) as france,
+    ):
+        yield spain, france
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+async def test_each_market_gets_its_language_and_currency(shops, tmp_path, pipe):
+    spain, france = shops
+    path = tmp_path / "c.csv"
+    path.write_text(CONTENT)
+    async with client_of(spain, "shop_es") as es, client_of(france, "shop_fr") as fr:
+        results = await sync_markets(
+            Pipe(CONTENT.encode()) if pipe else path,
+            [Market("es", es.products, SPANISH), Market("fr", fr.products, FRENCH)],
+            mapping={"tags": "{id:hash}"},
+        )
+    assert [(r.name, r.ok, r.report.accepted) for r in results.values()] == [("es", True, 1200), ("fr", True, 1200)]
+    tasse, taza = france.products["7"], spain.products["7"]
+    assert (taza["name"], Decimal(str(taza["price"])), taza["currency"]) == ("Taza 7", Decimal("7.5"), "EUR")
+    assert (tasse["name"], Decimal(str(tasse["price"])), tasse["currency"]) == ("Tasse 7", Decimal("7.9"), "CHF")
+    assert (taza["url"], tasse["url"]) == ("https://tienda.example/p/7", "https://boutique.example/p/7")
+    assert taza["tags"] == tasse["tags"]
+
+
+async def test_a_market_that_fails_holds_up_no_other(shops):
+    spain, france = shops
+    async with client_of(spain, "shop_es", "sk_" + "9" * 32) as es, client_of(france, "shop_fr") as fr:
+        markets = [
+            Market("es", es.products, SPANISH),
+            Market("fr", fr.products, FRENCH),
+            Market("no", fr.products, {"mapping": {"name": "name_no"}}),
+        ]
+        results = await sync_markets(io.BytesIO(CONTENT.encode()), markets)
+    assert isinstance(results["es"].error, AuthenticationFailed)
+    assert results["es"].report is not None
+    assert results["fr"].ok
+    assert len(france.products) == 1_200
+    assert isinstance(results["no"].error, CatalogError)
+    assert not results["no"].ok
+
+
+async def test_markets_that_cannot_be_told_apart(shops):
+    async with client_of(shops[0], "shop_es") as es:
+        twice = [Market("es", es.products), Market("es", es.products)]
+        for markets in ([], twice):
+            with pytest.raises(UsageError, match="a name of its own"):
+                await sync_markets(io.BytesIO(b"x"), markets)
+
+
+async def eventually(condition):
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - the emulator tells nobody
+            await asyncio.sleep(0)
+
+
+async def test_cancelling_ends_all_markets(shops):
+    spain, france = shops
+    spain.latency = france.latency = 60.0
+    async with client_of(spain, "shop_es") as es, client_of(france, "shop_fr") as fr:
+        markets = [Market("es", es.products, SPANISH), Market("fr", fr.products, FRENCH)]
+        task = asyncio.create_task(sync_markets(io.BytesIO(CONTENT.encode()), markets))
+        await eventually(lambda: bool(spain.requests and france.requests))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
