@@ -91,9 +91,14 @@ class Sample:
 
         A key may be a path (``variants.price``), in which lists do not count.
         """
+        return bool(self.places_of(*keys))
+
+    def places_of(self, *keys: str) -> list[str]:
+        """Where in JSON objects with all of these keys stand, as paths; shortest first, the top is ``""``."""
         first = keys[0]
         prefixes = [path.removesuffix(first) for path in self._key_paths if f".{path}".endswith(f".{first}")]
-        return any(all(f"{prefix}{key}" in self._key_paths for key in keys) for prefix in prefixes)
+        places = [p.removesuffix(".") for p in prefixes if all(f"{p}{key}" in self._key_paths for key in keys)]
+        return sorted(places, key=lambda place: (place.count("."), place))
 
     @cached_property
     def delimiter(self) -> str:

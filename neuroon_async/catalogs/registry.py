@@ -23,7 +23,9 @@ class CatalogFormat(StrEnum):
     CSV = "csv"
     TSV = "tsv"
     SHOPIFY = "shopify"
+    SHOPIFY_JSON = "shopify-json"
     WOOCOMMERCE = "woocommerce"
+    WOOCOMMERCE_JSON = "woocommerce-json"
     PRESTASHOP = "prestashop"
     WIX = "wix"
     MAGENTO = "magento"
@@ -35,6 +37,8 @@ class CatalogFormat(StrEnum):
 FORMATS: tuple[Format, ...] = (
     columnar.PARQUET,
     columnar.ARROW,
+    shopify.JSON,
+    woocommerce.JSON,
     json.JSON_LINES,
     json.JSON,
     shopify.FORMAT,

@@ -1,4 +1,4 @@
-"""The product export of Shopify: several rows a product, its variants and further images among them.
+"""The products of Shopify, out of the rows of its export: several rows a product, its variants and images among them.
 
 A product whose only variant is the ``Default Title`` is one product. Any other becomes a parent and one product a
 variant:
@@ -8,9 +8,9 @@ variant:
 - a variant has its parent's address: the export holds no variant ids, which Shopify's own variant addresses need.
 - where ``Compare At Price`` is above ``Variant Price`` it is the price, and the other one the sale price. A parent
   costs what its cheapest variant costs.
-- columns may bear the names of the older export (``Handle``, ``Variant Price``) or of the newer (``URL handle``,
-  ``Price``).
 - stock that Shopify does not track (no inventory tracker) and has none of is no reason to call a product sold out.
+
+``Variant Available``, ``Currency`` and ``URL`` are in no export of Shopify's: its JSON says so much more.
 """
 
 from __future__ import annotations
@@ -19,23 +19,19 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ..headers import Renaming, plain
-from ..readers.byte_source import CatalogError
-from ..records import Draft, Record
-from ..values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
-from ..values.prices import Prices, on_sale
+from ...grouping import grouped
+from ...records import Draft, Record
+from ...values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
+from ...values.prices import Prices, on_sale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from ..format import Reading, Sample
-    from ..readers.byte_source import ByteSource
+    from ...readers.byte_source import ByteSource
 
-__all__ = ["FORMAT"]
+__all__ = ["ShopifyProducts"]
 
 _NOTATION = Notation(decimal=".", grouped=False)
-_MAX_ROWS = 10_000
-"""Rows of one product: Shopify itself allows 2,048 variants and 250 images."""
 _OPTIONS = (1, 2, 3)
 _ATTRIBUTES = {
     "Variant Barcode": "barcode",
@@ -47,49 +43,13 @@ _ATTRIBUTES = {
 _USED = (
     "Handle", "Title", "Body (HTML)", "Vendor", "Type", "Product Category", "Tags", "Published", "Status",
     "Variant SKU", "Variant Inventory Tracker", "Variant Inventory Qty", "Variant Inventory Policy", "Variant Price",
-    "Variant Compare At Price", "Gift Card", "Image Src", "Image Position", "Variant Image", *_ATTRIBUTES,
+    "Variant Compare At Price", "Variant Available", "Currency", "URL", "Gift Card",
+    "Image Src", "Image Position", "Variant Image", *_ATTRIBUTES,
     *(f"Option{number} {part}" for number in _OPTIONS for part in ("Name", "Value")),
 )  # fmt: skip
 
 
-_OLDER_NAMES = {
-    plain(newer): older
-    for newer, older in {
-        "URL handle": "Handle",
-        "Description": "Body (HTML)",
-        "Body HTML": "Body (HTML)",
-        "Product category": "Product Category",
-        "Published on online store": "Published",
-        "SKU": "Variant SKU",
-        "Barcode": "Variant Barcode",
-        "Price": "Variant Price",
-        "Compare-at price": "Variant Compare At Price",
-        "Inventory tracker": "Variant Inventory Tracker",
-        "Inventory quantity": "Variant Inventory Qty",
-        "Continue selling when out of stock": "Variant Inventory Policy",
-        "Product image URL": "Image Src",
-        "Image position": "Image Position",
-        "Variant image URL": "Variant Image",
-        "Gift card": "Gift Card",
-        "Google Shopping / Manufacturer part number (MPN)": "Google Shopping / MPN",
-        "Google Shopping / Age group": "Google Shopping / Age Group",
-        **{f"Option{n} {part.lower()}": f"Option{n} {part}" for n in _OPTIONS for part in ("Name", "Value")},
-    }.items()
-}
-
-
-def _older_name(column: str) -> str | None:
-    """What the older export called this column, where the newer one renamed it."""
-    return _OLDER_NAMES.get(plain(column))
-
-
-def _is_shopify(header: Iterable[str]) -> bool:
-    """Are these the columns of a product export of Shopify, older or newer?"""
-    names = set(header)
-    return {"Handle", "Title", "Variant Price"} <= names or {"URL handle", "Title", "Price"} <= names
-
-
-class _Builder:
+class ShopifyProducts:
     """Groups the rows of one handle, which stand together, and makes its products of them."""
 
     def __init__(self, source: ByteSource, shop_url: str | None, use: Callable[[Iterable[str]], None]) -> None:
@@ -98,28 +58,16 @@ class _Builder:
         use(_USED)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
-        rows: list[Record] = []
-        try:
-            for record in records:
-                handle = _cell(record.row, "Handle")
-                if record.problem or not handle:
-                    problem = record.problem or "Handle: is required; it tells which product the row belongs to"
-                    yield Draft.unusable(record, problem)
-                    continue
-                if rows and handle != _cell(rows[0].row, "Handle"):
-                    finished, rows = rows, []
-                    yield from self._product(finished)
-                if len(rows) == _MAX_ROWS:
-                    raise self._source.error("", f"handle {handle!r} has more than {_MAX_ROWS:,} rows")
-                rows.append(record)
-        except CatalogError:
-            yield from self._product(rows)  # what was read before the fault counts
-            raise
-        yield from self._product(rows)
+        for rows in grouped(records, _handle, self._source):
+            problem = rows[0].problem
+            if problem or not _handle(rows[0]):
+                problem = problem or "Handle: is required; it tells which product the row belongs to"
+                yield Draft.unusable(rows[0], problem)
+            else:
+                yield from self.product(rows)
 
-    def _product(self, rows: list[Record]) -> Iterator[Draft]:
-        if not rows:
-            return
+    def product(self, rows: list[Record]) -> Iterator[Draft]:
+        """The products of one handle: one, or a parent and its variants."""
         first = rows[0]
         handle = _cell(first.row, "Handle")
         if is_blank(first.row.get("Title")):
@@ -155,7 +103,8 @@ class _Builder:
             "tags": [tag.strip() for tag in _cell(row, "Tags").split(",")],
             "is_active": active,
             "image_url": _main_image(rows),
-            "url": f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None,
+            "url": _cell(row, "URL") or (f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None),
+            "currency": _cell(row, "Currency"),
         }
 
     def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
@@ -225,6 +174,12 @@ def _prices(price: Money, compare_at: Money | None) -> Prices:
 
 
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
+    _put_quantity(draft, row)
+    if available := _cell(row, "Variant Available"):
+        draft.put("in_stock", available)
+
+
+def _put_quantity(draft: Draft, row: Mapping[str, Any]) -> None:
     quantity = _cell(row, "Variant Inventory Qty")
     tracked = bool(_cell(row, "Variant Inventory Tracker"))
     if not quantity:
@@ -240,6 +195,10 @@ def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
     draft.put("in_stock", count > 0 or not tracked or goes_on, to_flag)
     if tracked or count > 0:
         draft.put("stock_quantity", count)
+
+
+def _handle(record: Record) -> str:
+    return _cell(record.row, "Handle")
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:
@@ -269,19 +228,3 @@ def _main_image(rows: list[Record]) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return quote(match.group(), safe="")
-
-
-class _Shopify:
-    name = "shopify"
-    own_ids = True
-
-    def recognises(self, sample: Sample) -> bool:
-        return _is_shopify(sample.header)
-
-    def read(self, reading: Reading) -> Iterable[Draft]:
-        older = Renaming(reading.sample.header, _older_name)
-        build = _Builder(reading.source, reading.options.shop_url, lambda names: reading.use(older.columns(names)))
-        return build(older.rename(reading.rows()))
-
-
-FORMAT = _Shopify()
