@@ -77,8 +77,8 @@ class SyncReport:
     waited: float = 0.0
     products_count: int | None = None
     remaining_products: int | None = None
-    failures: list[ProductFailure] = field(default_factory=list)
-    request_ids: list[str] = field(default_factory=list)
+    failures: list[ProductFailure] = field(default_factory=list[ProductFailure])
+    request_ids: list[str] = field(default_factory=list[str])
 
     error_type: ClassVar[Callable[[SyncReport], Exception]]
     """What `raise_for_failures` raises. Set by `errors`, which knows this module: imports run one way."""

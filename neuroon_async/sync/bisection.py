@@ -114,7 +114,7 @@ def refused_items(products: list[Product], result: BatchResult) -> tuple[dict[st
     if not result.errors and not result.failed:
         return {}, []
     named = dict.fromkeys((product.external_id for product in products), "")
-    unnamed = []
+    unnamed: list[str] = []
     for error in result.errors or ():
         reason = error.error or "refused without a reason"
         if error.external_id in named:

@@ -41,18 +41,23 @@ class ChangeDetector(Protocol):
     @property
     def undecided(self) -> int:
         """How many items are ready to be compared."""
+        ...
 
     def open(self) -> list[Item]:
         """The items that nothing was decided about yet."""
+        ...
 
-    def screen(self, items: list[Item], in_flight: AbstractSet[str]) -> Comparison:
+    def screen(self, items: list[Item], in_flight: AbstractSet[str], /) -> Comparison:
         """Take in what was read, and decide what can be decided at once."""
+        ...
 
-    def screen_rest(self, in_flight: AbstractSet[str]) -> Comparison:
+    def screen_rest(self, in_flight: AbstractSet[str], /) -> Comparison:
         """The same for what was left over, at the end of the source."""
+        ...
 
-    async def compare(self, in_flight: AbstractSet[str]) -> Comparison:
+    async def compare(self, in_flight: AbstractSet[str], /) -> Comparison:
         """Decide about all that is ready to be compared."""
+        ...
 
     async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
         """These were in the source and cannot be sent."""
@@ -69,8 +74,9 @@ class ChangeDetector(Protocol):
     def lost(self) -> NeuroonError | None:
         """Why nothing more may be sent; asked right before each request leaves."""
 
-    def digests(self, products: list[Product]) -> dict[str, bytes]:
+    def digests(self, products: list[Product], /) -> dict[str, bytes]:
         """Of the contents of these products, by id, as `record` wants them."""
+        ...
 
 
 class AllChanged:
@@ -142,7 +148,7 @@ class LedgerChanges:
         What is in flight is always open: the server is about to hold another version of it. So is what is open
         already: its version on this page, being the later one, decides about the earlier one as well.
         """
-        products = [item for item in items if isinstance(item, Product) and isinstance(item.external_id, str)]
+        products = [item for item in items if isinstance(item, Product) and _has_id(item)]
         if len(products) < len(items):
             readable = {id(product) for product in products}
             self._unreadable += [item for item in items if id(item) not in readable]
@@ -286,3 +292,8 @@ class LedgerChanges:
         await self._ledger.invalidate(some)
         for invalidated in some:
             yield invalidated
+
+
+def _has_id(product: Product) -> bool:
+    """Constructors do not check: an id may be anything."""
+    return issubclass(type(product.external_id), str)

@@ -35,12 +35,12 @@ class Remarks:
 
     def __init__(self, shop_id: str) -> None:
         self._shop_id = shop_id
-        self._known_kinds: set[type] = {Product, dict}
+        self._known_kinds: set[type[Any]] = {Product, dict}
         self._said_relative = False
 
     def look_at(self, item: Any, product: Product) -> None:
         """An item that was not plain, and the product that was made of it."""
-        kind = type(item)
+        kind: type[Any] = item.__class__
         if kind not in self._known_kinds:
             self._known_kinds.add(kind)
             if ignored := ignored_fields(item):
@@ -68,7 +68,8 @@ def converter(
 
     def read_and_check(item: Any) -> Product | ProductFailure:
         if type(item) is dict:
-            product = from_dict(item)
+            plain: dict[Any, Any] = item
+            product = from_dict(plain)
             return product if product is not None else _carefully(item, remarks)
         return item if type(item) is Product and plainly_valid(item) else _carefully(item, remarks)
 
@@ -150,7 +151,12 @@ def _as_it_is_now(item: Any) -> Any:
     """A copy of a mapping that the source may change after this; any other item, and what cannot be copied, itself."""
     if not isinstance(item, Mapping):
         return item
+    mapping: Mapping[Any, Any] = item
     try:
-        return {key: copy(value) if isinstance(value, (list, dict, set)) else value for key, value in item.items()}
+        return {key: _copied(value) for key, value in mapping.items()}
     except Exception:  # noqa: BLE001 - whatever a mapping of the user's raises; that is told as the failure's reason
-        return item
+        return mapping
+
+
+def _copied(value: object) -> object:
+    return copy(value) if isinstance(value, (list, dict, set)) else value

@@ -7,18 +7,20 @@ import inspect
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sized
 
 __all__ = ["ItemReader"]
 
 T = TypeVar("T")
 
-_CHEAP_LENGTHS = {list, tuple, set, frozenset, deque, range, type({}.keys()), type({}.values()), type({}.items())}
+_NO_MAPPING: dict[Any, Any] = {}
+_VIEWS = (type(_NO_MAPPING.keys()), type(_NO_MAPPING.values()), type(_NO_MAPPING.items()))
+_CHEAP_LENGTHS: set[type[Any]] = {list, tuple, set, frozenset, deque, range, *_VIEWS}
 """Whose length is known at no cost. That of any other class may query a database, or raise."""
 
 
@@ -35,12 +37,12 @@ class ItemReader(Generic[T]):
 
     def __init__(
         self,
-        iterable: Iterable[Any] | AsyncIterable[Any],
+        iterable: object,
         convert: Callable[[Any], T] | None = None,
         *,
         flush_after: float | None = None,
     ) -> None:
-        self.total: int | None = len(iterable) if type(iterable) in _CHEAP_LENGTHS else None  # type: ignore[arg-type]
+        self.total = len(cast("Sized", iterable)) if type(iterable) in _CHEAP_LENGTHS else None
         self.exhausted = False
         self.error: Exception | None = None
         """What the iterable raised. Everything before it is still handed out."""
@@ -50,12 +52,14 @@ class ItemReader(Generic[T]):
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
         if isinstance(iterable, AsyncIterable):
-            self._iterator = aiter(iterable)
+            asynchronous: AsyncIterable[Any] = iterable
+            self._iterator = aiter(asynchronous)
         elif isinstance(iterable, Iterable) and not isinstance(iterable, (str, bytes, Mapping)):
-            self._iterator = iter(iterable)
+            plain: Iterable[Any] = iterable
+            self._iterator = iter(plain)
         else:
-            kind = type(iterable).__name__
-            raise UsageError(f"must be an iterable or async iterable, got {kind}", where="the source")
+            kind: type[Any] = type(iterable)
+            raise UsageError(f"must be an iterable or async iterable, got {kind.__name__}", where="the source")
         self._wanted = 0
         self._wants_more = asyncio.Event()
         self._arrived = asyncio.Event()

@@ -15,11 +15,17 @@ from ..ledger.protocols import Ledger
 __all__ = ["BatchLimits", "SyncOptions", "check_callback", "check_count"]
 
 
-def check_count(name: str, value: int, most: int | None = None) -> None:
+def check_count(name: str, value: object, most: int | None = None) -> None:
     """Raise `UsageError` unless this option is a whole number of 1 or more, and not above ``most``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
         wanted = "1 or more" if most is None else f"in 1..{most}"
         raise UsageError(f"must be a whole number, {wanted}; got {value!r}", where=name)
+
+
+def check_seconds(name: str, value: object) -> None:
+    """Raise `UsageError` unless this option is a number of seconds above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise UsageError(f"must be a number of seconds above 0, or None; got {value!r}", where=name)
 
 
 def check_callback(name: str, value: object, instead: str = "") -> None:
@@ -64,11 +70,9 @@ class SyncOptions:
             raise UsageError(f"must lie in 0..1, got {self.max_delete_fraction}", where="max_delete_fraction")
 
     def _check_flush(self) -> None:
-        value = self.flush_after
-        if value is None:
+        if self.flush_after is None:
             return
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-            raise UsageError(f"must be a number of seconds above 0, or None; got {value!r}", where="flush_after")
+        check_seconds("flush_after", self.flush_after)
         if self.full:
             raise UsageError("sends parts of the source, and a FULL sync needs all of it", where="flush_after")
 

@@ -207,8 +207,9 @@ class ProductSync:
     def unread(self, item: Product | ProductFailure | None, reason: str) -> ProductFailure:
         if isinstance(item, ProductFailure):
             return item
-        external_id = item.external_id if item is not None and isinstance(item.external_id, str) else None
-        return ProductFailure(external_id, f"not sent: {reason}", "transport", product=item, unsent=True)
+        external_id: object = None if item is None else item.external_id  # which nobody may have checked
+        usable = external_id if isinstance(external_id, str) else None
+        return ProductFailure(usable, f"not sent: {reason}", "transport", product=item, unsent=True)
 
     def close(self) -> None:
         self._hold.close()

@@ -7,7 +7,7 @@ cancellation. What becomes of the items is its `Pipeline`'s business: that of a 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..errors import APIError, NeuroonError
 from ..report import ProductFailure
@@ -54,9 +54,11 @@ class Pipeline(Protocol):
 
     def unresolved(self, reason: str) -> Iterable[ProductFailure]:
         """Give up, as failures, everything taken in that has not come to an end; what was never sent last."""
+        ...
 
     def unread(self, item: Any, reason: str) -> ProductFailure:
         """The failure of an item that was read but never taken in."""
+        ...
 
     def close(self) -> None:
         """Release what is held outside of memory."""
@@ -171,13 +173,11 @@ def _how_it_ended(error: BaseException) -> str:
     return f"stopped by {type(error).__name__}{status}"
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+def _first(error: BaseException) -> BaseException:
     """The error to raise: a run has one reason to stop, the others followed from it."""
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            return _first(error)
-        return error
-    raise AssertionError("an exception group is never empty")
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error
 
 
 def attach_report(error: BaseException, report: SyncReport) -> None:
