@@ -85,7 +85,7 @@ class Emulator:
             the event loop's clock; a refused one does not count.
         aligned: Where fixed windows begin: at the ``"first"`` request, or by the ``"clock"`` at multiples of their
             length.
-        rate_headers: Do answers have ``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``?
+        rate_headers: ``False`` is short for ``Readings(rate_headers="missing")``.
         retry_after: The header on a 429: ``True`` gives the whole window in seconds, ``"date"`` the same moment as
             an HTTP date, a number these seconds; ``False`` leaves it out.
         latency: Seconds between a request's arrival and its processing; 0 by default.
@@ -100,9 +100,8 @@ class Emulator:
         max_products: How many products the plan allows. Each further one fails within a 200.
         verification_code: The code to publish on the domain.
         require_verified: Do products and conversions need a verified domain, and get 403 without one?
-        require_search_log_id: Is a conversion line without ``searchLogId`` a 400, or merely not attributed?
-        full_semantics: Does a FULL sync delete and reinsert (``"replace"``), or mark what it does not mention as
-            inactive (``"mark_absent"``)?
+        require_search_log_id: ``True`` is short for ``Readings(search_log_id="required")``.
+        full_semantics: ``"mark_absent"`` is short for ``Readings(full_sync="mark_absent")``.
         upsert: Does an update keep the fields that it does not mention (``"merge"``), or lose them (``"replace"``)?
         name_all_missing_parents: Does a 422 name every missing parent of a batch, or the first only?
         reject_item: Called with each product; the reason it returns fails that product within a 200.
@@ -516,7 +515,7 @@ class Emulator:
         if counter is None:
             return None
         admitted = counter.take(record.arrived)
-        if self.rate_headers:
+        if self.rate_headers and self.readings.rate_headers == "sent":
             rate_headers[RATE_LIMIT_HEADER] = str(counter.limit.requests)
             rate_headers[RATE_REMAINING_HEADER] = str(counter.remaining(record.arrived) if admitted else 0)
         if admitted or self.readings.limits == "announced":

@@ -34,6 +34,9 @@ class Readings:
     invalid_products: Literal["fail_batch", "fail_alone"] = "fail_batch"
     """A product that breaks a rule fails its whole batch with 400 or 422, or is listed under ``errors`` of a 200."""
 
+    full_sync: Literal["replace", "mark_absent"] = "replace"
+    """A FULL sync deletes the index and reinserts, or marks what it does not mention as inactive."""
+
     zero_price: Literal["accepted", "refused"] = "accepted"
     """A price may be 0 by the field's rule; by the error message, "Price must be positive", it may not."""
 
@@ -58,6 +61,9 @@ class Readings:
     """The shape of verification data: ``{verificationCode, instructions, verified}``, or ``{domain,
     verificationCode, verifiedAt}``; by default the former before and the latter after the verification."""
 
+    search_log_id: Literal["optional", "required"] = "optional"
+    """A conversion line without ``searchLogId`` is merely not attributed, or gets 400."""
+
     conversion_status: Literal[200, 201, 202, 204] = 200
     """The status of a conversion that was taken. The answer's body is not documented; with 204 there is none."""
 
@@ -70,6 +76,9 @@ class Readings:
 
     limits: Literal["enforced", "announced"] = "enforced"
     """Rate limits are enforced, or only announced by headers: then nothing is answered with 429."""
+
+    rate_headers: Literal["sent", "missing"] = "sent"
+    """Do answers have ``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``?"""
 
     request_id: Literal["sent", "missing"] = "sent"
     """Do answers have an ``X-Request-ID``?"""

@@ -69,6 +69,14 @@ class EmulatedShop:
     conversions: dict[str, ReceivedConversion] = field(default_factory=SnapshotDict[str, ReceivedConversion])
     idempotency: dict[str, RememberedSync] = field(default_factory=SnapshotDict[str, RememberedSync])
 
+    @property
+    def _replaces_all(self) -> bool:
+        return self.full_semantics == self.readings.full_sync == "replace"
+
+    @property
+    def _needs_search_log_id(self) -> bool:
+        return self.require_search_log_id or self.readings.search_log_id == "required"
+
     # Products
 
     def sync(self, body: bytes, idempotency_key: str | None) -> tuple[dict[str, Any], bool]:
@@ -159,13 +167,13 @@ class EmulatedShop:
         if not parents:
             return []
         known = {product["externalId"] for product in products}
-        if not (mode == "FULL" and self.full_semantics == "replace"):
+        if not (mode == "FULL" and self._replaces_all):
             known.update(parent for parent in parents if parent in self.products)
         return [parent for parent in parents if parent not in known]
 
     def _apply_full(self, products: list[dict[str, Any]]) -> _Outcome:
         mentioned = {product["externalId"] for product in products}
-        if self.full_semantics == "replace":
+        if self._replaces_all:
             before = {external_id for external_id in mentioned if external_id in self.products}
             gone = list(self.products) if self.on_change is not None else []
             self.products.clear()
@@ -266,7 +274,7 @@ class EmulatedShop:
 
     def track(self, body: bytes) -> dict[str, Any]:
         document = read_object(body)
-        refuse_if(conversion_complaints(document, require_search_log_id=self.require_search_log_id))
+        refuse_if(conversion_complaints(document, require_search_log_id=self._needs_search_log_id))
         order_id = document["orderId"]
         known = self.conversions.get(order_id)
         if known is None:

@@ -298,6 +298,31 @@ async def test_limits_that_are_only_announced(call):
     assert [headers["X-RateLimit-Remaining"] for _, _, headers in answers] == ["1", "0", "0", "0"]
 
 
+async def test_answers_without_rate_limit_headers(call):
+    call.emulator.set_limit("shop", RateLimit(1, per=60.0))
+    read(call, rate_headers="missing")
+    answers = [await call("GET", f"{SHOPS}/me") for _ in range(2)]
+    assert [status for status, _, _ in answers] == [200, 429]
+    assert not any("X-RateLimit-Limit" in headers for _, _, headers in answers)
+    assert answers[1][2]["Retry-After"] == "60"
+
+
+async def test_a_line_without_search_log_id(call):
+    line = {"productId": "A", "quantity": 1, "lineTotal": 9}
+    assert (await call("POST", TRACK, ORDER | {"conversions": [line]}))[0] == 200
+    assert call.emulator.conversions["1"].attributed == 0
+    read(call, search_log_id="required")
+    assert (await call("POST", TRACK, ORDER | {"conversions": [line]}))[0] == 400
+
+
+async def test_a_full_sync(call):
+    for reading, left in (("mark_absent", {"A": False, "B": None}), ("replace", {"B": None})):
+        read(call, full_sync=reading)
+        await call("POST", SYNC, batch(product("A")))
+        assert (await call("POST", SYNC, batch(product("B"), mode="FULL")))[0] == 200
+        assert {name: stored.get("isActive") for name, stored in call.emulator.products.items()} == left
+
+
 async def test_answers_without_a_request_id(call):
     assert "X-Request-ID" in (await call("GET", f"{SHOPS}/me"))[2]
     read(call, request_id="missing")
