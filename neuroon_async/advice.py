@@ -33,7 +33,7 @@ class Advice:
     """
 
     text: str
-    arguments: Mapping[str, object | EllipsisType] = field(default_factory=dict)
+    arguments: Mapping[str, object | EllipsisType] = field(default_factory=dict[str, "object | EllipsisType"])
 
     def naming(self, name_argument: Callable[[str, Any], str]) -> str:
         """The advice with every argument written as ``name_argument(name, value)`` writes it."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import unquote
 
+from .shapes import is_object
+
 __all__ = ["ClickLog"]
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
@@ -83,12 +85,12 @@ def _unescaped(escape: re.Match[str]) -> str:
 def _whole_object(text: str) -> dict[str, str] | None:
     """The entries of a cookie that was not cut off; values that are no text lead nowhere."""
     try:
-        entries = json.loads(text, strict=False)
+        document = json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(entries, dict):
+    if not is_object(document):
         return None
-    return {key: value for key, value in entries.items() if key and _sendable(key) and value and _sendable(value)}
+    return {key: value for key, value in document.items() if key and _sendable(key) and value and _sendable(value)}
 
 
 def _sendable(value: object) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import ConfigurationError, UsageError
+from .shapes import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,9 +155,9 @@ class Endpoint:
         return self.path.format_map({name: encode_segment(name, value) for name, value in params.items()})
 
 
-def encode_segment(name: str, value: str) -> str:
+def encode_segment(name: str, value: object) -> str:
     """One path segment for any text. Dots alone would be read as "here" and "up", so they are encoded too."""
-    if not isinstance(value, str) or not value:
+    if not is_text(value) or not value:
         raise UsageError(f"must be text and not empty, got {value!r}", where=name)
     try:
         encoded = quote(value, safe="")

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .shapes import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +23,7 @@ def rows_of(source: Any) -> Iterator[dict[Any, Any]] | None:
 
     Raises `UsageError` for a frame that cannot be read so, with the line that makes it one that can.
     """
-    kind = _frame_kind(type(source))
+    kind = _frame_kind(class_of(source))
     if kind is None:
         return None
     if kind in _REFUSED:
@@ -44,7 +45,7 @@ def is_missing(value: Any) -> bool:
     """Is this one of the ways in which a frame has no value?"""
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - NaN is not even itself
         return True
-    cls = type(value)
+    cls = class_of(value)
     return cls.__name__ in {"NAType", "NaTType"} and cls.__module__.partition(".")[0] == "pandas"
 
 

@@ -23,6 +23,7 @@ from msgspec import UNSET
 from ..errors import InvalidProduct
 from .frames import is_missing
 from .models import PRODUCT_FIELDS, WIRE_NAMES
+from .shapes import class_of
 
 __all__ = ["fields_of", "ignored_fields"]
 
@@ -36,15 +37,15 @@ _ACCEPTED = (
 class _Kind:
     """How the fields of one class of items are taken out."""
 
-    take: Callable[[Any], Mapping[Any, Any]]
+    take: Callable[[Any], dict[Any, Any]]
     of_orm: bool = False
     ignored: tuple[str, ...] = ()
     """What is left out."""
 
 
-def fields_of(item: object) -> Mapping[Any, Any]:
+def fields_of(item: object) -> dict[Any, Any]:
     """The fields that an item carries, by its own names. Raises `InvalidProduct` where it is of no known kind."""
-    kind = _kind_of(type(item))
+    kind = _kind_of(class_of(item))
     if kind is None:
         raise InvalidProduct(
             None, [("product", f"must be {_ACCEPTED}, got {type(item).__name__}, which to_product= can convert")]
@@ -62,7 +63,7 @@ def ignored_fields(item: object) -> tuple[str, ...]:
 
     The same for all objects of a class, so it is worth one line a run.
     """
-    kind = _kind_of(type(item))
+    kind = _kind_of(class_of(item))
     return () if kind is None else kind.ignored
 
 
@@ -156,20 +157,20 @@ def _name_or_alias(name: str, field: Any) -> str:
 
 def _named_tuple(cls: type[Any]) -> _Kind | None:
     """Named tuples, and SQLAlchemy's rows, whose names differ from row to row."""
-    return _Kind(_of_tuple) if issubclass(cls, (tuple, Sequence)) and hasattr(cls, "_fields") else None
+    return _Kind(_of_tuple) if hasattr(cls, "_fields") and issubclass(cls, Sequence) else None
 
 
-def _of_tuple(item: Any) -> Mapping[Any, Any]:
-    names = tuple(item._fields)
+def _of_tuple(item: Any) -> dict[Any, Any]:
+    names: tuple[str, ...] = tuple(item._fields)
     if len(names) == 1 and names[0] not in PRODUCT_FIELDS:  # select(Product) gives rows of one object each
-        kind = _kind_of(type(item[0]))
+        kind = _kind_of(class_of(item[0]))
         if kind is not None and kind.of_orm:
             return kind.take(item[0])
     return dict(zip(names, item, strict=True))
 
 
 def _declared(defaults: Mapping[str, object], derived: Iterable[str], item: Any) -> dict[str, Any]:
-    fields = {}
+    fields: dict[str, Any] = {}
     for name, default in defaults.items():
         value = getattr(item, name)
         if value is not UNSET and (value is not None or default is not None):  # None by default: not set by anybody

@@ -17,6 +17,7 @@ from msgspec import UNSET, UnsetType
 from ..errors import InvalidProduct
 from .constraints import Currency, Description, Id, Name, Number, OptionalPrice, OptionalRating, Price, Url
 from .contract import SyncMode
+from .shapes import is_dict, is_list
 
 if TYPE_CHECKING:
     from .clicks import ClickLog
@@ -129,9 +130,9 @@ def named_fields(mapping: Mapping[Any, Any]) -> tuple[dict[str, Any], list[tuple
 
 def _own_copy(value: object) -> object:
     """Containers are copied: a source may go on filling the same ones for its next record."""
-    if isinstance(value, list):
+    if is_list(value):
         return list(value)
-    return dict(value) if isinstance(value, dict) else value
+    return dict(value) if is_dict(value) else value
 
 
 WIRE_NAMES: dict[str, str] = dict(zip(Product.__struct_fields__, Product.__struct_encode_fields__, strict=True))
@@ -216,8 +217,8 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
         >>> conversion.conversions[0].search_log_id, conversion.left_out
         ('log-7', ('SKU-2',))
         """
-        items = []
-        left_out = []
+        items: list[ConversionItem] = []
+        left_out: list[str] = []
         for line in lines:
             search_log_id = clicks.get(line.product_id)
             if search_log_id is None:

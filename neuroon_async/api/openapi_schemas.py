@@ -100,10 +100,10 @@ def _on_the_wire(schema: Schema) -> Schema:
     for key, value in schema.items():
         if key == "properties":
             kept[key] = {field: _on_the_wire(facts) for field, facts in value.items()}
-        elif key in {"items", "additionalProperties"} and value is not False:
-            kept[key] = _on_the_wire(value)
         elif key == "anyOf":
             kept |= _one_of_types([_on_the_wire(alternative) for alternative in value])
+        elif key in {"items", "additionalProperties"} and value is not False:
+            kept[key] = _on_the_wire(value)
         elif key not in {"title", "description", "default"} and value != [] and value is not False:
             kept[key] = value
     return kept

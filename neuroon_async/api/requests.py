@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidBatch, InvalidProduct, UsageError
 from .contract import MAX_BATCH_PRODUCTS, SyncMode
@@ -11,8 +10,12 @@ from .fast_lane import from_dict
 from .frames import rows_of
 from .items import fields_of
 from .models import Product, SyncRequest, encode, named_fields
+from .shapes import class_of, is_iterable, is_mapping, is_plain_dict, is_text
 from .validation import check_product, encoding_problems, invalid_product, plainly_valid, value_problems
 from .values import plain_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["as_mode", "as_product", "encode_batch", "encode_single_request", "from_mapping"]
 
@@ -34,15 +37,12 @@ def as_product(item: object) -> Product:
     if isinstance(item, Product):
         check_product(item)
         return item
-    fields = item if type(item) is dict else fields_of(item)
-    if type(fields) is dict:
-        product = from_dict(fields)
-        if product is not None:
-            return product
-    return _carefully(fields)
+    fields = item if is_plain_dict(item) else fields_of(item)
+    product = from_dict(fields)
+    return _carefully(fields) if product is None else product
 
 
-def _carefully(fields: Mapping[Any, Any]) -> Product:
+def _carefully(fields: dict[Any, Any]) -> Product:
     """The careful lane: foreign values become plain ones, and every broken rule is listed."""
     try:
         values, violations = named_fields(plain_fields(fields))
@@ -57,7 +57,7 @@ def _carefully(fields: Mapping[Any, Any]) -> Product:
         if not violations:
             return product
     external_id = values.get("external_id")
-    raise InvalidProduct(external_id if isinstance(external_id, str) and external_id else None, violations)
+    raise InvalidProduct(external_id if is_text(external_id) and external_id else None, violations)
 
 
 def from_mapping(item: Mapping[str, Any]) -> Product:
@@ -82,12 +82,14 @@ def encode_batch(mode: SyncMode, products: list[Product]) -> bytes:
         raise
 
 
-def encode_single_request(mode: SyncMode, items: Iterable[Any]) -> bytes:
+def encode_single_request(mode: SyncMode, items: Any) -> bytes:
     """The body of one request with exactly these products; nothing is left out or merged."""
-    rows = rows_of(items)
-    if rows is None and (isinstance(items, (Product, Mapping, str, bytes)) or not isinstance(items, Iterable)):
-        raise InvalidBatch(f"a batch is a list of products, got {type(items).__name__}")
-    products = [as_product(item) for item in (items if rows is None else rows)]
+    rows: Any = rows_of(items)
+    if rows is None:
+        if isinstance(items, (Product, str, bytes)) or is_mapping(items) or not is_iterable(items):
+            raise InvalidBatch(f"a batch is a list of products, got {class_of(items).__name__}")
+        rows = items
+    products = [as_product(item) for item in rows]
     if not 1 <= len(products) <= MAX_BATCH_PRODUCTS:
         raise InvalidBatch(
             f"one request carries 1 to {MAX_BATCH_PRODUCTS} products, got {len(products)}",

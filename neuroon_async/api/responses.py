@@ -12,7 +12,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -30,6 +30,7 @@ from ..errors import (
 )
 from .contract import DATE_HEADER, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, REQUEST_ID_HEADER, RETRY_AFTER_HEADER
 from .results import Answer, as_utc, read_timestamp
+from .shapes import is_list, is_object, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -178,11 +179,9 @@ def no_success(
         return f"the answer is not JSON ({error}); it begins {excerpt!r}"
     if not content:
         return "the answer is empty" if endpoint.documents_answer else None
-    if isinstance(document, dict):
-        fields = cast("dict[str, Any]", document)
-        if endpoint.success_fields.isdisjoint(fields) and _is_error(fields):
-            message = _text(_nested(fields).get("message")) or _text(fields.get("message")) or _error_code(fields)
-            return f"the answer is an error in spite of its status: {redact(message or 'without a message')}"
+    if is_object(document) and endpoint.success_fields.isdisjoint(document) and _is_error(document):
+        message = _text(_nested(document).get("message")) or _text(document.get("message")) or _error_code(document)
+        return f"the answer is an error in spite of its status: {redact(message or 'without a message')}"
     return None
 
 
@@ -211,7 +210,7 @@ def _is_error(document: Mapping[str, Any]) -> bool:
 def _nested(document: Mapping[str, Any]) -> Mapping[str, Any]:
     """The error itself, where the body holds it one level down."""
     error = document.get("error")
-    return cast("dict[str, Any]", error) if isinstance(error, dict) else document
+    return error if is_object(error) else document
 
 
 def _error_code(document: Mapping[str, Any]) -> str | None:
@@ -316,7 +315,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
         document = read_json(body)
     except msgspec.DecodeError:
         return {}
-    return document if isinstance(document, dict) else {}
+    return document if is_object(document) else {}
 
 
 def _text(value: object) -> str | None:
@@ -360,8 +359,8 @@ def _field_errors(message: str | None) -> dict[str, str]:
 
 def _detail_errors(details: object) -> list[tuple[str, str]]:
     errors: list[tuple[str, str]] = []
-    for detail in details if isinstance(details, list) else ():
-        if isinstance(detail, dict):
+    for detail in details if is_list(details) else ():
+        if is_object(detail):
             field, reason = _text(detail.get("field")), _text(detail.get("message")) or _text(detail.get("reason"))
             if field and reason:
                 errors.append((field, reason))
@@ -371,7 +370,7 @@ def _detail_errors(details: object) -> list[tuple[str, str]]:
 
 
 def _list_of_texts(details: object) -> str:
-    return "; ".join(item for item in details if isinstance(item, str)) if isinstance(details, list) else ""
+    return "; ".join(item for item in details if is_text(item)) if is_list(details) else ""
 
 
 def _excerpt(body: bytes, redact: Callable[[str], str]) -> str:

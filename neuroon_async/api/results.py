@@ -8,9 +8,11 @@ ignored. Only the readings that end in ``from_answer`` know the names on the wir
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import msgspec
+
+from .shapes import is_list, is_object, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -154,8 +156,8 @@ class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
 
 def _fields(document: object) -> Mapping[str, Any] | None:
     """The answer's fields; ``None`` where it has another shape. Some servers write an empty object as ``[]``."""
-    if isinstance(document, dict):
-        return cast("dict[str, Any]", document)
+    if is_object(document):
+        return document
     return None if document else {}
 
 
@@ -216,30 +218,26 @@ _ERROR_FIELDS = {"externalId", "error"}
 
 def _product_errors(entries: object) -> list[ProductError]:
     """The refused products: a list of them, one alone, or reasons by id."""
-    if isinstance(entries, dict):
-        named = cast("dict[str, Any]", entries)
-        if not _ERROR_FIELDS.isdisjoint(named):
-            return [_product_error(named)]
-        return [ProductError(external_id, _as_text(error)) for external_id, error in named.items()]
-    if isinstance(entries, list):
-        listed: list[Any] = entries
-        return [_product_error(entry) for entry in listed]
+    if is_object(entries):
+        if not _ERROR_FIELDS.isdisjoint(entries):
+            return [_product_error(entries)]
+        return [ProductError(external_id, _as_text(error)) for external_id, error in entries.items()]
+    if is_list(entries):
+        return [_product_error(entry) for entry in entries]
     return [_product_error(entries)] if entries else []
 
 
 def _product_error(entry: object) -> ProductError:
-    if not isinstance(entry, dict):
+    if not is_object(entry):
         return ProductError(None, _as_text(entry))
-    fields = cast("dict[str, Any]", entry)
-    return ProductError(_as_text(fields.get("externalId")), _as_text(fields.get("error", fields.get("message"))))
+    return ProductError(_as_text(entry.get("externalId")), _as_text(entry.get("error", entry.get("message"))))
 
 
 def _failed_products(failed: object) -> list[ProductError]:
     """The products that ``failed`` names, where it is no count: entries as in ``errors``, or ids alone."""
-    if isinstance(failed, list):
-        listed: list[Any] = failed
-        return [ProductError(entry) if isinstance(entry, str) else _product_error(entry) for entry in listed]
-    return _product_errors(failed) if isinstance(failed, dict) else []
+    if is_list(failed):
+        return [ProductError(entry) if is_text(entry) else _product_error(entry) for entry in failed]
+    return _product_errors(failed) if is_object(failed) else []
 
 
 def _as_text(value: object) -> str | None:

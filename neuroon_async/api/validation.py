@@ -17,6 +17,7 @@ from ..errors import InvalidConversion, InvalidProduct
 from .addresses import PLAIN_PREFIXES, foreign_scheme
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
 from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, encode
+from .shapes import is_dict, is_list_or_tuple, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,7 +44,7 @@ def check_product(product: Product) -> None:
 
 def invalid_product(product: Product, violations: list[tuple[str, str]]) -> InvalidProduct:
     external_id = product.external_id
-    return InvalidProduct(external_id if isinstance(external_id, str) and external_id else None, violations)
+    return InvalidProduct(external_id if is_text(external_id) and external_id else None, violations)
 
 
 def plainly_valid(product: Product) -> bool:
@@ -223,7 +224,7 @@ def _flag(value: object) -> str | None:
 
 
 def _texts(value: object) -> str | None:
-    if not isinstance(value, (list, tuple)):
+    if not is_list_or_tuple(value):
         return f"must be a list of texts, got {_shown(value)}"
     for index, item in enumerate(value):
         if not isinstance(item, str):
@@ -232,7 +233,7 @@ def _texts(value: object) -> str | None:
 
 
 def _text_map(value: object) -> str | None:
-    if not isinstance(value, dict):
+    if not is_dict(value):
         return f"must map texts to texts, got {_shown(value)}"
     for key, item in value.items():
         if not isinstance(key, str):
@@ -265,7 +266,7 @@ _PRODUCT_RULES: dict[str, Callable[[Any], str | None]] = {
 }
 
 
-def check_conversion(conversion: Conversion) -> None:
+def check_conversion(conversion: object) -> None:
     """Raise `InvalidConversion` with every rule that the conversion breaks."""
     if not isinstance(conversion, Conversion):
         raise InvalidConversion(None, [("conversion", f"must be a Conversion, got {_shown(conversion)}")])
@@ -284,11 +285,11 @@ def check_conversion(conversion: Conversion) -> None:
         if problem is not None:
             found.append(("conversion", problem))
     if found:
-        raise InvalidConversion(conversion.order_id if isinstance(conversion.order_id, str) else None, found)
+        raise InvalidConversion(conversion.order_id if is_text(conversion.order_id) else None, found)
 
 
 def _line_problems(lines: object) -> list[tuple[str, str]]:
-    if not isinstance(lines, (list, tuple)):
+    if not is_list_or_tuple(lines):
         return [("conversions", f"must be a list of ConversionItem, got {_shown(lines)}")]
     found: list[tuple[str, str]] = []
     for index, item in enumerate(lines):

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from msgspec import UnsetType
 
 from .models import PRODUCT_FIELDS, as_plain
+from .shapes import class_of, is_list_or_tuple, is_mapping
 
 __all__ = ["plain_fields"]
 
@@ -48,9 +49,9 @@ def _plain(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
     value = _plain_item(value)
-    if isinstance(value, (list, tuple)):
+    if is_list_or_tuple(value):
         return [_plain_item(item) for item in value]
-    if isinstance(value, Mapping):
+    if is_mapping(value):
         return {_plain_item(key): _plain_item(item) for key, item in value.items()}
     return value
 
@@ -62,7 +63,7 @@ def _plain_item(value: Any) -> Any:
         return as_plain(value)
     if isinstance(value, Enum):
         return _plain_item(value.value)
-    reading = _reading_of(type(value))
+    reading = _reading_of(class_of(value))
     return value if reading is None else reading(value)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ..api.contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
 from ..api.models import VerificationRequest, encode
 from ..api.results import Verification, VerificationData
+from ..api.shapes import is_text
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Domain:
         code (`verification_data` has it). ``short_path`` uses ``/verify`` instead of ``/{shopId}/verify``: the
         vendor's pages give both.
         """
-        if not isinstance(domain, str) or not _URL.fullmatch(domain):
+        if not is_text(domain) or not _URL.fullmatch(domain):
             raise UsageError(f"must be a URL such as 'https://shop.example', got {domain!r}", where="domain")
         try:
             body = encode(VerificationRequest(domain))

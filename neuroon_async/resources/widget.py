@@ -203,11 +203,17 @@ def _checked_locale(locale: str) -> str:
 
 
 def _checked_address(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        absolute = parts.scheme in {"http", "https"} and bool(parts.hostname)
-    except (ValueError, TypeError, AttributeError):
-        absolute = False
-    if not absolute or "@" in parts.netloc or re.search(r"\s", url):
+    if not _is_plain_address(url):
         raise UsageError(f"must be an address such as {Environment.DEVELOPMENT}, got {url!r}", where="api_url")
     return url.rstrip("/")
+
+
+def _is_plain_address(url: object) -> bool:
+    """An absolute http or https address, without a name or a password in it."""
+    if not isinstance(url, str) or re.search(r"\s", url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc
