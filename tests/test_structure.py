@@ -59,7 +59,6 @@ IN_A_CIRCLE: set[tuple[str, str]] = set()
 MOST_LINES = 400
 LONG_FILES = {
     "testing/emulator.py",
-    "cli/app.py",
 }
 """Files over the limit. Only ever shortened; the emulator's one class stays one class."""
 

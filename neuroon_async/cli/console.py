@@ -37,6 +37,7 @@ __all__ = [
     "note",
     "out",
     "print_json",
+    "print_pairs",
     "progress_bar",
     "report_as_json",
     "show_report",
@@ -261,3 +262,13 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def print_pairs(*pairs: tuple[str, object]) -> None:
+    """``label  value`` lines; what the server did not tell is left out."""
+    known = [(label, value) for label, value in pairs if value is not None]
+    width = max((len(label) for label, _ in known), default=0)
+    for label, value in known:
+        text = {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+        shown = f"{text:,}" if isinstance(text, int) else clean(text)
+        out().print(f"{label:<{width}}  {shown}", soft_wrap=True)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
+from ..advice import as_argument
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS
 from ..catalogs import CatalogError, NothingUsable
-from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeDeletion, UnsafeFullSync
+from ..errors import ConfigurationError, InvalidBatch, NeuroonError, UnsafeFullSync
 from ..ledger.protocols import LedgerError
 from .console import complain
 
@@ -78,12 +79,30 @@ def explain(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, UnsafeFullSync) and not error.unsendable:
         return _FULL_IN_PARTS
-    if isinstance(error, UnsafeDeletion):
-        text = str(error).replace("max_delete_fraction=", "--max-delete-fraction ")
-        return text.replace("max_delete_fraction", "--max-delete-fraction")
     if isinstance(error, NeuroonError):
-        return str(error)
+        return error.naming(_as_option)
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
+_OPTIONS = {
+    "api_key",
+    "shop_id",
+    "concurrency",
+    "batch_size",
+    "mode",
+    "ledger",
+    "delete_missing",
+    "max_delete_fraction",
+}
+"""Arguments of Python that the commands have as options."""
+
+
+def _as_option(name: str, value: object) -> str:
+    """An argument as the shell writes it, where the commands have it."""
+    if name not in _OPTIONS:
+        return as_argument(name, value)
+    option = "--" + name.replace("_", "-")
+    return option if value is ... or value is True else f"{option} {value}"
 
 
 def report_of(error: BaseException) -> SyncReport | None:

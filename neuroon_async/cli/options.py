@@ -2,24 +2,75 @@
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
+import warnings
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE
 from ..catalogs import CatalogFormat
-from .syncing import parse_mapping
+from ..client import NeuroonClient
+from ..errors import ConfigurationError, UsageError
+from .console import note
 
 __all__ = [
+    "ApiKey",
+    "ApiUrl",
+    "CaFile",
+    "Concurrency",
     "Currency",
+    "Debug",
     "Decimal",
     "Delimiter",
     "Encoding",
     "Fit",
     "Format",
+    "Json",
     "KeepGoing",
     "Map",
+    "Quiet",
+    "ShopId",
     "ShopUrl",
+    "connect",
+    "credentials",
+    "parse_mapping",
     "reading_options",
+]
+
+ApiUrl = Annotated[
+    str | None,
+    typer.Option(
+        envvar=API_URL_VARIABLE,
+        help="Where the API is. Default: production.",
+        show_default=False,
+        rich_help_panel="Access",
+    ),
+]
+ShopId = Annotated[str | None, typer.Option(envvar=SHOP_ID_VARIABLE, help="The shop's id.", rich_help_panel="Access")]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        envvar=API_KEY_VARIABLE,
+        help="The shop's API key. Prefer the variable: other users of this machine can see the options of a command.",
+        rich_help_panel="Access",
+    ),
+]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel="Output")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel="Output")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print nothing unless something failed.", rich_help_panel="Output")
+]
+Concurrency = Annotated[int, typer.Option(min=1, help="Requests side by side.")]
+CaFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--ca-file",
+        envvar="SSL_CERT_FILE",
+        help="Certificate authorities to trust beside the system's, such as that of your network's proxy.",
+        dir_okay=False,
+        rich_help_panel="Access",
+    ),
 ]
 
 Format = Annotated[
@@ -50,3 +101,42 @@ KeepGoing = Annotated[
 def reading_options(mapping: list[str] | None, **others: Any) -> dict[str, Any]:
     """Keyword arguments of `read_catalog`. Raises `ConfigurationError` for a mapping that cannot be read."""
     return {"mapping": parse_mapping(mapping or []), **others}
+
+
+def parse_mapping(pairs: list[str]) -> dict[str, str]:
+    """``["name=title"]`` as a mapping. Raises `ConfigurationError`."""
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        target, equals, source = pair.partition("=")
+        if not equals or not target.strip():
+            raise UsageError(f"--map takes FIELD=COLUMN or FIELD=TEMPLATE, such as name=title; got {pair!r}")
+        if target.strip() in mapping:
+            raise UsageError(f"--map gives {target.strip()!r} twice")
+        mapping[target.strip()] = source
+    return mapping
+
+
+def connect(
+    api_url: str | None, api_key: str | None, shop_id: str | None, ca_file: Path | None = None
+) -> NeuroonClient:
+    """A client by options or variables. Raises `ConfigurationError` that names all that is missing."""
+    key, shop = credentials(api_key, shop_id)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        client = NeuroonClient.from_env(
+            shop_id=shop, api_key=key, base_url=api_url or None, ssl=ca_file, user_agent="neuroon-cli"
+        )
+    for warning in caught:
+        note(f"warning: {warning.message}")
+    return client
+
+
+def credentials(api_key: str | None, shop_id: str | None) -> tuple[str, str]:
+    """The key and the shop's id. Raises `ConfigurationError` that names all that is missing."""
+    if api_key and shop_id:
+        return api_key, shop_id
+    missing = [name for name, value in ((API_KEY_VARIABLE, api_key), (SHOP_ID_VARIABLE, shop_id)) if not value]
+    raise ConfigurationError(
+        f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set; "
+        "without an account, 'neuroon sandbox' offers the same API on this machine"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from ..advice import Advice
 from ..api.models import Product
 from ..errors import UnsafeDeletion
 from ..ledger.pages import PageChunker, PendingPages, content_digests
@@ -271,11 +272,14 @@ class LedgerChanges:
             )
         if missing > max_fraction * held:
             raise UnsafeDeletion(
-                f"{numbers}, which is more than max_delete_fraction={max_fraction:g} allows. Nothing was deleted: "
-                "check that the source is complete, and raise max_delete_fraction if it is",
+                f"{numbers}, which is more than the allowed part. Nothing was deleted",
                 missing,
                 held,
                 max_fraction=max_fraction,
+                advice=Advice(
+                    "{max_delete_fraction} forbids it: check that the source is complete, and raise it if it is",
+                    {"max_delete_fraction": max_fraction},
+                ),
             )
         return missing
 

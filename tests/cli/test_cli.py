@@ -520,7 +520,7 @@ def test_sandbox_on_a_port_that_is_taken(server):
 
 
 def test_demo(monkeypatch):
-    monkeypatch.setattr("neuroon_async.cli.demo._LATENCY", 0.0)
+    monkeypatch.setattr("neuroon_async.cli.commands.demo._LATENCY", 0.0)
     result = neuroon("demo", "--products", 1000)
     assert result.exit_code == 0
     assert re.search(r"superseded +2 ", result.stdout)

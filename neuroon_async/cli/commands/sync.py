@@ -1,87 +1,64 @@
 """``neuroon sync`` and ``neuroon delete``: a file through the engine, and a report whatever ends the run."""
 
-from __future__ import annotations
+# Annotations are read by typer at run time, so they are not postponed here.
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..api.contract import SHOP_ID_VARIABLE, Environment
-from ..catalogs import Catalog, CatalogError, read_catalog
-from ..catalogs.relations import Relations
-from ..client import NeuroonClient
-from ..errors import ConfigurationError
-from ..ledger.sqlite import SQLiteLedger
-from ..resources.products import Products
-from ..sync.dead_letters import DeadLetterFile
-from .console import note, print_json, progress_bar, report_as_json, show_report
-from .dry_run import DryRunCost, DryRunExchange, LedgerCopy, dry_run_transport
-from .exits import ExitCode, code_of, explain, report_of, run
-from .reading import IN_THE_SHELL, CatalogFeed, standard_input
+from ...api.contract import MAX_BATCH_PRODUCTS, SHOP_ID_VARIABLE, Environment, SyncMode
+from ...catalogs import Catalog, CatalogFormat, read_catalog
+from ...catalogs.relations import Relations
+from ...client import NeuroonClient
+from ...errors import ConfigurationError
+from ...ledger.sqlite import SQLiteLedger
+from ...report import SyncReport
+from ...resources.products import Products
+from ...sync.dead_letters import DeadLetterFile
+from ...transport.transport import Transport
+from ..bulk import Output, run_bulk
+from ..console import note, progress_bar
+from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
+from ..exits import exit_codes
+from ..options import (
+    ApiKey,
+    ApiUrl,
+    CaFile,
+    Concurrency,
+    Currency,
+    Debug,
+    Decimal,
+    Delimiter,
+    Encoding,
+    Fit,
+    Format,
+    Json,
+    KeepGoing,
+    Map,
+    Quiet,
+    ShopId,
+    ShopUrl,
+    connect,
+    reading_options,
+)
+from ..reading import IN_THE_SHELL, CatalogFeed, standard_input
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from ...ledger.protocols import Ledger
 
-    from ..ledger.protocols import Ledger
-    from ..report import SyncReport
-    from ..transport.transport import Transport
-
-__all__ = ["Memory", "Output", "SyncJob", "ids_of", "parse_mapping", "run_bulk"]
+__all__ = ["sync"]
 
 _MOST_NAMED_FIELDS = 12
 _MOST_PARENTS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """How a bulk command presents what it did."""
-
-    json: bool = False
-    quiet: bool = False
-
-    @property
-    def silent(self) -> bool:
-        return self.json or self.quiet
-
-    def show(
-        self,
-        report: SyncReport | None,
-        error: BaseException | None,
-        title: str,
-        cost: DryRunCost | None = None,
-        **more: Any,
-    ) -> None:
-        """``more`` goes into the JSON document. ``cost`` is a dry run's."""
-        if self.json:
-            failed = report is None or not report.ok
-            code = code_of(error) if error is not None else ExitCode.PRODUCTS_FAILED if failed else ExitCode.OK
-            verdict = {"ok": code is ExitCode.OK, "exit_code": int(code), "error": error and explain(error)}
-            print_json(verdict | ({} if report is None else report_as_json(report)) | more)
-        elif report is not None and not (self.quiet and report.ok and error is None):
-            show_report(report, title=title if error is None else f"{title} (stopped before its end)", cost=cost)
-
-
-def run_bulk(
-    work: Coroutine[Any, Any, SyncReport], present: Callable[[SyncReport | None, BaseException | None], None]
-) -> None:
-    """Run it, present the report even where the run was cut short, and exit with 1 where products failed."""
-    try:
-        report = run(work)
-    except BaseException as error:
-        present(report_of(error), error)
-        raise
-    present(report, None)
-    if not report.ok:
-        raise typer.Exit(ExitCode.PRODUCTS_FAILED)
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
+class LedgerOptions:
     """What the run remembers between files: ``--ledger`` and what depends on it. Raises `ConfigurationError`."""
 
     path: Path | None = None
@@ -114,7 +91,7 @@ class SyncJob:
     output: Output
     api_url: str | None = None
     shop_id: str | None = None
-    memory: Memory = field(default_factory=Memory)
+    ledger: LedgerOptions = field(default_factory=LedgerOptions)
     dry_run: bool = False
     dead_letter: Path | None = None
     reading: Mapping[str, Any] = field(default_factory=dict)
@@ -141,7 +118,7 @@ class SyncJob:
 
     def _dry_run_transport(self, exchange: DryRunExchange) -> Transport:
         """A ledger keeps what each shop at each address has; without one a dry run is the same for all of them."""
-        if self.memory.path is None:
+        if self.ledger.path is None:
             return dry_run_transport(exchange)
         if not self.shop_id:
             raise ConfigurationError(
@@ -157,10 +134,10 @@ class SyncJob:
             feed = CatalogFeed(catalog, relations)
             on_failure = None
             if self.dead_letter is not None:
-                _check_dead_letter(self.dead_letter, self.file, self.memory.path)
+                _check_dead_letter(self.dead_letter, self.file, self.ledger.path)
                 on_failure = stack.enter_context(DeadLetterFile(self.dead_letter))
             on_progress = stack.enter_context(progress_bar(title, feed.total, quiet=self.output.quiet))
-            remembering = self.memory.options(dry_run=self.dry_run)
+            remembering = self.ledger.options(dry_run=self.dry_run)
             report = await products.sync(
                 feed, on_progress=on_progress, on_failure=on_failure, **remembering, **self.sending
             )
@@ -207,35 +184,6 @@ class SyncJob:
             note(f"the failed products are in {self.dead_letter}; when mended: neuroon sync {self.dead_letter}")
 
 
-def parse_mapping(pairs: list[str]) -> dict[str, str]:
-    """``["name=title"]`` as a mapping. Raises `ConfigurationError`."""
-    mapping: dict[str, str] = {}
-    for pair in pairs:
-        target, equals, source = pair.partition("=")
-        if not equals or not target.strip():
-            raise ConfigurationError(f"--map takes FIELD=COLUMN or FIELD=TEMPLATE, such as name=title; got {pair!r}")
-        if target.strip() in mapping:
-            raise ConfigurationError(f"--map gives {target.strip()!r} twice")
-        mapping[target.strip()] = source
-    return mapping
-
-
-def ids_of(arguments: list[str], file: str | None) -> list[str]:
-    """The ids to delete: from the command line, or one a line from a file or (``-``) standard input."""
-    if file is None and arguments == ["-"]:
-        arguments, file = [], "-"
-    if bool(arguments) == (file is not None):
-        raise ConfigurationError("name the products to delete, or the file that lists them: ID..., --file FILE, or -")
-    if file is None:
-        return arguments
-    try:
-        data = standard_input().read() if file == "-" else Path(file).read_bytes()
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CatalogError(f"{file}: byte {error.start} is not UTF-8; save the list of ids as UTF-8") from None
-    return [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
-
-
 def _check_dead_letter(path: Path, source: str, ledger: Path | None) -> None:
     """Fail before anything is sent, rather than at the first failure."""
     if source != "-" and path.exists() and Path(source).exists() and path.samefile(source):
@@ -247,3 +195,96 @@ def _check_dead_letter(path: Path, source: str, ledger: Path | None) -> None:
         pass
     if not existed:
         path.unlink()  # a clean run leaves none behind
+
+
+def sync(
+    *,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The catalog; - reads standard input. May be gzipped.")],
+    api_url: ApiUrl = None,
+    shop_id: ShopId = None,
+    api_key: ApiKey = None,
+    ca_file: CaFile = None,
+    catalog_format: Format = CatalogFormat.AUTO,
+    mapping: Map = None,
+    shop_url: ShopUrl = None,
+    currency: Currency = None,
+    fit: Fit = False,
+    encoding: Encoding = None,
+    delimiter: Delimiter = None,
+    decimal: Decimal = None,
+    keep_going: KeepGoing = False,
+    mode: Annotated[
+        SyncMode,
+        typer.Option(
+            case_sensitive=False, help="FULL removes every product that the file does not hold; at most 500 products."
+        ),
+    ] = SyncMode.INCREMENTAL,
+    concurrency: Concurrency = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_BATCH_PRODUCTS, help="Products in a request.")
+    ] = MAX_BATCH_PRODUCTS,
+    dead_letter: Annotated[
+        Path | None,
+        typer.Option(help="Append failed products here, as JSON Lines that 'neuroon sync' reads.", dir_okay=False),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Check everything and send nothing. Needs no API key; with --ledger, the shop's id."
+        ),
+    ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(
+            help="Remember here what the server has acknowledged, and send only what is new or has changed. "
+            "One file serves any number of shops.",
+            dir_okay=False,
+            rich_help_panel="Delta sync",
+        ),
+    ] = None,
+    delete_missing: Annotated[
+        bool,
+        typer.Option(
+            "--delete-missing",
+            help="Delete what the ledger holds and the file no longer has, once all of the file was read.",
+            rich_help_panel="Delta sync",
+        ),
+    ] = False,
+    max_delete_fraction: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            max=1.0,
+            help="Delete nothing where more than this part of the ledger would go: the file may be incomplete.",
+            rich_help_panel="Delta sync",
+        ),
+    ] = 0.2,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Send the products of a file: JSON, JSON Lines, CSV, Shopify, WooCommerce, Google Merchant, Parquet, Arrow."""
+    with exit_codes(debug=debug):
+        job = SyncJob(
+            file,
+            connect=lambda: connect(api_url, api_key, shop_id, ca_file),
+            output=Output(json=as_json, quiet=quiet),
+            api_url=api_url,
+            shop_id=shop_id,
+            ledger=LedgerOptions(ledger, delete_missing, max_delete_fraction),
+            dry_run=dry_run,
+            dead_letter=dead_letter,
+            reading=reading_options(
+                mapping,
+                format=catalog_format,
+                shop_url=shop_url,
+                currency=currency,
+                fit=fit,
+                encoding=encoding,
+                delimiter=delimiter,
+                decimal=decimal,
+                keep_going=keep_going,
+            ),
+            sending={"mode": mode, "concurrency": concurrency, "batch_size": batch_size},
+        )
+        job.execute()

@@ -1,25 +1,24 @@
 """``neuroon demo``: a made-up shop, an emulated API with small mishaps, a real sync between them."""
 
-from __future__ import annotations
+# Annotations are read by typer at run time, so they are not postponed here.
 
 import random
 import secrets
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any
 
+import typer
 from rich.text import Text
 
-from ..api.models import Product
-from ..client import NeuroonClient
-from ..testing import Emulator, Fault
-from ..transport.retries import RetryPolicy
-from .console import out, progress_bar, show_report
-from .exits import report_of, run
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from ..report import SyncReport
+from ...api.models import Product
+from ...client import NeuroonClient
+from ...report import SyncReport
+from ...testing import Emulator, Fault
+from ...transport.retries import RetryPolicy
+from ..console import out, progress_bar, show_report
+from ..exits import exit_codes, report_of, run
+from ..options import Debug
 
 __all__ = ["demo_catalog", "run_demo"]
 
@@ -178,3 +177,13 @@ def _show_outcome(emulator: Emulator, report: SyncReport, token: str) -> None:
         ("neuroon sync --help", "mapping columns, dead letters, exit codes"),
     ):
         console.print(Text.assemble("  ", (f"{command:<37}", "cyan"), what))
+
+
+def demo(
+    *,
+    products: Annotated[int, typer.Option(min=100, max=20_000, help="About how many products.")] = 5_000,
+    debug: Debug = False,
+) -> None:
+    """Sync a made-up catalog with an emulated API on this machine. Needs no account and no network."""
+    with exit_codes(debug=debug):
+        run_demo(products)

@@ -1,27 +1,26 @@
 """``neuroon sandbox``: the emulated API until Ctrl-C, with a page to watch it and a line for each request."""
 
-from __future__ import annotations
+# Annotations are read by typer at run time, so they are not postponed here.
 
 import asyncio
 import errno
 from dataclasses import dataclass
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import Annotated
 
+import typer
 from rich.text import Text
 
-from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_LIMITS, SHOP_ID_VARIABLE
-from ..errors import ConfigurationError
-from ..settings import Secret, check_credentials
-from ..testing import Emulator
-from ..testing.sandbox_page import SandboxPage
-from .console import clean, out
-from .exits import run
+from ...api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_LIMITS, SHOP_ID_VARIABLE
+from ...errors import ConfigurationError
+from ...settings import Secret, check_credentials
+from ...testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, RecordedRequest
+from ...testing.sandbox_page import SandboxPage
+from ..console import clean, out
+from ..exits import exit_codes, run
+from ..options import Debug
 
-if TYPE_CHECKING:
-    from ..testing import RecordedRequest
-
-__all__ = ["Sandbox"]
+__all__ = ["sandbox"]
 
 _INTERVAL = 0.1
 """Seconds between two looks at the log of requests."""
@@ -104,3 +103,20 @@ def _line(request: RecordedRequest, products: int) -> Text:
     line.append(f"  {request.method:<6} {clean(request.raw_path)}", style="default")
     line.append(f"  {request.body_size:,} bytes, {seconds * 1000:,.0f} ms, catalog {products:,}", style="dim")
     return line
+
+
+def sandbox(
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="On 127.0.0.1; 0 takes a free one.")] = 8765,
+    shop_id: Annotated[str, typer.Option(help="The shop that it plays.")] = DEFAULT_SHOP_ID,
+    api_key: Annotated[
+        str, typer.Option(help="The key that it accepts. Printed: do not give a real one.")
+    ] = DEFAULT_API_KEY,
+    rate_limits: Annotated[bool, typer.Option(help="Enforce the documented rate limits.")] = True,
+    latency: Annotated[float, typer.Option(min=0.0, help="Seconds before each answer.")] = 0.0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not list the requests.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Offer the Plugin API on this machine, with a page to watch it. Runs until Ctrl-C; forgets everything then."""
+    with exit_codes(debug=debug):
+        Sandbox(shop_id, api_key, port=port, rate_limits=rate_limits, latency=latency, quiet=quiet).serve()
