@@ -13,7 +13,7 @@ from ...catalogs import Catalog, CatalogFormat, CheckReport, Finding, NothingUsa
 from ...catalogs.fixing import FixedCopy
 from ...errors import ConfigurationError
 from ..console import clean, note, out, print_json
-from ..exits import EXIT_CODES_HELP, ExitCode, exit_codes
+from ..exits import ExitCode, exit_codes
 from ..findings import as_github, as_junit
 from ..options import (
     Currency,
@@ -29,9 +29,8 @@ from ..options import (
 )
 from ..reading import IN_THE_SHELL, standard_input
 
-__all__ = ["CHECK_EPILOG", "check"]
+__all__ = ["check"]
 
-CHECK_EPILOG = EXIT_CODES_HELP
 _MOST_SHOWN = 20
 
 

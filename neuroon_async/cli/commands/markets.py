@@ -20,12 +20,11 @@ from ...markets import Market, MarketResult, sync_markets
 from ...resources.products import Products
 from ..console import note, print_json, report_as_json, show_report
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
-from ..exits import EXIT_CODES_HELP, ExitCode, code_of, exit_codes, explain, run
+from ..exits import ExitCode, code_of, exit_codes, explain, run
 from ..reading import IN_THE_SHELL
 
-__all__ = ["MARKETS_EPILOG", "markets"]
+__all__ = ["markets"]
 
-MARKETS_EPILOG = EXIT_CODES_HELP
 _READING = {"format", "map", "shop_url", "currency", "fit", "encoding", "delimiter", "decimal", "keep_going"}
 _MARKET = _READING | {
     "name",
