@@ -104,7 +104,7 @@ def report_as_json(report: SyncReport) -> dict[str, Any]:
         "elapsed": round(report.elapsed, 3),
         "waited": round(report.waited, 3),
         "failures": [
-            {"external_id": f.external_id, "reason": f.reason, "stage": f.stage, "status": f.status}
+            {"external_id": f.external_id, "reason": f.reason, "stage": f.stage, "status": f.status, "unsent": f.unsent}
             for f in report.failures
         ],
     }
@@ -124,7 +124,7 @@ def show_report(report: SyncReport, *, title: str, cost: DryRunCost | None = Non
         if remark:
             line.append(f"  {remark}", style="dim")
         console.print(line, soft_wrap=True)
-    if report.failures:
+    if any(not failure.unsent for failure in report.failures):
         _show_failures(console, report)
 
 
@@ -170,7 +170,10 @@ def _shared_lines(report: SyncReport, was: str) -> Iterator[_Line]:
         yield "unchanged", f"{report.unchanged:,}", f"as last sent, so no request {was} needed", ""
     if report.superseded:
         yield "superseded", f"{report.superseded:,}", f"a later version of the same id {was} sent instead", ""
-    yield "failed", f"{report.failed:,}", "", "bold red" if report.failed else ""
+    failed = report.failed - report.unsent
+    yield "failed", f"{failed:,}", "", "bold red" if failed else ""
+    if report.unsent:
+        yield "unsent", f"{report.unsent:,}", "never part of a request", "yellow"
 
 
 def _limits_of(cost: DryRunCost) -> str:
@@ -186,7 +189,7 @@ def _show_failures(console: Console, report: SyncReport) -> None:
     table.add_column("Reason", overflow="fold")
     table.add_column("Stage", no_wrap=True)
     alike: dict[tuple[str, str], list[ProductFailure]] = {}
-    for failure in report.failures:
+    for failure in (each for each in report.failures if not each.unsent):
         alike.setdefault((_PLACE.sub("", failure.reason), _stage(failure)), []).append(failure)
     shown = 0
     for (_, stage), failures in list(alike.items())[:MAX_SHOWN_REASONS]:
@@ -195,8 +198,9 @@ def _show_failures(console: Console, report: SyncReport) -> None:
         table.add_row(f"  {clean(first.external_id or '(no id)')}{others}", clean(first.reason), stage)
         shown += len(failures)
     console.print(table)
-    if report.failed > shown:
-        console.print(Text(f"  … and {report.failed - shown:,} other failures", style="dim"))
+    not_shown = report.failed - report.unsent - shown
+    if not_shown > 0:
+        console.print(Text(f"  … and {not_shown:,} other failures", style="dim"))
 
 
 def _stage(failure: ProductFailure) -> str:

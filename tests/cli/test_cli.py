@@ -23,9 +23,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from neuroon_async import RetryPolicy, SyncProgress
+from neuroon_async import ProductFailure, RetryPolicy, SyncProgress, SyncReport
 from neuroon_async.cli import main
 from neuroon_async.cli.app import app
+from neuroon_async.cli.bulk import Output
 from neuroon_async.cli.console import _status, clean
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault, verify_widget_token
 
@@ -341,7 +342,7 @@ def test_dry_run_refuses_a_full_sync_of_several_requests(tmp_path):
     assert result.exit_code == 2
     assert "a FULL sync must fit into one request of 500 products and" in result.stderr
     assert "add --ledger FILE --delete-missing" in result.stderr
-    assert "not sent: the run was stopped by UnsafeFullSync" in result.stdout
+    assert "unsent     501  never part of a request" in result.stdout
     assert "allow_multi_request_full" not in result.output
     document = neuroon("sync", catalog(tmp_path, count=501), "--dry-run", "--mode", "full", "--json").stdout
     assert "allow_multi_request_full" not in document
@@ -560,3 +561,20 @@ def test_a_real_catalog_is_accounted_for_to_the_last_product(server):
     assert document["accepted"] + document["superseded"] + document["failed"] == 3291
     assert document["accepted"] == len(server.products) == len({p["url"] for p in server.products.values()})
     assert document["ignored_fields"] == {"popularity": 3291}
+
+
+def test_products_that_were_never_sent_are_told_apart_from_failures(capsys):
+    unsent = [ProductFailure(f"U{n}", "not sent: the run was cancelled", "transport", unsent=True) for n in range(40)]
+    bad = ProductFailure("BAD", "price: must be 0 or more", "local")
+    report = SyncReport(received=41, failed=41, unsent=40, failures=[bad, *unsent])
+    Output().show(report, asyncio.CancelledError(), "Sync")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "failed 1" in shown
+    assert "unsent 40 never part of a request" in shown
+    assert "BAD" in shown
+    assert "U1" not in shown
+    assert "other failures" not in shown
+    Output(json=True).show(report, asyncio.CancelledError(), "Sync")
+    document = json.loads(capsys.readouterr().out)
+    assert document["unsent"] == 40
+    assert [failure["unsent"] for failure in document["failures"][:2]] == [False, True]

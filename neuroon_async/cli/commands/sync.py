@@ -15,7 +15,7 @@ from ...api.contract import MAX_BATCH_PRODUCTS, SHOP_ID_VARIABLE, Environment, S
 from ...catalogs import Catalog, CatalogFormat, read_catalog
 from ...catalogs.relations import Relations
 from ...client import NeuroonClient
-from ...errors import ConfigurationError
+from ...errors import ConfigurationError, UnsafeFullSync
 from ...ledger.sqlite import SQLiteLedger
 from ...report import SyncReport
 from ...resources.products import Products
@@ -180,7 +180,10 @@ class SyncJob:
             note(f"{external_id}: its parent {parent!r} is not in this file; unless the shop has it, it is refused")
         if report.received == 0 and error is None:
             note("the catalog holds no products")
-        if report.failed and self.dead_letter is not None:
+        if report.unsent and not self.dry_run and not isinstance(error, UnsafeFullSync):
+            rest = "; only what is missing is sent then" if self.ledger.path is not None else ""
+            note(f"{report.unsent:,} products were not sent: run the same command again{rest}")
+        if report.failed > report.unsent and self.dead_letter is not None:
             note(f"the failed products are in {self.dead_letter}; when mended: neuroon sync {self.dead_letter}")
 
 
