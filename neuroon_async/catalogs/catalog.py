@@ -12,6 +12,7 @@ from .counting import FieldCounts
 from .finishing import Change, Finisher
 from .first_contact import FirstContact
 from .format import Format, Reading, Sample
+from .formats.platforms import unread_platform
 from .formats.unreadable import why_no_catalog
 from .notations import NumberNotations
 from .notes import inferred_notes, left_out_notes, misread_notes, unused_notes
@@ -184,6 +185,8 @@ class Catalog:
 
     def _find_format(self, sample: Sample) -> Format:
         if problem := why_no_catalog(sample):
+            raise self._source.error("", problem)
+        if self._given_format is None and (problem := unread_platform(sample, self._options)):
             raise self._source.error("", problem)
         format_ = self._given_format or recognise(sample)
         if format_.own_ids:

@@ -1,7 +1,8 @@
 """Which source field becomes which product field, as the user maps them. Pure.
 
 A mapping says ``target = column`` or ``target = template``. A target is a product field in either spelling, or
-``attributes.NAME``; an empty value leaves the target out. A value with a brace is a template: ``{column}`` inserts a
+``attributes.NAME``; an empty value leaves the target out. A column may be a path into nested values: ``image.src``,
+``images.0.src``, ``categories.*.name``. A value with a brace is a template: ``{column}`` inserts a
 value, ``{column:slug}`` its form for addresses, ``{column:hash}`` 16 hex digits of its SHA-256, ``{column:quote}`` its
 percent-encoded form; literal braces are doubled.
 """
@@ -30,14 +31,28 @@ ATTRIBUTE_PREFIX = "attributes."
 
 
 def lookup(row: Mapping[str, Any], column: str) -> Any:
-    """The value of a column; ``image.src`` also finds the ``src`` of a nested ``image``."""
-    if column in row:
-        return row[column]
-    value: Any = row
-    for name in column.split("."):
-        if not isinstance(value, dict) or name not in value:
+    """The value of a column, or of a path into nested ones.
+
+    ``image.src`` is the ``src`` of a nested ``image``, ``images.0.src`` that of the first of several, and
+    ``categories.*.name`` the list of all names. A column that bears the whole name comes first.
+    """
+    return row[column] if column in row else _at(row, column.split("."))
+
+
+def _at(value: Any, path: list[str]) -> Any:
+    for index, name in enumerate(path):
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif not isinstance(value, (list, tuple)):
             return None
-        value = value[name]
+        elif name == "*":
+            found = (_at(item, path[index + 1 :]) for item in value)
+            values = [item for one in found for item in (one if isinstance(one, list) else [one])]
+            return [item for item in values if not is_blank(item)] or None
+        elif not name.isdecimal() or int(name) >= len(value):
+            return None
+        else:
+            value = value[int(name)]
     return value
 
 

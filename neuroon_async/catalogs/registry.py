@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .formats import columnar, csv, google, json, magento, prestashop, shopify, wix, woocommerce
+from .formats import columnar, csv, doofinder, google, json, magento, prestashop, shopify, wix, woocommerce
 
 if TYPE_CHECKING:
     from .format import Format, Sample
@@ -29,6 +29,7 @@ class CatalogFormat(StrEnum):
     PRESTASHOP = "prestashop"
     WIX = "wix"
     MAGENTO = "magento"
+    DOOFINDER = "doofinder"
     GOOGLE = "google"
     PARQUET = "parquet"
     ARROW = "arrow"
@@ -46,6 +47,7 @@ FORMATS: tuple[Format, ...] = (
     prestashop.FORMAT,
     wix.FORMAT,
     magento.FORMAT,
+    doofinder.FORMAT,
     google.FORMAT,
     csv.TSV,
     csv.CSV,  # last: it recognises any text

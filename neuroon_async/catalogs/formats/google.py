@@ -1,4 +1,4 @@
-"""Google Merchant feeds: RSS 2.0 or Atom with ``g:`` fields, and the tab-separated form.
+"""Google Merchant feeds: RSS 2.0 or Atom with ``g:`` fields, and the tab-separated form; Meta's catalogs, too.
 
 Items that share an ``item_group_id`` are variants of one another without a parent among them; none is invented, and the
 group stays readable as an attribute. Prices carry their currency. What can be ordered but is not there
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..format import Reading, Sample
     from ..records import Record
 
-__all__ = ["FORMAT"]
+__all__ = ["FORMAT", "FeedBuilder", "field_name"]
 
 _FIELDS = {
     "external_id": ("id",),
@@ -37,23 +37,23 @@ _ATTRIBUTES = (
 )  # fmt: skip
 _USED = (
     *(name for names in _FIELDS.values() for name in names), "description", "summary", "content", "price", "sale_price",
-    "sale_price_effective_date", "product_type", "quantity",
+    "sale_price_effective_date", "product_type", "fb_product_category", "quantity",
     "quantity_to_sell_on_facebook", *_ATTRIBUTES,
 )  # fmt: skip
 
 
 def _is_google(header: Iterable[str]) -> bool:
     """Are these the columns of a feed in its tab-separated form?"""
-    names = {_field_name(name) for name in header}
+    names = {field_name(name) for name in header}
     return {"id", "title", "link", "price"} <= names and bool({"availability", "image_link"} & names)
 
 
-def _field_name(name: str) -> str:
+def field_name(name: str) -> str:
     """``g:image link`` and ``image_link`` are one field."""
     return re.sub(r"[\s-]+", "_", name.strip().lower().removeprefix("g:"))
 
 
-class _Builder:
+class FeedBuilder:
     """One item, one product."""
 
     def __init__(self, use: Callable[[Iterable[str]], None], decimal: str | None) -> None:
@@ -64,9 +64,10 @@ class _Builder:
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
         for record in records:
-            yield Draft.unusable(record, record.problem) if record.problem else self._draft(record)
+            yield Draft.unusable(record, record.problem) if record.problem else self.draft(record)
 
-    def _draft(self, record: Record) -> Draft:
+    def draft(self, record: Record) -> Draft:
+        """The product of one item."""
         item = {self._name(column): value for column, value in record.row.items()}
         draft = Draft.of(record, self._notation)
         for target, names in _FIELDS.items():
@@ -88,7 +89,7 @@ class _Builder:
     def _name(self, column: str) -> str:
         name = self._names.get(column)
         if name is None:
-            name = _field_name(column)
+            name = field_name(column)
             if name in _USED:
                 self._use([column])
             if len(self._names) < 1_000:
@@ -97,8 +98,9 @@ class _Builder:
 
 
 def _categories(item: Mapping[str, Any]) -> list[str]:
-    """The levels of the shop's own ``product_type``, else of Google's category where it is no mere number."""
-    paths = _texts(item, "product_type") or [t for t in _texts(item, "google_product_category") if not t.isdigit()]
+    """The levels of the shop's own ``product_type``, else of Google's or Meta's category where it is no mere number."""
+    columns = ("product_type", "google_product_category", "fb_product_category")
+    paths = next((texts for name in columns if (texts := [t for t in _texts(item, name) if not t.isdigit()])), [])
     levels = (level.strip() for path in paths for level in path.replace("&gt;", ">").split(">"))
     return list(dict.fromkeys(level for level in levels if level))
 
@@ -120,7 +122,7 @@ class _Google:
         return sample.is_xml or _is_google(sample.header)
 
     def read(self, reading: Reading) -> Iterable[Draft]:
-        build = _Builder(reading.use, reading.options.decimal)
+        build = FeedBuilder(reading.use, reading.options.decimal)
         if not reading.sample.is_xml:
             return build(reading.rows())
         return build(reading.counted(xml_items(reading.source, reading.replay.chunks(), reading.options.encoding)))

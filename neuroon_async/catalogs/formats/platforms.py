@@ -1,0 +1,155 @@
+"""Exports of platforms that are recognised and not read: each is named, with a mapping that fits its columns.
+
+Their rows link variants to products in ways of their own, so a plain reading of columns that happen to be named alike
+would send half of what they say. A mapping tells that the user has looked at them; then they are read as plain CSV or
+JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ...api.models import REQUIRED_FIELDS, WIRE_NAMES
+
+if TYPE_CHECKING:
+    from ..format import Sample
+    from ..options import ReadingOptions
+
+__all__ = ["unread_platform"]
+
+_MAX_COLUMNS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Platform:
+    """``columns`` are those of its CSV, all of which must be there; ``keys`` those of its JSON, likewise.
+
+    ``mapping`` names the columns or keys for the required fields, best first; those that the file has are proposed.
+    """
+
+    what: str
+    columns: frozenset[str] = frozenset()
+    keys: tuple[str, ...] = ()
+    mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    advice: str = ""
+
+
+def _csv(what: str, *columns: str, advice: str = "", **mapping: tuple[str, ...]) -> _Platform:
+    return _Platform(what, frozenset(columns), (), mapping, advice)
+
+
+def _json(what: str, *keys: str, advice: str = "", **mapping: tuple[str, ...]) -> _Platform:
+    return _Platform(what, frozenset(), keys, mapping, advice)
+
+
+_PLATFORMS = (
+    _csv(
+        "an Ecwid export", "type", "product_internal_id", "product_name",
+        external_id=("product_internal_id", "product_sku"), name=("product_name",), price=("product_price",),
+    ),
+    _csv(
+        "a BigCommerce export", "Product ID", "Item Type", "Product Name",
+        external_id=("Product ID", "Product Code/SKU"), name=("Product Name",), price=("Price",),
+        url=("Product URL",),
+    ),
+    _csv(
+        "a BigCommerce export", "Item", "ID", "Name", "SKU", "Inventory Tracking", "Price",
+        external_id=("ID",), name=("Name",), price=("Price",), url=("Product URL",),
+    ),
+    _csv(
+        "a Squarespace export", "Product ID [Non Editable]", "Variant ID [Non Editable]", "Title",
+        external_id=("Product ID [Non Editable]",), name=("Title",), price=("Price",), url=("Product URL",),
+    ),
+    _csv(
+        "an Etsy export", "TITLE", "PRICE", "CURRENCY_CODE", "QUANTITY",
+        external_id=("SKU",), name=("TITLE",), price=("PRICE",),
+    ),
+    _csv("an Akeneo export", "sku", "family", "categories", "enabled", external_id=("sku",)),
+    _csv("an Akeneo export", "identifier", "family", "categories", "enabled", external_id=("identifier",)),
+    _csv("an Akeneo export", "uuid", "family", "categories", "enabled", external_id=("uuid",)),
+    _csv(
+        "a Medusa export", "Product Id", "Product Handle", "Product Title", "Variant Id",
+        external_id=("Variant Id",), name=("Product Title",),
+        price=("Variant Price EUR", "Variant Price USD", "Price EUR", "Price USD"),
+    ),
+    _csv(
+        "a Medusa export", "Product Handle", "Product Title", "Variant Title", "Variant SKU",
+        external_id=("Variant SKU",), name=("Product Title",), price=("Variant Price EUR", "Variant Price USD"),
+    ),
+    _csv("a Saleor export", "id", "name", "product type", "variant sku", external_id=("id",), name=("name",)),
+    _csv("a Saleor export", "id", "name", "product type", "charge taxes", external_id=("id",), name=("name",)),
+    _csv(
+        "the product grid of Magento", "ID", "Thumbnail", "Name", "Type", "Attribute Set", "SKU", "Price",
+        external_id=("SKU",), name=("Name",), price=("Price",),
+        advice="export the products by System > Data Transfer > Export, which is read, or",
+    ),
+    _csv(
+        "a Magento 1 export", "sku", "_store", "_attribute_set", "_type",
+        external_id=("sku",), name=("name",), price=("price",), url=("url_path", "url_key"),
+    ),
+    _csv(
+        "PrestaShop's file of combinations", "Product ID*", "Attribute (Name:Type:Position)*",
+        advice="it holds neither names nor prices of its own; read the file of products, or",
+        external_id=("Reference",),
+    ),
+    _json(
+        "JSON of BigCommerce", "id", "name", "calculated_price", "custom_url",
+        external_id=("id",), name=("name",), price=("price",), url=("custom_url.url",),
+    ),
+    _json(
+        "JSON of Ecwid", "id", "name", "defaultDisplayedPrice",
+        external_id=("id",), name=("name",), price=("defaultDisplayedPrice",), url=("url",),
+    ),
+    _json(
+        "JSON of Medusa", "id", "handle", "title", "variants.prices.amount",
+        external_id=("id",), name=("title",), price=("variants.0.prices.0.amount",),
+    ),
+    _json(
+        "JSON of Medusa", "id", "handle", "title", "variants.calculated_price.calculated_amount",
+        external_id=("id",), name=("title",), price=("variants.0.calculated_price.calculated_amount",),
+    ),
+    _json(
+        "JSON of Saleor", "id", "name", "pricing.priceRange.start.gross.amount",
+        external_id=("id",), name=("name",), price=("pricing.priceRange.start.gross.amount",),
+    ),
+    _json("JSON of Akeneo", "identifier", "family", "values", external_id=("identifier",)),
+    _json("JSON of Akeneo", "uuid", "family", "values", external_id=("uuid",)),
+    _json(
+        "JSON of Magento", "sku", "type_id", "attribute_set_id", "custom_attributes",
+        external_id=("sku",), name=("name",), price=("price",),
+    ),
+    _json(
+        "JSON of Etsy", "listing_id", "title", "price.divisor",
+        external_id=("listing_id",), name=("title",), url=("url",),
+        advice="its prices are fractions (amount and divisor) that no mapping can reckon; write them out, and",
+    ),
+)  # fmt: skip
+
+
+def unread_platform(sample: Sample, options: ReadingOptions) -> str | None:
+    """What to say of a file that is of one of these platforms; ``None`` where it is not, or where it is mapped."""
+    if any(field in options.mapping for field in REQUIRED_FIELDS):
+        return None
+    columns = set() if sample.is_json or sample.is_xml else set(sample.header)
+    for platform in _PLATFORMS:
+        if (platform.columns and platform.columns <= columns) or (platform.keys and sample.has_keys(*platform.keys)):
+            return _refusal(platform, sample, options)
+    return None
+
+
+def _refusal(platform: _Platform, sample: Sample, options: ReadingOptions) -> str:
+    header = [] if platform.keys else sample.header
+    proposed = []
+    for target in REQUIRED_FIELDS:
+        names = platform.mapping.get(target, ())
+        column = next((name for name in names if platform.keys or name in header), None)
+        proposed.append(options.names.map(WIRE_NAMES[target], column or ("KEY" if platform.keys else "COLUMN")))
+    advice = f"{platform.advice} map" if platform.advice else "map"
+    what = "keys" if platform.keys else "columns"
+    refusal = f"this looks like {platform.what}, which is not read yet; {advice} its {what}: {' '.join(proposed)}"
+    if not header:
+        return refusal
+    more = " and more" if len(header) > _MAX_COLUMNS else ""
+    return f"{refusal}; there are {', '.join(header[:_MAX_COLUMNS])}{more}"
