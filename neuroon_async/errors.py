@@ -68,9 +68,9 @@ class NeuroonError(Exception):
 
     def __init__(self, what: str = "", *, where: str | None = None, advice: Advice | str | None = None) -> None:
         super().__init__(what)
-        self.what = what
-        self.where = where
-        self.advice = Advice(advice) if isinstance(advice, str) else advice
+        self.what: str = what
+        self.where: str | None = where
+        self.advice: Advice | None = Advice(advice) if isinstance(advice, str) else advice
 
     def naming(self, name_argument: Callable[[str, Any], str]) -> str:
         """The error's text with every argument written as ``name_argument(name, value)`` writes it.
@@ -140,10 +140,11 @@ class _BrokenRules(NeuroonError, ValueError):
         where: str,
         advice: Advice | str | None,
     ) -> None:
-        self.violations = tuple(violations)
-        self.field, self.rule = self.violations[0]
+        self.violations: tuple[tuple[str, str], ...] = tuple(violations)
+        self.field: str = self.violations[0][0]
+        self.rule: str = self.violations[0][1]
         super().__init__("; ".join(f"{field}: {rule}" for field, rule in self.violations), where=where, advice=advice)
-        self.args = (name, self.violations)
+        self.args: tuple[Any, ...] = (name, self.violations)
 
     @property
     def reason(self) -> str:
@@ -189,7 +190,7 @@ class SyncFailed(NeuroonError):
     def __init__(self, report: SyncReport) -> None:
         first = f"; the first one: {report.failures[0]}" if report.failures else ""
         super().__init__(f"{report.failed:,} of {report.received:,} products failed{first}")
-        self.report = report
+        self.report: SyncReport | None = report
 
 
 SyncReport.error_type = SyncFailed
@@ -229,7 +230,7 @@ class UnsafeDeletion(NeuroonError):
         advice: Advice | str | None = None,
     ) -> None:
         super().__init__(what, advice=advice)
-        self.args = (what, missing, held)
+        self.args: tuple[Any, ...] = (what, missing, held)
         self.missing = missing
         self.held = held
         self.max_fraction = max_fraction
@@ -293,7 +294,7 @@ class APIError(NeuroonError):
         self.status = status
         self.code = code
         self.message = message
-        self.field_errors = dict(field_errors or {})
+        self.field_errors: dict[str, str] = dict(field_errors or {})
         self.path = path
         self.timestamp = timestamp
         self.request_id = request_id
@@ -372,7 +373,7 @@ class RateLimited(APIError):
         self.remaining = remaining
         self.local = local
         if local:
-            self.advice = None if retry_after is None else Advice(f"come back in {retry_after:.1f} s")
+            self.advice: Advice | None = None if retry_after is None else Advice(f"come back in {retry_after:.1f} s")
 
     def naming(self, name_argument: Callable[[str, Any], str]) -> str:
         if not self.local:

@@ -7,7 +7,7 @@ are in `constraints`, as types, and in `validation`, and every road to the serve
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +50,7 @@ def as_plain(value: object) -> str | float | int | Decimal:
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=as_plain)
-encode = _encoder.encode
+encode: Callable[[Any], bytes] = _encoder.encode
 """JSON bytes, with ``Decimal`` as an exact JSON number."""
 
 

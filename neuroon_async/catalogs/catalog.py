@@ -96,7 +96,8 @@ class Catalog:
 
     def _reset(self) -> None:
         self.format: str = _as_enum(self._given_format.name) if self._given_format else CatalogFormat.AUTO
-        self.products = self.failed = 0
+        self.products: int = 0
+        self.failed: int = 0
         self._counts = FieldCounts(self._options.mapping)
         self._notations = NumberNotations(self._first_pass)
         self._first_contact = FirstContact(self._options.names, self._counts.shapes)

@@ -24,10 +24,10 @@ class FieldCounts:
     """Counts the records that pass and the values of their fields; formats report which fields they use."""
 
     def __init__(self, mapping: Mapping[str, FieldSource | None]) -> None:
-        self.records = 0
+        self.records: int = 0
         self.notices: dict[str, None] = {}
         """What the format has to say about its reading, each once."""
-        self.shapes = ColumnShapes()
+        self.shapes: ColumnShapes = ColumnShapes()
         self._values: Counter[str] = Counter()
         self._used: set[str] = set()
         self._twice: Mapping[str, CatalogError] = {}

@@ -73,7 +73,8 @@ class Finisher:
     """
 
     def __init__(self, options: ReadingOptions, notations: NumberNotations) -> None:
-        self.fitted = self.misread = 0
+        self.fitted: int = 0
+        self.misread: int = 0
         self.left_out: Counter[tuple[str, str]] = Counter()
         self.format: Format | None = None
         self.filled: set[str] = set()

@@ -25,9 +25,10 @@ class FixedCopy:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.changes_path = self.path.with_name(f"{self.path.name}.changes.jsonl")
-        self.products = self.changes = 0
+        self.path: Path = Path(path)
+        self.changes_path: Path = self.path.with_name(f"{self.path.name}.changes.jsonl")
+        self.products: int = 0
+        self.changes: int = 0
         self._files: dict[Path, Any] = {}
 
     def write(self, product: Product) -> None:

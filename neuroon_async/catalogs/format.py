@@ -44,7 +44,7 @@ class Sample:
     def __init__(self, source: ByteSource, head: bytes, options: ReadingOptions) -> None:
         self.head = head
         """The first bytes, unpacked."""
-        self.name = source.name
+        self.name: str = source.name
         self._source = source
         self._options = options
 

@@ -41,8 +41,8 @@ class RawRow(dict[str, Any]):
 
     def __init__(self, row: Mapping[str, Any], record: Mapping[str, Any], reading: Mapping[str, Any] | None) -> None:
         super().__init__(row)
-        self.record = dict(record)
-        self.reading = None if reading is None else dict(reading)
+        self.record: dict[str, Any] = dict(record)
+        self.reading: dict[str, Any] | None = None if reading is None else dict(reading)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self), self.record, self.reading)

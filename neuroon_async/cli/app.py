@@ -22,7 +22,7 @@ from .exits import EXIT_CODES_HELP
 
 __all__ = ["app"]
 
-app = typer.Typer(
+app: typer.Typer = typer.Typer(
     name="neuroon",
     help="Neuroon's Plugin API from the command line: sync a shop's catalog, verify its domain, sign widget tokens.",
     epilog=EXIT_CODES_HELP,
@@ -54,5 +54,5 @@ app.command(epilog=EXIT_CODES_HELP)(check)
 app.command(epilog=EXIT_CODES_HELP)(markets)
 app.command(epilog=EXIT_CODES_HELP)(delete)
 app.add_typer(ledger_app)
-for command in (shop, verify, token, sandbox):
-    app.command()(command)
+for _command in (shop, verify, token, sandbox):
+    app.command()(_command)

@@ -58,7 +58,7 @@ class DryRunExchange:
     """Takes every request as answered, and counts it."""
 
     def __init__(self) -> None:
-        self.cost = DryRunCost()
+        self.cost: DryRunCost = DryRunCost()
 
     def ready(self) -> None:
         """It always is."""

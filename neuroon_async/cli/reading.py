@@ -51,7 +51,7 @@ class CatalogFeed:
         self.catalog = catalog
         self._relations = relations
         self.yields_checked_products = catalog.yields_checked_products
-        self.exhausted = False
+        self.exhausted: bool = False
 
     @property
     def count(self) -> int:

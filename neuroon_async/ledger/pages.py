@@ -43,11 +43,11 @@ class Page:
     __slots__ = ("_lines", "_products", "digest", "ids", "sources")
 
     def __init__(self, products: Sequence[Product], sources: Sequence[Any]) -> None:
-        self.ids = [product.external_id for product in products]
-        self.sources = sources
+        self.ids: list[str] = [product.external_id for product in products]
+        self.sources: Sequence[Any] = sources
         self._products = products
         self._lines = _encoded(_encoder.encode_lines, products)
-        self.digest = None if self._lines is None else _digest(self._lines)
+        self.digest: bytes | None = None if self._lines is None else _digest(self._lines)
         """Over all of them, in their order. ``None`` where one of them cannot become JSON, and so cannot be sent."""
 
     def digests(self) -> dict[str, bytes | None]:

@@ -137,7 +137,7 @@ class SQLiteLedger:
     ) -> None:
         if not 0 <= request_lifetime < math.inf:
             raise ConfigurationError(f"request_lifetime must be 0 seconds or more, got {request_lifetime}")
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._lifetime = request_lifetime
         self._clock = clock
 

@@ -21,7 +21,7 @@ class CallerLine:
         self._taken = False
         self._resting: tuple[asyncio.Future[None], float | None] | None = None
         """The first one while it waits for something else than its turn, with its deadline."""
-        self.known = 0.0
+        self.known: float = 0.0
         """Before this time the first one will not be admitted."""
 
     def __len__(self) -> int:

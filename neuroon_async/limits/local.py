@@ -274,9 +274,9 @@ class LocalPermit:
 
     def __init__(self, endpoint: LocalEndpoint, *, stamp: int, generation: int, epoch: int) -> None:
         self._endpoint = endpoint
-        self.stamp = stamp
-        self.generation = generation
-        self.epoch = epoch
+        self.stamp: int = stamp
+        self.generation: int = generation
+        self.epoch: int = epoch
 
     def answered(self, headers: Mapping[str, str] | None, *, pause: float | None = None) -> None:
         self._endpoint.answered(self, headers, pause)

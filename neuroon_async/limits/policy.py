@@ -61,8 +61,8 @@ class Reserve:
 
     def __init__(self, requests: int, per: float) -> None:
         share = min(_RESERVED_SHARE, SINGLE_CALL_WAIT / per)
-        self.most = math.floor(round(requests * share, 9))
-        self.memory = 2 * per
+        self.most: int = math.floor(round(requests * share, 9))
+        self.memory: float = 2 * per
         """For how many seconds a single call counts."""
 
     def keep(self, singles: int) -> int:
@@ -76,12 +76,12 @@ class SlotWindow:
     __slots__ = ("cooling", "in_flight", "per", "requests", "returned")
 
     def __init__(self, requests: int, per: float) -> None:
-        self.requests = requests
-        self.per = per
-        self.in_flight = 0
+        self.requests: int = requests
+        self.per: float = per
+        self.in_flight: int = 0
         self.cooling: deque[float] = deque()
         """When each slot of an answered request comes back; ascending, because time is."""
-        self.returned = 0
+        self.returned: int = 0
         """How many slots have ever come back."""
 
     def used(self, now: float) -> int:
@@ -122,7 +122,7 @@ class ExternalUsage:
     __slots__ = ("per", "seen")
 
     def __init__(self, per: float) -> None:
-        self.per = per
+        self.per: float = per
         self.seen: deque[tuple[float, int]] = deque()
         """Until when how many are taken to be spent: the latest last, and the most first."""
 
@@ -168,9 +168,9 @@ class EffectiveLimit:
     __slots__ = ("configured", "generation", "requests")
 
     def __init__(self, configured: RateLimit) -> None:
-        self.configured = configured
-        self.requests = configured.requests
-        self.generation = 0
+        self.configured: RateLimit = configured
+        self.requests: int = configured.requests
+        self.generation: int = 0
         """How often the server has changed the limit. Answers to requests of an older one tell an older limit."""
 
     def observe(self, headers: RateLimitHeaders, granted: int) -> bool:
@@ -199,14 +199,14 @@ class Admission:
 
     def __init__(self, limit: RateLimit) -> None:
         self._limit = limit
-        self.window = SlotWindow(limit.requests, limit.per)
+        self.window: SlotWindow = SlotWindow(limit.requests, limit.per)
         self._reserve = Reserve(limit.requests, limit.per)
-        self.external = ExternalUsage(limit.per)
+        self.external: ExternalUsage = ExternalUsage(limit.per)
         self.singles: deque[float] = deque(maxlen=max(1, self._reserve.most))
         """When single calls left, the latest last: as many as can matter."""
-        self.not_before = 0.0
+        self.not_before: float = 0.0
         """No admission before this time. Only ever raised, so no finishing request can lift a pause early."""
-        self.next_spaced = 0.0
+        self.next_spaced: float = 0.0
         """When the next one may leave after a pause: they return one by one."""
 
     @property

@@ -291,10 +291,10 @@ class SharedPermit:
         self, endpoint: SharedEndpoint, member: str, *, stamp: int, local: LocalPermit | None, generation: int
     ) -> None:
         self._endpoint = endpoint
-        self.member = member
-        self.stamp = stamp
-        self.local = local
-        self.generation = generation
+        self.member: str = member
+        self.stamp: int = stamp
+        self.local: LocalPermit | None = local
+        self.generation: int = generation
 
     def answered(self, headers: Mapping[str, str] | None, *, pause: float | None = None) -> None:
         self._endpoint.answered(self, headers, pause)

@@ -52,9 +52,9 @@ class DeliveryLoop:
         poll_interval: float,
         concurrency: int,
     ) -> None:
-        self.worker = uuid4().hex
+        self.worker: str = uuid4().hex
         """Who holds the leases: one name for all workers of this loop."""
-        self.wake = asyncio.Event()
+        self.wake: asyncio.Event = asyncio.Event()
         """Set where something has become due."""
         self._store = store
         # Attempts are repeated here, where they are recorded, and each ends well within its lease.

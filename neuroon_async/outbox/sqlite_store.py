@@ -71,7 +71,7 @@ class SQLiteOutboxStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, keep_delivered: float, clock: Callable[[], float]) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._keep_delivered = keep_delivered
         self._clock = clock
         self._opening = False

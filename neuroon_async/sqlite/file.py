@@ -61,7 +61,7 @@ class SQLiteFile:
         synchronous: Literal["OFF", "NORMAL", "FULL"] = "FULL",
         cache_bytes: int | None = None,
     ) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._application_id = application_id
         self._migrations = migrations
         self._explain = explain

@@ -51,7 +51,7 @@ class Bisection:
         self._suspects: list[Product] | None = None
         self._trusts_clues = True
         """Until a product that the server's message pointed at turns out to be good."""
-        self.refusals = 0
+        self.refusals: int = 0
         """Refused pieces since the last accepted one."""
 
     def __iter__(self) -> Iterator[Product]:

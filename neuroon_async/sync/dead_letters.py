@@ -38,8 +38,8 @@ class DeadLetterFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        self.count = 0
+        self.path: Path = Path(path)
+        self.count: int = 0
         self._file: Any = None
 
     def __call__(self, failure: ProductFailure) -> None:

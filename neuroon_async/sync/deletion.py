@@ -96,10 +96,10 @@ class Deletion:
     __slots__ = ("external_id", "gone", "settled", "stats")
 
     def __init__(self, external_id: str, stats: CallStats) -> None:
-        self.external_id = external_id
-        self.stats = stats
-        self.settled = False
-        self.gone = False
+        self.external_id: str = external_id
+        self.stats: CallStats = stats
+        self.settled: bool = False
+        self.gone: bool = False
 
 
 class ProductDeletion:
@@ -124,7 +124,8 @@ class ProductDeletion:
         self._on_deleted = on_deleted
         self._waiting: dict[str, None] = {}
         self._in_flight: InFlight[Deletion] = InFlight(concurrency)
-        self.health = recorder.health = ServiceHealth(transport.retry, recorder.costs)
+        self.health: ServiceHealth = ServiceHealth(transport.retry, recorder.costs)
+        recorder.health = self.health
 
     async def run(self, reader: ItemReader[Any]) -> SyncReport:
         size = 4 * self._in_flight.limit

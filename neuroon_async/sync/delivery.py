@@ -49,14 +49,14 @@ class Delivery:
     __slots__ = ("all_answered", "batch", "digests", "open", "recorded", "stats")
 
     def __init__(self, batch: Batch, digests: dict[str, bytes], stats: CallStats) -> None:
-        self.batch = batch
-        self.digests = digests
+        self.batch: Batch = batch
+        self.digests: dict[str, bytes] = digests
         """Of the products as they were when the request was encoded; none without a ledger."""
-        self.open = Bisection(batch.products)
-        self.stats = stats
-        self.recorded = 0
+        self.open: Bisection = Bisection(batch.products)
+        self.stats: CallStats = stats
+        self.recorded: int = 0
         """Products recorded as the server's."""
-        self.all_answered = True
+        self.all_answered: bool = True
         """Has every request so far been answered by the service itself, so that none can be processed any more?"""
 
 

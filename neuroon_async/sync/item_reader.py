@@ -42,8 +42,8 @@ class ItemReader(Generic[T]):
         *,
         flush_after: float | None = None,
     ) -> None:
-        self.total = len(cast("Sized", iterable)) if type(iterable) in _CHEAP_LENGTHS else None
-        self.exhausted = False
+        self.total: int | None = len(cast("Sized", iterable)) if type(iterable) in _CHEAP_LENGTHS else None
+        self.exhausted: bool = False
         self.error: Exception | None = None
         """What the iterable raised. Everything before it is still handed out."""
         self.buffer: list[T] = []

@@ -45,7 +45,7 @@ class ServiceHealth:
         self._last_error: NeuroonError | None = None
         self._failed_in_a_row = 0
         self._too_large_in_a_row = 0
-        self.answers = 0
+        self.answers: int = 0
 
     def failing_since(self) -> float | None:
         """The loop's time since which no answer has come but 5xx, as far as is known."""
@@ -124,7 +124,7 @@ class OutageRetry:
         self._health = health
         self._answers = health.answers
         self._beside_answers = 0
-        self.rounds = 0
+        self.rounds: int = 0
         """Failed rounds."""
 
     async def run(self, send: Callable[[], Awaitable[T]]) -> T:

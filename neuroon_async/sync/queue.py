@@ -11,7 +11,7 @@ from collections import defaultdict
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,9 +37,9 @@ class Batch:
         self.load(products)
 
     def load(self, products: list[Product]) -> None:
-        self.products = products
-        self.ids = {product.external_id for product in products}
-        self.parents = {product.parent_external_id for product in products} - {UNSET, None}
+        self.products: list[Product] = products
+        self.ids: set[str] = {product.external_id for product in products}
+        self.parents: set[str | UnsetType | None] = {product.parent_external_id for product in products} - {UNSET, None}
 
 
 class SendQueue:

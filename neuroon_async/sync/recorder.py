@@ -47,8 +47,8 @@ class Recorder:
         total: int | None = None,
         costs: Costs | None = None,
     ) -> None:
-        self.report = SyncReport()
-        self.costs = Costs() if costs is None else costs
+        self.report: SyncReport = SyncReport()
+        self.costs: Costs = Costs() if costs is None else costs
         self.health: ServiceHealth | None = None
         """Where progress learns how long the service has been silent."""
         self._on_progress = on_progress

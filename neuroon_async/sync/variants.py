@@ -33,7 +33,7 @@ class VariantHold:
         self._recorder = recorder
         self._holds_all = holds_all
         self._store = VariantStore() if holds_all else None
-        self.releasing = False
+        self.releasing: bool = False
         """Has the source ended? Then nothing that is queued waits here again, unless its parent does."""
 
     @property

@@ -152,7 +152,7 @@ class Emulator:
         self.shop_id = shop_id
         self.api_key = api_key
         self.host = host
-        self.port = port
+        self.port: int = port
         self.rate_headers = rate_headers
         self.retry_after: bool | float | Literal["date"] = retry_after
         self.latency = latency
@@ -169,7 +169,7 @@ class Emulator:
         """Called when a request has arrived, and again when it has ended."""
         self.pages: list[Page] = []
         """Asked before the API, and outside its limits, faults and log. ``None`` leaves a request to the API."""
-        self.shop = EmulatedShop(
+        self.shop: EmulatedShop = EmulatedShop(
             shop_id=shop_id,
             name=shop_name,
             max_products=max_products,

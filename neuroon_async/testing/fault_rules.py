@@ -43,13 +43,13 @@ class FaultRule:
             raise ValueError(f"every must be 1 or more, got {every}")
         if times is not None and times < 0:
             raise ValueError(f"times must be 0 or more, or None for always, got {times}")
-        self.fault = fault
-        self.endpoint = endpoint
-        self.times = times
-        self.every = every
-        self.when = when
-        self.seen = 0
-        self.fired = 0
+        self.fault: Fault = fault
+        self.endpoint: str | None = endpoint
+        self.times: int | None = times
+        self.every: int = every
+        self.when: Callable[[RecordedRequest], bool] | None = when
+        self.seen: int = 0
+        self.fired: int = 0
 
     def __repr__(self) -> str:
         times = "always" if self.times is None else f"times={self.times}"

@@ -45,7 +45,7 @@ class FixedWindow:
     __slots__ = ("_aligned", "_start", "_taken", "limit")
 
     def __init__(self, limit: RateLimit, *, aligned: Alignment = "first") -> None:
-        self.limit = limit
+        self.limit: RateLimit = limit
         self._aligned = aligned
         self._start = -math.inf
         self._taken = 0
@@ -72,7 +72,7 @@ class RollingWindow:
     __slots__ = ("_admitted", "limit")
 
     def __init__(self, limit: RateLimit) -> None:
-        self.limit = limit
+        self.limit: RateLimit = limit
         self._admitted: deque[float] = deque()
 
     def take(self, now: float) -> bool:
@@ -94,7 +94,7 @@ class TokenBucket:
     __slots__ = ("_at", "_tokens", "limit")
 
     def __init__(self, limit: RateLimit) -> None:
-        self.limit = limit
+        self.limit: RateLimit = limit
         self._tokens = float(limit.requests)
         self._at = -math.inf
 

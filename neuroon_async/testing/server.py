@@ -33,8 +33,8 @@ class Connection:
     __slots__ = ("lost", "number")
 
     def __init__(self, number: int) -> None:
-        self.number = number
-        self.lost = asyncio.Event()
+        self.number: int = number
+        self.lost: asyncio.Event = asyncio.Event()
 
 
 Handler = Callable[[web.BaseRequest, Connection], Awaitable[web.StreamResponse]]

@@ -48,7 +48,7 @@ class CallScope:
         self._open = open_scopes
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
-        self.closed = False
+        self.closed: bool = False
         self.interruption: BaseException | None = None
         """The cancellation that ended it, once it is closed: what it ran through may have left something on it."""
 

@@ -54,8 +54,8 @@ class RetryBudget:
     def __init__(self, capacity: int = 500) -> None:
         if capacity < 0:
             raise ConfigurationError(f"RetryBudget.capacity must be 0 or more, got {capacity}")
-        self.capacity = capacity
-        self.tokens = capacity
+        self.capacity: int = capacity
+        self.tokens: int = capacity
 
     def cost_of(self, error: BaseException) -> int:
         if isinstance(error, RateLimited):

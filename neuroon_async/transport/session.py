@@ -43,9 +43,9 @@ class AttemptClock:
         self._call = call
         self._loop = asyncio.get_running_loop()
         self._queued_at: float | None = None
-        self.allowed = 0.0
+        self.allowed: float = 0.0
         """Seconds that the attempt was given, to be named where they were too few."""
-        self.timer = asyncio.timeout_at(self._end())
+        self.timer: asyncio.Timeout = asyncio.timeout_at(self._end())
 
     def over(self) -> None:
         """The attempt has ended. Cancelled timers keep this clock for a while, but not the body of its request."""

@@ -72,11 +72,11 @@ class Transport:
     ) -> None:
         self.settings = settings
         self.exchange = exchange
-        self.retry = _checked_retry(retry)
-        self.timeout = _checked_timeout(timeout)
+        self.retry: RetryPolicy = _checked_retry(retry)
+        self.timeout: float = _checked_timeout(timeout)
         self.instrumentation = instrumentation
         self._operations = instrumentation if isinstance(instrumentation, OperationInstrumentation) else None
-        self.open_calls = OpenCalls()
+        self.open_calls: OpenCalls = OpenCalls()
         """What closing the client ends; copies share it."""
         self._admission = Admission(settings.shop_id, limiter, places)
         self._bulk_limit: TimeLimit | None = None

@@ -68,15 +68,15 @@ class ByteSource:
         if encoding is not None:
             encoding = _known_encoding(encoding)
         self.encoding = encoding
-        self.bytes_read = 0
+        self.bytes_read: int = 0
         self._given_encoding = encoding
         self._file: BinaryIO | None = None
         self._path: Path | None = None
         if isinstance(source, (str, os.PathLike)):
             self._path = Path(source)
-            self.name = self._path.name
+            self.name: str = self._path.name
             self.total_bytes: int | None = _size_of(self._path)
-            self.seekable = self._path.is_file()
+            self.seekable: bool = self._path.is_file()
         elif hasattr(source, "read"):
             self._file = source
             name = getattr(source, "name", None)

@@ -68,7 +68,7 @@ class Survey:
     """
 
     def __init__(self) -> None:
-        self.has_products = False
+        self.has_products: bool = False
         self.lists: list[bytes] = []
         """The keys of those that begin with an object, in their quotes."""
         self._is_product = False

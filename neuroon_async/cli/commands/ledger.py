@@ -17,7 +17,7 @@ from ..options import Debug, Json
 
 __all__ = ["ledger_app"]
 
-ledger_app = typer.Typer(
+ledger_app: typer.Typer = typer.Typer(
     name="ledger", help="What a delta sync remembers: show it, or forget it.", no_args_is_help=True
 )
 LedgerPath = Annotated[Path, typer.Argument(metavar="PATH", help="The file given to 'neuroon sync --ledger'.")]
