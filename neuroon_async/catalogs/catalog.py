@@ -173,8 +173,22 @@ class Catalog:
         self._format = self._finisher.format = format_ = self._find_format(sample)
         self.format = _as_enum(format_.name)
         replay = stack.enter_context(contextlib.closing(Replay(self._source, chunks)))
+        self._say_what_does_nothing(format_, sample)
         self._reading = Reading(self._source, sample, self._options, self._counts, replay, format_named)
         return format_.read(self._reading)
+
+    def _say_what_does_nothing(self, format_: Format, sample: Sample) -> None:
+        """Options that were given and that this catalog has no use for."""
+        options, names = self._options, self._options.names
+        is_binary = format_.name in {CatalogFormat.PARQUET, CatalogFormat.ARROW}
+        useless = {
+            "delimiter": options.delimiter and (is_binary or sample.is_json or sample.is_xml),
+            "encoding": options.encoding and is_binary,
+            "decimal": options.decimal and format_.name in {CatalogFormat.SHOPIFY, CatalogFormat.WOOCOMMERCE},
+        }
+        for option, given in useless.items():
+            if given:
+                self._counts.notices[f"{names.name(option)} has no effect on a catalog of format {format_.name}"] = None
 
     def _first_pass(self) -> Iterator[Draft]:
         """The drafts of the catalog's beginning, read beside the reading that has begun."""

@@ -23,7 +23,6 @@ from .values.parsing import (
     Money,
     Notation,
     UnknownWord,
-    is_blank,
     to_attribute,
 )
 
@@ -115,8 +114,8 @@ class Draft:
         stands, which tells whose other numbers settle an ambiguous one; by default all values of a target are taken
         for one column.
         """
-        name, _, attribute = target.partition(".")
-        if is_blank(value):
+        name, _, attribute = target.partition(".") if "." in target else (target, "", "")
+        if value is None or value == "" or (isinstance(value, str) and value.isspace()):
             if value is None and self.notation.nulls and not attribute:
                 self.fields[name] = None
             return
@@ -146,8 +145,8 @@ class Draft:
             self.units[name] = converted.unit
             if converted.sign is not None:
                 self.signs.append((column, converted.sign))
-            converted = converted.amount
-        if converted is not None:
+            self.fields[name] = converted.amount
+        elif converted is not None:
             self.fields[name] = converted
 
     def _is_damaged(self, target: str, text: str) -> bool:

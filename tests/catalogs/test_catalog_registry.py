@@ -89,3 +89,19 @@ def test_json_is_recognised_by_its_keys_and_read_at_a_path(monkeypatch, lines):
     assert {item.external_id for item in catalog} == {"a]"}
     assert (catalog.format, catalog.records) == ("nested", 1 + lines)
     assert Catalog(named(content.replace("cost", "price"), "f.json")).format == "auto"
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "format_"),
+    [
+        ('[{"id":"1","name":"n","price":1,"url":"u:x"}]', {"delimiter": ";"}, "json"),
+        ("Handle,Title,Variant Price\na,A,1\n", {"decimal": ","}, "shopify"),
+    ],
+)
+def test_an_option_that_does_nothing_is_named(content, options, format_):
+    catalog = Catalog(named(content), shop_url="https://shop.example", **options)
+    assert len(list(catalog)) == 1
+    assert catalog.notes == [f"{next(iter(options))} has no effect on a catalog of format {format_}"]
+    catalog = Catalog(named("id,name,price,url\n1,n,1,u:x\n"), delimiter=",", decimal=",")
+    assert list(catalog)
+    assert catalog.notes == []

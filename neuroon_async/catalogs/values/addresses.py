@@ -30,6 +30,8 @@ def complete(address: str, shop_url: str | None) -> str | None:
     'https://www.shop.example/año%20nuevo.jpg'
     """
     address = _SPACES.sub("%20", address.strip())
+    if address.startswith(("https://", "http://")):
+        return address
     if is_absolute(address) and not _BEGINS_WITH_HOST.match(address):
         return address
     if address.startswith("//"):

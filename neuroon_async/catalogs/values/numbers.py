@@ -23,6 +23,10 @@ Sign = Literal[".", ","]
 """What separates decimals."""
 
 _MAX_DIGITS = 40
+_ORDINARY = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,2})?")
+"""What most prices look like: read at once, with the outcome of the long way."""
+_OTHER_SPACES = re.compile("[\u00a0\u202f\u2009]")
+_GROUP_SIGNS = re.compile(r"[., ']")
 _MONEY = re.compile(r"(?P<before>[^0-9+-]*?)(?P<number>[+-]?[.,]?[0-9](?:[0-9.,' ]*[0-9])?)(?P<after>[^0-9]*)")
 _NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<body>[0-9][0-9.,' ]*|[.,][0-9]+)")
 _NO_CENTS = re.compile(r"(?<=[0-9])[.,]\s?[-\u2013\u2014]{1,2}(?![0-9])")
@@ -94,7 +98,7 @@ def _read(value: object, notation: Notation) -> tuple[Number, Sign | None]:
 
 def _plain(text: str) -> str:
     """One kind of space, one kind of apostrophe."""
-    return re.sub("[\u00a0\u202f\u2009]", " ", text.strip()).replace("\u2019", "'")
+    return text.strip() if text.isascii() else _OTHER_SPACES.sub(" ", text.strip()).replace("\u2019", "'")
 
 
 def _decimal_sign(body: str, notation: Notation) -> tuple[Sign | None, bool | None]:
@@ -118,9 +122,11 @@ def _decimal_sign(body: str, notation: Notation) -> tuple[Sign | None, bool | No
 def _parts(body: str, sign: Sign | None, value: str) -> tuple[str, str]:
     """The digits before and after the decimal separator."""
     whole, _, decimals = body.rpartition(sign) if sign else (body, "", "")
-    groups = re.split(r"[., ']", whole)
+    if whole.isdigit() and (decimals.isdigit() or not sign):
+        return whole, decimals
+    groups = _GROUP_SIGNS.split(whole)
     ungrouped = len(groups) == 1
-    same_sign = len(set(re.findall(r"[., ']", whole))) <= 1
+    same_sign = len(set(_GROUP_SIGNS.findall(whole))) <= 1
     well_grouped = same_sign and 1 <= len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
     if not (ungrouped or well_grouped) or not (decimals.isdigit() or not sign):
         raise BadValue(f"must be a number, got {shown(value)}")
@@ -137,6 +143,8 @@ def to_money(value: object, notation: Notation) -> Money:
         return value
     if not isinstance(value, str):
         return _not_negative(Money(to_number(value, notation)), value)
+    if _ORDINARY.fullmatch(value):
+        return Money(Decimal(value), None, ".") if "." in value else Money(int(value))
     text = _plain(value)
     if not text.isdecimal():
         text = _NO_CENTS.sub("", _WITH_TAX.sub(" ", html.unescape(text))).strip()
@@ -181,6 +189,8 @@ def to_rating(value: object, notation: Notation) -> Number:
 
 def to_integer(value: object, notation: Notation) -> int:
     """A whole number; ``3.0000`` is one."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
+        return int(value)
     try:
         number = to_number(value, notation)
     except AmbiguousNumber:
