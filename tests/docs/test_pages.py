@@ -242,3 +242,23 @@ def test_the_make_targets_exist():
     for page in PAGES:
         told = set(re.findall(r"(?:^|`)make ([a-z-]+)(?=`|  |$)", page.read_text(encoding="utf-8"), re.MULTILINE))
         assert told <= targets, name_of(page)
+
+
+def pages_of_the_menu(entries):
+    for entry in entries:
+        for value in entry.values():
+            yield from pages_of_the_menu(value) if isinstance(value, list) else (value,)
+
+
+def test_the_menu_leads_to_every_page():
+    settings = tomllib.loads((ROOT / "zensical.toml").read_text(encoding="utf-8"))
+    told = list(pages_of_the_menu(settings["project"]["nav"]))
+    assert sorted(told) == sorted(str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md"))
+
+
+def test_the_files_that_the_architecture_names_exist():
+    text = (DOCS / "architecture.md").read_text(encoding="utf-8").split("## Who imports whom")[1]
+    package = Path(neuroon_async.__file__).parent
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:\.py|/))", text))
+    assert named
+    assert {name for name in named if not any((base / name).exists() for base in (package, ROOT))} == set()
