@@ -10,6 +10,7 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 import aiohttp
@@ -118,7 +119,7 @@ class HttpExchange:
                         auto_decompress=False,
                         proxy=self._route.proxy_for(call.url),
                         ssl=self._route.ssl,
-                        timeout=aiohttp.ClientTimeout(total=None, sock_connect=min(call.timeout, CONNECT_TIMEOUT)),
+                        timeout=_only_connecting(call.timeout),
                         # Middlewares of one request replace the session's, which only a given one has.
                         middlewares=(*getattr(session, "_middlewares", ()), _send_once),
                     ) as response:
@@ -188,6 +189,12 @@ class HttpExchange:
         return ConnectionFailed(
             reason.what, where=where, advice=reason.advice, maybe_processed=call.sent, permanent=reason.permanent
         )
+
+
+@lru_cache(maxsize=64)
+def _only_connecting(timeout: float) -> aiohttp.ClientTimeout:
+    """aiohttp's own bounds: all but the handshake is the `AttemptClock`'s."""
+    return aiohttp.ClientTimeout(total=None, sock_connect=min(timeout, CONNECT_TIMEOUT))
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> _Answer:

@@ -1,7 +1,8 @@
 """The aiohttp session of a client: opened in the loop that first needs it, closed once.
 
 Every session that a request goes through is watched for one thing: when its connection is there. Only then does the
-time that the server has for its answer begin.
+time that the server has for its answer begin. A session of the SDK's own tells it by its connector; one that was given,
+by trace signals, which take more time but are there in any session.
 """
 
 from __future__ import annotations
@@ -101,6 +102,16 @@ def _watch() -> aiohttp.TraceConfig:
 _WATCH = _watch()
 
 
+class _TellingConnector(aiohttp.TCPConnector):
+    """Tells the attempt that asked for a connection when it has one."""
+
+    async def connect(self, *arguments: Any, **options: Any) -> Any:
+        connection = await super().connect(*arguments, **options)
+        if (clock := running_clock.get()) is not None:
+            clock.connected()
+        return connection
+
+
 class SessionHolder:
     """One aiohttp session, opened in the loop that first needs it. A session given by the user is never closed."""
 
@@ -109,13 +120,11 @@ class SessionHolder:
         self._owned = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._told = session is None or session in _places
+        """Does the session's connector say when a connection is there?"""
         self.places: Places | None = Places() if session is None else _places.get(session)
         """How many of its requests may be under way at once; ``None`` for a session of the user's, which has a
         queue of its own."""
-
-    @property
-    def owned(self) -> bool:
-        return self._owned
 
     def get(self) -> aiohttp.ClientSession:
         """The session. Raises `ClientClosed` after `close`, `UsageError` from another event loop."""
@@ -133,15 +142,14 @@ class SessionHolder:
             self._session = self._open()
         elif self._session.closed:
             raise closed_session()
-        elif _WATCH not in self._session.trace_configs:
+        elif not self._told and _WATCH not in self._session.trace_configs:
             self._session.trace_configs.append(_WATCH)
         return self._session
 
     def _open(self) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
+            connector=_TellingConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[_WATCH],
         )
         if self.places is not None:
             _places[session] = self.places
