@@ -163,12 +163,15 @@ class NeuroonClient:
         arguments: ClientOptions = {**settings_from_env(os.environ), **overrides}  # type: ignore[typeddict-item]
         if "environment" in overrides and "base_url" not in overrides:
             arguments.pop("base_url", None)
+        overrides.pop("api_key", None)
+        key = arguments.get("api_key")
+        if isinstance(key, str) and key:
+            arguments["api_key"] = Secret(key)
+        del key  # nor in ``overrides``: should something below fail, no error tracker finds it among the variables
         if not arguments.get("api_key"):
             raise ConfigurationError(f"the environment variable {API_KEY_VARIABLE} is not set")
         if not arguments.get("shop_id"):
             raise ConfigurationError(f"the environment variable {SHOP_ID_VARIABLE} is not set")
-        if not isinstance(arguments["api_key"], Secret):
-            arguments["api_key"] = Secret(arguments["api_key"])
         if "proxy" not in arguments:
             base_url = arguments.get("base_url") or _address_of(arguments.get("environment", Environment.PRODUCTION))
             arguments["proxy"] = proxy_from_env(base_url, os.environ)

@@ -72,7 +72,8 @@ class Secret:
     def _cut_out(self, text: str) -> str:
         """``text`` without the secret or as much of it as is there, however far it was cut off."""
         value, start = self._value, self._value[:_TELLING]
-        pieces, rest = [], 0
+        pieces: list[str] = []
+        rest = 0
         while (found := text.find(start, rest)) >= 0:
             end = found + _TELLING
             while end < len(text) and end - found < len(value) and text[end] == value[end - found]:
@@ -118,7 +119,7 @@ def _unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda escape: escape["slash"] or chr(int(escape["code"], 16)), text)
 
 
-def check_credentials(shop_id: str, api_key: Secret) -> None:
+def check_credentials(shop_id: object, api_key: Secret) -> None:
     """Raise `ConfigurationError` for a shop id or a key that cannot be one. Never quotes the key."""
     if not isinstance(shop_id, str):
         raise ConfigurationError(f"shop_id must be text, such as 'shop_…', got {type(shop_id).__name__}")
@@ -127,10 +128,11 @@ def check_credentials(shop_id: str, api_key: Secret) -> None:
         raise ConfigurationError("shop_id must be text without spaces or control characters, such as 'shop_…'")
 
 
-def check_header_value(name: str, value: str) -> None:
-    """Raise `ConfigurationError` for text that a header cannot carry, line breaks above all."""
+def check_header_value(name: str, value: object) -> str:
+    """The value. Raises `ConfigurationError` for what a header cannot carry, line breaks above all."""
     if not isinstance(value, str) or not _HEADER_TEXT.fullmatch(value):
         raise ConfigurationError(f"{name} must be printable ASCII: it becomes a header")
+    return value
 
 
 def settings_from_env(environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -165,7 +167,7 @@ def _checked_locale(locale: str) -> str:
     return known
 
 
-def _checked_base_url(url: str, *, plain_http: bool) -> str:
+def _checked_base_url(url: object, *, plain_http: bool) -> str:
     """An absolute https URL without a trailing slash; plain http only to this very machine, unless it is allowed."""
     if not isinstance(url, str):
         raise ConfigurationError(f"base_url must be text, such as 'https://api.neuroon.ai', got {type(url).__name__}")

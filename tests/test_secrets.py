@@ -281,6 +281,17 @@ def test_settings_that_cannot_work_are_refused_without_telling_the_key(options, 
         assert leaks(told_by(caught.value)) == []
 
 
+@pytest.mark.parametrize(
+    "options", [{}, {"shop_id": "s", "base_url": "nonsense"}, {"shop_id": "s", "proxy": "nonsense"}]
+)
+def test_a_key_among_the_arguments_of_from_env_is_not_told_either(options, monkeypatch):
+    monkeypatch.delenv("NEUROON_SHOP_ID", raising=False)
+    with pytest.raises(ConfigurationError) as caught:
+        NeuroonClient.from_env(api_key=KEY, **options)
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert leaks("".join(repr(frame.locals) for frame in frames if "neuroon_async/" in frame.filename)) == []
+
+
 def test_a_signer_that_cannot_work_is_refused_without_telling_the_key():
     assert leaks(told_by(construct(WidgetTokenSigner, shop_id="a b"))) == []
 

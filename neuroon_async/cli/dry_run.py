@@ -24,7 +24,7 @@ from ..transport.retries import RetryPolicy
 from ..transport.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from ..ledger.protocols import LedgerRun
     from ..transport.calls import Call
@@ -36,7 +36,7 @@ __all__ = ["DryRunCost", "DryRunExchange", "LedgerCopy", "dry_run_transport"]
 class DryRunCost:
     """What the requests of a run would cost."""
 
-    requests: Counter[str] = field(default_factory=Counter)
+    requests: Counter[str] = field(default_factory=Counter[str])
     """By endpoint name."""
     bytes: int = 0
 
@@ -87,7 +87,7 @@ class LedgerCopy:
         self.path = path
 
     @asynccontextmanager
-    async def run(self, shop: str) -> AsyncIterator[LedgerRun]:
+    async def run(self, shop: str) -> AsyncGenerator[LedgerRun]:
         """Raises `LedgerError` where the file is in use, damaged, or not a ledger."""
         with TemporaryDirectory(prefix="neuroon-") as folder:
             copy = Path(folder, "dry-run.ledger")

@@ -35,7 +35,7 @@ class Attempt:
     url: URL
     number: int
     """1, and more where the call is sent again."""
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict[str, str])
     """For the instrumentation to fill: sent along, in printable ASCII. A header that the SDK itself sends wins."""
     outcome: Response | NeuroonError | None = None
     """Set by the end of the attempt; ``None`` where an exception, such as a cancellation, cut it short."""
@@ -66,6 +66,7 @@ class Instrumentation(Protocol):
 
         Both happen in the task that makes the call. Exceptions are not for it to swallow.
         """
+        ...
 
 
 @runtime_checkable
@@ -77,3 +78,4 @@ class OperationInstrumentation(Protocol):
 
         As with `Instrumentation.attempt`, both happen in the task that makes the call. The attempts happen within.
         """
+        ...

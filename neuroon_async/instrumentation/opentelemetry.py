@@ -22,7 +22,7 @@ from ..report import SyncReport
 from ..settings import check_header_value, package_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.trace import Span, TracerProvider
@@ -99,7 +99,7 @@ class OpenTelemetryInstrumentation:
             self._waits.record(seconds, {_ENDPOINT: endpoint.name})
 
     @contextmanager
-    def attempt(self, attempt: Attempt) -> Iterator[None]:
+    def attempt(self, attempt: Attempt) -> Generator[None]:
         began, ticks = time_ns(), perf_counter_ns()
         span: Span = trace.INVALID_SPAN
         with _harmless():
@@ -124,7 +124,7 @@ class OpenTelemetryInstrumentation:
                 self._count(attempt, error_type, elapsed / 1e9, here)
 
     @contextmanager
-    def operation(self, operation: Operation) -> Iterator[None]:
+    def operation(self, operation: Operation) -> Generator[None]:
         span: Span = trace.INVALID_SPAN
         with _harmless():
             attributes = {"neuroon.shop_id": operation.shop_id}
@@ -232,7 +232,7 @@ def _propagate(attempt: Attempt) -> None:
 
 
 @contextmanager
-def _harmless() -> Iterator[None]:
+def _harmless() -> Generator[None]:
     """What a sampler, processor or propagator raises costs nobody a request."""
     try:
         yield

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -98,7 +98,7 @@ def neuroon_lifespan(
     RetryPolicy(deadline=request_deadline)  # refuses what cannot be meant
 
     @asynccontextmanager
-    async def combined(app: Starlette) -> AsyncIterator[dict[str, Any]]:
+    async def combined(app: Starlette) -> AsyncGenerator[dict[str, Any]]:
         async with AsyncExitStack() as stack:
             opened = await _open(clients, stack)
             states = {STATE_NAME: opened, REQUEST_STATE_NAME: _for_requests(opened, request_deadline)}
@@ -116,8 +116,10 @@ def neuroon_lifespan(
 async def _open(
     clients: NeuroonClient | ClientFactory | Mapping[str, ClientFactory], stack: AsyncExitStack
 ) -> _Clients:
-    if not isinstance(clients, Mapping):
-        return await stack.enter_async_context(clients if isinstance(clients, NeuroonClient) else clients())
+    if isinstance(clients, NeuroonClient):
+        return await stack.enter_async_context(clients)
+    if callable(clients):
+        return await stack.enter_async_context(clients())
     shared = SessionHolder(None)
     stack.push_async_callback(shared.close)
     session = shared.get()

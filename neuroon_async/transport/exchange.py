@@ -62,6 +62,7 @@ class Exchange(Protocol):
 
     async def send(self, call: Call, more_headers: Mapping[str, str] | None = None) -> ExchangeResult:
         """Send it once. A failure is returned. ``call.sent`` becomes true when the server may have the request."""
+        ...
 
 
 @dataclass(slots=True)

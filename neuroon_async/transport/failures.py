@@ -88,13 +88,10 @@ def _refused_by_proxy(error: aiohttp.ClientHttpProxyError, redact: Callable[[str
 
 
 def _certificate_error(error: Exception) -> ssl.SSLCertVerificationError | None:
+    causes: tuple[BaseException | None, ...] = (error, error.__cause__)
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        cause: BaseException = error.certificate_error
-    elif isinstance(error, aiohttp.ClientConnectorSSLError):
-        cause = error.os_error
-    else:
-        cause = error
-    return cause if isinstance(cause, ssl.SSLCertVerificationError) else None
+        causes = (error.certificate_error,)
+    return next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
 
 
 def _text(error: Exception, redact: Callable[[str], str]) -> str:

@@ -10,8 +10,7 @@ import os
 import re
 import ssl as tls
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
@@ -118,38 +117,40 @@ def _checked_proxy(address: str, where: str) -> str:
     """Never quotes the address: it may hold a password."""
     try:
         parts = urlsplit(address)
-        host, _port = parts.hostname, parts.port
+        host, scheme, _port = parts.hostname, parts.scheme, parts.port
     except (ValueError, TypeError, AttributeError):
-        host = None
-    if not host or parts.scheme not in {"http", "https"}:
+        host, scheme = None, ""
+    if not host or scheme not in {"http", "https"}:
         raise ConfigurationError("must be the address of an HTTP proxy, such as http://proxy.example:3128", where=where)
     return address
 
 
-def _context_of(ssl: tls.SSLContext | str | os.PathLike[str]) -> tls.SSLContext:
+def _context_of(ssl: object) -> tls.SSLContext:
     if isinstance(ssl, tls.SSLContext):
         return ssl
-    if not isinstance(ssl, (str, os.PathLike)):
+    if not isinstance(ssl, str) and not hasattr(ssl, "__fspath__"):
         raise ConfigurationError(
             f"must be an SSLContext or the path of a file of certificate authorities, got {ssl!r}", where="ssl"
         )
     context = tls.create_default_context()
     try:
-        context.load_verify_locations(cafile=Path(ssl))
+        context.load_verify_locations(cafile=os.fspath(cast("str | os.PathLike[str]", ssl)))
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise ConfigurationError(f"cannot be read as a file of certificate authorities: {error}", where="ssl") from None
     return context
 
 
-def _checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+def _checked_headers(headers: object) -> dict[str, str]:
     if not isinstance(headers, Mapping):
         raise ConfigurationError(f"must map names to values, got {type(headers).__name__}", where="headers")
-    for name, value in headers.items():
+    given = cast("Mapping[object, object]", headers)
+    checked: dict[str, str] = {}
+    for name, value in given.items():
         if not isinstance(name, str) or not _TOKEN.fullmatch(name):
             raise ConfigurationError(f"holds {name!r}, which is no name of a header", where="headers")
         if name.lower() in _OWNED:
             argument = _OWNED[name.lower()]
             advice = None if argument is None else f"use the argument {argument}"
             raise ConfigurationError(f"must not hold {name}: the SDK itself sends it", where="headers", advice=advice)
-        check_header_value(f"headers[{name!r}]", value)
-    return dict(headers)
+        checked[name] = check_header_value(f"headers[{name!r}]", value)
+    return checked

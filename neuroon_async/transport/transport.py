@@ -276,14 +276,14 @@ class Transport:
         call.sent = False
         call.attempts += 1
         call.stats.requests += 1
-        result: ExchangeResult | None = None
+        ended: ExchangeResult | None = None
         try:
-            result = await (self._logged(call) if requests_are_logged() else self._send(call))
+            ended = result = await (self._logged(call) if requests_are_logged() else self._send(call))
         finally:
             self._admission.leave()
-            if result is None:  # cut short: once it was sent, the server may have counted it, and acted on it
+            if ended is None:  # cut short: once it was sent, the server may have counted it, and acted on it
                 call.maybe_processed = call.maybe_processed or call.sent
-            _end_permit(permit, call, result, self.retry)
+            _end_permit(permit, call, ended, self.retry)
         call.stats.ended(result.outcome)
         return self._note(call, result.outcome)
 
@@ -358,13 +358,13 @@ def _pause(call: Call, outcome: Response | NeuroonError, policy: RetryPolicy) ->
     return min(outcome.retry_after, LONGEST_WINDOW)
 
 
-def _checked_retry(policy: RetryPolicy) -> RetryPolicy:
+def _checked_retry(policy: object) -> RetryPolicy:
     if not isinstance(policy, RetryPolicy):
         raise ConfigurationError(f"retry must be a RetryPolicy, such as RetryPolicy(attempts=3), got {policy!r}")
     return policy
 
 
-def _checked_timeout(seconds: float) -> float:
+def _checked_timeout(seconds: object) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
         raise ConfigurationError(f"timeout must be a number of seconds above 0, got {seconds!r}")
     return seconds
