@@ -11,6 +11,7 @@
 
 from .advice import Advice
 from .api.clicks import ClickLog
+from .api.constraints import Number
 from .api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit, SyncMode
 from .api.models import Conversion, ConversionItem, OrderLine, Product
 from .api.results import BatchResult, ProductError, Shop, Verification, VerificationData
@@ -47,6 +48,7 @@ from .limits.machine import MachineLimiter
 from .limits.protocols import DeadlineLimiter, Limiter, LimitState, Permit
 from .report import ProductFailure, SyncProgress, SyncReport
 from .resources.widget import WidgetTokenSigner
+from .settings import Secret
 from .sync.dead_letters import DeadLetterFile
 from .sync.recorder import AcceptedCallback, FailureCallback, ProgressCallback
 from .transport.retries import RetryBudget, RetryPolicy
@@ -84,6 +86,7 @@ __all__ = [
     "NeuroonClient",
     "NeuroonError",
     "NotFound",
+    "Number",
     "OrderLine",
     "PagedLedgerRun",
     "PermissionDenied",
@@ -99,6 +102,7 @@ __all__ = [
     "RetryBudget",
     "RetryPolicy",
     "SQLiteLedger",
+    "Secret",
     "ServerError",
     "Shop",
     "SyncFailed",

@@ -21,12 +21,17 @@ Stage = Literal["local", "server", "transport"]
 class ProductFailure:
     """One product that did not reach the catalog, and why.
 
-    ``external_id`` is its id, ``None`` where it has no usable one; ``reason`` says in words what went wrong.
-    ``stage`` tells where it ended: ``"local"`` (it broke a documented rule and was never sent), ``"server"`` (the
-    server refused it) or ``"transport"`` (it was not sent, or no usable answer came: the server may or may not have
-    taken it). ``status`` is the HTTP status, where there was one. ``product`` is what the source gave: a `Product`
-    where it could be read as one, otherwise the item itself or a copy of the mapping. ``unsent`` is true where the run
-    ended before the product was put into any request: nothing is wrong with it, and the next run sends it.
+    Attributes:
+        external_id: Its id; ``None`` where it has no usable one.
+        reason: What went wrong, in words.
+        stage: Where it ended. ``"local"``: it broke a documented rule and was never sent. ``"server"``: the server
+            refused it. ``"transport"``: it was not sent, or no usable answer came, so that the server may or may not
+            have taken it.
+        status: The HTTP status, where there was one.
+        product: What the source gave: a `Product` where it could be read as one, otherwise the item itself or a copy
+            of the mapping.
+        unsent: The run ended before the product was put into any request: nothing is wrong with it, and the next run
+            sends it.
 
     A source may itself yield a `ProductFailure` for a record that it could not turn into a product: it is counted and
     passed on. A failure can be pickled; a product that cannot is then replaced by its text.
@@ -52,13 +57,26 @@ class ProductFailure:
 class SyncReport:
     """What became of every product that entered: ``received == accepted + unchanged + superseded + failed``.
 
-    ``accepted`` were taken by the server, ``unchanged`` needed no request, ``superseded`` were replaced by a later
-    version of the same id before they were sent, ``failed`` are in ``failures`` (the first 1,000 of them, the unsent
-    ones last). ``unsent`` of the failed were never put into any request, because the run ended before: the next run
-    sends them.
-    ``created`` and ``updated`` are the server's own figures, as far as it gives them. ``elapsed`` and
-    ``waited`` (for rate limits, summed over all requests) are in seconds. ``request_ids`` are those of the server's
-    latest 1,000 answers: the vendor's support asks for them.
+    Attributes:
+        received: What the source gave.
+        accepted: Taken by the server.
+        created: How many of them were new, as far as the server says.
+        updated: How many of them were known, as far as the server says.
+        unchanged: Needed no request: the ledger knows that the server has them.
+        superseded: Replaced by a later version of the same id before they were sent.
+        failed: Did not reach the catalog: see ``failures``.
+        unsent: Those of the failed that were never put into any request, because the run ended before. The next run
+            sends them.
+        deleted: Removed from the catalog.
+        requests: Requests that left, repeated ones included.
+        retries: How many of them repeated another.
+        throttled: Answers with 429.
+        elapsed: Seconds that the run took.
+        waited: Seconds spent waiting for rate limits, summed over all requests.
+        products_count: Products in the catalog, by the server's latest word; ``None`` where it gave none.
+        remaining_products: Products that the shop's plan has room for, likewise.
+        failures: The first 1,000 failures, the unsent ones last.
+        request_ids: Those of the latest 1,000 answers: the vendor's support asks for them.
     """
 
     received: int = 0
@@ -119,12 +137,25 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class SyncProgress:
-    """A moment of a bulk run. Times are in seconds, ``rate`` in finished products a second.
+    """A moment of a bulk run. Times are in seconds.
 
-    ``done`` counts accepted, unchanged, superseded and failed products. ``total`` and ``remaining_seconds`` are
-    ``None`` where the source does not know its length. ``waiting_for_limit`` tells that requests are being held
-    back by the rate limit right now. ``failing_for`` is how long the service has given no answer but 5xx, and
-    ``gives_up_in`` how much longer the run waits for one; both are ``None`` while it answers.
+    Attributes:
+        received: What the source has given so far.
+        done: Accepted, unchanged, superseded and failed products.
+        accepted: As in `SyncReport`, like ``unchanged``, ``superseded``, ``failed``, ``deleted`` and ``requests``.
+        unchanged: As above.
+        superseded: As above.
+        failed: As above.
+        deleted: As above.
+        requests: As above.
+        total: How many products the source has; ``None`` where it does not know.
+        elapsed: Since the run began.
+        rate: Finished products a second.
+        remaining_seconds: An estimate; ``None`` without ``total``.
+        waited: For rate limits, summed over all requests.
+        waiting_for_limit: Is the rate limit holding requests back right now?
+        failing_for: How long the service has given no answer but 5xx; ``None`` while it answers.
+        gives_up_in: How much longer the run waits for one; ``None`` while it answers.
     """
 
     received: int

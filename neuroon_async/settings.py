@@ -45,7 +45,13 @@ _SHOP_ID = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
 class Secret:
-    """A string that no ``repr``, ``str``, format, log line or pickle gives away."""
+    """A string that no ``repr``, ``str``, format, log line or pickle gives away.
+
+    Wherever an API key is taken, a ``Secret`` may be given instead of text; `reveal` gives the text back.
+
+    >>> f"{Secret('sk_0123')}"
+    "Secret('***')"
+    """
 
     __slots__ = ("_value",)
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from catalog import TEAS, Tea
 
-from neuroon_async import Conversion
-from neuroon_async.api.models import Number
+from neuroon_async import Conversion, Number
 
 STYLE = Path(__file__).with_name("style.css").read_text(encoding="utf-8")
 

@@ -92,8 +92,14 @@ class SyncMode(StrEnum):
 class RateLimit:
     """At most ``requests`` in any interval of ``per`` seconds.
 
-    ``burst`` is how many of them may leave at once; ``None`` lets the whole allowance go as fast
-    as it is asked for. Raises `ConfigurationError` on numbers that no limit can have.
+    Args:
+        requests: How many, 1 or more.
+        per: The interval in seconds, above 0.
+        burst: How many of them may leave at once. ``None``, the default, lets the whole allowance go as fast as it is
+            asked for.
+
+    Raises:
+        ConfigurationError: For numbers that no limit can have.
 
     >>> RateLimit(100, per=60.0).share_of(4)
     RateLimit(requests=25, per=60.0, burst=None)

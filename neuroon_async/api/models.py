@@ -63,13 +63,31 @@ class Product(
     repr_omit_defaults=True,
     forbid_unknown_fields=True,
 ):
-    """One product of the catalog. ``external_id``, ``name``, ``price`` and ``url`` are required.
-
-    Limits: ``name`` 1 to 512 characters, ``description`` up to 5000, ``currency`` (ISO 4217) up to 3, ``rating``
-    0 to 5, ``price`` and ``sale_price`` 0 or more. A variant names its parent in ``parent_external_id``.
+    """One product of the catalog.
 
     A field that is not given is not sent, so the server keeps its own default; a field set to ``None`` is sent
-    as ``null``. Prices travel as JSON numbers, exactly; pass `decimal.Decimal` where cents must not round.
+    as ``null``. Nothing is checked here: a product is checked when it is sent.
+
+    Attributes:
+        external_id: The shop's own id, not empty. What is sent again under it is an update.
+        name: 1 to 512 characters.
+        price: 0 or more. It travels as a JSON number, exactly: pass a `decimal.Decimal` where cents must not round.
+        url: The product's page: http or https, not empty.
+        sku: The stock keeping unit.
+        description: Up to 5000 characters.
+        currency: ISO 4217, up to 3 letters. The same within a batch.
+        image_url: The picture: http or https.
+        categories: Names of categories.
+        brands: Names of brands.
+        tags: Further words to find the product by.
+        in_stock: Can it be bought now?
+        stock_quantity: How many there are: a whole number.
+        rating: 0 to 5.
+        review_count: How many ratings there are: a whole number.
+        is_active: Is it shown in searches?
+        sale_price: The price while it is reduced, 0 or more.
+        parent_external_id: The id of the product that this one is a variant of.
+        attributes: Further facts, text by text: ``{"color": "green"}``.
 
     >>> from decimal import Decimal
     >>> Product(external_id="SKU-1", name="Tea", price=Decimal("4.50"), url="https://shop.example/tea").name
@@ -161,9 +179,13 @@ class VerificationRequest(msgspec.Struct, frozen=True):
 
 
 class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):
-    """One attributable line of an order. ``line_total`` is the whole line's total, not the price of one piece.
+    """One attributable line of an order.
 
-    ``product_id`` is the synced ``external_id``; ``search_log_id`` comes from the shopper's cookie (`ClickLog`).
+    Attributes:
+        product_id: The synced ``external_id``.
+        search_log_id: The search that led to the product, from the shopper's cookie (`ClickLog`), unchanged.
+        quantity: How many pieces: 1 or more.
+        line_total: The whole line's total, not the price of one piece; 0 or more.
     """
 
     product_id: str
@@ -173,7 +195,13 @@ class ConversionItem(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of an order, as the shop knows it. ``line_total`` is the whole line's total."""
+    """One line of an order, as the shop knows it.
+
+    Attributes:
+        product_id: The synced ``external_id``.
+        quantity: How many pieces: 1 or more.
+        line_total: The whole line's total, not the price of one piece; 0 or more.
+    """
 
     product_id: str
     quantity: int
@@ -181,9 +209,14 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Conversion(msgspec.Struct, frozen=True, kw_only=True):
-    """An order, and the lines of it that a search led to. The server counts each ``order_id`` once.
+    """An order, and the lines of it that a search led to.
 
-    ``left_out`` names the products of the order that no search led to; it stays here and is not sent.
+    Attributes:
+        order_id: The shop's own id of the order. The server counts each once.
+        order_value: The whole order's total, 0 or more.
+        currency: ISO 4217, up to 3 letters.
+        conversions: The lines that a search led to.
+        left_out: The products of the order that no search led to. It stays here and is not sent.
     """
 
     order_id: str
@@ -203,6 +236,13 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
         clicks: ClickLog,
     ) -> Conversion:
         """Keep the lines whose product the shopper found by a search; ``left_out`` names the others.
+
+        Args:
+            order_id: As above, like ``order_value`` and ``currency``.
+            order_value: The whole order's total.
+            currency: ISO 4217.
+            lines: Every line of the order.
+            clicks: Which search led to which product, from the shopper's cookie.
 
         An order without any such line gives a conversion without lines, which `track` does not send.
 

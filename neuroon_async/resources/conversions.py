@@ -24,9 +24,17 @@ class Conversions:
     async def track(self, conversion: Conversion, *, timeout: float | None = None) -> bool:
         """Report one order. Sending it again is safe: the server counts each ``order_id`` once.
 
-        Returns ``False``, and sends nothing, where no line of the order can be attributed to a search (see
-        `Conversion.from_order`). Raises `InvalidConversion`, before anything is sent, for one that breaks a
-        documented rule. ``timeout``: seconds for one attempt, instead of the client's.
+        Args:
+            conversion: The order, with the lines that a search led to: see `Conversion.from_order`.
+            timeout: Seconds for one attempt, instead of the client's.
+
+        Returns:
+            ``False`` where no line of the order can be attributed to a search: nothing was sent.
+
+        Raises:
+            InvalidConversion: It breaks a documented rule. Nothing was sent.
+            ResponseDecodeError: Something else than the API answered, such as a login page: the order may not have
+                been counted.
         """
         check_conversion(conversion)
         if not conversion.conversions:

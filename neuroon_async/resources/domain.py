@@ -20,10 +20,7 @@ _URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 
 class Domain:
-    """``client.domain``. The API allows 5 verifications and 5 removals in 300 seconds.
-
-    ``timeout`` of any method: seconds for one attempt, instead of the client's.
-    """
+    """``client.domain``. The API allows 5 verifications and 5 removals in 300 seconds."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -38,10 +35,20 @@ class Domain:
     ) -> Verification:
         """Start verifying a domain such as ``https://shop.example``; the answer holds the code to publish.
 
-        Raises `Conflict` where it is verified already. This call is repeated only where the server surely did not
-        process it; where such a repetition finds the domain verified, it has worked, and the answer then holds no
-        code (`verification_data` has it). ``short_path`` uses ``/verify`` instead of ``/{shopId}/verify``: the
-        vendor's pages give both.
+        The call is repeated only where the server cannot have processed it. Where such a repetition finds the domain
+        verified, the first try has worked, and the answer holds no code (`verification_data` has it).
+
+        Args:
+            domain: The shop's address, with ``https://`` or ``http://``.
+            short_path: Use ``/verify`` instead of ``/{shopId}/verify``: the vendor's pages give both.
+            timeout: Seconds for one attempt, instead of the client's.
+
+        Raises:
+            UsageError: The domain is no address. Nothing was sent.
+            Conflict: The domain is verified already.
+            ResponseDecodeError: A success that is not the documented answer: the verification may have begun.
+
+        >>> verification = await client.domain.verify("https://shop.example")     # doctest: +SKIP
         """
         if not is_text(domain) or not _URL.fullmatch(domain):
             raise UsageError(f"must be a URL such as 'https://shop.example', got {domain!r}", where="domain")
@@ -56,10 +63,13 @@ class Domain:
         return self._transport.decode(answer, Verification)
 
     async def verification_data(self, *, timeout: float | None = None) -> VerificationData:
-        """The state of the verification, and what to publish where."""
+        """The state of the verification, and what to publish where.
+
+        ``timeout``: seconds for one attempt, instead of the client's.
+        """
         answer = await self._transport.call(VERIFICATION_DATA, params=self._params, timeout=timeout)
         return self._transport.decode(answer, VerificationData)
 
     async def unverify(self, *, timeout: float | None = None) -> None:
-        """Remove the verification."""
+        """Remove the verification. ``timeout``: seconds for one attempt, instead of the client's."""
         await self._transport.call(UNVERIFY_DOMAIN, params=self._params, timeout=timeout)
