@@ -10,11 +10,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # Set PYTHON to choose an interpreter.
 PYTHON ?=
-# sink.py is the server that the others measure against.
-BENCHMARKS := $(filter-out benchmarks/sink.py,$(wildcard benchmarks/*.py))
+# sink.py is the server that the others measure against; campaign.py is a proof, not a measurement.
+BENCHMARKS := $(filter-out benchmarks/sink.py benchmarks/campaign.py,$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-.PHONY: help demo test quick docs check lint format bench prove-limits simulate clean
+.PHONY: help demo test quick docs check lint format bench campaign prove-limits simulate clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -48,6 +48,11 @@ format: $(VENV)/dev.stamp  ## put the code in shape
 
 bench: $(VENV)/dev.stamp  ## measure throughput and memory
 	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+ROUNDS ?= 200
+
+campaign: $(VENV)/dev.stamp  ## kill ledgers and outboxes at random moments, ROUNDS times each, against a model
+	@$(BIN)/python benchmarks/campaign.py --rounds $(ROUNDS)
 
 prove-limits: $(VENV)/dev.stamp  ## three minutes at the real 100 requests in 60 s, for each way a server may count
 	@$(BIN)/python benchmarks/limits.py --real

@@ -166,6 +166,8 @@ class SQLiteFile:
             return self._explain(Problem.DAMAGED, str(error))
         if isinstance(error, MemoryError):  # SQLite's word for a length in the file that cannot be true
             return self._explain(Problem.DAMAGED, "a length in it is out of range")
+        if isinstance(error, UnicodeDecodeError):  # also in SQLite's own messages, which quote a damaged schema
+            return self._explain(Problem.DAMAGED, "a text in it is not UTF-8")
         if isinstance(error, sqlite3.Error):
             return self._explain(problem_of(error), str(error))
         return error
@@ -173,7 +175,7 @@ class SQLiteFile:
     def _guarded(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
             return work(*arguments)
-        except (Refused, DamagedContent, MemoryError, sqlite3.Error) as error:
+        except (Refused, DamagedContent, MemoryError, UnicodeDecodeError, sqlite3.Error) as error:
             raise self.explained(error) from error
 
     def _open(self) -> None:

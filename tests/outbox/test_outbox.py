@@ -78,9 +78,9 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-async def settled(outbox, **counts):
+async def settled(outbox, patience=5, **counts):
     """Wait until ``stats`` shows these counts."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(patience):
         while True:
             stats = await outbox.stats()
             if all(getattr(stats, name) == count for name, count in counts.items()):
@@ -671,21 +671,25 @@ for round_number in range(1, rounds + 1):
 """
 
 
+async def crashing_shops(emulator, path, log, rounds):
+    """Let shops sell, deliver and be killed. Returns what was acknowledged: order number and price."""
+    script = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", CRASHING_SHOP, emulator.url, str(path), str(log), str(rounds)),
+        cwd=Path(neuroon_async.__file__).parents[1],
+        stderr=subprocess.PIPE,
+    )
+    _, complaints = await script.communicate()
+    assert script.returncode == 0, complaints.decode()
+    return [line.split() for line in log.read_text().splitlines()]
+
+
 async def test_nothing_acknowledged_is_lost_when_processes_are_killed_at_any_moment(tmp_path, path):
     """Two processes share the file and are killed together, round after round, while they sell and deliver."""
     log = tmp_path / "acknowledged"
     async with Emulator(algorithm="off", latency=0.005) as emulator:
         emulator.fail("track_conversion", Fault.drop(processed=True), every=7)
         emulator.fail("track_conversion", Fault.status(503), every=11)
-        script = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", CRASHING_SHOP, emulator.url, str(path), str(log), "30"),
-            cwd=Path(neuroon_async.__file__).parents[1],
-            stderr=subprocess.PIPE,
-        )
-        _, complaints = await script.communicate()
-        assert script.returncode == 0, complaints.decode()
-
-        sold = [line.split() for line in log.read_text().splitlines()]
+        sold = await crashing_shops(emulator, path, log, 30)
         assert len(sold) > 100
         async with connected(emulator) as client, quick(path).delivering(client) as outbox:
             await settled(outbox, pending=0, dead=0)

@@ -1,0 +1,160 @@
+"""Damaged ledgers: a run may refuse or send too much, but deletes nothing that the source has, and always ends."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+from ledger_shop import sync
+from sync.sync_shop import item, items, prices, shop
+
+from neuroon_async import LedgerError, SQLiteLedger
+from neuroon_async.ledger import missing
+
+PAGE = 4096
+COUNT = 900
+CHANGED = {number for number in range(COUNT) if number % 19 == 3}
+NOW = [item(number, price=2 if number in CHANGED else 1) for number in range(COUNT)]
+
+
+def flip_one(rng: random.Random, content: bytearray) -> None:
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+
+
+def flip_twenty(rng: random.Random, content: bytearray) -> None:
+    for _ in range(20):
+        flip_one(rng, content)
+
+
+def zero_a_sector(rng: random.Random, content: bytearray) -> None:
+    place = rng.randrange(0, len(content), 512)
+    content[place : place + 512] = bytes(512)
+
+
+def truncate(rng: random.Random, content: bytearray) -> None:
+    del content[rng.randrange(len(content)) :]
+
+
+def swap_pages(rng: random.Random, content: bytearray) -> None:
+    one, other = (place * PAGE for place in rng.sample(range(1, len(content) // PAGE), 2))
+    page = content[one : one + PAGE]
+    content[one : one + PAGE] = content[other : other + PAGE]
+    content[other : other + PAGE] = page
+
+
+def garbage_page(rng: random.Random, content: bytearray) -> None:
+    place = rng.randrange(len(content) // PAGE) * PAGE
+    content[place : place + PAGE] = rng.randbytes(PAGE)
+
+
+def repeat_a_page(rng: random.Random, content: bytearray) -> None:
+    one, other = (place * PAGE for place in rng.sample(range(1, len(content) // PAGE), 2))
+    content[one : one + PAGE] = content[other : other + PAGE]
+
+
+def another_id(rng: random.Random, content: bytearray) -> None:
+    place = content.find(b"p", rng.randrange(PAGE, len(content)))
+    content[place + 1 : place + 3] = b"%02d" % rng.randrange(100)
+
+
+DAMAGES: tuple[Callable[[random.Random, bytearray], None], ...] = (
+    flip_one,
+    flip_twenty,
+    zero_a_sector,
+    truncate,
+    swap_pages,
+    garbage_page,
+    repeat_a_page,
+    another_id,
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+async def test_no_damage_deletes_what_the_source_has(tmp_path, damage):
+    rng = random.Random(damage.__name__)
+    async with shop() as (emulator, client):
+        whole = SQLiteLedger(tmp_path / "whole")
+        for _ in range(2):
+            await sync(client, items(COUNT), whole)
+        content, catalog = (tmp_path / "whole").read_bytes(), dict(emulator.products)
+        for attempt in range(30):
+            bad = bytearray(content)
+            damage(rng, bad)
+            path = tmp_path / str(attempt)
+            path.write_bytes(bad)
+            emulator.products.clear()
+            emulator.products.update(catalog)
+            refused = False
+            try:
+                async with asyncio.timeout(20):
+                    await sync(client, NOW, SQLiteLedger(path), delete_missing=True)
+            except LedgerError:
+                refused = True
+            assert len(emulator.products) == COUNT, attempt
+            if not refused:
+                assert prices(emulator) == {p.external_id: p.price for p in NOW}, attempt
+
+
+FIELDS = [
+    ("UPDATE product SET number = -5 WHERE id = x'7037'", "number -5"),
+    ("UPDATE product SET number = 'x' WHERE id = x'7037'", "number 'x'|highest number"),
+    ("UPDATE product SET number = 9999.5 WHERE id = x'7037'", "highest number|number 9"),
+    ("UPDATE product SET page = page + 1 WHERE id = x'7037'", "products instead of"),
+    ("UPDATE page SET digest = 7", "another type"),
+    ("UPDATE page SET size = 'many'", "another type"),
+    ("UPDATE page SET size = size + 1", "products instead of"),
+    ("INSERT INTO journal (shop, batch) VALUES (1, x'00')", "checksum"),
+    ("INSERT INTO journal (shop, batch) VALUES (1, 'text')", "no bytes"),
+    ("UPDATE product SET id = CAST(x'ff' || id AS BLOB) WHERE id = x'7039'", "no text"),
+]
+
+
+@pytest.mark.parametrize(("statement", "complaint"), FIELDS, ids=[statement for statement, _ in FIELDS])
+async def test_a_value_out_of_its_range_is_told_and_deletes_nothing(tmp_path, statement, complaint):
+    path = tmp_path / "l"
+    async with shop() as (emulator, client):
+        for _ in range(2):
+            await sync(client, items(300), SQLiteLedger(path))
+        with closing(sqlite3.connect(path)) as file:
+            file.execute("PRAGMA writable_schema = ON")
+            file.execute(statement)
+            file.commit()
+        with pytest.raises(LedgerError, match=f"not a ledger, or damaged .*({complaint})"):
+            await sync(client, items(300)[20:], SQLiteLedger(path), delete_missing=True)
+        assert {f"p{number}" for number in range(20, 300)} <= emulator.products.keys()
+
+
+async def test_a_number_far_beyond_the_products_costs_no_memory(tmp_path):
+    path = tmp_path / "l"
+    async with shop() as (emulator, client):
+        await sync(client, items(300), SQLiteLedger(path))
+        with closing(sqlite3.connect(path)) as file:
+            file.execute("UPDATE product SET number = 4000000000000000000 WHERE id = x'7037'")
+            file.commit()
+        assert (await sync(client, items(300)[20:], SQLiteLedger(path), delete_missing=True)).deleted == 20
+        assert len(emulator.products) == 280
+
+
+async def test_ids_out_of_order_end_a_deletion(tmp_path, monkeypatch):
+    monkeypatch.setattr(missing, "ONE_QUERY", 10)
+    async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+        await run.record({f"p{number:03}": bytes(16) for number in range(30)})
+    async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+        execute = run._file.execute
+
+        def misplaced(statement, parameters=()):
+            if "ORDER BY id" in statement and parameters[1] == b"p009":
+                parameters = (parameters[0], b"", parameters[2])
+            return execute(statement, parameters)
+
+        monkeypatch.setattr(run._file, "execute", misplaced)
+        found = []
+        with pytest.raises(LedgerError, match="out of order"):
+            async for external_id in run.missing_ids():
+                found += [external_id]
+        assert len(set(found)) == len(found) == 10
