@@ -114,6 +114,21 @@ async def test_variants_that_come_before_their_parents_are_sent_with_a_flush():
     assert [failure.external_id for failure in report.failures] == ["porphan"]
 
 
+async def test_each_variant_waits_for_its_parent_however_many_flushes_came_before():
+    async def source():
+        for family in range(3):
+            yield item(f"variant{family}", parent=f"parent{family}")
+            await asyncio.sleep(5)  # flushed, refused, and held back
+            yield item(f"parent{family}")
+            await asyncio.sleep(10)
+
+    async with shop() as (emulator, client):
+        report = await client.products.sync(source(), flush_after=3)
+    assert_balanced(report)
+    assert report.failures == []
+    assert len(emulator.products) == 6
+
+
 async def test_a_stream_that_is_cancelled_accounts_for_everything():
     accepted = []
     async with shop() as (emulator, client):
