@@ -62,7 +62,8 @@ class ColumnShapes:
         column.addresses += _ADDRESS.fullmatch(text) is not None
         column.prices += _PRICE.search(text) is not None and _is_amount(text)
         column.ids += _ID.fullmatch(text) is not None
-        column.distinct.add(text[:64])
+        if column.ids == column.values:  # still a candidate
+            column.distinct.add(text)
 
     def of(self, name: str) -> Shape | None:
         """What nearly all values of a column look like; ``None`` for plain text and for columns without values."""

@@ -211,3 +211,40 @@ def test_arguments_that_cannot_work():
         read(HEAD, delimiter="::")
     with pytest.raises(ConfigurationError, match="binary mode"):
         list(Catalog(io.StringIO("id")))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "#N/D",
+        "#N/A",
+        "#REF!",
+        "#¡REF!",
+        "#¡VALOR!",
+        "#VALUE!",
+        "#NAME?",
+        "#¿NOMBRE?",
+        "#DIV/0!",
+        "#NV",
+        "#WERT!",
+        "#####",
+    ],
+)
+@pytest.mark.parametrize("column", ["id", "name", "price", "url"])
+def test_a_spreadsheets_error_in_a_required_field_is_a_complaint(code, column):
+    row = {"id": "1", "name": "n", "price": "2", "url": "u:x"} | {column: code}
+    failure = one_failure(HEAD + ",".join(row.values()) + "\n", delimiter=",")
+    assert f"holds {code}, which a spreadsheet shows where a formula failed" in failure.reason
+
+
+def test_what_a_spreadsheet_has_damaged_in_another_field_is_left_out_and_counted():
+    content = "id,name,price,url,sku,stock,brand,attributes.gtin\n1,#1 Tea,2,u:x,1E5,#N/A,#REF!,8.4E+12\n"
+    catalog = Catalog(named(content))
+    (product,) = catalog
+    assert product == Product(external_id="1", name="#1 Tea", price=2, url="u:x", sku="1E5")
+    assert [note.split(":")[0] for note in catalog.notes] == [
+        "1 product was sent without stockQuantity",
+        "1 product was sent without brands",
+        "1 product was sent without attributes.gtin",
+    ]
+    assert "spreadsheet has damaged" in one_failure(content, mapping={"sku": "P-{attributes.gtin}"}).reason

@@ -92,3 +92,10 @@ def test_the_first_pass_is_bounded(monkeypatch, pipe):
 @given(st.lists(st.sampled_from(["1.299", "5", "9,90", "0,5", "12.000", "1.299,00"]), max_size=12))
 def test_pipes_and_files_are_read_alike(column):
     assert prices(rows(*column), pipe=True) == prices(rows(*column))
+
+
+@pytest.mark.parametrize("pipe", [False, True])
+def test_a_number_that_the_bound_cuts_off_counts_for_nothing(monkeypatch, pipe):
+    content = "id;name;url;price\n1;n;/1;1.299\n2;n;/2;1.299,50\n3;n;/3;5\n"
+    monkeypatch.setattr(replay, "MAX_RECORDED_BYTES", content.index("9,50"))  # what is left of it looks like 1.2
+    assert prices(content, pipe=pipe) == [None, Decimal("1299.50"), 5]

@@ -134,3 +134,16 @@ def test_4_for_a_line_without_end_from_a_pipe(server, tmp_path):
     assert (code, document["accepted"]) == (4, 3)
     assert "longer than 16 MiB" in stderr
     assert len(server.products) == 3
+
+
+def test_dead_letters_are_mended_and_synced_without_any_option(server, tmp_path):
+    path, failed = tmp_path / "c.csv", tmp_path / "failed.jsonl"
+    path.write_text("code;titel;cost;path\nA;Tea;x;/tea\nB;Milk;1,50;/milk\n", encoding="utf-8")
+    options = ("--map", "externalId=code", "--map", "name=titel", "--map", "price=cost", "--map", "url=path")
+    options += ("--shop-url", "https://s.example", "--currency", "EUR", "--dead-letter", failed)
+    assert neuroon("sync", path, *options, env=environment(server)).exit_code == 1
+    assert neuroon("sync", failed, env=environment(server)).exit_code == 1  # not mended yet
+    failed.write_text(failed.read_text().replace('"cost":"x"', '"cost":"2,50"'))
+    assert neuroon("sync", failed, env=environment(server)).exit_code == 0
+    assert server.products["A"]["url"] == "https://s.example/tea"
+    assert (server.products["A"]["currency"], server.products["A"]["price"]) == ("EUR", 2.5)
