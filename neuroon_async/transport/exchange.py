@@ -42,8 +42,8 @@ __all__ = ["Exchange", "ExchangeResult", "HttpExchange"]
 CONNECT_TIMEOUT = 10.0
 """Seconds for the TCP and TLS handshake with one address, within the timeout of the attempt."""
 _LARGE_BODY = 2**20
-_NOT_FOR_THE_SERVER = ("Origin", "Referer")
-"""The server checks them against the shop's address, so a session's defaults must not add them."""
+_CHECKED_BY_SERVER = ("Origin", "Referer")
+"""The server compares them with the shop's address, so no default of a given session may add them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,7 @@ class HttpExchange:
         self._session = session
         self._route = route or Route()
         self._headers = _standing_headers(settings, self._route.headers)
+        self._unwanted = [name for name in _CHECKED_BY_SERVER if name not in self._headers]
 
     def ready(self) -> None:
         self._session.get()
@@ -122,7 +123,7 @@ class HttpExchange:
                         ssl=self._route.ssl,
                         timeout=_only_connecting(call.timeout),
                         # Middlewares of one request replace the session's, which only a given one has.
-                        middlewares=(*getattr(session, "_middlewares", ()), _send_once),
+                        middlewares=(*getattr(session, "_middlewares", ()), self._send_once),
                     ) as response:
                         return await _read_body(response)
                 except Exception as error:  # noqa: BLE001 - whatever a library raises becomes an error of the SDK's own
@@ -146,6 +147,22 @@ class HttpExchange:
         if call.idempotency_key is not None:
             headers[IDEMPOTENCY_KEY_HEADER] = call.idempotency_key
         return headers
+
+    async def _send_once(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        """Keep aiohttp from sending a GET or DELETE a second time by itself when the connection is lost.
+
+        The limiter would not see that request, and its 404 would hide that the first delete had worked.
+        """
+        for name in self._unwanted:
+            request.headers.popall(name, None)
+        try:
+            return await handler(request)
+        except aiohttp.ClientConnectorError:  # never sent
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
 
     def _read(self, call: Call, answer: _Answer) -> Response | NeuroonError:
         """What an answer means: a success, or a typed error whose texts hold no key."""
@@ -217,19 +234,6 @@ def _name_redirect(error: APIError, location: str | None, redact: Callable[[str]
     error.message = error.what = f"the server redirects {leads}, and the API key must not travel on"
     error.args = (error.message,)
     error.advice = Advice("check base_url: it must be the address that answers itself")
-
-
-async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending a GET or DELETE a second time by itself when the connection is lost.
-
-    The limiter would not see that request, and its 404 would hide that the first delete had worked.
-    """
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:  # never sent
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise ConnectionLost(f"{type(error).__name__}: {error}") from error
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:

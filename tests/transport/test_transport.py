@@ -128,6 +128,22 @@ async def test_a_session_of_the_users_is_used_and_not_closed(emulator):
     assert emulator.requests[0].headers["X-Mine"] == "1"
 
 
+@pytest.mark.parametrize("origin", [None, "https://shop.example"])
+async def test_no_default_of_a_given_session_adds_what_the_server_checks(origin):
+    defaults = {"Origin": "https://other.example", "Referer": "https://other.example/page", "X-Mine": "1"}
+    async with (
+        Emulator(algorithm="off", shop_url=None) as emulator,
+        aiohttp.ClientSession(headers=defaults) as session,
+        client_of(emulator, session=session, origin=origin) as client,
+    ):
+        await client.shop()
+        await client.products.sync_batch([PRODUCT])
+    for request in emulator.requests:
+        assert request.headers.get("Origin") == origin
+        assert "Referer" not in request.headers
+        assert request.headers["X-Mine"] == "1"
+
+
 async def test_the_middlewares_of_the_users_session_still_run(emulator):
     seen = []
 
