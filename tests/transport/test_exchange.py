@@ -96,7 +96,7 @@ def http(body=b"{}", status="200 OK", *headers):
         (
             b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
             ConnectionFailed,
-            "the server's answer is not HTTP: ClientResponseError: Bad status line",
+            "the server's answer is not HTTP: ClientResponseError: ",
         ),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", ConnectionFailed, "chunk size"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", ConnectionFailed, "Content-Length"),
