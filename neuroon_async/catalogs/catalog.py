@@ -19,6 +19,7 @@ from .notes import inferred_notes, left_out_notes, misread_notes, unused_notes
 from .options import IN_PYTHON, ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError, peek
 from .readers.replay import Replay
+from .readers.spreadsheet import Sheet
 from .registry import CatalogFormat, format_named, recognise
 
 if TYPE_CHECKING:
@@ -33,6 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["Catalog", "read_catalog"]
 
 _SAMPLE_BYTES = 64 * 1024
+_WITH_ONE_NOTATION = {
+    CatalogFormat.SHOPIFY,
+    CatalogFormat.SHOPIFY_JSON,
+    CatalogFormat.WOOCOMMERCE,
+    CatalogFormat.WOOCOMMERCE_JSON,
+    CatalogFormat.MAGENTO,
+    CatalogFormat.WIX,
+}
+"""Formats whose numbers are clear, whatever the notation."""
 _EXPORT_IDS = ("external_id", "parent_external_id")
 
 
@@ -45,7 +55,9 @@ class Catalog:
     ``source`` is a path or a binary file (read from where it stands, never closed), perhaps gzipped. ``mapping`` is
     described in `neuroon_async.catalogs.mapping`. ``shop_url`` completes addresses, ``currency`` (ISO 4217) is for
     products that name none, ``fit`` cuts names over 512 and descriptions over 5000 characters at a word. ``delimiter``
-    and ``decimal`` settle what a CSV file leaves open; ``today`` is the day for which sales are judged.
+    and ``decimal`` settle what a CSV file leaves open; ``today`` is the day for which sales are judged. ``list`` is the
+    path to the list of products in JSON (``data.items``), ``sheet`` the name of a sheet of an ``.xlsx`` file, or its
+    number from 1; by default the content tells, and the first visible sheet is read.
 
     While iterating and after it: ``records`` (rows or objects read), ``products``, ``failed``, ``fitted`` (texts
     cut), ``ignored_fields`` (source field → records that had a value nothing used; the first 1,000 names),
@@ -73,6 +85,8 @@ class Catalog:
         decimal: str | None = None,
         today: date | None = None,
         keep_going: bool = False,
+        list: str | None = None,  # noqa: A002 - likewise
+        sheet: str | None = None,
         option_names: OptionNames = IN_PYTHON,
     ) -> None:
         self._given_format = None if format == CatalogFormat.AUTO else format_named(format)
@@ -86,6 +100,8 @@ class Catalog:
             decimal=decimal,
             today=today,
             keep_going=keep_going,
+            list_path=list or None,
+            sheet=sheet or None,
             names=option_names,
         )
         self.on_change: Callable[[Change], None] | None = None
@@ -170,9 +186,12 @@ class Catalog:
         if not head and next(chunks, None) is None:  # or a fault in the first bytes, which this raises
             raise self._source.error("", "is empty")
         sample = Sample(self._source, head, self._options)
+        replay = stack.enter_context(contextlib.closing(Replay(self._source, chunks)))
+        if sample.is_spreadsheet:
+            replay.keep_all()
+            sample.sheet = Sheet(self._source, replay.file(), self._options.sheet, self._options.names.name("sheet"))
         self._format = self._finisher.format = format_ = self._find_format(sample)
         self.format = _as_enum(format_.name)
-        replay = stack.enter_context(contextlib.closing(Replay(self._source, chunks)))
         self._say_what_does_nothing(format_, sample)
         self._reading = Reading(self._source, sample, self._options, self._counts, replay, format_named)
         return format_.read(self._reading)
@@ -180,11 +199,13 @@ class Catalog:
     def _say_what_does_nothing(self, format_: Format, sample: Sample) -> None:
         """Options that were given and that this catalog has no use for."""
         options, names = self._options, self._options.names
-        is_binary = format_.name in {CatalogFormat.PARQUET, CatalogFormat.ARROW}
+        is_binary = format_.name in {CatalogFormat.PARQUET, CatalogFormat.ARROW} or sample.is_spreadsheet
         useless = {
             "delimiter": options.delimiter and (is_binary or sample.is_json or sample.is_xml),
             "encoding": options.encoding and is_binary,
-            "decimal": options.decimal and format_.name in {CatalogFormat.SHOPIFY, CatalogFormat.WOOCOMMERCE},
+            "decimal": options.decimal and format_.name in _WITH_ONE_NOTATION,
+            "list": options.list_path and not sample.is_json,
+            "sheet": options.sheet and not sample.is_spreadsheet,
         }
         for option, given in useless.items():
             if given:
@@ -237,6 +258,8 @@ def read_catalog(
     decimal: str | None = None,
     today: date | None = None,
     keep_going: bool = False,
+    list: str | None = None,  # noqa: A002 - likewise
+    sheet: str | None = None,
     option_names: OptionNames = IN_PYTHON,
 ) -> Catalog:
     """The products of a file, ready to be iterated or given to ``client.products.sync``. See `Catalog`.
@@ -256,5 +279,7 @@ def read_catalog(
         decimal=decimal,
         today=today,
         keep_going=keep_going,
+        list=list,
+        sheet=sheet,
         option_names=option_names,
     )

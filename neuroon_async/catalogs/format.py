@@ -33,6 +33,7 @@ from .readers.replay import Replay
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from .readers.spreadsheet import Sheet
     from .records import Draft, Record
 
 __all__ = ["Format", "Reading", "Sample"]
@@ -41,6 +42,9 @@ __all__ = ["Format", "Reading", "Sample"]
 class Sample:
     """The beginning of a catalog, for formats to recognise themselves by. Everything is computed when asked for."""
 
+    sheet: Sheet | None = None
+    """Of a spreadsheet, the sheet that is read: it takes the whole file to find it."""
+
     def __init__(self, source: ByteSource, head: bytes, options: ReadingOptions) -> None:
         self.head = head
         """The first bytes, unpacked."""
@@ -48,10 +52,16 @@ class Sample:
         self._source = source
         self._options = options
 
+    @property
+    def is_spreadsheet(self) -> bool:
+        return self.head.startswith(b"PK\x03\x04") and (b"[Content_Types].xml" in self.head or b"xl/" in self.head)
+
     @cached_property
     def text(self) -> bytes:
         """The beginning as UTF-8, as far as it is text."""
         text = b""
+        if self.is_spreadsheet:
+            return text
         try:
             for chunk in self._source.twin().text_chunks(iter([self.head])):
                 text += chunk
@@ -80,6 +90,8 @@ class Sample:
     @cached_property
     def is_json_lines(self) -> bool:
         """Is it one JSON object a line, rather than one document?"""
+        if self._options.list_path is not None:
+            return False
         return self.is_json and not self.text.lstrip().startswith(b"[") and is_json_lines(self.text, self.name)
 
     @cached_property
@@ -115,7 +127,9 @@ class Sample:
         return [name.strip() for name in next(iter(self.rows(delimiter, 1)), [])]
 
     def rows(self, delimiter: str, count: int) -> list[list[str]]:
-        """The first rows of text that is delimited so, the header among them."""
+        """The first rows of text that is delimited so, or of the sheet, the header among them."""
+        if self.sheet is not None:
+            return self.sheet.first_rows(count)
         return rows_of(self.text.decode(errors="ignore"), delimiter, count)
 
 
@@ -143,13 +157,15 @@ class Reading:
         return self.replay.file()
 
     def rows(self, delimiter: str | None = None) -> Iterator[Record]:
-        """The rows of delimited text, counted. ``delimiter`` overrides the one that the sample shows.
+        """The rows of delimited text or of a sheet, counted. ``delimiter`` overrides the one that the sample shows.
 
         Raises `CatalogError` for a mapping to a column that is not there: it would fail every row.
         """
         header = self.sample.header_by(delimiter) if delimiter else self.sample.header
         self._check_mapping(header)
         self.counts.refuse_use_of(self._columns_there_twice(header))
+        if self.sample.sheet is not None:
+            return self.counted(self.sample.sheet.records())
         return self.counted(DelimitedRows(self.source, self.text(), delimiter or self.sample.delimiter))
 
     def _columns_there_twice(self, header: list[str]) -> dict[str, CatalogError]:
@@ -176,11 +192,22 @@ class Reading:
         """The objects of JSON, or (``lines``; by default, without a path, the sample tells) of JSON Lines, counted.
 
         Of a document, the elements of its array, or of the list at ``path`` (``data.items``); without a path, of the
-        list named ``products`` or the only list of objects in it.
+        list named ``products`` or the only list of objects in it. The user's own path comes before all of these.
         """
+        if self.options.list_path is not None:
+            path, lines = self.options.list_path, False
         if (path is None and self.sample.is_json_lines) if lines is None else lines:
             return self.counted(json_lines(self.source, self.text()))
-        return self.counted(json_array(self.source, *self._list_at(path)))
+        return self.counted(json_array(self.source, *self._list_at(path), self._no_list_at(path)))
+
+    def _no_list_at(self, path: str | None) -> str:
+        option = self.options.names.set("list", "data.items")
+        if path is not None:
+            return f"holds no list at {path!r}; is it another one that holds the products? ({option})"
+        return (
+            "holds no products; they are expected as [...], as the only list in an object, as one object a line, or "
+            f"where you say that they are ({option})"
+        )
 
     def _list_at(self, path: str | None) -> tuple[Iterator[bytes], list[bytes]]:
         if path is not None:
@@ -201,7 +228,11 @@ class Reading:
                     return PRODUCTS
         if len(survey.lists) > 1:
             keys = ", ".join(key.decode(errors="replace") for key in survey.lists[:20])
-            raise self.source.error("", f'holds several lists of objects ({keys}); name the one to read "products"')
+            first = survey.lists[0].decode(errors="replace").strip('"')
+            option = self.options.names.set("list", first)
+            raise self.source.error(
+                "", f'holds several lists of objects ({keys}); say which one to read ({option}), or name it "products"'
+            )
         return survey.only_list or PRODUCTS
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:

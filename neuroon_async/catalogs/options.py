@@ -66,6 +66,8 @@ class ReadingOptions:
     today: date = field(default_factory=_today)
     names: OptionNames = IN_PYTHON
     keep_going: bool = False
+    list_path: str | None = None
+    sheet: str | None = None
 
     @classmethod
     def checked(

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .formats import columnar, csv, doofinder, google, json, magento, prestashop, shopify, wix, woocommerce
+from .formats import columnar, csv, doofinder, google, json, magento, prestashop, shopify, wix, woocommerce, xlsx
 
 if TYPE_CHECKING:
     from .format import Format, Sample
@@ -22,6 +22,7 @@ class CatalogFormat(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     TSV = "tsv"
+    XLSX = "xlsx"
     SHOPIFY = "shopify"
     SHOPIFY_JSON = "shopify-json"
     WOOCOMMERCE = "woocommerce"
@@ -49,6 +50,7 @@ FORMATS: tuple[Format, ...] = (
     magento.FORMAT,
     doofinder.FORMAT,
     google.FORMAT,
+    xlsx.FORMAT,
     csv.TSV,
     csv.CSV,  # last: it recognises any text
 )

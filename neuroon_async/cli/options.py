@@ -28,8 +28,10 @@ __all__ = [
     "Format",
     "Json",
     "KeepGoing",
+    "ListPath",
     "Map",
     "Quiet",
+    "Sheet",
     "ShopId",
     "ShopUrl",
     "connect",
@@ -93,6 +95,13 @@ Fit = Annotated[bool, typer.Option("--fit", help="Cut names and descriptions tha
 Encoding = Annotated[str | None, typer.Option(help="Of the text; by default the content tells.")]
 Delimiter = Annotated[str | None, typer.Option(help="Of a CSV file; by default the content tells.")]
 Decimal = Annotated[str | None, typer.Option(help="The decimal sign: . or , (by default the clear prices tell).")]
+ListPath = Annotated[
+    str | None,
+    typer.Option("--list", metavar="PATH", help="The list of products in JSON, where it is not plain: data.items."),
+]
+Sheet = Annotated[
+    str | None, typer.Option("--sheet", metavar="NAME", help="The sheet of an .xlsx file; by default the first.")
+]
 KeepGoing = Annotated[
     bool, typer.Option("--keep-going", help="Read on where the first 1,000 records all fail for one reason.")
 ]

@@ -210,7 +210,10 @@ def test_several_lists_of_objects_are_refused_and_named():
     content = json.dumps({"items": [TEA], "related": [TEA]}, indent=1)
     items, message = until_fault(Catalog(named(content, "f.json")))
     assert items == []
-    assert message == 'f.json: holds several lists of objects ("items", "related"); name the one to read "products"'
+    assert message == (
+        'f.json: holds several lists of objects ("items", "related"); say which one to read (list=\'items\'), or name '
+        'it "products"'
+    )
 
 
 def test_the_variants_of_one_product_are_no_list_of_products():

@@ -12,8 +12,10 @@ __all__ = ["why_no_catalog"]
 
 def why_no_catalog(sample: Sample) -> str | None:
     """Why nothing can be read of a file that begins like this; ``None`` where it may be a catalog."""
-    if sample.head.startswith(b"PK\x03\x04"):
-        return "is a spreadsheet or a zip archive; save it as CSV, or unpack it"
+    if b"opendocument.spreadsheet" in sample.head[:200] or sample.head.startswith(b"\xd0\xcf\x11\xe0"):
+        return "is a spreadsheet of a kind that is not read; save it as .xlsx or as CSV"
+    if sample.head.startswith(b"PK\x03\x04") and not sample.is_spreadsheet:
+        return "is a zip archive; unpack it"
     if sample.is_web_page:
         return "is a web page, not a catalog; was a login or an error page saved?"
     return None

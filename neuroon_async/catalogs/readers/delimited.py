@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from .byte_source import ByteSource
 
-__all__ = ["DelimitedRows", "column_names", "find_delimiter", "rows_of"]
+__all__ = ["DelimitedRows", "column_names", "find_delimiter", "is_comment", "rows_of"]
 
 _DELIMITERS = "\t;|,"
 _COMMENT = re.compile(r"#\s+\S")
@@ -48,7 +48,7 @@ def find_delimiter(sample: str) -> str:
     return best if best in header else ","
 
 
-def _is_comment(row: list[str]) -> bool:
+def is_comment(row: list[str]) -> bool:
     """Does this row explain the columns above their names (``# Required | A unique ID``), as in Meta's template?"""
     cells = [cell.strip() for cell in row if cell.strip()]
     return bool(cells) and all(map(_COMMENT.match, cells)) and any("|" in cell for cell in cells)
@@ -57,7 +57,7 @@ def _is_comment(row: list[str]) -> bool:
 def rows_of(sample: str, delimiter: str, count: int) -> list[list[str]]:
     """The first rows of a file that hold anything, as far as the sample goes."""
     lines = io.StringIO(_EXCEL_HINT.sub("", sample), newline="")
-    rows = (row for row in csv.reader(lines, delimiter=delimiter) if row and not _is_comment(row))
+    rows = (row for row in csv.reader(lines, delimiter=delimiter) if row and not is_comment(row))
     found: list[list[str]] = []
     try:
         while len(found) < count and (row := next(rows, None)) is not None:
@@ -116,7 +116,7 @@ class DelimitedRows:
 
     def _header(self, rows: Iterator[list[str]]) -> list[str]:
         try:
-            header = next((row for row in rows if any(map(str.strip, row)) and not _is_comment(row)), None)
+            header = next((row for row in rows if any(map(str.strip, row)) and not is_comment(row)), None)
         except csv.Error as error:
             raise self._source.error(1, f"the header is not a row of CSV ({error})") from error
         if header is None:

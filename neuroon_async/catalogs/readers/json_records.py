@@ -176,9 +176,17 @@ def _is_too_deep(text: bytes) -> bool:
     return False
 
 
-def json_array(source: ByteSource, chunks: Iterator[bytes], path: Sequence[bytes] = (PRODUCTS,)) -> Iterator[Record]:
-    """The elements of a top-level array, or of the array at ``path`` (keys in their quotes) of a top-level object."""
-    splitter = _Splitter(source, path)
+def json_array(
+    source: ByteSource,
+    chunks: Iterator[bytes],
+    path: Sequence[bytes] = (PRODUCTS,),
+    none_found: str = "holds no products",
+) -> Iterator[Record]:
+    """The elements of a top-level array, or of the array at ``path`` (keys in their quotes) of a top-level object.
+
+    ``none_found`` is what to say where there is no such array.
+    """
+    splitter = _Splitter(source, path, none_found)
     for number, element in enumerate(_elements(splitter, chunks), 1):
         yield _record(f"{source.name}:record {number}", element)
 
@@ -199,7 +207,8 @@ def _elements(splitter: _Splitter, chunks: Iterator[bytes]) -> Iterator[bytes]:
 class _Splitter:
     """Cuts the text of an array into its elements, chunk by chunk, holding no more than the unfinished one."""
 
-    def __init__(self, source: ByteSource, path: Sequence[bytes]) -> None:
+    def __init__(self, source: ByteSource, path: Sequence[bytes], none_found: str) -> None:
+        self._none_found = none_found
         self._source = source
         self._wanted = list(path)
         self._buffer = b""
@@ -289,10 +298,7 @@ class _Splitter:
         if self._open:
             raise self._fault(len(self._buffer), "the JSON ends in the middle; fetch it again")
         if not self._found:
-            raise self._source.error(
-                "",
-                "holds no products; they are expected as [...], as the only list in an object, or as one object a line",
-            )
+            raise self._source.error("", self._none_found)
 
     def _fault(self, index: int, problem: str) -> Exception:
         return self._source.error(f"byte {self._dropped + index}", problem)

@@ -23,7 +23,9 @@ from ..options import (
     Fit,
     Format,
     KeepGoing,
+    ListPath,
     Map,
+    Sheet,
     ShopUrl,
     reading_options,
 )
@@ -54,6 +56,8 @@ def check(
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    list_path: ListPath = None,
+    sheet: Sheet = None,
     keep_going: KeepGoing = False,
     output: Annotated[OutputKind, typer.Option(help="text; json, junit or github for pipelines.")] = OutputKind.TEXT,
     write_fixed: Annotated[
@@ -77,6 +81,8 @@ def check(
             encoding=encoding,
             delimiter=delimiter,
             decimal=decimal,
+            list=list_path,
+            sheet=sheet,
             keep_going=keep_going,
         )
         catalog = read_catalog(standard_input() if file == "-" else file, option_names=IN_THE_SHELL, **reading)

@@ -25,7 +25,19 @@ from ..reading import IN_THE_SHELL
 
 __all__ = ["markets"]
 
-_READING = {"format", "map", "shop_url", "currency", "fit", "encoding", "delimiter", "decimal", "keep_going"}
+_READING = {
+    "format",
+    "map",
+    "shop_url",
+    "currency",
+    "fit",
+    "encoding",
+    "delimiter",
+    "decimal",
+    "list",
+    "sheet",
+    "keep_going",
+}
 _MARKET = _READING | {
     "name",
     "shop_id",

@@ -39,8 +39,10 @@ from ..options import (
     Format,
     Json,
     KeepGoing,
+    ListPath,
     Map,
     Quiet,
+    Sheet,
     ShopId,
     ShopUrl,
     connect,
@@ -215,6 +217,8 @@ def sync(
     encoding: Encoding = None,
     delimiter: Delimiter = None,
     decimal: Decimal = None,
+    list_path: ListPath = None,
+    sheet: Sheet = None,
     keep_going: KeepGoing = False,
     mode: Annotated[
         SyncMode,
@@ -266,7 +270,7 @@ def sync(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Send the products of a file: JSON, JSON Lines, CSV, Shopify, WooCommerce, Google Merchant, Parquet, Arrow."""
+    """Send the products of a file: JSON, CSV, .xlsx, Parquet, feeds, or the export of a shop platform."""
     with exit_codes(debug=debug):
         job = SyncJob(
             file,
@@ -286,6 +290,8 @@ def sync(
                 encoding=encoding,
                 delimiter=delimiter,
                 decimal=decimal,
+                list=list_path,
+                sheet=sheet,
                 keep_going=keep_going,
             ),
             sending={"mode": mode, "concurrency": concurrency, "batch_size": batch_size},

@@ -1,0 +1,128 @@
+"""The rows of one sheet of a spreadsheet (``.xlsx``). python-calamine does the reading (extra ``xlsx``).
+
+A spreadsheet knows what a cell is, and saving it as CSV loses that. So the values come as a CSV file of a careful shop
+would hold them: a whole number with all its digits (``8436570000001``, however the cell shows it), an exact date, true
+or false. A number that as text might be two (``1.299``) stays a number.
+
+The sheet is unpacked into memory; a workbook that unpacks to more than `MAX_UNPACKED_BYTES` is refused.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import zipfile
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ..records import Record
+from ..values.text import require
+from .delimited import column_names, is_comment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .byte_source import ByteSource
+
+__all__ = ["MAX_UNPACKED_BYTES", "Sheet"]
+
+MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
+_EXACT_DIGITS = 15
+"""A spreadsheet keeps no more digits of a number."""
+_MAYBE_TWO = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
+
+
+class Sheet:
+    """One sheet, opened. ``wanted`` is its name or its number from 1; without it, the first that is visible."""
+
+    def __init__(self, source: ByteSource, file: BinaryIO, wanted: str | None, option: str) -> None:
+        """``option`` is what the user calls the option that chooses the sheet."""
+        calamine = require("python_calamine", "xlsx", "a spreadsheet")
+        self._source = source
+        _refuse_huge(source, file)
+        try:
+            workbook = calamine.load_workbook(file)
+            name = _name_of(source, calamine, workbook, wanted, option)
+            self._sheet: Any = workbook.get_sheet_by_name(name)
+        except (calamine.CalamineError, OSError) as error:
+            raise source.error("", f"cannot be read as a spreadsheet: {error}; save it again as .xlsx") from error
+
+    def first_rows(self, count: int) -> list[list[str]]:
+        """The first rows that hold anything, as texts, the header among them."""
+        found: list[list[str]] = []
+        for _, row in self._rows():
+            if len(found) == count:
+                break
+            found.append([str(cell) for cell in row])
+        return found
+
+    def records(self) -> Iterator[Record]:
+        """The rows below the header."""
+        rows = self._rows()
+        _, first = next(rows, (0, None))
+        if first is None:
+            raise self._source.error("", "holds no rows at all; is it another sheet that holds the products?")
+        header = column_names(str(cell) for cell in first)
+        for number, row in rows:
+            yield Record(f"{self._source.name}:row {number}", dict(zip(header, row, strict=False)))
+
+    def _rows(self) -> Iterator[tuple[int, list[str | Decimal]]]:
+        is_header = True
+        for number, cells in enumerate(self._sheet.iter_rows(), 1):
+            row = [_value(cell) for cell in cells]
+            texts = [cell for cell in row if not isinstance(cell, str) or cell.strip()]
+            if not texts or (is_header and is_comment([str(cell) for cell in row])):
+                continue
+            is_header = False
+            yield number, row
+
+
+def _refuse_huge(source: ByteSource, file: BinaryIO) -> None:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        problem = "cannot be read as a spreadsheet; it is damaged or cut off: fetch or save it again"
+        raise source.error("", problem) from error
+    file.seek(0)
+    if size > MAX_UNPACKED_BYTES:
+        raise source.error("", f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; save the sheet as CSV")
+
+
+def _name_of(source: ByteSource, calamine: Any, workbook: Any, wanted: str | None, option: str) -> str:
+    names: list[str] = workbook.sheet_names
+    if wanted is None:
+        sheets = [
+            sheet.name
+            for sheet in workbook.sheets_metadata
+            if sheet.visible == calamine.SheetVisibleEnum.Visible and sheet.typ == calamine.SheetTypeEnum.WorkSheet
+        ]
+        name = next(iter([*sheets, *names]), None)
+    elif wanted in names:
+        name = wanted
+    else:
+        number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
+        name = names[number - 1] if 1 <= number <= len(names) else None
+    if not isinstance(name, str):
+        raise source.error("", f"has no sheet {wanted!r}; there are {', '.join(names)} ({option})")
+    return name
+
+
+def _value(cell: Any) -> str | Decimal:
+    """A cell as text, or as a number where its text might be read as another one."""
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    if isinstance(cell, (int, float)):
+        text = _number(cell)
+        return Decimal(text) if _MAYBE_TWO.fullmatch(text) else text
+    if isinstance(cell, dt.datetime) and cell.time() == dt.time():
+        return cell.date().isoformat()
+    return cell.isoformat() if isinstance(cell, (dt.date, dt.time)) else str(cell)
+
+
+def _number(cell: float) -> str:
+    if abs(cell) >= 10**_EXACT_DIGITS:
+        return f"{cell:.14E}"  # its last digits are lost: an id that is none is recognised by this form
+    return format(Decimal(f"{cell:.{_EXACT_DIGITS}g}").normalize() + 0, "f")

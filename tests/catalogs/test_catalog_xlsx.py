@@ -1,0 +1,188 @@
+"""Spreadsheets: what a cell is survives, whatever the columns are."""
+
+from __future__ import annotations
+
+import io
+import threading
+import zipfile
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from catalog_files import SHOP, Pipe, named, until_fault
+from msgspec import UNSET
+from spreadsheets import workbook
+
+from neuroon_async import Product, ProductFailure
+from neuroon_async.catalogs import Catalog
+from neuroon_async.catalogs.readers import spreadsheet
+
+OPTIONS = {"shop_url": SHOP, "currency": "EUR", "today": date(2026, 6, 15)}
+HEADER = ["id", "name", "price", "url", "sale_price", "sale_start_date", "sale_end_date", "in_stock", "sku", "stock"]
+
+
+def book(*rows: list[object], header: list[str] = HEADER) -> bytes:
+    return workbook({"Hoja 1": [header, *rows]})
+
+
+def items(content: bytes, **options) -> list[Product | ProductFailure]:
+    return list(Catalog(named(content, "file"), **OPTIONS | options))
+
+
+def test_cells_keep_what_they_are():
+    catalog = Catalog(
+        named(
+            book(
+                [
+                    8436570000001.0,
+                    "Café",
+                    19.9,
+                    "/a",
+                    1.299,
+                    date(2026, 1, 1),
+                    datetime(2026, 12, 31, 12, tzinfo=UTC),
+                    True,
+                    123,
+                    0,
+                ],
+                ["A-2", "  ", 5, "/b"],
+                [],
+                [3, 2024, 1299.0, "/c", None, None, None, False, "007", 1234.0],
+            ),
+            "file",
+        ),
+        **OPTIONS,
+    )
+    coffee, failure, year = catalog
+    assert (catalog.format, catalog.records) == ("xlsx", 3)
+    assert (coffee.external_id, coffee.name, coffee.sku) == ("8436570000001", "Café", "123")
+    assert (coffee.price, coffee.sale_price) == (Decimal("19.9"), Decimal("1.299"))  # no doubt about a number
+    assert (coffee.in_stock, coffee.stock_quantity) == (True, 0)
+    assert failure.reason.startswith("file:row 3: name: is required")
+    assert (year.external_id, year.name, year.price, year.sku) == ("3", "2024", 1299, "007")
+    assert (year.in_stock, year.stock_quantity) == (False, 1234)
+
+
+def test_ids_whose_digits_are_lost_are_refused():
+    (failure,) = items(book([8.4365700000012e17, "A", 1, "/a"]))
+    assert "a spreadsheet has shortened" in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(1e15 - 1, "999999999999999"), (0.1 + 0.2, "0.3"), (1e-5, "0.00001"), (100.0, "100"), (-0.0, "0")],
+)
+def test_numbers_as_the_sheet_shows_them(number, text):
+    (item,) = items(book([number, "A", 1, "/a"]))
+    assert item.external_id == text
+
+
+def test_dates_of_sales_count():
+    over = [1, "A", 20, "/a", 10, date(2019, 1, 1), date(2019, 2, 1)]
+    assert [item.sale_price for item in items(book(over, [2, "B", 20, "/b", 10]))] == [UNSET, 10]
+
+
+def test_texts_keep_their_doubts():
+    (failure,) = items(book(["1", "A", "1.299", "/a"]))
+    assert "may be 1.299 or 1299" in failure.reason
+    assert [item.price for item in items(book(["1", "A", "1.299", "/a"], ["2", "B", "9,90 €", "/b"]))] == [
+        1299,
+        Decimal("9.90"),
+    ]
+
+
+def test_an_export_of_a_platform_in_a_sheet():
+    header = ["Handle", "Title", "Published", "Option1 Name", "Option1 Value", "Variant Price", "Variant Inventory Qty"]
+    catalog = Catalog(
+        named(
+            book(["taza", "Taza", True, "Talla", 38, 14.5, 0], ["taza", None, None, None, 40, 1.299, 3], header=header)
+        ),
+        **OPTIONS,
+    )
+    parent, first, second = catalog
+    assert (catalog.format, parent.external_id, parent.is_active) == ("shopify", "taza", True)
+    assert (first.external_id, first.price) == ("taza/38", Decimal("14.5"))
+    assert (second.external_id, second.price, second.stock_quantity) == ("taza/40", Decimal("1.299"), 3)
+
+
+def test_a_format_that_reads_twice():
+    header = ["ID", "Type", "SKU", "Name", "Published", "Regular price", "Parent"]
+    rows = [[1, "variable", "P", "Padre", 1, None, None], [2, "variation", "V", "Hija", 1, 9.5, "id:1"]]
+    catalog = Catalog(named(book(*rows, header=header)), **OPTIONS)
+    parent, child = catalog
+    assert (catalog.format, parent.price, child.parent_external_id) == ("woocommerce", Decimal("9.5"), "1")
+
+
+ROW = [1, "A", 2, "/a"]
+
+
+def test_which_sheet():
+    content = workbook({"Oculta": [["x"]], "Notas": [["nada"]], "2": [HEADER, ROW]}, hidden=("Oculta",))
+    assert len(items(content, sheet="2")) == 1
+    content = workbook({"Oculta": [["x"]], "Productos": [HEADER, ROW], "Notas": [["nada"]]}, hidden=("Oculta",))
+    assert len(items(content)) == len(items(content, sheet="2")) == len(items(content, sheet="Productos")) == 1
+    for wrong in ("9", "Precios", "0"):
+        found, fault = until_fault(Catalog(named(content, "file"), sheet=wrong))
+        assert found == []
+        assert fault == f"file: has no sheet {wrong!r}; there are Oculta, Productos, Notas (sheet)"
+
+
+def test_options_that_do_nothing_are_named():
+    catalog = Catalog(named("id,name\n1,2\n"), sheet="x", list="y")
+    list(catalog)
+    assert [note for note in catalog.notes if "no effect" in note] == [
+        "list has no effect on a catalog of format csv",
+        "sheet has no effect on a catalog of format csv",
+    ]
+    catalog = Catalog(named(book(ROW)), delimiter=";", encoding="utf-8")
+    list(catalog)
+    assert sum("has no effect" in note for note in catalog.notes) == 2
+
+
+def test_a_pipe_a_second_iteration_and_another_thread():
+    content = book(*([n, f"N{n}", n, f"/{n}"] for n in range(1, 400)))
+    assert len(list(Catalog(Pipe(content, 5_000), **OPTIONS))) == 399
+    catalog = Catalog(named(content), **OPTIONS)
+    assert len(list(catalog)) == len(list(catalog)) == 399
+    reading = iter(Catalog(named(content), **OPTIONS))
+    first = next(reading)
+    rest: list[object] = []
+    thread = threading.Thread(target=lambda: rest.extend(reading))
+    thread.start()
+    thread.join()
+    assert isinstance(first, Product)
+    assert len(rest) == 398
+
+
+def test_mapped_columns_and_one_that_is_not_there():
+    content = book(["1", "A", 2, "/a"], header=["código", "título", "importe", "web"])
+    mapping = {"external_id": "código", "name": "título", "price": "importe", "url": "web"}
+    assert [item.name for item in items(content, mapping=mapping)] == ["A"]
+    _, fault = until_fault(Catalog(named(content), mapping={"name": "nombre"}))
+    assert "there is no column 'nombre'" in fault
+
+
+@pytest.mark.parametrize("cut", [100, 900, -30])
+def test_a_file_that_is_damaged(cut):
+    _, fault = until_fault(Catalog(named(book(ROW)[:cut], "file.xlsx")))
+    assert "cannot be read as a spreadsheet" in fault
+
+
+def test_what_is_no_spreadsheet_that_is_read():
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("a.csv", "id,name\n")
+    for content, reason in (
+        (archive.getvalue(), "is a zip archive; unpack it"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "save it as .xlsx"),
+        (b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", "save it as .xlsx"),
+        (workbook({"A": []}), "holds no rows at all"),
+    ):
+        _, fault = until_fault(Catalog(named(content, "file")))
+        assert reason in fault
+
+
+def test_one_that_unpacks_to_too_much(monkeypatch):
+    monkeypatch.setattr(spreadsheet, "MAX_UNPACKED_BYTES", 1_000)
+    _, fault = until_fault(Catalog(named(book(ROW))))
+    assert "save the sheet as CSV" in fault
