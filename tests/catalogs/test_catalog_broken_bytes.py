@@ -11,6 +11,7 @@ import pytest
 from catalog_files import SHOP, Pipe, named
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spreadsheets import workbook
 
 from neuroon_async import Product, ProductFailure
 from neuroon_async.catalogs import Catalog, CatalogError, CatalogFormat, registry
@@ -43,6 +44,13 @@ def contents() -> list[bytes]:
     found.append(gzip.compress(b"id,name,price,url\n1,n,1,/1\n", mtime=0))
     found.append(b"id|title|link|price|image link|categories\n1|n|/1|9,90|/1.jpg|A > B%%C\n")
     found.append("\n".join([json.dumps(LETTER)] * 3).encode())
+    found.append(workbook({"A": [["id", "name", "price", "url"], [1, "n", 1.5, "/1"], ["2", True, None, "/2"]]}))
+    bulk = [{"id": "P", "handle": "h", "title": "t"}, {"id": "V", "sku": "s", "price": "1", "__parentId": "P"}]
+    found.append("\n".join(map(json.dumps, bulk)).encode())
+    prices = {"price": "1", "currency_minor_unit": 2}
+    found.append(
+        json.dumps([{"id": 1, "name": "n", "permalink": "/p", "prices": prices, "is_in_stock": True}]).encode()
+    )
     found.append(json.dumps({"data": [LETTER["raw"]] * 3}).encode())
     return found
 

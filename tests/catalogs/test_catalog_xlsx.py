@@ -186,3 +186,20 @@ def test_one_that_unpacks_to_too_much(monkeypatch):
     monkeypatch.setattr(spreadsheet, "MAX_UNPACKED_BYTES", 1_000)
     _, fault = until_fault(Catalog(named(book(ROW))))
     assert "save the sheet as CSV" in fault
+
+
+@pytest.mark.parametrize("dimension", ["", '<dimension ref="A1:XFD1048576"/>'])
+def test_one_far_cell_does_not_take_all_memory(dimension):
+    far = '<row r="1048576"><c r="XFD1048576" s="1"{}</row></sheetData>'
+    content = book(ROW)
+    for cell, read in (("/>", True), ("><v>1</v></c>", False)):
+        changed = io.BytesIO()
+        with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(changed, "w") as copy:
+            for name in archive.namelist():
+                data = archive.read(name).decode().replace("<sheetData>", f"{dimension}<sheetData>")
+                copy.writestr(name, data.replace("</sheetData>", far.format(cell)))
+        if read:  # a cell without a value, as whole columns with a colour leave
+            assert len(items(changed.getvalue())) == 1
+        else:
+            _, fault = until_fault(Catalog(named(changed.getvalue(), "file")))
+            assert "spans over 40,000,000 cells" in fault

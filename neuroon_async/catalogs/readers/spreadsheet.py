@@ -4,7 +4,8 @@ A spreadsheet knows what a cell is, and saving it as CSV loses that. So the valu
 would hold them: a whole number with all its digits (``8436570000001``, however the cell shows it), an exact date, true
 or false. A number that as text might be two (``1.299``) stays a number.
 
-The sheet is unpacked into memory; a workbook that unpacks to more than `MAX_UNPACKED_BYTES` is refused.
+The sheet is unpacked into memory: a workbook that unpacks to more than `MAX_UNPACKED_BYTES`, or a sheet that spans more
+than `MAX_CELLS`, is refused.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import zipfile
+import zlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -24,9 +26,16 @@ if TYPE_CHECKING:
 
     from .byte_source import ByteSource
 
-__all__ = ["MAX_UNPACKED_BYTES", "Sheet"]
+__all__ = ["MAX_CELLS", "MAX_UNPACKED_BYTES", "Sheet"]
 
 MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
+MAX_CELLS = 40_000_000
+"""Cells that one sheet may span, empty ones too: about as many as fit into a gigabyte."""
+_CHUNK = 256 * 1024
+_WORKSHEET = re.compile(r"xl/worksheets/[^/]+\.xml$")
+_DIMENSION = re.compile(rb'<dimension ref="(?:[A-Z]+[0-9]+:)?([A-Z]{1,3})([0-9]{1,7})"')
+_FILLED_CELL = re.compile(rb'<c (?:[^<>]*? )?r="([A-Z]{1,3})([0-9]{1,7})"(?:[^<>/]|/(?!>))*>')
+_LONGEST_CELL = 200
 _EXACT_DIGITS = 15
 """A spreadsheet keeps no more digits of a number."""
 _MAYBE_TWO = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
@@ -78,15 +87,43 @@ class Sheet:
 
 
 def _refuse_huge(source: ByteSource, file: BinaryIO) -> None:
+    """Refuse a workbook that memory would not hold: one far cell makes a sheet as large as all cells up to it."""
+    problem = None
     try:
         with zipfile.ZipFile(file) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        problem = "cannot be read as a spreadsheet; it is damaged or cut off: fetch or save it again"
-        raise source.error("", problem) from error
+            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
+                problem = f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; save the sheet as CSV"
+            elif any(_area(archive, name) > MAX_CELLS for name in archive.namelist() if _WORKSHEET.match(name)):
+                problem = f"has a sheet that spans over {MAX_CELLS:,} cells; delete what stands far below or beside it"
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
+        damaged = "cannot be read as a spreadsheet; it is damaged or cut off: fetch or save it again"
+        raise source.error("", damaged) from error
+    if problem:
+        raise source.error("", problem)
     file.seek(0)
-    if size > MAX_UNPACKED_BYTES:
-        raise source.error("", f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; save the sheet as CSV")
+
+
+def _area(archive: zipfile.ZipFile, name: str) -> int:
+    """The cells that a sheet spans: as it says, or, where that is much or is not said, as its cells show."""
+    rows = columns = 0
+    with archive.open(name) as sheet:
+        rest = sheet.read(_CHUNK)
+        if (said := _DIMENSION.search(rest)) and (area := int(said[2]) * _column(said[1])) <= MAX_CELLS:
+            return area
+        while rest:
+            for cell in _FILLED_CELL.finditer(rest):
+                columns = max(columns, _column(cell[1]))
+                rows = max(rows, int(cell[2]))
+            chunk = sheet.read(_CHUNK)
+            rest = rest[-_LONGEST_CELL:] + chunk if chunk else b""
+    return rows * columns
+
+
+def _column(letters: bytes) -> int:
+    number = 0
+    for letter in letters:
+        number = number * 26 + letter - 64
+    return number
 
 
 def _name_of(source: ByteSource, calamine: Any, workbook: Any, wanted: str | None, option: str) -> str:
@@ -103,6 +140,8 @@ def _name_of(source: ByteSource, calamine: Any, workbook: Any, wanted: str | Non
     else:
         number = int(wanted) if wanted.isascii() and wanted.isdigit() else 0
         name = names[number - 1] if 1 <= number <= len(names) else None
+    if not names:
+        raise source.error("", "holds no sheets; save it again as .xlsx")
     if not isinstance(name, str):
         raise source.error("", f"has no sheet {wanted!r}; there are {', '.join(names)} ({option})")
     return name
