@@ -21,7 +21,7 @@ from rich.text import Text
 from ..api.contract import DOCUMENTED_RATE_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from ..report import ProductFailure, SyncProgress, SyncReport
     from .dry_run import DryRunCost
@@ -208,7 +208,9 @@ def _stage(failure: ProductFailure) -> str:
 
 
 @contextmanager
-def progress_bar(title: str, total: Total, *, quiet: bool = False) -> Iterator[Callable[[SyncProgress], None] | None]:
+def progress_bar(
+    title: str, total: Total, *, quiet: bool = False
+) -> Generator[Callable[[SyncProgress], None] | None, None, None]:
     """What to pass as ``on_progress``: a bar on stderr, gone at the end. ``None`` where nobody would see it.
 
     ``total`` says how many products there are, as far as is known at that moment.

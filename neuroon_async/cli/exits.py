@@ -19,7 +19,7 @@ from ..ledger.protocols import LedgerError
 from .console import complain
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine, Generator
 
     from ..report import SyncReport
 
@@ -111,7 +111,7 @@ def report_of(error: BaseException) -> SyncReport | None:
 
 
 @contextmanager
-def exit_codes(*, debug: bool) -> Iterator[None]:
+def exit_codes(*, debug: bool) -> Generator[None, None, None]:
     """End the command by the exception that leaves the block: one line on stderr, and the documented exit code."""
     try:
         yield

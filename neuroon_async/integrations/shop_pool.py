@@ -22,7 +22,7 @@ from ..transport.session import SessionHolder
 from .redis import RedisLedger, RedisLimiter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from ..instrumentation import Instrumentation
     from ..transport.retries import RetryPolicy
@@ -144,7 +144,7 @@ class ShopPool:
         await self.close()
 
     @asynccontextmanager
-    async def client(self, shop_id: str) -> AsyncIterator[NeuroonClient]:
+    async def client(self, shop_id: str) -> AsyncGenerator[NeuroonClient, None]:
         """The client of one shop, for as long as the block lasts; any number of tasks may have it at once.
 
         Raises `ConfigurationError` where the pool is not open, and whatever ``credentials`` raises.

@@ -40,7 +40,7 @@ from ..outbox.bodies import UnreadableBody, conversion_of, same_content, stored_
 from ..outbox.store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from sqlalchemy import ColumnElement, Executable
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -309,7 +309,7 @@ class SQLAlchemyOutboxStore:
             return int(result.rowcount)
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def _transaction(self) -> AsyncGenerator[AsyncConnection, None]:
         try:
             async with self.engine.begin() as connection:
                 yield connection

@@ -27,6 +27,7 @@ class LedgerRun(Protocol):
 
     async def unchanged(self, digests: Mapping[str, bytes]) -> Collection[str]:
         """The ids of which the server holds exactly this content."""
+        ...
 
     async def invalidate(self, ids: Collection[str]) -> None:
         """Note that these are about to be sent or deleted.
@@ -46,9 +47,11 @@ class LedgerRun(Protocol):
 
     async def missing(self) -> tuple[int, int]:
         """How many of the products held when the run began were not seen, and how many were held."""
+        ...
 
     def missing_ids(self) -> AsyncIterator[str]:
         """The ids of the products that were not seen."""
+        ...
 
 
 @runtime_checkable
@@ -60,6 +63,7 @@ class PagedLedgerRun(LedgerRun, Protocol):
 
         Answered from memory: it must neither block nor raise.
         """
+        ...
 
     async def record(self, digests: Mapping[str, bytes], pages: Mapping[bytes, Collection[str]] = ...) -> None:
         """The server has acknowledged this content, and with it all products of these pages (see `keep_pages`)."""
@@ -96,3 +100,4 @@ class Ledger(Protocol):
 
     def run(self, shop: str) -> AbstractAsyncContextManager[LedgerRun]:
         """Open the ledger of one shop for one run. Raises `LedgerError`."""
+        ...

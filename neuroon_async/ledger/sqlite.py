@@ -21,7 +21,7 @@ from .sqlite_run import SQLiteRun, recover
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from .protocols import LedgerRun
 
@@ -145,7 +145,7 @@ class SQLiteLedger:
         return f"SQLiteLedger({str(self.path)!r})"
 
     @asynccontextmanager
-    async def run(self, shop: str) -> AsyncIterator[LedgerRun]:
+    async def run(self, shop: str) -> AsyncGenerator[LedgerRun, None]:
         """Open the file for one run of one shop. Raises `LedgerError`."""
         async with self._running(shop) as run:
             yield run
@@ -163,7 +163,7 @@ class SQLiteLedger:
             return await run.forget_all()
 
     @asynccontextmanager
-    async def _running(self, shop: str) -> AsyncIterator[SQLiteRun]:
+    async def _running(self, shop: str) -> AsyncGenerator[SQLiteRun, None]:
         async with self._file() as file:
             sign = self._lifetime / _SIGNS_OF_LIFE
             run = await file.run(SQLiteRun, file, shop, self._lifetime, sign, self._clock)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
 
 __all__ = ["CallerLine"]
 
@@ -28,7 +28,7 @@ class CallerLine:
         return len(self._waiting) + self._taken
 
     @asynccontextmanager
-    async def turn(self, deadline: float | None) -> AsyncIterator[None]:
+    async def turn(self, deadline: float | None) -> AsyncGenerator[None, None]:
         if self._taken:
             await self._wait(deadline)
         self._taken = True

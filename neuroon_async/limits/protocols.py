@@ -46,9 +46,11 @@ class Limiter(Protocol):
 
     async def acquire(self, endpoint: str, *, bulk: bool = False) -> Permit:
         """Wait until one request to the endpoint may be sent. ``bulk`` requests let single ones go first."""
+        ...
 
     def limits(self) -> dict[str, LimitState]:
         """What is left now, by endpoint name."""
+        ...
 
 
 class DeadlineLimiter(Limiter, Protocol):
@@ -60,6 +62,7 @@ class DeadlineLimiter(Limiter, Protocol):
         Raises `RateLimited` with ``local=True`` as soon as the wait is known to outlast the deadline. Then nothing was
         sent and nothing is reserved; its ``retry_after`` says in how many seconds to come back.
         """
+        ...
 
 
 def takes_deadlines(limiter: Limiter) -> TypeGuard[DeadlineLimiter]:

@@ -41,6 +41,7 @@ class SlotStore(Protocol):
 
     async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full:
         """Take a slot under the name ``member``, if the limit of ``requests`` lets one more leave now."""
+        ...
 
     async def cool(self, members: list[str], *, stamp: int = 0, counted: int | None = None) -> None:
         """Requests have ended: their slots come back in one window.
@@ -65,6 +66,7 @@ class SlotStore(Protocol):
 
     def look_in(self) -> float:
         """Seconds until the store is worth being asked; 0 while it answers."""
+        ...
 
 
 class OwnUsage:

@@ -25,7 +25,7 @@ from .store import OutboxStore
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from types import TracebackType
 
     from ..api.models import Conversion
@@ -137,7 +137,7 @@ class ConversionOutbox:
         return True
 
     @asynccontextmanager
-    async def delivering(self, client: NeuroonClient, *, drain_timeout: float = 10.0) -> AsyncIterator[Self]:
+    async def delivering(self, client: NeuroonClient, *, drain_timeout: float = 10.0) -> AsyncGenerator[Self, None]:
         """Deliver in the background within this context; opens the outbox where it is not open yet.
 
         At its end whatever is due, or becomes due in time, is still sent, for ``drain_timeout`` seconds at most

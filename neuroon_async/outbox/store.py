@@ -96,9 +96,11 @@ class OutboxStore(Protocol):
 
         One that claims to be due more than ``furthest`` seconds from now is due too: a clock was set back.
         """
+        ...
 
     async def next_due(self) -> float:
         """Seconds until the next conversion that nobody has leased is due; infinite without any."""
+        ...
 
     async def delivered(self, order_id: str) -> None: ...
 
@@ -114,9 +116,12 @@ class OutboxStore(Protocol):
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         """The oldest refusal first."""
+        ...
 
     async def retry_dead(self, order_ids: Sequence[str] | None) -> int:
         """Make these dead letters pending again, or all. Returns how many there were."""
+        ...
 
     async def purge_dead(self, order_ids: Sequence[str] | None) -> int:
         """Delete these dead letters, or all. Returns how many there were."""
+        ...

@@ -16,7 +16,7 @@ from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
     from types import TracebackType
 
 __all__ = ["SQLiteFile"]
@@ -129,7 +129,7 @@ class SQLiteFile:
         return self._connected().executemany(statement, rows)
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+    def transaction(self, *, durable: bool = True) -> Generator[None, None, None]:
         """A transaction that may write. When this ends without an exception, it is committed, in the file at its path.
 
         Where the file is not there any more, what is written now would be lost with it: that is a failure, too.
@@ -198,7 +198,7 @@ class SQLiteFile:
             self._connection = None
 
     @contextmanager
-    def _begun(self, begin: str) -> Iterator[None]:
+    def _begun(self, begin: str) -> Generator[None, None, None]:
         connection = self._connected()
         connection.execute(begin)
         try:

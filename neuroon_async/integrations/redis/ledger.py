@@ -42,7 +42,7 @@ from .ledger_scripts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Collection, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping
 
     from redis.asyncio import Redis
 
@@ -103,7 +103,7 @@ class RedisLedger:
         return f"RedisLedger(prefix={self._prefix!r})"
 
     @asynccontextmanager
-    async def run(self, shop: str) -> AsyncIterator[LedgerRun]:
+    async def run(self, shop: str) -> AsyncGenerator[LedgerRun, None]:
         """Lock one shop's part for one run. Raises `LedgerError` where another run has it."""
         async with self._locked(shop) as run:
             yield run
@@ -114,7 +114,7 @@ class RedisLedger:
             return await run.forget_all()
 
     @asynccontextmanager
-    async def _locked(self, shop: str) -> AsyncIterator[_RedisRun]:
+    async def _locked(self, shop: str) -> AsyncGenerator[_RedisRun, None]:
         # The braces keep one shop's keys on one node of a cluster, as scripts require.
         lock = _Lock(self._redis, f"{self._prefix}:ledger:{{{shop}}}", shop, self._lease, self._lifetime)
         run: _RedisRun | None = None
