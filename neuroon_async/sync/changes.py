@@ -149,8 +149,9 @@ class LedgerChanges:
         What is in flight is always open: the server is about to hold another version of it. So is what is open
         already: its version on this page, being the later one, decides about the earlier one as well.
         """
-        products = [item for item in items if isinstance(item, Product) and _has_id(item)]
+        products = [item for item in items if type(item) is Product and type(item.external_id) is str]
         if len(products) < len(items):
+            products = [item for item in items if isinstance(item, Product) and _has_id(item)]
             readable = {id(product) for product in products}
             self._unreadable += [item for item in items if id(item) not in readable]
         return self._judge(self._pager.add(products, products), in_flight)

@@ -67,11 +67,10 @@ def converter(
     """
 
     def read_and_check(item: Any) -> Product | ProductFailure:
-        if type(item) is dict:
-            plain: dict[Any, Any] = item
-            product = from_dict(plain)
-            return product if product is not None else _carefully(item, remarks)
-        return item if type(item) is Product and plainly_valid(item) else _carefully(item, remarks)
+        if type(item) is Product and plainly_valid(item):
+            return item
+        product = from_dict(item) if type(item) is dict else None
+        return product if product is not None else _carefully(item, remarks)
 
     def read(item: Any) -> Product | ProductFailure:
         return item if isinstance(item, Product) else read_and_check(item)
