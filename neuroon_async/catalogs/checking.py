@@ -42,7 +42,7 @@ class CheckReport:
     products: int = 0
     errors: int = 0
     warnings: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list[Finding])
     fault: CatalogError | None = None
 
     def add(self, finding: Finding) -> None:

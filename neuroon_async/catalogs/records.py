@@ -73,17 +73,17 @@ class Draft:
     where: str
     row: Mapping[str, Any]
     notation: Notation
-    fields: dict[str, Any] = field(default_factory=dict)
-    problems: list[tuple[str, str | BadValue]] = field(default_factory=list)
-    units: dict[str, Unit | None] = field(default_factory=dict)
-    signs: list[tuple[str, Sign]] = field(default_factory=list)
-    ambiguous: dict[str, Ambiguous] = field(default_factory=dict)
-    left_out: list[tuple[str, str]] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict[str, Any])
+    problems: list[tuple[str, str | BadValue]] = field(default_factory=list[tuple[str, str | BadValue]])
+    units: dict[str, Unit | None] = field(default_factory=dict[str, Unit | None])
+    signs: list[tuple[str, Sign]] = field(default_factory=list[tuple[str, Sign]])
+    ambiguous: dict[str, Ambiguous] = field(default_factory=dict[str, Ambiguous])
+    left_out: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     sale_starts: str = ""
     sale_ends: str = ""
     sale_period: str = ""
     canonical: bool = False
-    rejected: dict[str, Any] = field(default_factory=dict)
+    rejected: dict[str, Any] = field(default_factory=dict[str, Any])
     usable: bool = True
     options: ReadingOptions | None = None
     reading: Mapping[str, Any] | None = None

@@ -36,7 +36,7 @@ class _Column:
     images: int = 0
     prices: int = 0
     ids: int = 0
-    distinct: set[str] = field(default_factory=set)
+    distinct: set[str] = field(default_factory=set[str])
 
 
 class ColumnShapes:

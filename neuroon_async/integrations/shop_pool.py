@@ -213,4 +213,4 @@ class _ShopAtWork:
 
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     connected: tuple[NeuroonClient, RedisLimiter] | None = None
-    users: list[asyncio.Task[Any]] = field(default_factory=list)
+    users: list[asyncio.Task[Any]] = field(default_factory=list[asyncio.Task[Any]])

@@ -55,7 +55,7 @@ class _Plan:
 
     file: Path
     reading: dict[str, Any]
-    shops: list[dict[str, Any]] = field(default_factory=list)
+    shops: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
 def markets(

@@ -101,7 +101,7 @@ class SyncJob:
     sending: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of ``products.sync``."""
     _catalog: Catalog | None = None
-    _missing_parents: list[tuple[str, str]] = field(default_factory=list)
+    _missing_parents: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     _exchange: DryRunExchange | None = None
     """Of a dry run: counts what the run would cost."""
 
