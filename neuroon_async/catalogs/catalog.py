@@ -52,20 +52,35 @@ class Catalog:
     Each record gives `Product`s, or a `ProductFailure` whose reason names file, line and field; reading goes on after
     it. `CatalogError` is raised for a fault that nothing can be read beyond, after all that stands before it.
 
-    ``source`` is a path or a binary file (read from where it stands, never closed), perhaps gzipped. ``mapping`` is
-    described in `neuroon_async.catalogs.mapping`. ``shop_url`` completes addresses, ``currency`` (ISO 4217) is for
-    products that name none, ``fit`` cuts names over 512 and descriptions over 5000 characters at a word. ``delimiter``
-    and ``decimal`` settle what a CSV file leaves open; ``today`` is the day for which sales are judged. ``list`` is the
-    path to the list of products in JSON (``data.items``), ``sheet`` the name of a sheet of an ``.xlsx`` file, or its
-    number from 1; by default the content tells, and the first visible sheet is read.
+    Args:
+        source: A path, or a binary file (read from where it stands, never closed); perhaps gzipped.
+        format: A `CatalogFormat` or its name. By default the content tells.
+        mapping: Product field (in either spelling, or ``attributes.NAME``) → column or template, as described in
+            `neuroon_async.catalogs.mapping`; ``""`` leaves the field out.
+        shop_url: The shop's address, such as ``https://shop.example``: completes addresses, and makes those that an
+            export lacks.
+        currency: ISO 4217, for products that name none.
+        fit: Cut names over 512 and descriptions over 5000 characters at a word, instead of refusing the product.
+        encoding: Of the text. By default the content tells.
+        delimiter: Of delimited text, one character. By default the header tells.
+        decimal: What separates decimals, ``"."`` or ``","``: settles numbers such as ``1.299``. By default the clear
+            numbers of their column do.
+        today: The day for which sales are judged; by default today, local time.
+        keep_going: Read on where the first 1,000 records all fail for one reason.
+        list: The path to the list of products in JSON: ``data.items``. By default the content tells.
+        sheet: The name of a sheet of an ``.xlsx`` file, or its number from 1; by default the first visible one.
+        option_names: What these options are called in messages.
 
-    While iterating and after it: ``records`` (rows or objects read), ``products``, ``failed``, ``fitted`` (texts
-    cut), ``ignored_fields`` (source field → records that had a value nothing used; the first 1,000 names),
-    ``format``, ``encoding``, ``bytes_read`` of ``total_bytes`` (``None`` for pipes). WooCommerce files are read
-    twice, and so are JSON objects whose list is not named ``products``; ``bytes_read`` starts again with the second
-    reading. A path, or a file that can seek, may be iterated again.
+    While iterating and after it: ``records`` (rows or objects read), ``products``, ``failed``, ``fitted`` (texts cut),
+    ``notes`` (sentences that the user should know), ``ignored_fields`` (source field → records that had a value nothing
+    used; the first 1,000 names), ``format``, ``encoding``, ``bytes_read`` of ``total_bytes`` (``None`` for pipes).
+    WooCommerce files are read twice, and so are JSON objects whose list is not named ``products``; ``bytes_read``
+    starts again with the second reading. A path, or a file that can seek, may be iterated again.
 
-    Raises `ConfigurationError` for arguments that cannot work or a library that is not installed.
+    Raises:
+        ConfigurationError: An option cannot work (`UsageError`), or a library is not installed.
+        CatalogError: The source cannot be opened. While iterating: nothing can be read beyond a fault, or
+            (`NothingUsable`) the first 1,000 records all fail for one reason.
     """
 
     yields_checked_products: Final = True
