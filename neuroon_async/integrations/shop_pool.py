@@ -110,8 +110,9 @@ class ShopPool:
         if self._open is None:
             session = SessionHolder(None)
             session.get()
+            pool: Any = BlockingConnectionPool
             # Blocking: a pool that raises when it is exhausted would look to the limiters like a Redis that is away.
-            self._open = _Shared(session, Redis.from_pool(BlockingConnectionPool.from_url(self._redis_url)))
+            self._open = _Shared(session, Redis.from_pool(pool.from_url(self._redis_url)))
 
     def ledger(self, *, lease: float = 30.0) -> RedisLedger:
         """What the API has acknowledged, for all shops, in the same Redis: pass it to ``client.products.sync``.

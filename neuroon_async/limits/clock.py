@@ -26,12 +26,13 @@ class LoopClock:
 
     def now(self) -> float:
         """The time of the loop last entered. Any thread may ask, also after that loop has ended."""
-        if self.loop is None:
+        loop = self.loop
+        if loop is None:
             return 0.0
-        if self.loop.is_closed():
+        if loop.is_closed():
             return max(self._seen, time.monotonic() + self._offset)
-        self._seen = self.loop.time()
-        return self._seen
+        self._seen = now = loop.time()
+        return now
 
     def is_elsewhere(self) -> bool:
         """Whether the running loop is another one than was last entered."""

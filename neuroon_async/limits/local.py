@@ -105,7 +105,8 @@ class LocalEndpoint:
         self._admission.answered(now, stamp=permit.stamp, counted=counted_by_server(told, self._effective.requests))
         if pause is not None:
             self._admission.pause(now + pause)
-        self._refuse_late(now)
+        if self._with_deadline:
+            self._refuse_late(now)
         self._wake()
 
     def unused(self, permit: LocalPermit) -> None:
@@ -154,8 +155,9 @@ class LocalEndpoint:
 
     async def _pass(self, bucket: AsyncLimiter, permit: LocalPermit, deadline: float | None) -> None:
         """Wait for the token bucket. One at a time, so that the others keep their order, and single calls go first."""
+        timer = asyncio.timeout_at(deadline)
         try:
-            async with asyncio.timeout_at(deadline) as timer:
+            async with timer:
                 await bucket.acquire()
                 # A pause that has begun meanwhile, and may be prolonged.
                 while (rest := self._admission.not_before - self._clock.now()) > 0:  # noqa: ASYNC110 - it knows when
@@ -213,6 +215,8 @@ class LocalEndpoint:
 
     def _wake(self) -> None:
         """Hand free slots to those who wait, in order, then set the timer for the next slot that time will free."""
+        if not (self._singles or self._bulk or self._timer):
+            return
         now = self._clock.now()
         for queue, bulk in ((self._singles, False), (self._bulk, True)):
             while queue:

@@ -16,7 +16,7 @@ import math
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from ..api.contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RateLimit
 from ..errors import RateLimited, UsageError
@@ -38,8 +38,6 @@ __all__ = [
     "shortest_time",
     "would_be_late",
 ]
-
-Limit = TypeVar("Limit", RateLimit, RateLimit | None)
 
 SINGLE_CALL_WAIT = 6.0
 """Seconds that a single call waits at most behind bulk calls, while singles come no faster than lately."""
@@ -224,16 +222,18 @@ class Admission:
 
     def take(self, now: float, *, bulk: bool) -> int | None:
         """Take a slot; the answer is the stamp to give back to `answered`. ``None``: not now."""
-        if now < max(self.not_before, self.next_spaced) or self._free(now) < 1:
+        free = self._free(now)
+        if free < 1 or now < self.not_before or now < self.next_spaced:
             return None
         if bulk:
-            promised = self._bulk_at(now)
+            promised = self._bulk_at(now, free)
             if promised is None or promised > now:
                 return None
         else:
             self.singles.append(now)
         self.window.in_flight += 1
-        self.space_out(now)
+        if self.not_before:
+            self.space_out(now)
         return self.window.returned
 
     def answered(self, now: float, *, stamp: int, counted: int | None = None) -> None:
@@ -263,15 +263,16 @@ class Admission:
 
     def next_admission(self, now: float, *, bulk: bool) -> float | None:
         """When the next one may leave, as far as time alone decides; ``None`` while that depends on an answer."""
-        free = self._free_at(1, now)
-        if free is None:
+        free = self._free(now)
+        moment = self._free_at(1, now, free)
+        if moment is None:
             return None
         if bulk:
-            promised = self._bulk_at(now)
+            promised = self._bulk_at(now, free)
             if promised is None:
                 return None
-            free = max(free, promised)
-        return max(free, self.not_before, self.next_spaced)
+            moment = max(moment, promised)
+        return max(moment, self.not_before, self.next_spaced)
 
     def earliest(self, now: float, *, ahead: int, bulk: bool) -> float:
         """When a call may leave at the earliest that waits behind ``ahead`` others.
@@ -305,21 +306,22 @@ class Admission:
         self.next_spaced += seconds if self.next_spaced else 0.0
 
     def _free(self, now: float) -> int:
-        return self.requests - self.window.used(now) - self.external.at(now)
+        spent = self.external.at(now) if self.external.seen else 0
+        return self.window.requests - self.window.used(now) - spent
 
     def _keep(self, now: float) -> int:
         while self.singles and self.singles[0] <= now - self._reserve.memory:
             self.singles.popleft()
         return self._reserve.keep(len(self.singles))
 
-    def _bulk_at(self, now: float) -> float | None:
+    def _bulk_at(self, now: float, free: int) -> float | None:
         """When a bulk call may take a slot and leave enough behind, as far as time alone decides."""
-        enough = self._free_at(1 + self._keep(now), now)
+        enough = self._free_at(1 + self._keep(now), now, free)
         return None if enough is None else max(now, enough - SINGLE_CALL_WAIT)
 
-    def _free_at(self, count: int, now: float) -> float | None:
-        """When so many slots will be free at once, were none taken; ``None`` while that depends on an answer."""
-        missing = count - self._free(now)
+    def _free_at(self, count: int, now: float, free: int) -> float | None:
+        """When so many slots are free at once, were none taken; ``None`` while an answer decides that."""
+        missing = count - free
         if missing <= 0:
             return now
         returns = self._returns() if self.external.seen else self.window.cooling
@@ -350,9 +352,9 @@ def shortest_time(requests: int, limit: RateLimit) -> float:
     return now + windows * limit.per
 
 
-def limit_table(overrides: Mapping[str, Limit]) -> dict[str, RateLimit | Limit]:
+def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimit | None]:
     """The documented limits with some replaced by name. Raises `UsageError` for a name or a kind there is none of."""
-    if not isinstance(overrides, Mapping):
+    if not _is_mapping(overrides):
         raise UsageError(f"must map endpoint names to RateLimit, got {type(overrides).__name__}", where="rate_limits")
     unknown = overrides.keys() - ENDPOINTS.keys()
     if unknown:
@@ -361,19 +363,29 @@ def limit_table(overrides: Mapping[str, Limit]) -> dict[str, RateLimit | Limit]:
             where="rate_limits",
         )
     for name, limit in overrides.items():
-        if limit is not None and not isinstance(limit, RateLimit):
+        if not _is_limit(limit):
             raise UsageError(f"must be a RateLimit or None, got {limit!r}", where=f"rate_limits[{name!r}]")
     return {**DOCUMENTED_RATE_LIMITS, **overrides}
 
 
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_limit(value: object) -> bool:
+    return value is None or isinstance(value, RateLimit)
+
+
 def shared_table(overrides: Mapping[str, RateLimit]) -> dict[str, RateLimit]:
     """As `limit_table`, for limits that processes share: none is switched off, and none shapes bursts."""
+    table: dict[str, RateLimit] = {}
     for name, limit in limit_table(overrides).items():
         if limit is None:
             raise UsageError(f"{name}: a shared limit cannot be switched off; give it a RateLimit")
         if limit.burst is not None and limit.burst < limit.requests:
             raise UsageError(f"{name}: a shared limit cannot shape bursts; leave RateLimit.burst out")
-    return limit_table(overrides)
+        table[name] = limit
+    return table
 
 
 def would_be_late(endpoint: str, *, requests: int, wait: float | None) -> RateLimited:

@@ -78,8 +78,9 @@ class SharedEndpoint:
         late = self._late(line, len(line), deadline)
         if late is not None:
             raise late
+        timer = asyncio.timeout_at(deadline)
         try:
-            async with asyncio.timeout_at(deadline) as timer, line.turn(deadline):
+            async with timer, line.turn(deadline):
                 return await self._admission(line, bulk=bulk, deadline=deadline)
         except TimeoutError:
             if not timer.expired():

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -218,8 +218,7 @@ class RedisLink:
         """All connections are busy: open one more, beside them."""
         gate = self._gate
         try:
-            redis = self._redis()
-            assert redis is not None  # noqa: S101 - whoever asks has it
+            redis: Any = self._redis()
             await self._commands.run(redis.ping, OPENING_PATIENCE)
         except (*_FAILURES, RuntimeError):
             pass  # those who wait get a busy one later, and what is wrong they learn by themselves
