@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -699,3 +701,39 @@ async def test_nothing_acknowledged_is_lost_when_processes_are_killed_at_any_mom
     for number, price in sold:
         assert emulator.conversions[number].body["orderValue"] == int(price)
     assert {number for number, bodies in bodies_by_order(emulator).items() if len(bodies) > 1} == set()
+
+
+async def test_a_cancelled_scope_of_anyio_leaves_no_lease_behind(path, emulator, client):
+    """There every await of the clean-up is cancelled again, not only the first."""
+    emulator.fail("track_conversion", Fault.hang(), every=1)
+    with anyio.CancelScope() as scope:
+        async with quick(path).delivering(client, drain_timeout=60) as outbox:
+            await asyncio.gather(*(outbox.enqueue(order(str(number))) for number in range(6)))
+            await until(lambda: emulator.requests)
+            scope.cancel()
+            await anyio.sleep(60)
+    with sqlite3.connect(path) as reader:
+        leased = reader.execute("SELECT count(*) FROM conversions WHERE claim IS NOT NULL").fetchone()
+        assert (leased, reader.execute("SELECT count(*) FROM conversions").fetchone()) == ((0,), (6,))
+    reader.close()
+    assert not path.with_name(path.name + "-wal").exists()  # closed in good order
+    assert {task for task in asyncio.all_tasks() if "neuroon" in task.get_name()} == set()
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "truncated"])
+async def test_an_enqueue_into_a_file_that_was_taken_away_raises(path, how):
+    async with ConversionOutbox(path) as outbox:
+        await outbox.enqueue(order("before"))
+        await in_file(outbox, lambda file: file.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        await outbox.enqueue(order("known"))
+        if how == "truncated":
+            os.truncate(path, 0)
+        else:
+            path.unlink()
+        if how == "replaced":
+            async with ConversionOutbox(path.with_name("other")):
+                pass
+            path.with_name("other").rename(path)
+        for number in range(2):
+            with pytest.raises(OutboxUnavailable, match="taken away while it was open"):
+                await outbox.enqueue(order(str(number)))
