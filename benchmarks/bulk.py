@@ -4,7 +4,8 @@
 
 The bare loop is what a careful engineer would write by hand and stop at: the same generator of `Product`s, msgspec
 encoding, sha256 of the body as idempotency key, one aiohttp session, eight tasks, nothing else: no checks, no order,
-no retries, no accounting. Both run alternately, each run in a fresh process, against one sink process.
+no retries, no accounting. The SDK runs with the same `Products`, with a source that vouches for them (as catalogs do),
+and with flush_after from an async source. All take turns, each run in a fresh process, against one sink process.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from sink import sink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 
@@ -76,10 +77,43 @@ async def bare(url: str, count: int) -> None:
             group.create_task(worker(session))
 
 
-async def sdk(url: str, count: int) -> None:
+class Checked:
+    """The same products, by a source that has checked them."""
+
+    yields_checked_products = True
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __iter__(self) -> Iterator[Product]:
+        return products(self._count)
+
+
+async def feed(count: int) -> AsyncIterator[Product]:
+    for product in products(count):
+        yield product
+
+
+async def run_sdk(url: str, count: int, source: object, **options: float) -> None:
     async with NeuroonClient(shop_id="shop_bench", api_key="sk_" + "0" * 32, base_url=url, rate_limits=None) as client:
-        report = await client.products.sync(products(count), concurrency=TASKS)
+        report = await client.products.sync(source, concurrency=TASKS, **options)
     assert report.accepted == report.received == count, report
+
+
+async def sdk(url: str, count: int) -> None:
+    await run_sdk(url, count, products(count))
+
+
+async def checked(url: str, count: int) -> None:
+    await run_sdk(url, count, Checked(count))
+
+
+async def flushed(url: str, count: int) -> None:
+    await run_sdk(url, count, feed(count), flush_after=60.0)
+
+
+KINDS = {"bare": bare, "sdk": sdk, "checked": checked, "flushed": flushed}
+LABELS = {"bare": "bare loop", "sdk": "neuroon_async", "checked": "checked source", "flushed": "flush_after"}
 
 
 def resident() -> int:
@@ -89,7 +123,7 @@ def resident() -> int:
 
 def measure(kind: str, url: str, count: int) -> dict[str, float]:
     """One run in this process: it is started for nothing else, so that its peak memory is the run's."""
-    work = {"bare": bare, "sdk": sdk}[kind]
+    work = KINDS[kind]
     asyncio.run(work(url, 5_000))  # imports, connections and caches are warm
     before, cpu, started = resident(), time.process_time(), time.perf_counter()
     asyncio.run(work(url, count))
@@ -108,7 +142,7 @@ def in_own_process(kind: str, url: str, count: int) -> dict[str, float]:
 
 
 def compare(latency: float, count: int, rounds: int) -> None:
-    runs: dict[str, list[dict[str, float]]] = {"bare": [], "sdk": []}
+    runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     with sink(latency) as url:
         for _ in range(rounds):
             for kind, results in runs.items():
@@ -117,17 +151,19 @@ def compare(latency: float, count: int, rounds: int) -> None:
         kind: {name: statistics.median(result[name] for result in results) for name in results[0]}
         for kind, results in runs.items()
     }
-    for kind, label in (("bare", "bare loop"), ("sdk", "neuroon_async")):
+    for kind, label in LABELS.items():
         figures = middle[kind]
         print(
             f"{latency * 1000:5.0f} ms  {count:>9,}  {label:14s} {figures['rate']:>11,.0f} products/s"
             f"  {figures['cpu']:6.2f} µs CPU/product  {figures['memory']:6.1f} MB peak growth"
         )
-    ratios = [sdk["rate"] / bare["rate"] for sdk, bare in zip(runs["sdk"], runs["bare"], strict=True)]
-    print(
-        f"          ratio neuroon_async / bare: {statistics.median(ratios):.2f} "
-        f"(pairs: {', '.join(f'{ratio:.2f}' for ratio in ratios)})\n"
-    )
+    for kind in list(KINDS)[1:]:
+        ratios = [one["rate"] / bare["rate"] for one, bare in zip(runs[kind], runs["bare"], strict=True)]
+        print(
+            f"          ratio {LABELS[kind]} / bare: {statistics.median(ratios):.2f} "
+            f"(pairs: {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
+        )
+    print()
 
 
 def main() -> None:
