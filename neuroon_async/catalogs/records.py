@@ -119,6 +119,8 @@ class Draft:
             if value is None and self.notation.nulls and not attribute:
                 self.fields[name] = None
             return
+        if name in _MAY_SAY_NONE and (value is False or str(value).strip().casefold() in _NONE):
+            return
         if (
             isinstance(value, str)
             and (value[0] == "#" or name in _NO_NUMBERS)
@@ -225,4 +227,7 @@ _SHORTENED = (
     "in a spreadsheet, or format the column as text before"
 )
 _IDS = frozenset({"external_id", "parent_external_id"})
+_MAY_SAY_NONE = frozenset({"sale_price", "stock_quantity", "rating", "review_count", "parent_external_id", "currency"})
+_NONE = frozenset({"-", "--", "\u2013", "\u2014", "n/a", "n.a.", "null", "none", "nan", "nil"})
+"""What exports write where a field that is no text has no value."""
 _NO_NUMBERS = _IDS | {"sku", "attributes"}

@@ -248,3 +248,16 @@ def test_what_a_spreadsheet_has_damaged_in_another_field_is_left_out_and_counted
         "1 product was sent without attributes.gtin",
     ]
     assert "spreadsheet has damaged" in one_failure(content, mapping={"sku": "P-{attributes.gtin}"}).reason
+
+
+@pytest.mark.parametrize("word", ["-", "\u2013", "N/A", "null", "None", "NaN", " - "])
+def test_words_for_no_value_are_none(word):
+    head = "id,name,price,url,sale_price,stock,parent_id,currency,rating\n"
+    (product,) = products(f"{head}1,n,2,u:x,{word},{word},{word},{word},{word}\n")
+    assert product == Product(external_id="1", name="n", price=2, url="u:x")
+    assert "price: must be an amount" in one_failure(f"{head}1,n,{word},u:x,,,,,\n").reason
+
+
+def test_false_is_no_parent():
+    (product,) = products('[{"id":"1","name":"n","price":2,"url":"u:x","parent_id":false,"sale_price":false}]')
+    assert product == Product(external_id="1", name="n", price=2, url="u:x")
