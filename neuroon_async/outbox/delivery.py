@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ..api.contract import LONGEST_WINDOW
-from ..errors import APIError, InvalidConversion, NeuroonError, RateLimited, ServerError, TransportError
+from ..errors import (
+    APIError,
+    InvalidConversion,
+    NeuroonError,
+    RateLimited,
+    ResponseDecodeError,
+    ServerError,
+    TransportError,
+)
 from ..transport.retries import RetryPolicy
 from .bodies import UnreadableBody, conversion_of
 from .store import OutboxUnavailable
@@ -163,7 +171,7 @@ class DeliveryLoop:
             await self._client.conversions.track(conversion_of(leased.body))
         except (InvalidConversion, UnreadableBody) as error:  # stricter rules than when it was stored, or damage
             await self._mark_dead(leased, error)
-        except (RateLimited, ServerError, TransportError) as error:
+        except (RateLimited, ServerError, TransportError, ResponseDecodeError) as error:
             self._failed(error)
             await self._reschedule(leased, error)
             await self._give_back()

@@ -261,6 +261,8 @@ async def test_leaves_no_task_and_no_thread_behind(path, emulator, client):
         Fault.drop(processed=True),
         Fault.reset(processed=True),
         Fault.truncated(),
+        Fault.garbage(b"<!doctype html><title>Sign in to the network</title>", processed=False),
+        Fault.garbage(b"<!doctype html><title>Sign in to the network</title>"),
     ],
 )
 async def test_passing_failures_are_retried_until_it_works(path, emulator, client, fault):
