@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["Format", "Reading", "Sample"]
 
 
+_LIKELY = (("name", "price"), ("title", "price"), ("name", "sku"), ("id", "name"))
+"""Keys that objects have which are products."""
+
+
 class Sample:
     """The beginning of a catalog, for formats to recognise themselves by. Everything is computed when asked for."""
 
@@ -201,7 +205,10 @@ class Reading:
         return self.counted(json_array(self.source, *self._list_at(path), self._no_list_at(path)))
 
     def _no_list_at(self, path: str | None) -> str:
-        option = self.options.names.set("list", "data.items")
+        likely = (
+            places[0] for keys in _LIKELY if (places := [place for place in self.sample.places_of(*keys) if place])
+        )
+        option = self.options.names.set("list", next(likely, "data.items"))
         if path is not None:
             return f"holds no list at {path!r}; is it another one that holds the products? ({option})"
         return (

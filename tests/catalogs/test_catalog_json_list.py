@@ -37,8 +37,15 @@ def test_a_path_that_leads_nowhere_is_said():
 def test_messages_say_how_to_name_it():
     _, fault = until_fault(Catalog(named(json.dumps({"a": [ITEM], "b": [ITEM]}, indent=1), "file")))
     assert 'holds several lists of objects ("a", "b"); say which one to read (list=\'a\')' in fault
-    _, fault = until_fault(Catalog(named(json.dumps({"data": {"items": [ITEM]}}, indent=1), "file")))
-    assert "where you say that they are (list='data.items')" in fault
+    for indent in (None, 1):
+        content = json.dumps({"meta": {"ids": [1]}, "answer": {"rows": [ITEM]}}, indent=indent)
+        _, fault = until_fault(Catalog(named(content, "file")))
+        assert "where you say that they are (list='answer.rows')" in fault
+
+
+def test_one_product_with_nested_values_is_still_a_line():
+    catalog = Catalog(named(json.dumps(ITEM | {"seo": {"links": [{"a": 1}]}}), "file"))
+    assert [item.external_id for item in catalog] == ["1"]
 
 
 def test_a_platforms_json_at_a_path_of_ones_own():

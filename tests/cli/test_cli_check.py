@@ -80,3 +80,12 @@ def test_a_dry_run_says_which_parents_are_missing(tmp_path):
     told = " ".join(neuroon("sync", path, "--dry-run").stderr.split())
     assert "1: its parent '9' is not in this file; unless the shop has it, it is refused" in told
     assert "2: its parent" not in told
+
+
+def test_the_list_and_the_sheet_to_read(tmp_path):
+    path = tmp_path / "answer.json"
+    path.write_text(json.dumps({"data": {"items": [{"id": 1, "name": "n", "price": 1, "url": "https://s.example/1"}]}}))
+    assert "holds no products" in neuroon("check", path).stderr + neuroon("check", path).stdout
+    assert neuroon("check", path, "--list", "data.items").exit_code == 0
+    result = neuroon("check", path, "--list", "data.items", "--sheet", "x")
+    assert "--sheet has no effect" in result.stdout + result.stderr

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -54,7 +54,16 @@ def is_json_lines(sample: bytes, name: str) -> bool:
         return not _PRODUCTS_KEY.search(line) and not _wraps_a_list(line)  # a line longer than the sample
     if not isinstance(first, dict):
         return True
-    return not isinstance(first.get("products"), list) and not (not rest.strip() and _wraps_a_list(line))
+    wraps_products = isinstance(first.get("products"), list)
+    return not wraps_products and (bool(rest.strip()) or not (_wraps_a_list(line) or _wraps_a_nested_list(first)))
+
+
+def _wraps_a_nested_list(document: dict[str, Any]) -> bool:
+    """Is it no product itself, and holds a list of objects further down (``{"data": {"items": [{...}]}}``)?"""
+    inner = [value for value in document.values() if isinstance(value, dict)]
+    lists = [item for value in inner for item in value.values() if isinstance(item, list)]
+    has_list = any(isinstance(first, dict) for found in lists for first in found[:1])
+    return has_list and not any(recognised_field(key) for key in document)
 
 
 def _wraps_a_list(text: bytes) -> bool:
