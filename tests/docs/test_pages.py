@@ -209,9 +209,17 @@ def is_exception(name):
 
 
 def test_every_exception_is_told():
-    told = {name.strip("`") for name, *_ in table_rows("errors.md", "# Errors")}
+    """A section each, with what to do."""
+    told = re.findall(r"^### `(\w+)`$", (DOCS / "errors.md").read_text(encoding="utf-8"), re.MULTILINE)
     public = {name for name in neuroon_async.__all__ if is_exception(name)}
-    assert told == public - {"NeuroonError", "TransportError"}
+    assert sorted(told) == sorted(public - {"NeuroonError"})
+
+
+def test_every_format_has_its_row():
+    rows = table_rows("catalogs/index.md", "# Catalog files")
+    told = [name for cell, *_ in rows for name in re.findall(r"`([a-z-]+)`", cell)]
+    catalogs = importlib.import_module("neuroon_async.catalogs")
+    assert sorted(told) == sorted(set(catalogs.CatalogFormat) - {"auto"})
 
 
 def test_the_extras_exist():
@@ -223,7 +231,7 @@ def test_the_extras_exist():
 def test_the_exit_codes_are_the_commands():
     pytest.importorskip("typer")
     codes = importlib.import_module("neuroon_async.cli.exits").ExitCode
-    told = [int(code) for cell, _ in table_rows("command.md", "**Exit codes**") for code in cell.split(",")]
+    told = [int(code) for cell, _ in table_rows("command.md", "## Exit codes") for code in cell.split(",")]
     assert told == [int(code) for code in codes]
 
 

@@ -52,8 +52,7 @@ class RedisLimiter(SharedLimiter):
 
     Args:
         redis: Your own ``redis.asyncio.Redis`` or ``RedisCluster`` (Redis 5 or later), used and never closed. At most
-        16
-            of its connections are used at a time, and no more than half of its pool, by any number of limiters.
+            16 of its connections are used at a time, and no more than half of its pool, by any number of limiters.
         shop_id: The shop whose limits these are.
         rate_limits: Override the documented table by endpoint name. Processes that disagree are told by a warning.
         latency: Seconds, at least the clients' ``timeout``: for so long a request may still arrive whose answer nobody
