@@ -123,9 +123,15 @@ def test_a_file_that_is_cut_off_ends_with_an_error():
 
 @pytest.mark.parametrize(
     "header",
-    ["ID;Nombre;Referencia;Precio;Cantidad", "id;name;reference;price;Price (old)", "ID;Nombre;Precio (imp. incl.)"],
+    [
+        "ID;Nombre;Referencia;Precio;Cantidad",
+        "id;name;reference;price;Price (old)",
+        "ID;Nombre;Precio (imp. incl.)",
+        "ID;Nombre;Referencia;Precio (sin IVA);Precio (con IVA)",
+        "ID;Nombre;Referencia;Categoría;Precio (sin IVA);Precio (con IVA);Cantidad;Estado;URL",
+    ],
 )
 def test_neighbours_stay_plain_csv(header):
-    catalog = Catalog(named(f"{header}\n1;Mesa;R;2;3\n"), **OPTIONS)
+    catalog = Catalog(named(header + "\n1" + ";2" * header.count(";") + "\n"), **OPTIONS)
     list(catalog)
     assert catalog.format == "csv"

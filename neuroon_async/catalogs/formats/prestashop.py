@@ -1,7 +1,8 @@
 """PrestaShop: the product list that the back office exports, and the file that its import takes (modules write it too).
 
 - The list's columns are named in the shop's language. They are known by the product fields that they name, and by the
-  two prices, of which one says that it is without tax and the other that it includes it.
+  two prices, of which one says that it is without tax and the other that it includes it. A list with addresses is not
+  PrestaShop's.
 - Shoppers pay the price that includes tax, so only that one is read. Where a file holds the other one alone, its
   products are refused until a mapping of the price says that it is the right one; a tax rule of 0 says so too.
 - The import file's sale price is the price less ``Discount amount``, else less ``Discount percent``, within its dates.
@@ -89,6 +90,9 @@ def _import_columns(header: list[str]) -> _Columns:
     return _Columns(fields, _WITH_TAX if _WITH_TAX in header else None, untaxed, is_import=True)
 
 
+_LIST_FIELDS = {"external_id", "name", "sku", "categories", "stock_quantity", "is_active"}
+
+
 def _list_columns(header: list[str]) -> _Columns | None:
     taxed = untaxed = None
     fields: dict[str, str] = {}
@@ -103,8 +107,10 @@ def _list_columns(header: list[str]) -> _Columns | None:
             target = _list_field(column)
             if target is not None and target not in fields.values():
                 fields[column] = target
-    is_list = {"external_id", "name", "sku"} <= set(fields.values()) and (taxed or untaxed)
-    return _Columns(fields, taxed, untaxed, is_import=False) if is_list else None
+    is_list = taxed and untaxed and set(fields.values()) >= _LIST_FIELDS
+    if not is_list or any(_is("url", column) for column in header):  # a list of another shop, with its own addresses
+        return None
+    return _Columns(fields, taxed, untaxed, is_import=False)
 
 
 def _list_field(column: str) -> str | None:
