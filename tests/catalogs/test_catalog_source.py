@@ -100,7 +100,7 @@ def test_any_bytes_give_items_or_a_clear_error(content):
     [
         (b"", "file.csv: is empty"),
         (gzip.compress(b"", mtime=0), "is empty"),
-        (b"PK\x03\x04rest", "save it as CSV"),
+        (b"PK\x03\x04rest", "is a zip archive; unpack it"),
         (b"<!DOCTYPE html><html></html>", "web page"),
         (b"\x7fELF\0\0\0", "binary file"),
         (b"\n\n", "holds no rows"),
