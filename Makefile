@@ -39,6 +39,7 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy
 
 docs: $(VENV)/dev.stamp  ## build the documentation site into build/site; any warning fails
 	@$(BIN)/zensical build --strict --clean
+	@$(BIN)/python scripts/llms.py build/site
 
 check: lint test docs  ## everything that must hold before a change lands
 

@@ -26,7 +26,7 @@ from neuroon_async.testing import Emulator
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^```(?P<language>\w+) ?(?P<mark>\S*)[^\n]*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 MARKS = {
     *(("python", mark) for mark in ("", "no-run", "pytest")),
