@@ -235,12 +235,6 @@ def test_the_exit_codes_are_the_commands():
     assert told == [int(code) for code in codes]
 
 
-def test_the_links_of_the_readme_lead_somewhere():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert target.startswith("https://") or (ROOT / target.split("#")[0]).exists(), target
-
-
 def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
@@ -270,3 +264,18 @@ def test_the_files_that_the_architecture_names_exist():
     named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+(?:\.py|/))", text))
     assert named
     assert {name for name in named if not any((base / name).exists() for base in (package, ROOT))} == set()
+
+
+def anchors(page):
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[-\s]+", "-", re.sub(r"[^\w\s-]", "", heading).strip().lower()) for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_the_links_lead_to_pages_and_headings(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text(encoding="utf-8"))):
+        if not target.startswith("https://"):
+            path, _, anchor = target.partition("#")
+            found = (page.parent / path).resolve() if path else page
+            assert found.exists(), target
+            assert not anchor or anchor in anchors(found), target
