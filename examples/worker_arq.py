@@ -40,5 +40,5 @@ class WorkerSettings:
     functions = (sync_products, track_conversion)
     on_startup = startup
     on_shutdown = shutdown
-    job_timeout = 600
-    """Seconds: the SDK itself rides out an outage of two minutes, so give it more than that."""
+    job_timeout = 3_600
+    """Seconds: a sync waits out an outage of 45 minutes. To end sooner, give the client a ``bulk_deadline``."""
