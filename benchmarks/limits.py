@@ -176,7 +176,7 @@ async def waiters(count: int) -> None:
     limiter = LocalEndpoint("sync_products", RateLimit(500, per=0.02))
 
     async def waiting() -> None:
-        (await limiter.acquire(bulk=True)).answered(None)
+        (await limiter.acquire(bulk=True)).answered({})
 
     async def bare() -> None:
         await asyncio.sleep(0)

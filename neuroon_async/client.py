@@ -19,7 +19,7 @@ from .api.results import Health, Shop
 from .errors import ConfigurationError, NeuroonError
 from .instrumentation.log_lines import set_up_from_env
 from .limits.local import LocalLimiter
-from .limits.policy import limit_table
+from .limits.tables import limit_table
 from .resources.conversions import Conversions
 from .resources.domain import Domain
 from .resources.products import Products

@@ -84,17 +84,17 @@ class LocalEndpoint:
         self._refuse_late(now)
         self._wake()
 
-    def occupy(self, count: int) -> None:
-        """Take so many slots for requests that ended just now, elsewhere."""
+    def occupy(self, count: int, seconds: float) -> None:
+        """Take so many slots for so long, for requests that were sent elsewhere."""
         if self._clock.is_elsewhere():
             self._change_loop()
         now = self._clock.now()
         for _ in range(count):
             self._admission.window.take(now)
-            self._admission.window.answered(now)
+            self._admission.window.cool(now + seconds)
 
     def answered(self, permit: LocalPermit, headers: Mapping[str, str] | None, pause: float | None) -> None:
-        """A permit's request has ended, with what its answer says."""
+        """A permit's request has ended, with what its answer says; ``None``: without one."""
         if permit.epoch != self._epoch:
             return
         now = self._clock.now()
@@ -102,7 +102,10 @@ class LocalEndpoint:
         if self._effective.observe(told, permit.generation):
             self._admission.set_requests(self._effective.requests)
             _log.warning("%s: %s", self._name, self._effective)
-        self._admission.answered(now, stamp=permit.stamp, counted=counted_by_server(told, self._effective.requests))
+        if headers is None:
+            self._admission.unanswered(now)
+        else:
+            self._admission.answered(now, stamp=permit.stamp, counted=counted_by_server(told, self._effective.requests))
         if pause is not None:
             self._admission.pause(now + pause)
         if self._with_deadline:
@@ -263,7 +266,7 @@ class LocalEndpoint:
         if former.is_closed():
             self._epoch += 1
             for _ in range(self._admission.window.in_flight):
-                self._admission.window.answered(self._clock.now())
+                self._admission.window.unanswered(self._clock.now())
         self._singles.clear()
         self._bulk.clear()
         self._timer = None

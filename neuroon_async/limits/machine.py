@@ -19,9 +19,10 @@ import msgspec
 from ..api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from ..errors import ConfigurationError, UsageError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
-from .policy import Admission, shared_table
+from .policy import Admission
 from .shared import SharedLimiter
 from .store import Full, StoreUnavailable, Taken
+from .tables import shared_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -238,14 +239,11 @@ class _MachineSlots:
 
         return await self._file.change(*self._key, step)
 
-    async def cool(self, members: list[str], *, stamp: int = 0, counted: int | None = None) -> None:
-        def step(admission: Admission, state: State, now: float) -> None:
-            for member in members:
-                if state.leases.pop(member, None) is None:  # its lease ran out
-                    admission.window.in_flight += 1
-                admission.answered(now, stamp=stamp, counted=counted)
+    async def cool(self, member: str, *, stamp: int = 0, counted: int | None = None) -> None:
+        await self._end(member, lambda admission, now: admission.answered(now, stamp=stamp, counted=counted))
 
-        await self._file.change(*self._key, step)
+    async def cool_late(self, member: str) -> None:
+        await self._end(member, lambda admission, now: admission.unanswered(now))
 
     async def free(self, member: str) -> None:
         def step(admission: Admission, state: State, now: float) -> None:
@@ -260,11 +258,19 @@ class _MachineSlots:
     async def pause(self, seconds: float) -> None:
         await self._file.change(*self._key, lambda admission, _state, now: admission.pause(now + seconds))
 
-    async def hand_back(self, members: list[str], absent: float) -> None:
+    async def hand_back(self, members: Mapping[str, float], absent: float) -> None:
         """Never called: there is no fallback, and nothing to be absent from."""
 
     def look_in(self) -> float:
         return 0.0
+
+    async def _end(self, member: str, ended: Callable[[Admission, float], None]) -> None:
+        def step(admission: Admission, state: State, now: float) -> None:
+            if state.leases.pop(member, None) is None:  # its lease ran out
+                admission.window.in_flight += 1
+            ended(admission, now)
+
+        await self._file.change(*self._key, step)
 
 
 def _wait(admission: Admission, state: State, now: float, *, bulk: bool) -> float:

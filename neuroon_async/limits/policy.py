@@ -3,7 +3,7 @@
 The vendor documents N requests in T seconds, but not whether the server counts in fixed windows, rolling windows or a
 token bucket. `SlotWindow` is right under all three: each of N slots comes back T seconds after the *answer* to its
 request (by then the server has counted it), so no interval of T seconds holds more than N arrivals, whatever the
-latency.
+latency. A request that ends without an answer may still be on its way, so its slot comes back `IN_TRANSIT` later.
 
 Single calls go before bulk ones, and `Reserve` bounds how long a bulk run may make them wait. `ExternalUsage` holds
 what the server's headers tell of other users of the same key, `EffectiveLimit` the limit that the server itself names.
@@ -13,18 +13,18 @@ what the server's headers tell of other users of the same key, `EffectiveLimit` 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..api.contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RateLimit
-from ..errors import RateLimited, UsageError
+from ..errors import RateLimited
 
 if TYPE_CHECKING:
+    from ..api.contract import RateLimit
     from ..api.responses import RateLimitHeaders
 
 __all__ = [
+    "IN_TRANSIT",
     "RESERVED",
     "SINGLE_CALL_WAIT",
     "Admission",
@@ -33,14 +33,20 @@ __all__ = [
     "Reserve",
     "SlotWindow",
     "counted_by_server",
-    "limit_table",
-    "shared_table",
     "shortest_time",
     "would_be_late",
 ]
 
 SINGLE_CALL_WAIT = 6.0
 """Seconds that a single call waits at most behind bulk calls, while singles come no faster than lately."""
+IN_TRANSIT = 5.0
+"""Seconds that a request may still be on its way when it ends without an answer: cancelled, timed out, or cut off.
+
+The server counts it when it arrives, so its slot begins to cool only then. The operating system delivers what has left
+the process, even after the connection was closed. TCP repeats a lost packet after 1 second and then after 2 more (RFC
+6298), so two losses in a row cost 3 seconds; the rest is for slow links, and for proxies that take a request in before
+they pass it on. Only such slots wait for it: requests that are answered lose nothing.
+"""
 RESERVED = 2
 """Slots that bulk calls leave even where no single call has been seen lately."""
 _RESERVED_SHARE = 0.1
@@ -69,7 +75,7 @@ class Reserve:
 
 
 class SlotWindow:
-    """N slots, each of which comes back T seconds after its request was answered."""
+    """N slots, each of which comes back T seconds after its request was answered, or can no longer arrive."""
 
     __slots__ = ("cooling", "in_flight", "per", "requests", "returned")
 
@@ -78,7 +84,7 @@ class SlotWindow:
         self.per: float = per
         self.in_flight: int = 0
         self.cooling: deque[float] = deque()
-        """When each slot of an answered request comes back; ascending, because time is."""
+        """When each slot of an ended request comes back; ascending."""
         self.returned: int = 0
         """How many slots have ever come back."""
 
@@ -105,13 +111,24 @@ class SlotWindow:
         return True
 
     def answered(self, now: float) -> None:
-        """A taken slot's request has ended: the slot starts to cool."""
-        self.in_flight -= 1
-        self.cooling.append(now + self.per)
+        """A taken slot's request was answered: the slot starts to cool."""
+        self.cool(now + self.per)
+
+    def unanswered(self, now: float) -> None:
+        """A taken slot's request ended without an answer: the slot starts to cool when it can no longer arrive."""
+        self.cool(now + IN_TRANSIT + self.per)
 
     def unused(self) -> None:
         """A taken slot's request was never sent: the slot is free at once."""
         self.in_flight -= 1
+
+    def cool(self, until: float) -> None:
+        """A taken slot comes back then."""
+        self.in_flight -= 1
+        if self.cooling and until < self.cooling[-1]:  # behind one that was not answered
+            insort(self.cooling, until)
+        else:
+            self.cooling.append(until)
 
 
 class ExternalUsage:
@@ -237,7 +254,7 @@ class Admission:
         return self.window.returned
 
     def answered(self, now: float, *, stamp: int, counted: int | None = None) -> None:
-        """A taken slot's request has ended. ``counted`` is how many requests the server said it had counted.
+        """A taken slot's request was answered. ``counted`` is how many requests the server said it had counted.
 
         The server counted when a request arrived. What has come back here since that request left may still have been
         in the server's count, so by that much its answer is out of date.
@@ -246,6 +263,10 @@ class Admission:
         if counted is not None:
             own = self.window.used(now) + self.window.returned - stamp
             self.external.note(counted - own, now)
+
+    def unanswered(self, now: float) -> None:
+        """A taken slot's request ended without an answer."""
+        self.window.unanswered(now)
 
     def unused(self, now: float) -> None:
         """A slot comes back as if it had never been taken: the next in line may have its turn now."""
@@ -283,6 +304,7 @@ class Admission:
         external = self.external.at(now)
         returns = self._returns() + [now + self._limit.per] * self.window.in_flight
         surplus = used + external - self.requests
+        returns.sort()  # a slot that cools without an answer may come back after one in flight
         turns = returns[surplus:] if surplus > 0 else [now] * -surplus + returns
 
         def turn(number: int) -> float:
@@ -334,6 +356,7 @@ class Admission:
 def shortest_time(requests: int, limit: RateLimit) -> float:
     """Seconds before the last of so many bulk requests may leave, were every answer immediate.
 
+    >>> from neuroon_async import RateLimit
     >>> shortest_time(98, RateLimit(100, per=60.0)), shortest_time(100, RateLimit(100, per=60.0))
     (0.0, 54.0)
     """
@@ -350,42 +373,6 @@ def shortest_time(requests: int, limit: RateLimit) -> float:
         assert stamp is not None  # noqa: S101 - likewise
         admission.answered(now, stamp=stamp)
     return now + windows * limit.per
-
-
-def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimit | None]:
-    """The documented limits with some replaced by name. Raises `UsageError` for a name or a kind there is none of."""
-    if not _is_mapping(overrides):
-        raise UsageError(f"must map endpoint names to RateLimit, got {type(overrides).__name__}", where="rate_limits")
-    unknown = overrides.keys() - ENDPOINTS.keys()
-    if unknown:
-        raise UsageError(
-            f"names no endpoint {', '.join(sorted(map(str, unknown)))}; the names are {', '.join(ENDPOINTS)}",
-            where="rate_limits",
-        )
-    for name, limit in overrides.items():
-        if not _is_limit(limit):
-            raise UsageError(f"must be a RateLimit or None, got {limit!r}", where=f"rate_limits[{name!r}]")
-    return {**DOCUMENTED_RATE_LIMITS, **overrides}
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _is_limit(value: object) -> bool:
-    return value is None or isinstance(value, RateLimit)
-
-
-def shared_table(overrides: Mapping[str, RateLimit]) -> dict[str, RateLimit]:
-    """As `limit_table`, for limits that processes share: none is switched off, and none shapes bursts."""
-    table: dict[str, RateLimit] = {}
-    for name, limit in limit_table(overrides).items():
-        if limit is None:
-            raise UsageError(f"{name}: a shared limit cannot be switched off; give it a RateLimit")
-        if limit.burst is not None and limit.burst < limit.requests:
-            raise UsageError(f"{name}: a shared limit cannot shape bursts; leave RateLimit.burst out")
-        table[name] = limit
-    return table
 
 
 def would_be_late(endpoint: str, *, requests: int, wait: float | None) -> RateLimited:

@@ -32,7 +32,9 @@ class Permit(Protocol):
     """The right to send one request. Exactly one of the two methods ends it."""
 
     def answered(self, headers: Mapping[str, str] | None, *, pause: float | None = None) -> None:
-        """The request came to an end: with an answer (its headers) or, perhaps processed, with none.
+        """The request came to an end: with an answer (its headers, maybe empty) or, with ``None``, without one.
+
+        One without an answer may still be on its way: its slot comes back later.
 
         ``pause``, after a 429, holds the whole endpoint back for that many seconds.
         """

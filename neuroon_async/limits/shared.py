@@ -103,9 +103,12 @@ class SharedEndpoint:
         )
 
     def answered(self, permit: SharedPermit, headers: Mapping[str, str] | None, pause: float | None) -> None:
-        """A permit's request has ended, with what its answer says."""
+        """A permit's request has ended, with what its answer says; ``None``: without one."""
         now = self._clock.now()
-        self._own.answered(permit.member, now)
+        if headers is None:
+            self._own.unanswered(permit.member, now)
+        else:
+            self._own.answered(permit.member, now)
         told = NOTHING_TOLD if headers is None else RateLimitHeaders.of(headers)
         if self._effective.observe(told, permit.generation):
             _log.warning("%s: %s", self._name, self._effective)
@@ -114,12 +117,15 @@ class SharedEndpoint:
             self._refuse_late()
             self._reports.tell(partial(self._store.pause, pause))
         counted = counted_by_server(told, self._effective.requests)
-        if permit.local is None:
-            self._reports.tell(partial(self._store.cool, [permit.member], stamp=permit.stamp, counted=counted))
-            return
-        permit.local.answered(headers, pause=pause)
-        if self._fallback is None:  # the store is back, and took this one for ended before
-            self._reports.tell(partial(self._store.cool, [permit.member]))
+        if permit.local is not None:
+            permit.local.answered(headers, pause=pause)
+            if self._fallback is not None:
+                return
+            counted = None  # the store is back, and took this one for ended before
+        if headers is None:
+            self._reports.tell(partial(self._store.cool_late, permit.member))
+        else:
+            self._reports.tell(partial(self._store.cool, permit.member, stamp=permit.stamp, counted=counted))
 
     def unused(self, permit: SharedPermit) -> None:
         """A permit's request was never sent."""
@@ -227,9 +233,11 @@ class SharedEndpoint:
         assert self._part is not None  # noqa: S101 - see `_admission`
         assert self._share is not None  # noqa: S101 - likewise
         now = self._clock.now()
-        rest = max(0, self._part.requests - len(self._own.members(now)))
+        own = self._own.members(now)
+        rest = max(0, self._part.requests - len(own))
         fallback = LocalEndpoint(self._name, self._part)
-        fallback.occupy(self._part.requests - min(rest, self._known_left(now) // self._share))
+        occupied = self._part.requests - min(rest, self._known_left(now) // self._share)
+        fallback.occupy(occupied, max([self._limit.per, *own.values()]))
         self._fallback = fallback
         self._absent_since = self._absent_since or now
         return fallback

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from .policy import IN_TRANSIT
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = ["Full", "OwnUsage", "Reports", "SlotStore", "StoreUnavailable", "Taken", "new_member"]
 
@@ -43,11 +46,14 @@ class SlotStore(Protocol):
         """Take a slot under the name ``member``, if the limit of ``requests`` lets one more leave now."""
         ...
 
-    async def cool(self, members: list[str], *, stamp: int = 0, counted: int | None = None) -> None:
-        """Requests have ended: their slots come back in one window.
+    async def cool(self, member: str, *, stamp: int = 0, counted: int | None = None) -> None:
+        """A request was answered: its slot comes back in one window.
 
         Of one that left at ``stamp`` the server may have told how many requests it had ``counted``.
         """
+
+    async def cool_late(self, member: str) -> None:
+        """A request ended without an answer: its slot comes back in one window and `IN_TRANSIT`."""
 
     async def free(self, member: str) -> None:
         """A request was never sent: its slot is free at once."""
@@ -58,8 +64,10 @@ class SlotStore(Protocol):
     async def pause(self, seconds: float) -> None:
         """Hold every process back; then their calls return one by one over one window."""
 
-    async def hand_back(self, members: list[str], absent: float) -> None:
-        """Tell all that this process used lately; the store was away for ``absent`` seconds, and may know some of it.
+    async def hand_back(self, members: Mapping[str, float], absent: float) -> None:
+        """Tell all that this process used lately: the slots, and the seconds until they come back.
+
+        The store was away for ``absent`` seconds, and may know some of them.
 
         Where other processes may have been cut off too, all are held back until these have told the same.
         """
@@ -76,33 +84,40 @@ class OwnUsage:
         self._per = per
         self._in_flight: set[str] = set()
         self._cooling: deque[tuple[float, str]] = deque()
-        """When each slot of an answered request comes back; ascending."""
+        """When each slot of an ended request comes back; ascending."""
 
     def taken(self, member: str) -> None:
         self._in_flight.add(member)
 
     def answered(self, member: str, now: float) -> None:
-        if member in self._in_flight:
-            self._in_flight.remove(member)
-            self._cooling.append((now + self._per, member))
+        self._cool(member, now + self._per)
+
+    def unanswered(self, member: str, now: float) -> None:
+        self._cool(member, now + IN_TRANSIT + self._per)
 
     def unused(self, member: str) -> None:
         self._in_flight.discard(member)
 
-    def members(self, now: float) -> list[str]:
-        """Those in flight, or not yet back."""
+    def members(self, now: float) -> dict[str, float]:
+        """Those in flight or not yet back, and in how many seconds each is back, were those in flight to end now."""
         while self._cooling and self._cooling[0][0] <= now:
             self._cooling.popleft()
-        return [*self._in_flight, *(member for _, member in self._cooling)]
+        under_way = dict.fromkeys(self._in_flight, IN_TRANSIT + self._per)
+        return under_way | {member: until - now for until, member in self._cooling}
 
     def end_all(self, now: float) -> None:
         """Whatever is in flight has ended."""
         for member in tuple(self._in_flight):
-            self.answered(member, now)
+            self.unanswered(member, now)
 
     def shift(self, seconds: float) -> None:
         """Move every time that is kept."""
         self._cooling = deque((moment + seconds, member) for moment, member in self._cooling)
+
+    def _cool(self, member: str, until: float) -> None:
+        if member in self._in_flight:
+            self._in_flight.remove(member)
+            insort(self._cooling, (until, member))
 
 
 class Reports:

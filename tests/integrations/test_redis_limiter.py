@@ -60,7 +60,7 @@ async def process(connect) -> AsyncIterator[Process]:
 
 async def spend(limiter: RedisLimiter, count: int, **options) -> None:
     for _ in range(count):
-        (await limiter.acquire("shop", **options)).answered(None)
+        (await limiter.acquire("shop", **options)).answered({})
     await limiter.aclose()
 
 
@@ -139,7 +139,7 @@ async def test_a_slot_comes_back_one_window_after_the_answer_not_after_admission
     waiting = asyncio.create_task(there.acquire("shop"))
     await asyncio.sleep(0.15)
     for permit in slow:
-        permit.answered(None)
+        permit.answered({})
     answered = time.monotonic()
     await waiting
     assert 0.2 <= time.monotonic() - answered < 2.0
@@ -190,7 +190,8 @@ async def test_redis_is_asked_again_only_when_a_slot_comes_back(process, redis_s
             await asyncio.sleep(0.2)
 
 
-async def test_keys_expire_when_nobody_uses_them(process, connect):
+async def test_keys_expire_when_nobody_uses_them(process, connect, monkeypatch):
+    monkeypatch.setattr("neuroon_async.integrations.redis.slots.IN_TRANSIT", 0.1)
     limiter = process(4, 0.1, latency=0.1, prefix=(prefix := uuid.uuid4().hex))
     await spend(limiter, 2)
     await tell(limiter, await limiter.acquire("shop"), remaining="0")  # one of the four is spent elsewhere
@@ -396,7 +397,7 @@ async def test_single_calls_go_before_bulk_ones_and_each_kind_in_its_order(proce
     async def call(name: str, *, bulk: bool) -> None:
         permit = await limiter.acquire("shop", bulk=bulk)
         order.append(name)
-        permit.answered(None)
+        permit.answered({})
 
     async with asyncio.TaskGroup() as tasks:
         for name in ("bulk 1", "bulk 2", "single 1", "single 2"):
@@ -432,7 +433,7 @@ async def test_no_cancellation_is_swallowed_on_the_way_to_redis(process):
 
     async def call_for_ever() -> None:
         while True:
-            (await limiter.acquire("shop")).answered(None)
+            (await limiter.acquire("shop")).answered({})
 
     for moment in range(60):
         tasks = [asyncio.create_task(call_for_ever()) for _ in range(4)]
@@ -492,8 +493,8 @@ async def test_redis_is_told_what_was_used_without_it(hurried, mortal_redis_serv
         in_flight = await limiter.acquire("shop")
         mortal_redis_server.start()  # and has forgotten everything
         with caplog.at_level(logging.WARNING, "neuroon_async.limits"):
-            (await limiter.acquire("shop")).answered(None)
-            in_flight.answered(None)
+            (await limiter.acquire("shop")).answered({})
+            in_flight.answered({})
             await limiter.aclose()
         assert caplog.text.count("can be reached again") == 1
         # Two before, two without it, the one in flight, and the one after.

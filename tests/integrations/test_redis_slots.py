@@ -23,7 +23,7 @@ LATENCY = 1_000.0
 STEPS = st.lists(
     st.tuples(
         st.integers(0, 25),  # seconds, and a half, since the step before
-        st.sampled_from(["single", "single", "bulk", "bulk", "bulk", "answer", "answer", "unused", "pause"]),
+        st.sampled_from(["single", "single", "bulk", "bulk", "bulk", "answer", "answer", "unused", "lost", "pause"]),
         st.sampled_from([1, 2, 5, 40]),  # how often
         st.none() | st.integers(0, 30),  # how many the server says it has counted
     ),
@@ -80,10 +80,13 @@ async def compare(socket: str, limit: RateLimit, steps) -> None:
                     if step == "unused":
                         admission.unused(now)
                         await slots.free(member)
+                    elif step == "lost":
+                        admission.unanswered(now)
+                        await slots.cool_late(member)
                     else:
                         admission.answered(now, stamp=stamp, counted=counted)
                         granted -= round((passed - at) * 1e6)
-                        await slots.cool([member], stamp=granted, counted=counted)
+                        await slots.cool(member, stamp=granted, counted=counted)
 
 
 @settings(max_examples=40)

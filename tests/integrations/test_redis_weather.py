@@ -63,7 +63,7 @@ def hurried(monkeypatch):
 
 async def spend(limiter: RedisLimiter, count: int, **options) -> None:
     for _ in range(count):
-        (await limiter.acquire("shop", **options)).answered(None)
+        (await limiter.acquire("shop", **options)).answered({})
     await limiter.aclose()
 
 
@@ -132,7 +132,7 @@ async def test_slots_come_back_in_time_after_a_clock_was_set_back(process, conne
     await set_clock_back(connect(), process.base, 3_600)
     took = await seconds(there.acquire("shop"))
     assert 0.3 < took < 2
-    in_flight.answered(None)
+    in_flight.answered({})
     await here.aclose()
 
 
@@ -158,7 +158,7 @@ async def test_the_reserve_shrinks_again_after_a_clock_was_set_back(process, con
     await spend(limiter, 20)
     await set_clock_back(connect(), process.base, 3_600)
     await asyncio.sleep(0.5)
-    (await limiter.acquire("shop")).answered(None)
+    (await limiter.acquire("shop")).answered({})
     assert await connect().zcount(f"{process.base}:singles", "-inf", "+inf") <= 10
     assert float((await connect().zrange(f"{process.base}:singles", -1, -1, withscores=True))[0][1]) < (
         (time.time() + 60) * 1e6
@@ -200,11 +200,11 @@ async def test_a_process_with_a_bad_line_holds_nobody_up(hurried, process, redis
         await spend(bad, 1)
         await spend(good, 1)
         whole.clear()
-        (await bad.acquire("shop")).answered(None)  # by itself
+        (await bad.acquire("shop")).answered({})  # by itself
         await spend(good, 1)
         whole.set()
         await asyncio.sleep(0.2)
-        (await bad.acquire("shop")).answered(None)
+        (await bad.acquire("shop")).answered({})
         await bad.aclose()
         assert await seconds(spend(good, 1)) < 1
         assert good.limits()["shop"].available == 50 - 6
@@ -216,7 +216,7 @@ async def test_processes_that_were_not_heard_of_are_waited_for(hurried, process,
         await spend(bad, 1)
         await spend(silent, 1)
         whole.clear()
-        (await bad.acquire("shop")).answered(None)
+        (await bad.acquire("shop")).answered({})
         whole.set()
         await asyncio.sleep(0.2)
         assert await seconds(spend(bad, 1)) > 1
@@ -335,7 +335,7 @@ async def test_a_pool_of_100_connections_is_enough_for_any_number_of_limiters(pr
                 *(limiter.acquire("shop", bulk=bulk) for limiter in limiters for bulk in (False, True))
             )
             for permit in permits:
-                permit.answered(None)
+                permit.answered({})
             await asyncio.gather(*(limiter.aclose() for limiter in limiters))
         assert caplog.records == []
         assert (await redis.info("clients"))["connected_clients"] < 60

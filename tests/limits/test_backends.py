@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 import subprocess
@@ -15,8 +16,8 @@ from contextlib import AsyncExitStack, suppress
 import pytest
 
 from neuroon_async import LocalLimiter, MachineLimiter, NeuroonClient, RateLimit, RateLimited, RetryPolicy, UsageError
-from neuroon_async.limits.policy import limit_table
 from neuroon_async.limits.protocols import DeadlineLimiter, takes_deadlines
+from neuroon_async.limits.tables import limit_table
 from neuroon_async.testing import Emulator
 
 SHOP = "shop_test"
@@ -54,6 +55,16 @@ async def process(request, tmp_path) -> AsyncIterator[Process]:
         yield new
 
 
+@pytest.fixture
+def short_transit(monkeypatch) -> float:
+    """Seconds that a request may be on its way, for tests that wait as long."""
+    seconds = 1.5
+    for module in ("limits.policy", "limits.store", "integrations.redis.slots"):
+        with suppress(ModuleNotFoundError):  # an extra
+            monkeypatch.setattr(importlib.import_module(f"neuroon_async.{module}"), "IN_TRANSIT", seconds)
+    return seconds
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -66,7 +77,7 @@ async def reported(limiter) -> None:
 
 async def spend(limiter, count: int = 1, *, endpoint: str = "shop", **options) -> None:
     for _ in range(count):
-        (await limiter.acquire(endpoint, **options)).answered(None)
+        (await limiter.acquire(endpoint, **options)).answered({})
     await reported(limiter)
 
 
@@ -114,10 +125,23 @@ async def test_a_slot_comes_back_one_window_after_the_answer_not_after_admission
     waiting = asyncio.create_task(there.acquire("shop"))
     await asyncio.sleep(0.3)
     for permit in slow:
-        permit.answered(None)
+        permit.answered({})
     answered = time.monotonic()
     await waiting
     assert 0.39 <= time.monotonic() - answered < 3.0
+
+
+async def test_a_slot_without_an_answer_comes_back_when_its_request_can_no_longer_arrive(process, short_transit):
+    here, there = process(2, 0.3), process(2, 0.3)
+    cancelled, answered = [await here.acquire("shop") for _ in range(2)]
+    cancelled.answered(None)
+    ended = time.monotonic()
+    answered.answered({})
+    await reported(here)
+    await there.acquire("shop", deadline=soon())  # the answered one is back after one window, though it ended last
+    assert time.monotonic() - ended < short_transit
+    await there.acquire("shop", deadline=soon())
+    assert time.monotonic() - ended >= short_transit + 0.29
 
 
 async def test_a_request_that_never_left_gives_its_slot_back_to_all(process):
@@ -168,7 +192,7 @@ async def test_single_calls_go_before_bulk_ones_and_each_kind_in_its_order(proce
     async def call(name: str, *, bulk: bool) -> None:
         permit = await limiter.acquire("shop", bulk=bulk)
         order.append(name)
-        permit.answered(None)
+        permit.answered({})
 
     async with asyncio.TaskGroup() as tasks:
         for name in ("bulk 1", "bulk 2", "single 1", "single 2"):
@@ -350,7 +374,7 @@ async def test_a_file_that_is_taken_away_is_told_and_made_anew(tmp_path):
 
     path = tmp_path / "limits"
     async with MachineLimiter(path, shop_id=SHOP) as limiter:
-        (await limiter.acquire("shop")).answered(None)
+        (await limiter.acquire("shop")).answered({})
         for file in tmp_path.iterdir():
             file.unlink()
         with pytest.raises(ConnectionFailed, match="not sent, for the shared rate limit in ") as caught:

@@ -23,7 +23,7 @@ def now():
 
 async def spend(limiter, count, **options):
     for _ in range(count):
-        (await limiter.acquire(**options)).answered(None)
+        (await limiter.acquire(**options)).answered({})
 
 
 async def refusal(limiter, within, **options):
@@ -89,7 +89,7 @@ async def test_requests_in_flight_come_back_in_a_window_at_the_earliest():
     assert error.retry_after == pytest.approx(60, abs=TINY)
     waiting = asyncio.create_task(refusal(limiter, 65))
     await asyncio.sleep(10)
-    permit.answered(None)  # so the slot comes back at 70
+    permit.answered({})  # so the slot comes back at 70
     took, _ = await waiting
     assert took == pytest.approx(10, abs=TINY)
 
@@ -100,7 +100,7 @@ async def test_a_pause_refuses_those_for_whom_it_is_too_long():
     await spend(limiter, 2)
     patient, hurried = (asyncio.create_task(limiter.acquire(deadline=now() + seconds)) for seconds in (300, 100))
     await asyncio.sleep(1)
-    permit.answered(None, pause=150)
+    permit.answered({}, pause=150)
     with pytest.raises(RateLimited) as caught:
         await hurried
     assert now() == pytest.approx(1_001, abs=TINY)
@@ -150,7 +150,7 @@ async def test_cancelled_while_refused():
     permit = await limiter.acquire()
     waiting = asyncio.create_task(limiter.acquire(deadline=now() + 70))
     await asyncio.sleep(0)
-    permit.answered(None, pause=100)
+    permit.answered({}, pause=100)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
@@ -194,7 +194,7 @@ def test_nobody_is_refused_who_would_have_been_in_time(requests, calls, burst):
                 return
             outcomes[number] = ("left", now(), now() - asked)
             await asyncio.sleep(latency / 10)
-            permit.answered(None)
+            permit.answered({})
 
         await asyncio.gather(*(one(number, *call) for number, call in enumerate(calls)))
         return outcomes

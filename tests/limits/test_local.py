@@ -14,7 +14,7 @@ from virtual_time import VirtualTimeLoop
 from neuroon_async import ConfigurationError
 from neuroon_async.api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from neuroon_async.limits.local import LocalEndpoint, LocalLimiter
-from neuroon_async.limits.policy import SINGLE_CALL_WAIT
+from neuroon_async.limits.policy import IN_TRANSIT, SINGLE_CALL_WAIT
 
 pytestmark = pytest.mark.virtual_time
 
@@ -34,7 +34,7 @@ async def run_calls(limiter, count, *, bulk=False, latency=0.0):
         permit = await limiter.acquire(bulk=bulk)
         admitted = now() - started
         await asyncio.sleep(latency)
-        permit.answered(None)
+        permit.answered({})
         return admitted
 
     return await asyncio.gather(*(one() for _ in range(count)))
@@ -112,7 +112,7 @@ async def test_first_come_first_served(bulk, burst):
 async def test_a_newcomer_does_not_jump_the_queue(bulk):
     limiter = LocalEndpoint("x", RateLimit(1, per=10))
     (permit,) = await take(limiter, 1)
-    permit.answered(None)
+    permit.answered({})
     order = []
 
     async def one(name):
@@ -133,7 +133,7 @@ async def test_a_newcomer_does_not_jump_the_queue(bulk):
 async def test_cancelled_waiters_leave_no_hole():
     limiter = LocalEndpoint("x", RateLimit(2, per=10))
     for permit in await take(limiter, 2):
-        permit.answered(None)
+        permit.answered({})
     tasks = [asyncio.create_task(limiter.acquire()) for _ in range(9)]
     await settle()
     for index in (0, 1, 3, 4, 6, 8):
@@ -211,7 +211,7 @@ async def test_the_work_for_many_waiters_is_linear(monkeypatch, fate):
         return call_at(*args, **kwargs)
 
     for permit in await take(limiter, 100):
-        permit.answered(None)
+        permit.answered({})
     waiting = [asyncio.create_task(limiter.acquire(bulk=True)) for _ in range(count)]
     monkeypatch.setattr(loop, "call_at", counted)
     await settle()
@@ -223,7 +223,7 @@ async def test_the_work_for_many_waiters_is_linear(monkeypatch, fate):
         assert limiter.state().waiting == 0
     else:
         for task in waiting:
-            (await task).answered(None)
+            (await task).answered({})
     assert limiter.wakes < 4 * count
     assert timers < count
 
@@ -270,7 +270,7 @@ async def test_what_others_were_last_seen_to_spend_holds_for_one_window():
 async def test_a_count_from_before_slots_came_back_lowers_nothing():
     limiter = LocalEndpoint("x", RateLimit(10, per=60))
     for permit in await take(limiter, 9):
-        permit.answered(None)
+        permit.answered({})
     await asyncio.sleep(59.9)
     (late,) = await take(limiter, 1)
     await asyncio.sleep(0.2)  # the nine have come back, while the answer was on its way
@@ -495,11 +495,12 @@ async def play(limiter, call, index, trace, per):
         del trace.taken[index]
         permit.unused()
         return
-    trace.taken[index] = now() + per
+    answered = call.fate == "answered"
+    if not any(arrived == index for _, arrived in trace.arrivals):  # cut short on its way
+        trace.arrivals.append((now() + IN_TRANSIT * call.travel, index))
+    trace.taken[index] = now() + per + (0 if answered else IN_TRANSIT)
     known = limiter.state().requests
-    permit.answered(
-        call.says if call.fate == "answered" else None, pause=None if call.pause is None else call.pause / 100
-    )
+    permit.answered((call.says or {}) if answered else None, pause=None if call.pause is None else call.pause / 100)
     if limiter.state().requests != known:
         trace.adopted.append((now(), limiter.state().requests))
 
@@ -530,7 +531,7 @@ def play_all(limit, calls, *, exactly):
             if checks.done():
                 checks.result()
             checks.cancel()
-        await asyncio.sleep(limit.per + TINY)
+        await asyncio.sleep(IN_TRANSIT + limit.per + TINY)
         assert limiter.state().waiting == 0
         if exactly:
             assert limiter.state().available == limit.requests

@@ -14,7 +14,7 @@ LIMIT = RateLimit(2, per=0.3)
 
 async def spend(limiter, count=1, **options):
     for _ in range(count):
-        (await limiter.acquire(**options)).answered(None)
+        (await limiter.acquire(**options)).answered({})
 
 
 async def give_up(limiter):
@@ -61,7 +61,7 @@ def test_what_was_in_flight_in_an_ended_loop_comes_back():
 
     permits = asyncio.run(leave_two())
     assert asyncio.run(seconds(spend(limiter))) >= 0.29
-    permits[0].answered(None)  # by a garbage collector, say: it has been counted
+    permits[0].answered({})  # by a garbage collector, say: it has been counted
     permits[1].unused()
     assert limiter.state().available == 1
 
@@ -129,7 +129,7 @@ def test_limits_can_be_read_from_any_thread_and_without_a_loop():
     async def inside():
         permit = await client._transport.limiter.acquire("shop")
         assert (await asyncio.to_thread(client.limits))["shop"].available == 1
-        permit.answered(None)
+        permit.answered({})
 
     asyncio.run(inside())
     assert client.limits()["shop"].available == 1

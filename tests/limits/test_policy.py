@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroon_async import UsageError
 from neuroon_async.api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from neuroon_async.api.responses import RateLimitHeaders
 from neuroon_async.limits.policy import (
+    IN_TRANSIT,
     SINGLE_CALL_WAIT,
     Admission,
     EffectiveLimit,
     ExternalUsage,
     Reserve,
     SlotWindow,
-    limit_table,
     shortest_time,
 )
 
@@ -30,6 +29,38 @@ def test_a_slot_comes_back_one_window_after_its_answer():
     window.answered(3)
     assert not window.take(12.9)
     assert window.take(13)
+
+
+def test_a_slot_without_an_answer_comes_back_when_its_request_can_no_longer_arrive():
+    window = SlotWindow(2, per=10)
+    window.take(0)
+    window.take(0)
+    window.unanswered(3)
+    window.answered(4)  # ends later, and is back before
+    back = 3 + IN_TRANSIT + 10
+    assert list(window.cooling) == [14, back]
+    assert [window.peek_used(moment) for moment in (13.9, 14, back - 0.1, back)] == [2, 1, 1, 0]
+    assert [window.available(moment) for moment in (13.9, 14, back - 0.1, back)] == [0, 1, 1, 2]
+
+
+def test_slots_without_answers_keep_the_order_of_their_return():
+    window = SlotWindow(4, per=10)
+    for _ in range(4):
+        window.take(0)
+    window.unanswered(0)
+    window.answered(1)
+    window.unanswered(2)
+    window.answered(3)
+    assert list(window.cooling) == [11, 13, 10 + IN_TRANSIT, 12 + IN_TRANSIT]
+
+
+def test_the_earliest_turn_counts_a_slot_without_an_answer_after_one_in_flight():
+    admission = Admission(RateLimit(2, per=10))
+    admission.take(0, bulk=False)
+    admission.take(0, bulk=False)
+    admission.unanswered(0)
+    assert admission.earliest(0, ahead=0, bulk=False) == 10  # the other may be answered at once
+    assert admission.earliest(0, ahead=1, bulk=False) == 10 + IN_TRANSIT
 
 
 def test_an_unused_slot_is_free_at_once():
@@ -194,33 +225,12 @@ def test_the_shortest_time_at_the_documented_limit(requests, seconds):
     assert shortest_time(requests, RateLimit(100, per=60)) == seconds
 
 
-# The table
-
-
-def test_the_table_is_overridden_by_name():
-    assert limit_table({"shop": None}) == {**DOCUMENTED_RATE_LIMITS, "shop": None}
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"shops": RateLimit(1, per=1)}, r"rate_limits names no endpoint shops; the names are shop, sync_products"),
-        ({"shop": 5}, r"rate_limits\['shop'\] must be a RateLimit or None, got 5"),
-        ([], "rate_limits must map endpoint names to RateLimit, got list"),
-        ({3: None}, "names no endpoint 3"),
-    ],
-)
-def test_a_table_that_cannot_work_is_refused_by_name(overrides, message):
-    with pytest.raises(UsageError, match=message):
-        limit_table(overrides)
-
-
 # Against a model that looks at every arrival
 
 EVENTS = st.lists(
     st.tuples(
         st.integers(0, 200),  # tenths of a second since the one before
-        st.sampled_from(["single", "bulk", "bulk", "answer", "answer", "unused"]),
+        st.sampled_from(["single", "bulk", "bulk", "answer", "answer", "unused", "lost"]),
         st.integers(0, 20),  # which of those in flight
         st.none() | st.none() | st.integers(0, 25),  # how many the server says it has counted
     ),
@@ -274,6 +284,10 @@ def test_every_decision_agrees_with_counting_by_hand(limit, events):
             stamp, granted = stamps.pop(pick % len(stamps)), hand.in_flight.pop(pick % len(hand.in_flight))
             if event == "unused":
                 admission.unused(now)
+            elif event == "lost":
+                arrivals.append(now + IN_TRANSIT)  # at the latest
+                admission.unanswered(now)
+                hand.back.append(now + IN_TRANSIT + limit.per)
             else:
                 arrivals.append(now)
                 admission.answered(now, stamp=stamp, counted=counted)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from ...api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from ...errors import UsageError
-from ...limits.policy import shared_table
 from ...limits.shared import SharedLimiter
+from ...limits.tables import shared_table
 from .link import RedisLink
 from .slots import SCRIPTS, RedisSlots
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import NoScriptError
 
-from ...limits.policy import RESERVED, SINGLE_CALL_WAIT, Reserve
+from ...limits.policy import IN_TRANSIT, RESERVED, SINGLE_CALL_WAIT, Reserve
 from ...limits.store import Full, Taken
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from redis.asyncio import Redis
 
@@ -63,12 +63,13 @@ _TAKE = (
     _BASICS
     + """
 -- KEYS: slots, elsewhere, pause, singles, processes, tables.
--- ARGV: requests, per, latency, bulk, member, most to keep, to keep at least, how soon, process, table ('': as before).
+-- ARGV: requests, per, latency, bulk, member, most to keep, to keep at least, how soon, process, table ('': as before),
+-- the longest that a slot may be away.
 -- Gives {1, slots left, now} or {0, microseconds to wait, now}, and then the tables of others.
 local slots, elsewhere, pause_key, singles, processes, tables = unpack(KEYS)
 local now, requests, per, latency = clock(), tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local bulk, member, most, least, soon = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
-local process, own_table = ARGV[9], ARGV[10]
+local process, own_table, longest = ARGV[9], ARGV[10], tonumber(ARGV[11])
 
 -- A clock that was set back leaves times that lie too far ahead.
 local function no_later(key, latest, instead)
@@ -76,7 +77,7 @@ local function no_later(key, latest, instead)
         redis.call('ZADD', key, whole(instead), name)
     end
 end
-no_later(slots, now + per + latency, now + per)
+no_later(slots, now + longest, now + per)
 no_later(elsewhere, now + per, now + per)
 no_later(singles, now, now)
 no_later(processes, now + per, now)
@@ -140,7 +141,7 @@ elseif most > 0 then
 end
 
 redis.call('ZADD', slots, whole(now + per + latency), member)
-redis.call('PEXPIRE', slots, ms(per + latency))
+redis.call('PEXPIRE', slots, ms(longest))
 if pause and pause.ends > now then
     redis.call('HSET', pause_key, 'opens', whole(now + per / requests), 'ends', whole(pause.ends))
 end
@@ -151,12 +152,13 @@ return answer(1, left - 1)
 _COOL = (
     _BASICS
     + """
--- KEYS: slots, elsewhere.  ARGV: per, latency, counted, granted, members.
--- Their requests have ended: they come back in `per`.
-local slots, elsewhere, per = KEYS[1], KEYS[2], tonumber(ARGV[1])
-local back = whole(clock() + per)
-for i = 5, #ARGV do redis.call('ZADD', slots, back, ARGV[i]) end
-redis.call('PEXPIRE', slots, ms(per + tonumber(ARGV[2])))
+-- KEYS: slots, elsewhere.  ARGV: in how long its slot comes back, the longest that one may be away, counted, granted,
+-- member, per.
+-- Its request has ended.
+local slots, elsewhere, per = KEYS[1], KEYS[2], tonumber(ARGV[6])
+local now = clock()
+redis.call('ZADD', slots, whole(now + tonumber(ARGV[1])), ARGV[5])
+redis.call('PEXPIRE', slots, ms(tonumber(ARGV[2])))
 
 -- One that was granted at `granted` was told that the server had `counted` so many when it arrived. Slots in flight may
 -- be among them, and those that came back since. The others are spent elsewhere; the most seen within `per` holds.
@@ -165,7 +167,7 @@ if count > 0 then
     for _, seen in ipairs(redis.call('ZRANGE', elsewhere, 0, -1)) do
         if tonumber(seen) < count then redis.call('ZREM', elsewhere, seen) end
     end
-    redis.call('ZADD', elsewhere, back, count)
+    redis.call('ZADD', elsewhere, whole(now + per), count)
     redis.call('PEXPIRE', elsewhere, ms(per))
 end
 """
@@ -182,13 +184,16 @@ begin_pause(KEYS[1], clock(), tonumber(ARGV[1]), tonumber(ARGV[2]))
 _RETURN = (
     _BASICS
     + """
--- KEYS: slots, pause, processes.  ARGV: per, latency, process, how long it was absent, others' delay, members.
+-- KEYS: slots, pause, processes.  ARGV: per, latency, process, how long it was absent, others' delay, the longest that
+-- a slot may be away, and in pairs: a slot, in how long it comes back.
 -- A process is back, and tells what it used meanwhile.
 local slots, pause, processes = unpack(KEYS)
 local now, per, latency = clock(), tonumber(ARGV[1]), tonumber(ARGV[2])
 local process, absent = ARGV[3], tonumber(ARGV[4])
-for i = 6, #ARGV do redis.call('ZADD', slots, 'NX', whole(now + per), ARGV[i]) end  -- it may know some of them
-redis.call('PEXPIRE', slots, ms(per + latency))
+for i = 7, #ARGV, 2 do  -- it may know some of them
+    redis.call('ZADD', slots, 'NX', whole(now + tonumber(ARGV[i + 1])), ARGV[i])
+end
+redis.call('PEXPIRE', slots, ms(tonumber(ARGV[6])))
 
 -- Others may have used something too that they have yet to tell: those that were not heard of meanwhile, and, where
 -- Redis has lost what it knew, all. Those that were heard of, or were sent away less than a window ago, used nothing.
@@ -218,6 +223,9 @@ class RedisSlots:
         self._limit = limit
         self._per = _us(limit.per)
         self._latency = _us(latency)
+        self._late = _us(limit.per + IN_TRANSIT)
+        """In how long a slot comes back whose request ended without an answer."""
+        self._longest = max(self._per + self._latency, self._late)
         self._process = process
         self._name = base
         self._slots = f"{base}:open"
@@ -250,12 +258,17 @@ class RedisSlots:
             _us(SINGLE_CALL_WAIT),
             self._process,
             self._table if self._table_is_due() else "",
+            self._longest,
         )
         self._note_tables(tables)
         return Taken(stamp=int(now), left=int(number)) if which else Full(int(number) / 1e6)
 
-    async def cool(self, members: list[str], *, stamp: int = 0, counted: int | None = None) -> None:
-        arguments: list[int | str] = [self._per, self._latency, counted or 0, stamp, *members]
+    async def cool(self, member: str, *, stamp: int = 0, counted: int | None = None) -> None:
+        arguments = (self._per, self._longest, counted or 0, stamp, member, self._per)
+        await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
+
+    async def cool_late(self, member: str) -> None:
+        arguments = (self._late, self._longest, 0, 0, member, self._per)
         await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
 
     async def free(self, member: str) -> None:
@@ -268,10 +281,11 @@ class RedisSlots:
     async def pause(self, seconds: float) -> None:
         await self._run(_PAUSE, [self._pause], _us(seconds), self._per)
 
-    async def hand_back(self, members: list[str], absent: float) -> None:
+    async def hand_back(self, members: Mapping[str, float], absent: float) -> None:
         keys = [self._slots, self._pause, self._processes]
-        times = (self._per, self._latency, self._process, _us(absent), _us(OTHERS_DELAY))
-        await self._run(_RETURN, keys, *times, *members)
+        times = (self._per, self._latency, self._process, _us(absent), _us(OTHERS_DELAY), self._longest)
+        pairs = (part for member, seconds in members.items() for part in (member, _us(seconds)))
+        await self._run(_RETURN, keys, *times, *pairs)
 
     def look_in(self) -> float:
         return self._link.look_in()

@@ -13,5 +13,5 @@ SCENARIOS: dict[str, Scenario] = {
     for scenario in module.SCENARIOS
 }
 """Those that must hold in every run."""
-KNOWN: dict[str, Scenario] = {scenario.__name__: scenario for scenario in (*cancellation.KNOWN, *limits.KNOWN)}
+KNOWN: dict[str, Scenario] = {scenario.__name__: scenario for scenario in cancellation.KNOWN}
 """Those that show a weakness which is known and not mended. They run where they are named, not by themselves."""

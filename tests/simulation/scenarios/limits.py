@@ -122,6 +122,4 @@ async def ask(world: World, worker: Worker, cancelling: float) -> None:
         pass  # a link that is cut for longer than its attempts last
 
 
-SCENARIOS = (no_429, neighbours)
-KNOWN = (no_429_after_cancellation,)
-"""Show a weakness that is known and not mended: run by name only."""
+SCENARIOS = (no_429, no_429_after_cancellation, neighbours)

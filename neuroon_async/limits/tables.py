@@ -1,0 +1,46 @@
+"""The table of limits, one for each endpoint by its name: checked once, for clients and for limits that are shared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..api.contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RateLimit
+from ..errors import UsageError
+
+__all__ = ["limit_table", "shared_table"]
+
+
+def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimit | None]:
+    """The documented limits with some replaced by name. Raises `UsageError` for a name or a kind there is none of."""
+    if not _is_mapping(overrides):
+        raise UsageError(f"must map endpoint names to RateLimit, got {type(overrides).__name__}", where="rate_limits")
+    unknown = overrides.keys() - ENDPOINTS.keys()
+    if unknown:
+        raise UsageError(
+            f"names no endpoint {', '.join(sorted(map(str, unknown)))}; the names are {', '.join(ENDPOINTS)}",
+            where="rate_limits",
+        )
+    for name, limit in overrides.items():
+        if not _is_limit(limit):
+            raise UsageError(f"must be a RateLimit or None, got {limit!r}", where=f"rate_limits[{name!r}]")
+    return {**DOCUMENTED_RATE_LIMITS, **overrides}
+
+
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _is_limit(value: object) -> bool:
+    return value is None or isinstance(value, RateLimit)
+
+
+def shared_table(overrides: Mapping[str, RateLimit]) -> dict[str, RateLimit]:
+    """As `limit_table`, for limits that processes share: none is switched off, and none shapes bursts."""
+    table: dict[str, RateLimit] = {}
+    for name, limit in limit_table(overrides).items():
+        if limit is None:
+            raise UsageError(f"{name}: a shared limit cannot be switched off; give it a RateLimit")
+        if limit.burst is not None and limit.burst < limit.requests:
+            raise UsageError(f"{name}: a shared limit cannot shape bursts; leave RateLimit.burst out")
+        table[name] = limit
+    return table
