@@ -338,3 +338,26 @@ async def test_a_server_that_echoes_the_key_does_not_make_us_tell_it(echo, statu
         report = await client.products.sync([PRODUCT])
         assert report.failed == 1
         assert not leaks(repr(report) + str(report.failures[0]))
+
+
+ECHO = f'{{"failed":1,"errors":[{{"externalId":"{KEY}","error":"{KEY} is bad"}}],"domain":"{KEY}","shopId":"{KEY}"}}'
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "call", "field"),
+    [
+        ("sync_products", lambda client: client.products.sync_batch([PRODUCT]), lambda it: it.errors[0].external_id),
+        ("verify_domain", lambda client: client.domain.verify("https://shop.example"), lambda it: it.domain),
+        ("verification_data", lambda client: client.domain.verification_data(), lambda it: it.domain),
+    ],
+    ids=["sync_batch", "verify", "verification_data"],
+)
+async def test_an_answer_that_echoes_the_key_keeps_it_and_does_not_show_it(endpoint, call, field):
+    async with pair() as (emulator, client):
+        emulator.fail(endpoint, Fault.status(200, body=ECHO.encode()))
+        answer = await call(client)
+    assert field(answer) == KEY  # what the server wrote is never rewritten
+    shown = [answer, list(answer.__rich_repr__()), *getattr(answer, "errors", ())]
+    assert not leaks("".join(f"{one!r} {one!s}" for one in shown))
+    assert type(answer).__name__ in repr(answer)
+    assert answer == type(answer)(**{name: getattr(answer, name) for name in answer.__struct_fields__})

@@ -29,7 +29,7 @@ from ..errors import (
     ValidationFailed,
 )
 from .contract import DATE_HEADER, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, REQUEST_ID_HEADER, RETRY_AFTER_HEADER
-from .results import Answer, as_utc, read_timestamp
+from .results import Answer, as_utc, read_count, read_timestamp
 from .shapes import is_list, is_object, is_text
 
 if TYPE_CHECKING:
@@ -130,9 +130,14 @@ def _lenient_json(text: str) -> Any:
     )
 
 
-def decode_response(body: bytes, kind: type[A]) -> A:
-    """The struct that an answer documents. Raises `msgspec.DecodeError` where it holds something else."""
-    return kind.from_answer(read_json(body))
+def decode_response(body: bytes, kind: type[A], *, redact: Callable[[str], str] = str) -> A:
+    """The struct that an answer documents. Raises `msgspec.DecodeError` where it holds something else.
+
+    Its fields are the server's, unchanged; its ``repr`` shows them through ``redact``.
+    """
+    answer = kind.from_answer(read_json(body))
+    answer.shown_through(redact)
+    return answer
 
 
 def read_success(
@@ -188,7 +193,7 @@ def no_success(
 def _is_page(content_type: str | None, content: bytes) -> bool:
     """Is this HTML, by what its header says or by what it begins with?"""
     kind = (content_type or "").partition(";")[0].strip().lower()
-    start = content[:4096].lower()
+    start = content[:4096].lower().replace(b"\0", b"")  # of a page in UTF-16, letters remain
     if b"<html" in start or b"<!doctype html" in start:
         return True
     if kind in {"text/html", "application/xhtml+xml"}:
@@ -200,8 +205,8 @@ def _is_error(document: Mapping[str, Any]) -> bool:
     """Is this one of the documented error bodies?"""
     if document.get("error"):
         return True
-    status = document.get("status")
-    if isinstance(status, int) and status >= 400:
+    status = read_count(document.get("status"))
+    if status is not None and status >= 400:
         return True
     code = _text(document.get("code"))
     return code is not None and code.upper() not in _GOOD_CODES and ("message" in document or "details" in document)

@@ -8,14 +8,14 @@ ignored. Only the readings that end in ``from_answer`` know the names on the wir
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 
 from .shapes import is_list, is_object, is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "Answer",
@@ -35,21 +35,43 @@ _MOST_EXACT = 2**53
 """Above it, a JSON number may have lost digits on its way: no count of anything."""
 
 
-class Answer(Protocol):
+class _ServersWords:
+    """A struct that holds what the server wrote, unchanged, and shows it without the API key, which it may echo."""
+
+    __slots__ = ()
+    __struct_fields__: ClassVar[tuple[str, ...]]
+
+    def shown_through(self, redact: Callable[[str], str]) -> None:
+        """From now on, ``repr`` shows text as ``redact`` leaves it. Not a field: nothing compares or encodes it."""
+        vars(self)["_redact"] = redact
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        redact: Callable[[str], str] = vars(self).get("_redact", str)
+        fields = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        return [(name, redact(value) if isinstance(value, str) else value) for name, value in fields]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+
+class Answer(_ServersWords):
     """A struct that can be read from an answer's JSON document."""
 
+    __slots__ = ()
+
     @classmethod
-    def from_answer(cls, document: object) -> Self: ...
+    def from_answer(cls, document: object) -> Self:
+        raise NotImplementedError
 
 
-class ProductError(msgspec.Struct, frozen=True, rename="camel"):
+class ProductError(_ServersWords, msgspec.Struct, frozen=True, dict=True, rename="camel"):
     """One product that the server refused within an accepted batch."""
 
     external_id: str | None = None
     error: str | None = None
 
 
-class BatchResult(msgspec.Struct, kw_only=True):
+class BatchResult(Answer, msgspec.Struct, kw_only=True, dict=True):
     """The server's answer to one sync request.
 
     Every figure is ``None`` where the server does not give it: the vendor documents none as sure.
@@ -64,6 +86,11 @@ class BatchResult(msgspec.Struct, kw_only=True):
     products_count: int | None = msgspec.field(default=None, name="productsCount")
     remaining_products: int | None = msgspec.field(default=None, name="remainingProducts")
     errors: list[ProductError] = []
+
+    def shown_through(self, redact: Callable[[str], str]) -> None:
+        super().shown_through(redact)
+        for error in self.errors:
+            error.shown_through(redact)
 
     @classmethod
     def from_answer(cls, document: object) -> Self:
@@ -80,7 +107,7 @@ class BatchResult(msgspec.Struct, kw_only=True):
         )
 
 
-class Shop(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Shop(Answer, msgspec.Struct, dict=True, frozen=True, kw_only=True, rename="camel"):
     """The shop's plan. The vendor documents these two fields; more exist and are ignored.
 
     ``None`` also stands for a limit that is no number, such as ``"unlimited"``.
@@ -98,7 +125,7 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         )
 
 
-class Health(msgspec.Struct, frozen=True):
+class Health(Answer, msgspec.Struct, dict=True, frozen=True):
     """The service's own word on its state: ``"UP"`` where all is well."""
 
     status: str | None = None
@@ -108,7 +135,7 @@ class Health(msgspec.Struct, frozen=True):
         return cls(status=read_text(_required_fields(document).get("status")))
 
 
-class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class Verification(Answer, msgspec.Struct, dict=True, frozen=True, kw_only=True, rename="camel"):
     """The answer to `verify`: the code to publish on the domain."""
 
     shop_id: str | None = None
@@ -127,7 +154,7 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         )
 
 
-class VerificationData(msgspec.Struct, kw_only=True, rename="camel"):
+class VerificationData(Answer, msgspec.Struct, dict=True, kw_only=True, rename="camel"):
     """The state of domain verification. Two shapes are documented, so every field may be ``None``."""
 
     domain: str | None = None

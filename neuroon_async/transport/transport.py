@@ -180,7 +180,7 @@ class Transport:
     def decode(self, answer: Response, kind: type[A]) -> A:
         """The struct that an answer documents. Raises `ResponseDecodeError` where it holds something else."""
         try:
-            return decode_response(answer.body, kind)
+            return decode_response(answer.body, kind, redact=self.settings.api_key.redact)
         except msgspec.MsgspecError as error:
             problem = self.redact(f"{error}")
         unreadable = ResponseDecodeError(
@@ -238,7 +238,6 @@ class Transport:
             def before_retry(error: NeuroonError, wait: float) -> None:
                 nonlocal cost
                 cost = 0 if policy.budget is None else policy.budget.cost_of(error)
-                call.stats.retries += 1
                 LOGGER.info(
                     "%s: %s: attempt %d failed, next one in %.1f s: %s",
                     self.settings.shop_id,
@@ -276,6 +275,7 @@ class Transport:
         call.sent = False
         call.attempts += 1
         call.stats.requests += 1
+        call.stats.retries += call.attempts > 1  # now that it leaves: a run may end while it waits to
         ended: ExchangeResult | None = None
         try:
             ended = result = await (self._logged(call) if requests_are_logged() else self._send(call))

@@ -420,6 +420,8 @@ def counts(endpoint, body, content_type=None):
         (b'<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Strict//EN"><html/>', "application/xml"),
         (b"Please <a href=/in>sign in</a>", "Text/HTML; charset=utf-8"),
         (b"warning: <html><body>no</body></html>", "text/plain"),
+        ("<html><body>Zugang</body></html>".encode("utf-16"), "text/html"),
+        ("<p>no</p>".encode("utf-16-be"), "text/html; charset=utf-16be"),
     ],
 )
 def test_a_web_page_is_no_success_of_any_endpoint(endpoint, body, content_type):
@@ -471,6 +473,7 @@ def test_no_json_is_a_success_where_no_answer_is_documented(endpoint, body, cont
         {"code": 200, "message": "done"},
         {"code": "X"},
         {"data": {"error": "of long ago"}},
+        {"status": "200", "message": "done"},
     ],
     ids=repr,
 )
@@ -489,6 +492,7 @@ def test_any_json_is_a_success(endpoint, document):
         {"error": "rate_limit_exceeded", "message": "Slow down", "retryAfter": 60, "limit": 100, "remaining": 0},
         {"error": {"code": "RATE_LIMIT", "message": "Slow down", "retryAfter": 60}},
         {"error": "boom"},
+        {"status": "503", "message": "Down"},
     ],
     ids=repr,
 )

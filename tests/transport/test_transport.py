@@ -491,6 +491,18 @@ async def test_a_call_counts_what_it_costs():
     assert stats.waited >= 10.0
 
 
+@pytest.mark.virtual_time
+async def test_a_retry_counts_from_the_moment_that_it_leaves():
+    stats = CallStats()
+    async with Emulator(algorithm="off") as emulator, client_of(emulator) as client:
+        emulator.fail("shop", Fault.status(503, headers={"Retry-After": "30"}))
+        call = asyncio.create_task(client._transport.call(SHOP, stats=stats))
+        await asyncio.sleep(5.0)
+        assert (stats.requests, stats.retries) == (1, 0)
+        await call
+    assert (stats.requests, stats.retries) == (2, 1)
+
+
 # Cancellation
 
 
