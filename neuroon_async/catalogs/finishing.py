@@ -7,7 +7,7 @@ A `Finisher` turns each `Draft` into exactly one `Product` or `ProductFailure`. 
 - A sale price that is 0, not below the price, or outside its dates is none.
 - A parent of ``0``, and a product that names itself its parent, have none.
 - Names, categories, brands and tags stand on one line, descriptions and attributes become plain text.
-- Addresses get scheme and host; spaces in them are encoded.
+- Addresses get scheme and host; spaces in them are encoded, and ``&amp;`` is the sign that it stands for.
 - The currency is the record's own, else the one that is written beside its prices, else the catalog's.
 """
 
@@ -279,6 +279,9 @@ def _clean_texts(fields: dict[str, Any]) -> None:
     for field in ("categories", "brands", "tags"):
         if texts := fields.get(field):
             fields[field] = list(dict.fromkeys(text for text in map(one_line, texts) if text))
+    for field in ("url", "image_url"):
+        if address := fields.get(field):
+            fields[field] = address.replace("&amp;", "&")
     if attributes := fields.get("attributes"):
         fields["attributes"] = {one_line(name): html_to_text(text) for name, text in attributes.items()}
 

@@ -18,8 +18,8 @@ __all__ = ["Renaming", "plain"]
 
 
 def plain(name: str) -> str:
-    """A name without what writers differ in: case, kinds of spaces and of apostrophes."""
-    return " ".join(name.replace("\u2019", "'").casefold().split())
+    """A name without what writers differ in: case, commas, kinds of spaces and of apostrophes."""
+    return " ".join(name.replace("\u2019", "'").replace(",", " ").casefold().split())
 
 
 class Renaming:

@@ -261,3 +261,45 @@ def test_words_for_no_value_are_none(word):
 def test_false_is_no_parent():
     (product,) = products('[{"id":"1","name":"n","price":2,"url":"u:x","parent_id":false,"sale_price":false}]')
     assert product == Product(external_id="1", name="n", price=2, url="u:x")
+
+
+@pytest.mark.parametrize("word", ["N/A", "n/a", "N/D", "n.d.", "s/n", "-", "/"])
+def test_words_for_no_image_are_no_address(word):
+    (product,) = products(f"id,name,price,url,image\n1,A,1,https://x.example/1,{word}\n", shop_url=SHOP)
+    assert not product.image_url
+
+
+@pytest.mark.parametrize("column", ["categories", "tags", "brands"])
+def test_a_json_list_in_a_cell_is_a_list(column):
+    (product,) = products(f'id,name,price,url,{column}\n1,A,1,https://x.example/1,"[""Tea, black"",""Gifts""]"\n')
+    assert getattr(product, column) == ["Tea, black", "Gifts"]
+
+
+def test_text_in_brackets_that_is_no_json_stays_text():
+    (product,) = products("id,name,price,url,tags\n1,A,1,https://x.example/1,[new]\n")
+    assert product.tags == ["[new]"]
+
+
+def test_texts_that_were_escaped_twice_are_plain():
+    (product,) = products(
+        "id,name,price,url,description\n1,Caf&amp;eacute; &amp;amp; T&eacute;,1,https://x.example/1,"
+        "&lt;p&gt;Uno&lt;/p&gt;&lt;script&gt;x()&lt;/script&gt;&lt;p&gt;R&amp;amp;D&lt;/p&gt;\n"
+    )
+    assert (product.name, product.description) == ("Caf\u00e9 & T\u00e9", "Uno\nR&D")
+
+
+def test_an_escaped_ampersand_in_an_address_is_an_ampersand():
+    (product,) = products(
+        "id,name,price,url,image\n1,A,1,https://x.example/?a=1&amp;b=2,https://x.example/i?w=1&amp;h=2\n"
+    )
+    assert (product.url, product.image_url) == ("https://x.example/?a=1&b=2", "https://x.example/i?w=1&h=2")
+
+
+def test_a_currency_is_written_in_capitals():
+    (product,) = products("id,name,price,url,currency\n1,A,1,https://x.example/1,eur\n")
+    assert product.currency == "EUR"
+
+
+def test_no_known_column_names_the_options_as_they_are_written():
+    _, message = until_fault(Catalog(named("foo,bar\n1,2\n")))
+    assert "map them (mapping={'name': 'COLUMN'}), or say what separates them (delimiter)" in message

@@ -268,3 +268,12 @@ def test_an_export_in_another_language_is_named(kind, options):
     mapping = {"name": "Naam", "price": "Reguliere prijs", "url": "/p/{ID}"}
     (product,) = products(content, shop_url=SHOP, format="csv", mapping=mapping)
     assert (product.external_id, product.name, product.price) == ("5", "Tas", 9)
+
+
+def test_german_sale_dates_count_with_and_without_the_comma_in_their_names():
+    header = [name.replace(", an dem", " an dem") for name in GERMAN]
+    assert header != GERMAN
+    assert products(woocommerce(header), shop_url=SHOP) == products(woocommerce(GERMAN), shop_url=SHOP)
+    catalog = Catalog(named(woocommerce(header)), shop_url=SHOP)
+    assert len(list(catalog)) == 5
+    assert catalog.ignored_fields == {}

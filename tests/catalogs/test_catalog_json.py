@@ -89,7 +89,7 @@ def test_a_broken_line_is_one_failure_and_reading_goes_on():
     items = read(f'{TEXT}\n{{"id": nope}}\n[1]\n{TEXT}\n', "file.jsonl")
     assert [isinstance(item, Product) for item in items] == [True, False, False, True]
     assert items[1].reason.startswith("file.jsonl:2: is not valid JSON")
-    assert items[2].reason == "file.jsonl:3: must be a JSON object, got list"
+    assert items[2].reason == "file.jsonl:3: must be a JSON object, got [1]"
 
 
 def test_a_broken_element_is_one_failure_and_reading_goes_on():

@@ -168,3 +168,12 @@ def test_neighbours_stay_plain_csv():
     catalog = Catalog(named("sku,product_type,name,price,url\nA,simple,B,1,/a\n"), **OPTIONS)
     list(catalog)
     assert catalog.format == "csv"
+
+
+def test_that_addresses_were_made_is_said_once_however_many_there_are():
+    catalog = Catalog(named(export({"sku": "A"}, {"sku": "B"}, {"sku": "C"})), **OPTIONS)
+    assert len(list(catalog)) == 3
+    assert [note for note in catalog.notes if "url_key" in note] == [
+        note for note in catalog.notes if f"{SHOP}/a.html" in note
+    ]
+    assert len([note for note in catalog.notes if "url_key" in note]) == 1

@@ -35,8 +35,9 @@ class _Delimited:
         if header and not options.mapping and not builder.recognise(header):
             raise reading.source.error(
                 1,
-                f"no column is named like a product field: {', '.join(header[:20])}; "
-                "does the file begin with its column names? map them (name=COLUMN), or give the delimiter",
+                f"no column is named like a product field: {', '.join(header[:20])}; does the file begin with its "
+                f"column names? map them ({options.names.map('name', 'COLUMN')}), "
+                f"or say what separates them ({options.names.name('delimiter')})",
             )
         return builder(reading.rows(self.delimiter))
 

@@ -135,6 +135,7 @@ class _Builder:
         self._reading = reading
         self._options = reading.options
         self._store_rows = 0
+        self._made_addresses = False
         reading.use(_USED)
 
     def __iter__(self) -> Iterator[Draft]:
@@ -179,7 +180,8 @@ class _Builder:
         shop_url = self._options.shop_url
         key = _cell(parent, "url_key") or _cell(row, "url_key")
         if key and shop_url:
-            if "url" not in self._options.mapping:
+            if "url" not in self._options.mapping and not self._made_addresses:
+                self._made_addresses = True
                 template = self._options.names.map("url", f"{shop_url}/{{url_key}}")
                 self._reading.notice(
                     f"addresses were made of url_key and .html, such as {shop_url}/{key}.html: a shop that has changed "

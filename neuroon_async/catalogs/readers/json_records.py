@@ -15,6 +15,7 @@ import msgspec
 
 from ..columns import recognised_field
 from ..records import Record
+from ..values.shown import shown
 from .byte_source import MAX_RECORD_BYTES, CatalogError, buffered
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def _record(where: str, text: bytes) -> Record:
         # A lone surrogate (\ud800) is reported as cut-off data: it is half of a character.
         return Record(where, kept, f"is not valid JSON: {error}")
     if not isinstance(value, dict):
-        return Record(where, {"value": value}, f"must be a JSON object, got {type(value).__name__}")
+        return Record(where, {"value": value}, f"must be a JSON object, got {shown(value)}")
     return Record(where, value)
 
 

@@ -16,6 +16,8 @@ _HOST = rf"(?:[\w-]+\.)+(?!(?:{_FILE_ENDINGS})(?:[/?#:]|$))[A-Za-z]{{2,24}}(?::[
 _BEGINS_WITH_HOST = re.compile(rf"(?i)(?:www\.{_HOST}(?=[/?#]|$)|{_HOST}(?=/))")
 _NEXT_ADDRESS = re.compile(rf"(?i)(?:\s*[,;|]\s*|\s+)(?=https?:|//\w|{_HOST}/)")
 _SPACES = re.compile(r"\s+")
+_NO_IMAGE = re.compile(r"(?i)n/?[ad]|n\.\s?[ad]\.?|s/[nd]|\.+|/+")
+"""Words that stand for no value, and look like a path or a file."""
 
 
 def is_absolute(address: str) -> bool:
@@ -65,4 +67,5 @@ def first_image(value: object) -> str | None:
             parts = [part.strip() for part in text.split(separator)]
             if len(parts) > 1 and all(_IMAGE.fullmatch(part) for part in parts):
                 return parts[0]
-    return text if "/" in text or "." in text or is_absolute(text) else None
+    is_address = "/" in text or "." in text or is_absolute(text)
+    return text if is_address and not _NO_IMAGE.fullmatch(text) else None

@@ -48,6 +48,12 @@ def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: AR
     raise BadValue(f"must be text, got {shown(value)}")
 
 
+def to_currency(value: object, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
+    """A code in capitals, as ISO 4217 writes it, so that ``eur`` and ``EUR`` are one currency to the server."""
+    text = to_text(value)
+    return text.upper() if len(text) == 3 and text.isascii() else text
+
+
 def to_image(value: object, notation: Notation | None = None) -> str | None:  # noqa: ARG001 - one signature for all
     """The first address of an image; ``None`` for words such as ``no image``."""
     if isinstance(value, (str, list, tuple, dict)):
@@ -58,10 +64,23 @@ def to_image(value: object, notation: Notation | None = None) -> str | None:  # 
 def _to_texts(value: object, notation: Notation, separators: str) -> list[str]:
     if isinstance(value, (list, tuple)):
         return [to_text(_named(item)) for item in value if not is_blank(_named(item))]
+    if isinstance(value, str) and (items := _json_list(value)) is not None:
+        return _to_texts(items, notation, separators)
     text = decoded(to_text(_named(value)))  # before the text is split: an entity ends with a semicolon
     separator = next((sign for sign in separators if sign in text), None) if notation.lists else None
     parts = text.split(separator) if separator else [text]
     return [part.strip() for part in parts if part.strip()]
+
+
+def _json_list(text: str) -> list[Any] | None:
+    """The list that a cell holds as JSON; ``None`` where it holds another text, if in brackets too."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) else None
 
 
 def _named(item: object) -> object:
@@ -111,7 +130,7 @@ CONVERTERS: dict[str, Callable[[Any, Notation], Any]] = {
     "url": to_text,
     "sku": to_text,
     "description": to_text,
-    "currency": to_text,
+    "currency": to_currency,
     "image_url": to_image,
     "categories": to_texts,
     "brands": to_brands,

@@ -41,6 +41,7 @@ _MARKUP = re.compile(
     |<(?P<close>/?)(?P<name>(?:{_TAGS})(?=[\s/>])|[a-z]+:[a-z]+)(?:"[^"<>]*"|'[^'<>]*'|[^<>"'])*>""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_MOST_ESCAPES = 3
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
@@ -60,7 +61,20 @@ def decoded(text: str) -> str:
 
 
 def html_to_text(text: str) -> str:
-    """The words of an HTML fragment: entities decoded, scripts and styles dropped, every block on its own line."""
+    """The words of an HTML fragment: entities decoded, scripts and styles dropped, every block on its own line.
+
+    Exports escape texts once too often (``Caf&amp;eacute;``, ``&lt;p&gt;Hello&lt;/p&gt;``), so what is still markup
+    or an entity afterwards is read again; three times at most.
+    """
+    for _ in range(_MOST_ESCAPES):
+        once = _plain_text(text)
+        if once == text or not (_MARKUP.search(once) or _ENTITY.search(once)):
+            return once
+        text = once
+    return text
+
+
+def _plain_text(text: str) -> str:
     if "<" not in text and "&" not in text:
         return text.strip()
     if not _MARKUP.search(text):
