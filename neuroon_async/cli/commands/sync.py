@@ -2,6 +2,7 @@
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -182,11 +183,19 @@ class SyncJob:
             note(f"{external_id}: its parent {parent!r} is not in this file; unless the shop has it, it is refused")
         if report.received == 0 and error is None:
             note("the catalog holds no products")
-        if report.unsent and not self.dry_run and not isinstance(error, UnsafeFullSync):
+        was_interrupted = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
+        if (report.unsent or was_interrupted) and not self.dry_run and not isinstance(error, UnsafeFullSync):
             rest = "; only what is missing is sent then" if self.ledger.path is not None else ""
-            note(f"{report.unsent:,} products were not sent: run the same command again{rest}")
+            note(f"{_not_sent(report.unsent)}: run the same command again{rest}")
         if report.failed > report.unsent and self.dead_letter is not None:
             note(f"the failed products are in {self.dead_letter}; when mended: neuroon sync {self.dead_letter}")
+
+
+def _not_sent(unsent: int) -> str:
+    """What an interruption leaves. Mostly the file is still being read then, and what was read is under way."""
+    if not unsent:
+        return "the catalog may not have been sent to its end"
+    return "1 product was not sent" if unsent == 1 else f"{unsent:,} products were not sent"
 
 
 def _check_dead_letter(path: Path, source: str, ledger: Path | None) -> None:
