@@ -42,8 +42,8 @@ class Market:
 
     name: str
     products: Products
-    reading: Mapping[str, Any] = field(default_factory=dict)
-    sending: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sending: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ async def _seekable(source: str | os.PathLike[str] | BinaryIO, stack: ExitStack)
 
 
 def _merged(shared: Mapping[str, Any], market: Market) -> dict[str, Any]:
-    mapping = {**(shared.get("mapping") or {}), **(market.reading.get("mapping") or {})}
+    mapping: dict[str, Any] = {**(shared.get("mapping") or {}), **(market.reading.get("mapping") or {})}
     return {**shared, **market.reading, "mapping": mapping}
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
+from decimal import Decimal
 from typing import Any, TypeGuard
 
 __all__ = [
+    "RawValue",
     "class_of",
+    "is_async_iterable",
+    "is_bytes",
+    "is_container",
     "is_dict",
     "is_iterable",
     "is_list",
@@ -16,6 +21,11 @@ __all__ = [
     "is_plain_dict",
     "is_text",
 ]
+
+
+RawValue = str | int | float | bool | Decimal | list[Any] | tuple[Any, ...] | dict[str, Any] | None
+"""The kinds of value that are read. As a parameter's type it lets ``isinstance`` tell the containers apart by
+itself, where the call of a function below would cost too much. Other kinds occur too, and are refused."""
 
 
 def is_text(value: object) -> TypeGuard[str]:
@@ -51,6 +61,21 @@ def is_mapping(value: object) -> TypeGuard[Mapping[Any, Any]]:
 def class_of(value: object) -> type[Any]:
     """The class of a value of any kind."""
     return type(value)
+
+
+def is_bytes(value: object) -> TypeGuard[bytes]:
+    """Bytes, where a file may also be open as text."""
+    return isinstance(value, bytes)
+
+
+def is_container(value: object) -> TypeGuard[list[Any] | dict[Any, Any] | set[Any]]:
+    """A container that can change after it was seen."""
+    return isinstance(value, (list, dict, set))
+
+
+def is_async_iterable(value: object) -> TypeGuard[AsyncIterable[Any]]:
+    """Whatever can be read item by item, waiting for each."""
+    return isinstance(value, AsyncIterable)
 
 
 def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:

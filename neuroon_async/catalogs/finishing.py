@@ -218,7 +218,8 @@ class Finisher:
         """The record's own; else the one that is written beside its prices; else the catalog's."""
         fields = draft.fields
         units = {name: unit for name in ("price", "sale_price") if (unit := draft.units.get(name))}
-        possible = frozenset.intersection(*(unit.currencies for unit in units.values())) if units else frozenset()
+        meanings = [unit.currencies for unit in units.values()]
+        possible: frozenset[str] = meanings[0].intersection(*meanings[1:]) if meanings else frozenset()
         whose = "record"
         if fields.get("currency") is None:
             if len(possible) == 1 and not self._options.leaves_out("currency"):

@@ -128,7 +128,8 @@ class Sample:
 
     def header_by(self, delimiter: str) -> list[str]:
         """The column names of text that is delimited so."""
-        return [name.strip() for name in next(iter(self.rows(delimiter, 1)), [])]
+        rows = self.rows(delimiter, 1)
+        return [name.strip() for name in rows[0]] if rows else []
 
     def rows(self, delimiter: str, count: int) -> list[list[str]]:
         """The first rows of text that is delimited so, or of the sheet, the header among them."""

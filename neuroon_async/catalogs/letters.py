@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..api.shapes import is_object
 from .counting import FieldCounts
 from .format import Reading, Sample
 from .generic import GenericBuilder
@@ -101,11 +102,11 @@ class LetterReader:
         letter = record.row
         self._reading.use(["failure", "product", "raw", "reading"])
         product, raw, how = letter.get("product"), letter.get("raw"), letter.get("reading")
-        if isinstance(product, dict):
+        if is_object(product):
             draft = self._product(Record(record.where, product), self._reading.options)
             draft.canonical = True
             yield draft
-        elif isinstance(raw, dict) and isinstance(how, dict):
+        elif is_object(raw) and is_object(how):
             try:
                 yield from self._raw(Record(record.where, raw), how)
             except (ValueError, TypeError, AttributeError) as error:  # a reading that somebody has edited
@@ -145,7 +146,7 @@ class LetterReader:
         if options is None:
             given = self._reading.options
             mapping = how.get("mapping", {})
-            if not isinstance(mapping, dict):
+            if not is_object(mapping):
                 raise TypeError("its mapping is no object")
             own = ReadingOptions.checked(
                 mapping={**mapping, **given.given_mapping},

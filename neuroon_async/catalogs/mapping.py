@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
+from ..api.shapes import is_text
 from ..errors import ConfigurationError
 from .values.damage import is_error_code, is_shortened
 from .values.parsing import BadValue, is_blank, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from ..api.shapes import RawValue
 
 __all__ = ["ATTRIBUTE_PREFIX", "Column", "FieldSource", "Template", "compile_mapping", "slug"]
 
@@ -39,7 +42,7 @@ def lookup(row: Mapping[str, Any], column: str) -> Any:
     return row[column] if column in row else _at(row, column.split("."))
 
 
-def _at(value: Any, path: list[str]) -> Any:
+def _at(value: RawValue | Mapping[str, Any], path: list[str]) -> Any:
     for index, name in enumerate(path):
         if isinstance(value, dict):
             value = value.get(name)
@@ -47,13 +50,17 @@ def _at(value: Any, path: list[str]) -> Any:
             return None
         elif name == "*":
             found = (_at(item, path[index + 1 :]) for item in value)
-            values = [item for one in found for item in (one if isinstance(one, list) else [one])]
+            values = [item for one in found for item in _each(one)]
             return [item for item in values if not is_blank(item)] or None
         elif not name.isdecimal() or int(name) >= len(value):
             return None
         else:
             value = value[int(name)]
     return value
+
+
+def _each(found: RawValue) -> list[Any]:
+    return found if isinstance(found, list) else [found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ class Template:
         return tuple(column for _, column, _ in self.parts if column is not None)
 
     def value(self, row: Mapping[str, Any]) -> Any:
-        filled = []
+        filled: list[str] = []
         for literal, column, filter_name in self.parts:
             filled.append(literal)
             if column is None:
@@ -133,7 +140,7 @@ def _split_filter(target: str, field: str) -> tuple[str, str | None]:
     return column.strip(), name
 
 
-def _plain(column: str, value: object) -> str:
+def _plain(column: str, value: RawValue) -> str:
     if isinstance(value, str):
         text = value.strip()
         if is_shortened(text) or is_error_code(text):
@@ -185,7 +192,7 @@ def compile_mapping(mapping: Mapping[str, str]) -> dict[str, FieldSource | None]
             )
         if target in compiled:
             raise ConfigurationError(f"mapping: {target} is given twice")
-        if not isinstance(value, str):
+        if not is_text(value):
             raise ConfigurationError(f"mapping for {name}: must name a column or be a template, got {shown(value)}")
         if "{" in value or "}" in value:
             compiled[target] = Template.parse(name, value)

@@ -44,7 +44,7 @@ class NumberNotations:
             for draft in self._first_pass():
                 for name, sign in draft.signs:
                     self._seen[name][sign] += 1
-        signs = self._seen.get(column)
+        signs: Counter[Sign] | None = self._seen.get(column)
         if not signs and target not in {"price", "sale_price"}:
             signs = Counter(sign for counts in self._seen.values() for sign in counts)  # a count is written like prices
         return next(iter(signs)) if signs is not None and len(signs) == 1 else None

@@ -55,8 +55,8 @@ class ReadingOptions:
     `Catalog`.
     """
 
-    mapping: Mapping[str, FieldSource | None] = field(default_factory=dict)
-    given_mapping: Mapping[str, str] = field(default_factory=dict)
+    mapping: Mapping[str, FieldSource | None] = field(default_factory=dict[str, FieldSource | None])
+    given_mapping: Mapping[str, str] = field(default_factory=dict[str, str])
     shop_url: str | None = None
     currency: str | None = None
     fit: bool = False

@@ -129,7 +129,7 @@ class Draft:
             return
         try:
             if attribute:
-                attributes = self.fields.get("attributes") or {}
+                attributes: dict[str, str] = self.fields.get("attributes") or {}
                 self.fields["attributes"] = attributes | {attribute: to_attribute(value)}
             else:
                 self._keep(name, (convert or CONVERTERS[name])(value, self.notation), column or target)

@@ -12,8 +12,9 @@ _EXTRA = {"typer", "rich"}
 def main() -> None:
     """Run the command line and exit with its code (see ``neuroon --help``)."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # product names hold anything; a terminal's encoding may not
-            stream.reconfigure(errors="backslashreplace")
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # product names hold anything; a terminal's encoding may not
+            reconfigure(errors="backslashreplace")
     try:
         from .app import app  # noqa: PLC0415 - the extra may be absent
     except ModuleNotFoundError as error:

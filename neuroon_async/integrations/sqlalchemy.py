@@ -127,7 +127,7 @@ class SQLAlchemyOutboxStore:
             raise ConfigurationError(f"keep_delivered must be 0 seconds or more, got {keep_delivered}")
         self.engine = engine
         self.shop_id = shop_id
-        self.table = table if isinstance(table, Table) else outbox_table(MetaData(), table)
+        self.table: Table = table if isinstance(table, Table) else outbox_table(MetaData(), table)
         self._keep_delivered = keep_delivered
         self._now: ColumnElement[float] = literal_column(_NOW[self._dialect], Double)
 

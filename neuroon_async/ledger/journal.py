@@ -70,7 +70,7 @@ class OpenBatches:
 
     def close(self, keys: Iterable[bytes]) -> list[int]:
         """The server has answered for these. Returns the batches that wait for nothing any more."""
-        finished = []
+        finished: list[int] = []
         for key in keys:
             number = self._batch_of.pop(key, None)
             if number is None:

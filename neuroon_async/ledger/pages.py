@@ -81,7 +81,7 @@ class PageChunker:
         return self._cut([len(self._products)] if self._products else [])
 
     def _cut(self, ends: list[int]) -> list[Page]:
-        pages = []
+        pages: list[Page] = []
         start = 0
         for end in ends:
             pages.append(Page(self._products[start:end], self.sources[start:end]))

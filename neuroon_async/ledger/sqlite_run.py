@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..sqlite import DamagedContent
 from .journal import OpenBatches, packed, unpacked
@@ -233,7 +233,7 @@ class SQLiteRun:
             for digest, ids in pages.items():
                 if digest not in self._pages:
                     self._keep_page(digest, ids, contents.keys() - doubted, place)
-            rows = []
+            rows: list[tuple[Any, ...]] = []
             for key, digest in contents.items():
                 held = (None, None) if key in doubted else (digest, int(now))
                 rows.append((*held, place.get(key) or known.get(key), self._shop, key))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..advice import Advice
 from ..api.models import Product
+from ..api.shapes import is_text
 from ..errors import UnsafeDeletion
 from ..ledger.pages import PageChunker, PendingPages, content_digests
 from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun
@@ -301,4 +302,4 @@ class LedgerChanges:
 
 def _has_id(product: Product) -> bool:
     """Constructors do not check: an id may be anything."""
-    return issubclass(type(product.external_id), str)
+    return is_text(product.external_id)

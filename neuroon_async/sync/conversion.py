@@ -7,7 +7,6 @@ source may fill one mapping again and again. What it makes shares nothing with t
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from ..api.fast_lane import from_dict
 from ..api.items import ignored_fields
 from ..api.models import Product, encode
 from ..api.requests import as_product
+from ..api.shapes import is_container, is_mapping
 from ..api.validation import encoding_problems, plainly_valid
 from ..errors import InvalidProduct
 from ..report import ProductFailure
@@ -66,7 +66,7 @@ def converter(
     checked before.
     """
 
-    def read_and_check(item: Any) -> Product | ProductFailure:
+    def read_and_check(item: Product | dict[str, Any]) -> Product | ProductFailure:
         if type(item) is Product and plainly_valid(item):
             return item
         product = from_dict(item) if type(item) is dict else None
@@ -148,14 +148,13 @@ def _fit_for_full(product: Product, most_bytes: int) -> Product | ProductFailure
 
 def _as_it_is_now(item: Any) -> Any:
     """A copy of a mapping that the source may change after this; any other item, and what cannot be copied, itself."""
-    if not isinstance(item, Mapping):
+    if not is_mapping(item):
         return item
-    mapping: Mapping[Any, Any] = item
     try:
-        return {key: _copied(value) for key, value in mapping.items()}
+        return {key: _copied(value) for key, value in item.items()}
     except Exception:  # noqa: BLE001 - whatever a mapping of the user's raises; that is told as the failure's reason
-        return mapping
+        return item
 
 
 def _copied(value: object) -> object:
-    return copy(value) if isinstance(value, (list, dict, set)) else value
+    return copy(value) if is_container(value) else value

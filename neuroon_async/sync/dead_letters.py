@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard
 
 from ..api.models import encode
+from ..api.shapes import is_dict
 
 if TYPE_CHECKING:
     import os
@@ -89,9 +90,17 @@ def _line(failure: ProductFailure) -> bytes:
     return record + b"\n"
 
 
+class _Row(Protocol):
+    reading: Any
+
+
+def _is_row(product: object) -> TypeGuard[_Row]:
+    return is_dict(product) and hasattr(product, "reading")
+
+
 def _held(product: object) -> dict[str, Any]:
     """A product, or the row of a catalog that says how it is read."""
-    if isinstance(product, dict) and hasattr(product, "reading"):
+    if _is_row(product):
         return {"raw": getattr(product, "record", product), "reading": product.reading}
     return {"product": product}
 

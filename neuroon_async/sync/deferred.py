@@ -19,6 +19,8 @@ from ..sqlite import temporary_database
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..api.shapes import RawValue
+
 __all__ = ["SpillFailed", "VariantStore"]
 
 SPILL_BYTES = 8 * 2**20
@@ -149,7 +151,7 @@ def _dump(product: Product) -> bytes:
     return pickle.dumps({name: _plain(value) for name, value in fields if value is not UNSET})
 
 
-def _plain(value: object) -> object:
+def _plain(value: RawValue) -> RawValue:
     """A defaultdict or another relative of the plain containers may hold what cannot be pickled."""
     if isinstance(value, dict):
         return dict(value)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from ..api.shapes import class_of, is_async_iterable, is_iterable
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,14 +52,12 @@ class ItemReader(Generic[T]):
         self._flush_after = flush_after
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
-        if isinstance(iterable, AsyncIterable):
-            asynchronous: AsyncIterable[Any] = iterable
-            self._iterator = aiter(asynchronous)
-        elif isinstance(iterable, Iterable) and not isinstance(iterable, (str, bytes, Mapping)):
-            plain: Iterable[Any] = iterable
-            self._iterator = iter(plain)
+        kind = class_of(iterable)
+        if is_async_iterable(iterable):
+            self._iterator = aiter(iterable)
+        elif is_iterable(iterable) and not isinstance(iterable, (str, bytes, Mapping)):
+            self._iterator = iter(iterable)
         else:
-            kind: type[Any] = type(iterable)
             raise UsageError(f"must be an iterable or async iterable, got {kind.__name__}", where="the source")
         self._wanted = 0
         self._wants_more = asyncio.Event()

@@ -17,6 +17,7 @@ from ..values.parsing import Notation
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from ...api.shapes import RawValue
     from ..format import Reading, Sample
     from ..records import Record
 
@@ -100,14 +101,18 @@ class FeedBuilder:
 def _categories(item: Mapping[str, Any]) -> list[str]:
     """The levels of the shop's own ``product_type``, else of Google's or Meta's category where it is no mere number."""
     columns = ("product_type", "google_product_category", "fb_product_category")
-    paths = next((texts for name in columns if (texts := [t for t in _texts(item, name) if not t.isdigit()])), [])
+    paths: list[str] = []
+    for name in columns:
+        if paths := [text for text in _texts(item, name) if not text.isdigit()]:
+            break
     levels = (level.strip() for path in paths for level in path.replace("&gt;", ">").split(">"))
     return list(dict.fromkeys(level for level in levels if level))
 
 
 def _texts(item: Mapping[str, Any], name: str) -> list[str]:
-    value = item.get(name)
-    return [str(v).strip() for v in (value if isinstance(value, list) else [value]) if v is not None and str(v).strip()]
+    value: RawValue = item.get(name)
+    values = value if isinstance(value, list) else [value]
+    return [str(v).strip() for v in values if v is not None and str(v).strip()]
 
 
 def _first(item: Mapping[str, Any], name: str) -> str:

@@ -96,7 +96,7 @@ class _Index:
 
     def cheapest(self, skus: Iterable[str]) -> Prices | None:
         """The lowest price of these; of those that are enabled, where any is."""
-        found = []
+        found: list[tuple[Any, ...]] = []
         for sku in skus:
             offer = self._database.execute(
                 "SELECT offline, to_pay, price, sale_price FROM price WHERE sku = ?", (sku,)

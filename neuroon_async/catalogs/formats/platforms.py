@@ -32,7 +32,7 @@ class _Platform:
     what: str
     columns: frozenset[str] = frozenset()
     keys: tuple[str, ...] = ()
-    mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     advice: str = ""
 
 
@@ -132,7 +132,7 @@ def unread_platform(sample: Sample, options: ReadingOptions) -> str | None:
     """What to say of a file that is of one of these platforms; ``None`` where it is not, or where it is mapped."""
     if any(field in options.mapping for field in REQUIRED_FIELDS):
         return None
-    columns = set() if sample.is_json or sample.is_xml else set(sample.header)
+    columns: set[str] = set() if sample.is_json or sample.is_xml else set(sample.header)
     for platform in _PLATFORMS:
         if (platform.columns and platform.columns <= columns) or (platform.keys and sample.has_keys(*platform.keys)):
             return _refusal(platform, sample, options)
@@ -141,7 +141,7 @@ def unread_platform(sample: Sample, options: ReadingOptions) -> str | None:
 
 def _refusal(platform: _Platform, sample: Sample, options: ReadingOptions) -> str:
     header = [] if platform.keys else sample.header
-    proposed = []
+    proposed: list[str] = []
     for target in REQUIRED_FIELDS:
         names = platform.mapping.get(target, ())
         column = next((name for name in names if platform.keys or name in header), None)

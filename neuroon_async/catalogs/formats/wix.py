@@ -78,7 +78,8 @@ class _Builder:
                 yield from self._product(rows)
 
     def _product(self, rows: list[Record]) -> Iterator[Draft]:
-        first, variants = rows[0], []
+        first = rows[0]
+        variants: list[Record] = []
         for record in rows[1:]:
             if _kind(record) == "variant":
                 variants.append(record)
@@ -214,7 +215,7 @@ def _put_cheapest(parent: Draft, variants: list[Draft]) -> None:
 
 def _choices(product: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
     """The option values of a variant, by the options' names."""
-    choices = {}
+    choices: dict[str, str] = {}
     for number in _OPTIONS:
         name = _cell(row, f"productOptionName{number}") or _cell(product, f"productOptionName{number}")
         value = _cell(row, f"productOptionChoices{number}", f"productOptionDescription{number}")

@@ -23,6 +23,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from ...api.shapes import is_bytes
 from ...errors import ConfigurationError, NeuroonError
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class ByteSource:
                 chunk = file.read(CHUNK_BYTES)
             except OSError as error:
                 raise self.error(f"byte {self.bytes_read}", f"cannot be read: {error}") from error
-            if not isinstance(chunk, bytes):
+            if not is_bytes(chunk):
                 raise ConfigurationError(f"{self.name}: open the catalog in binary mode ('rb')")
             if not chunk:
                 return

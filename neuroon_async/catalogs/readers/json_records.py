@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ...api.shapes import is_list, is_object
 from ..columns import recognised_field
 from ..records import Record
 from ..values.shown import shown
@@ -21,6 +22,7 @@ from .byte_source import MAX_RECORD_BYTES, CatalogError, buffered
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from ...api.shapes import RawValue
     from .byte_source import ByteSource
 
 __all__ = ["PRODUCTS", "Survey", "is_json_lines", "json_array", "json_lines", "key_paths"]
@@ -53,7 +55,7 @@ def is_json_lines(sample: bytes, name: str) -> bool:
         if newline:
             return line.rstrip().endswith(b"}")  # a line meant as one object, though it is no JSON
         return not _PRODUCTS_KEY.search(line) and not _wraps_a_list(line)  # a line longer than the sample
-    if not isinstance(first, dict):
+    if not is_object(first):
         return True
     wraps_products = isinstance(first.get("products"), list)
     return not wraps_products and (bool(rest.strip()) or not (_wraps_a_list(line) or _wraps_a_nested_list(first)))
@@ -61,8 +63,8 @@ def is_json_lines(sample: bytes, name: str) -> bool:
 
 def _wraps_a_nested_list(document: dict[str, Any]) -> bool:
     """Is it no product itself, and holds a list of objects further down (``{"data": {"items": [{...}]}}``)?"""
-    inner = [value for value in document.values() if isinstance(value, dict)]
-    lists = [item for value in inner for item in value.values() if isinstance(item, list)]
+    inner = [value for value in document.values() if is_object(value)]
+    lists = [item for value in inner for item in value.values() if is_list(item)]
     has_list = any(isinstance(first, dict) for found in lists for first in found[:1])
     return has_list and not any(recognised_field(key) for key in document)
 
@@ -162,7 +164,7 @@ def _record(where: str, text: bytes) -> Record:
     if _is_too_deep(text):
         return Record(where, kept, f"nests deeper than {_MAX_DEPTH} levels; leave out what no product needs")
     try:
-        value = _decoder.decode(text)
+        value: RawValue = _decoder.decode(text)
     except msgspec.DecodeError as error:
         # A lone surrogate (\ud800) is reported as cut-off data: it is half of a character.
         return Record(where, kept, f"is not valid JSON: {error}")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
+
+if TYPE_CHECKING:
+    from ...api.shapes import RawValue
 
 __all__ = ["complete", "first_image", "is_absolute"]
 
@@ -44,7 +48,7 @@ def complete(address: str, shop_url: str | None) -> str | None:
     return urljoin(f"{shop_url}/", address) if shop_url else None
 
 
-def first_image(value: object) -> str | None:
+def first_image(value: RawValue) -> str | None:
     """The first address of a list: a JSON list or object, or a cell in which several stand; ``None`` where none does.
 
     A cell is split only where an address begins behind the separator, so commas and spaces inside one stay.

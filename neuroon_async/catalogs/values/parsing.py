@@ -15,6 +15,8 @@ from .words import UnknownWord, to_availability, to_flag
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...api.shapes import RawValue
+
 __all__ = [
     "CONVERTERS",
     "AmbiguousNumber",
@@ -54,14 +56,14 @@ def to_currency(value: object, notation: Notation | None = None) -> str:  # noqa
     return text.upper() if len(text) == 3 and text.isascii() else text
 
 
-def to_image(value: object, notation: Notation | None = None) -> str | None:  # noqa: ARG001 - one signature for all
+def to_image(value: RawValue, notation: Notation | None = None) -> str | None:  # noqa: ARG001 - one signature for all
     """The first address of an image; ``None`` for words such as ``no image``."""
     if isinstance(value, (str, list, tuple, dict)):
         return first_image(value)
     raise BadValue(f"must be an address, got {shown(value)}")
 
 
-def _to_texts(value: object, notation: Notation, separators: str) -> list[str]:
+def _to_texts(value: RawValue, notation: Notation, separators: str) -> list[str]:
     if isinstance(value, (list, tuple)):
         return [to_text(_named(item)) for item in value if not is_blank(_named(item))]
     if isinstance(value, str) and (items := _json_list(value)) is not None:
@@ -77,42 +79,46 @@ def _json_list(text: str) -> list[Any] | None:
     if not text.lstrip().startswith("["):
         return None
     try:
-        value = json.loads(text)
+        value: RawValue = json.loads(text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, list) else None
 
 
-def _named(item: object) -> object:
+def _named(item: RawValue) -> RawValue:
     """``{"id": 9, "name": "Hats"}`` stands for its name."""
     return item["name"] if isinstance(item, dict) and isinstance(item.get("name"), str) else item
 
 
-def to_texts(value: object, notation: Notation) -> list[str]:
+def to_texts(value: RawValue, notation: Notation) -> list[str]:
     """A list of texts; a cell separates them by ``|``, else by ``;``, else by ``,``."""
     return _to_texts(value, notation, "|;,")
 
 
-def to_brands(value: object, notation: Notation) -> list[str]:
+def to_brands(value: RawValue, notation: Notation) -> list[str]:
     """As `to_texts`, but a comma belongs to the name: ``Procter, Gamble & Co``."""
     return _to_texts(value, notation, "|;")
 
 
-def to_attributes(value: object, notation: Notation | None = None) -> dict[str, str]:
+def to_attributes(value: RawValue, notation: Notation | None = None) -> dict[str, str]:
     """A mapping of texts; a cell holds it as a JSON object."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
         except ValueError:
             raise BadValue(f'must be a JSON object such as {{"color": "red"}}, got {shown(value)}') from None
-    if isinstance(value, (list, tuple)) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+    if isinstance(value, (list, tuple)) and all(_is_pair(item) for item in value):
         value = dict(value)  # the map type of columnar files
     if not isinstance(value, dict):
         raise BadValue(f"must map names to texts, got {shown(value)}")
     return {to_text(name): to_attribute(item, notation) for name, item in value.items() if not is_blank(item)}
 
 
-def to_attribute(value: object, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
+def _is_pair(value: RawValue) -> bool:
+    return isinstance(value, tuple) and len(value) == 2
+
+
+def to_attribute(value: RawValue, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
     """An attribute's text, whatever its value is; a list is joined by commas."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -69,7 +69,7 @@ def _possible_days(text: str) -> set[date]:
         return set()
     first, separator, second, year = int(match[1]), match[2], int(match[3]), int(match[4])
     orders = {(first, second)} if separator == "." else {(first, second), (second, first)}
-    days = set()
+    days: set[date] = set()
     for day, month in orders:
         try:
             days.add(date(year + 2000 if year < 100 else year, month, day))

@@ -4,7 +4,7 @@
 
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from rich.text import Text
 from ...api.models import Product
 from ...client import NeuroonClient
 from ...report import SyncReport
-from ...testing import Emulator, Fault
+from ...testing import Emulator, Fault, RecordedRequest
 from ...transport.retries import RetryPolicy
 from ..console import out, progress_bar, show_report
 from ..exits import exit_codes, report_of, run
@@ -108,7 +108,8 @@ def _mistakes() -> Iterator[Product | dict[str, Any]]:
     yield Product(external_id="X-ORPHAN-42", name="Sandals, 42", parent_external_id="X-ORPHAN", **good)
     yield Product(external_id="X-RECALLED", name=f"{_DISCONTINUED} Camping Stove", tags=["recalled"], **good)
     for price in (24, 22, 20):
-        yield Product(external_id="X-REPRICED", name="Beach Towel", **(good | {"price": price}))
+        repriced: dict[str, Any] = {**good, "price": price}
+        yield Product(external_id="X-REPRICED", name="Beach Towel", **repriced)
 
 
 def run_demo(count: int) -> None:
@@ -152,7 +153,7 @@ async def _demo(count: int) -> None:
         _show_outcome(emulator, report, client.widget.token())
 
 
-def _nth(number: int) -> Any:
+def _nth(number: int) -> Callable[[RecordedRequest], bool]:
     return lambda request: request.number == number
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from ...api.contract import Environment
+from ...api.shapes import is_list, is_object
 from ...catalogs import CatalogError
 from ...client import NeuroonClient
 from ...errors import ConfigurationError
@@ -93,7 +94,7 @@ def _read(path: Path, only: list[str]) -> _Plan:
         raise ConfigurationError(f"{path}: is not TOML: {error}") from None
     _refuse_unknown(path, "the file", document, {"file", "reading", "market"})
     shops = document.get("market")
-    if not isinstance(document.get("file"), str) or not isinstance(shops, list) or not shops:
+    if not isinstance(document.get("file"), str) or not is_list(shops) or not shops:
         raise ConfigurationError(f'{path}: needs file = "CATALOG" and at least one table [[market]]')
     shared = document.get("reading", {})
     _refuse_unknown(path, "[reading]", shared, _READING)
@@ -107,7 +108,7 @@ def _read(path: Path, only: list[str]) -> _Plan:
 
 
 def _check_shop(path: Path, number: int, shop: object) -> None:
-    if not isinstance(shop, dict):
+    if not is_object(shop):
         raise ConfigurationError(f"{path}: [[market]] {number} must be a table")
     if "api_key" in shop:
         raise ConfigurationError(
@@ -121,7 +122,7 @@ def _check_shop(path: Path, number: int, shop: object) -> None:
 
 
 def _refuse_unknown(path: Path, where: str, table: object, known: set[str]) -> None:
-    if not isinstance(table, dict):
+    if not is_object(table):
         raise ConfigurationError(f"{path}: {where} must be a table")
     if unknown := table.keys() - known:
         raise ConfigurationError(
@@ -142,7 +143,7 @@ async def _sync(plan: _Plan, *, dry_run: bool) -> dict[str, MarketResult]:
     if not plan.file.exists():
         raise CatalogError(f"{plan.file}: cannot be opened: No such file or directory")
     async with AsyncExitStack() as stack:
-        shops = []
+        shops: list[Market] = []
         for shop in plan.shops:
             products = _dry(shop) if dry_run else (await stack.enter_async_context(_client(shop))).products
             shops.append(Market(shop["name"], products, _reading(shop), _sending(shop, dry_run=dry_run)))

@@ -97,9 +97,9 @@ class SyncJob:
     ledger: LedgerOptions = field(default_factory=LedgerOptions)
     dry_run: bool = False
     dead_letter: Path | None = None
-    reading: Mapping[str, Any] = field(default_factory=dict)
+    reading: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of `read_catalog`."""
-    sending: Mapping[str, Any] = field(default_factory=dict)
+    sending: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of ``products.sync``."""
     _catalog: Catalog | None = None
     _missing_parents: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])

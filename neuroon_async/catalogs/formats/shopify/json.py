@@ -16,6 +16,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ....api.shapes import is_object
 from ...readers.byte_source import CatalogError
 from ...records import Draft, Record
 from .products import ShopifyProducts
@@ -23,6 +24,7 @@ from .products import ShopifyProducts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ....api.shapes import RawValue
     from ...format import Reading, Sample
 
 __all__ = ["FORMAT"]
@@ -46,15 +48,15 @@ _USED = (
 )  # fmt: skip
 
 
-def _nodes(connection: Any) -> list[dict[str, Any]]:
+def _nodes(connection: RawValue) -> list[dict[str, Any]]:
     """The objects of a list, or of a connection of GraphQL."""
     if isinstance(connection, dict):
-        edges = connection.get("edges")
+        edges: RawValue = connection.get("edges")
         connection = [_dict(e).get("node") for e in edges] if isinstance(edges, list) else connection.get("nodes")
-    return [node for node in connection if isinstance(node, dict)] if isinstance(connection, list) else []
+    return [node for node in connection if is_object(node)] if isinstance(connection, list) else []
 
 
-def _dict(value: Any) -> dict[str, Any]:
+def _dict(value: RawValue) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
@@ -63,7 +65,7 @@ def _first(source: Mapping[str, Any], *names: str) -> Any:
     return next((source[name] for name in names if source.get(name) is not None), None)
 
 
-def _text(value: Any) -> str:
+def _text(value: RawValue) -> str:
     """A value as the cell of the export holds it."""
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -74,7 +76,7 @@ def _text(value: Any) -> str:
     return "" if value is None or isinstance(value, dict) else str(value)
 
 
-def _amount(value: Any) -> str:
+def _amount(value: RawValue) -> str:
     return _text(value.get("amount") if isinstance(value, dict) else value)
 
 
@@ -209,7 +211,7 @@ class _Builder:
 def _without_edges(records: Iterable[Record]) -> Iterator[Record]:
     """The nodes of edges."""
     for record in records:
-        node = record.row.get("node")
+        node: RawValue = record.row.get("node")
         yield Record(record.where, node) if isinstance(node, dict) and not record.problem else record
 
 

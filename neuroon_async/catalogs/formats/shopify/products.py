@@ -143,7 +143,7 @@ class ShopifyProducts:
         stocks = [v.fields["in_stock"] for v in variants if "in_stock" in v.fields]
         if stocks:
             draft.put("in_stock", any(stocks))
-        quantities = [v.fields.get("stock_quantity") for v in variants]
+        quantities: list[Any] = [v.fields.get("stock_quantity") for v in variants]
         if all(quantity is not None for quantity in quantities):
             draft.put("stock_quantity", sum(quantities))
         return draft

@@ -13,12 +13,14 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from ....api.shapes import is_object
 from ...records import Draft
 from ...values.parsing import BadValue, Notation, is_blank, to_integer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ....api.shapes import RawValue
     from ...format import Reading, Sample
     from ...records import Record
 
@@ -38,8 +40,8 @@ _USED = (
 _MAX_MINOR_UNITS = 4
 
 
-def _dicts(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+def _dicts(value: RawValue) -> list[dict[str, Any]]:
+    return [item for item in value if is_object(item)] if isinstance(value, list) else []
 
 
 def _names(value: Any) -> list[str] | None:
