@@ -14,7 +14,7 @@ PYTHON ?=
 BENCHMARKS := $(filter-out benchmarks/sink.py benchmarks/campaign.py,$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-.PHONY: help demo test quick docs check lint format bench campaign prove-limits simulate clean
+.PHONY: help demo test quick docs check lint types format bench campaign prove-limits simulate clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -36,6 +36,12 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy neuroon_async $(wildcard tests/typing)
+
+# --verifytypes reads the package as it is installed: from another folder, by the interpreter that PATH names first.
+types: $(VENV)/dev.stamp  ## pyright in its strict mode, and how much of the public surface is typed (all of it)
+	@$(BIN)/pyright
+	@cd neuroon_async && VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" \
+		pyright --verifytypes neuroon_async --ignoreexternal
 
 docs: $(VENV)/dev.stamp  ## build the documentation site into build/site; any warning fails
 	@$(BIN)/zensical build --strict --clean
