@@ -19,8 +19,12 @@ from neuroon_async.testing import Fault
 
 __all__ = ["SCENARIOS"]
 
+LIFETIME = 120.0
+"""Seconds for which a request may be processed after its sender has gone: no link or fault holds one longer."""
 QUIET = 200.0
-"""Seconds until all that was under way has arrived or is lost: a process takes its time to come back."""
+"""Seconds until all that was under way has been processed or is lost, and no doubt is left."""
+SOON = 6.0
+"""Seconds after which the next process starts while a request of the one before may still be worked on."""
 
 
 class Shop:
@@ -76,7 +80,10 @@ class Shop:
 
 
 async def ledger_rounds(simulation: Simulation) -> None:
-    """Runs that end well, are cancelled, or die with their process; deletions among them; then one in peace."""
+    """Runs that end well, are cancelled, or die with their process; deletions among them; then one in peace.
+
+    A run may begin while the server still works on a request of the one before, and then be overtaken by it.
+    """
     world = World(simulation)
     random = world.random
     shop = Shop(random)
@@ -85,22 +92,23 @@ async def ledger_rounds(simulation: Simulation) -> None:
         for number in range(random.randint(1, 4)):
             for endpoint in ("sync_products", "delete_product"):
                 if random.random() < 0.5:
-                    faults(world, endpoint, late=False)
+                    faults(world, endpoint, late=endpoint == "sync_products")
             host = f"worker{number}"
             async with bad_weather(world, host):
                 path = await one_round(world, shop.catalog(), path, host)
             world.emulator.faults.clear()
-            await asyncio.sleep(QUIET)
+            await asyncio.sleep(random.choice((SOON, QUIET)))
             shop.change()
+        await asyncio.sleep(QUIET)
         final = random.choice((shop.mixture, shop.catalog, shop.backup))()
         await world.live(in_peace(world, final, path), "last")
         assert_same_catalog(prices(world.emulator.products), wanted(final))
 
 
-async def one_round(world: World, catalog: list[Product], path: Path, host: str) -> Path:
+async def one_round(world: World, catalog: list[Product], path: Path, host: str, *, timeout: float = 10.0) -> Path:
     """Gives where the ledger is afterwards: a killed process leaves a copy of its files as they were."""
     fate = world.random.choice(("ends", "cancelled", "killed"))
-    work = process(world, catalog, path, host, cancelled=fate == "cancelled")
+    work = process(world, catalog, path, host, cancelled=fate == "cancelled", timeout=timeout)
     try:
         await world.live(work, host, killed=fate == "killed")
     except Killed:
@@ -110,9 +118,11 @@ async def one_round(world: World, catalog: list[Product], path: Path, host: str)
     return path
 
 
-async def process(world: World, catalog: list[Product], path: Path, host: str, *, cancelled: bool) -> SyncReport | None:
+async def process(
+    world: World, catalog: list[Product], path: Path, host: str, *, cancelled: bool, timeout: float
+) -> SyncReport | None:
     retry = world.random.choice((patient, hasty))()
-    async with world.worker(host, twice=world.random.random() < 0.3, retry=retry) as worker:
+    async with world.worker(host, twice=world.random.random() < 0.3, retry=retry, timeout=timeout) as worker:
         task = asyncio.create_task(
             worker.client.products.sync(
                 source_of(world, catalog),
@@ -134,8 +144,8 @@ async def process(world: World, catalog: list[Product], path: Path, host: str, *
 
 
 def ledger_at(path: Path) -> SQLiteLedger:
-    """By the simulated clock, and with requests that are dead once it was quiet: then one peaceful run knows all."""
-    return SQLiteLedger(path, request_lifetime=QUIET / 2, clock=asyncio.get_running_loop().time)
+    """By the simulated clock. Once it was quiet one peaceful run makes all right, and the next one sends nothing."""
+    return SQLiteLedger(path, request_lifetime=LIFETIME, clock=asyncio.get_running_loop().time)
 
 
 def hasty() -> RetryPolicy:
@@ -156,7 +166,10 @@ async def in_peace(world: World, catalog: list[Product], path: Path) -> None:
 
 
 async def ledger_there_and_back(simulation: Simulation) -> None:
-    """A catalog goes over to another and back, and the second run may be interrupted: the third sets all right."""
+    """A catalog goes over to another and back, and the second run may be interrupted: what follows sets all right.
+
+    The third run may be overtaken by a request of the second one that the server is slow with.
+    """
     world = World(simulation)
     random = world.random
     first = {f"p{number}": product(f"p{number}", 1) for number in range(random.choice((3, 12, 150)))}
@@ -169,14 +182,21 @@ async def ledger_there_and_back(simulation: Simulation) -> None:
     path = simulation.folder / "catalog.ledger"
     async with world.server():
         await world.live(in_peace(world, list(first.values()), path), "last")
+        endpoint = random.choice(("sync_products", "delete_product"))
         if random.random() < 0.5:
-            faults(world, random.choice(("sync_products", "delete_product")), late=False)
+            world.emulator.fail(endpoint, Fault.slow(25.0), times=random.randint(1, 5))
+        elif random.random() < 0.5:
+            faults(world, endpoint, late=endpoint == "sync_products")
         if random.random() < 0.3:
             world.emulator.fail("delete_product", Fault.status(409, "locked"), times=random.randint(1, 5))
-        path = await one_round(world, list(second.values()), path, "worker")
+        # Patient: a deletion that is repeated within its call counts as answered, and no key tells its first attempt.
+        path = await one_round(world, list(second.values()), path, "worker", timeout=60.0)
         world.emulator.faults.clear()
-        await asyncio.sleep(QUIET)
         final = list(random.choice((first, first, second)).values())
+        if random.random() < 0.5:
+            await asyncio.sleep(SOON)
+            path = await one_round(world, final, path, "overtaken")
+        await asyncio.sleep(QUIET)
         await world.live(in_peace(world, final, path), "last")
         assert_same_catalog(prices(world.emulator.products), wanted(final))
 
