@@ -219,9 +219,7 @@ def progress_bar(
     if quiet or not console.is_terminal:
         yield None
         return
-    with Live(
-        console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as live:
+    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=True) as live:
 
         def show(progress: SyncProgress) -> None:
             live.update(_bar(title, progress, total()), refresh=True)

@@ -86,6 +86,7 @@ def explain(error: BaseException) -> str:
 
 _OPTIONS = {
     "api_key",
+    "ca_file",
     "shop_id",
     "concurrency",
     "batch_size",
@@ -99,6 +100,7 @@ _OPTIONS = {
 
 def _as_option(name: str, value: object) -> str:
     """An argument as the shell writes it, where the commands have it."""
+    name = {"ssl": "ca_file"}.get(name, name)
     if name not in _OPTIONS:
         return as_argument(name, value)
     option = "--" + name.replace("_", "-")

@@ -5,6 +5,7 @@ Pure: it is given an exception, and says what happened, with the library's own t
 
 from __future__ import annotations
 
+import re
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["ConnectionLost", "Reason", "explain", "origin_of"]
 
 _LONGEST_TEXT = 300
+_HOW_IT_VERIFIES = re.compile(r" ssl:(?:<[^<>]*>|default|True|False|None)(?= |$)")
+"""aiohttp shows the object that verifies certificates, which tells the reader nothing."""
 _TOO_LONG = "Got more than"
 """How aiohttp's two parsers tell of headers over their limit: one by a class, the other in words alone."""
 
@@ -96,7 +99,8 @@ def _certificate_error(error: Exception) -> ssl.SSLCertVerificationError | None:
 
 def _text(error: Exception, redact: Callable[[str], str]) -> str:
     """The library's text, and its class, for the text alone may say too little. Never the request that it holds."""
-    text = _shortened(redact(error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)))
+    told = error.message if isinstance(error, aiohttp.ClientResponseError) else _HOW_IT_VERIFIES.sub("", str(error))
+    text = _shortened(redact(told))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -136,7 +136,10 @@ def _context_of(ssl: object) -> tls.SSLContext:
     try:
         context.load_verify_locations(cafile=os.fspath(cast("str | os.PathLike[str]", ssl)))
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        raise ConfigurationError(f"cannot be read as a file of certificate authorities: {error}", where="ssl") from None
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ConfigurationError(
+            f"{os.fspath(ssl)} cannot be read as a file of certificate authorities: {why}", where="ssl"
+        ) from None
     return context
 
 

@@ -579,3 +579,19 @@ def test_products_that_were_never_sent_are_told_apart_from_failures(capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["unsent"] == 40
     assert [failure["unsent"] for failure in document["failures"][:2]] == [False, True]
+
+
+def test_the_help_of_markets_names_its_tables():
+    text = " ".join(neuroon("markets", "--help").stdout.split())
+    assert "in tables [[market]], its shops" in text
+    assert "in [market.map] the columns" in text
+
+
+def test_a_file_of_authorities_that_cannot_be_read_is_named_as_the_shell_does(tmp_path):
+    gone = tmp_path / "gone.pem"
+    result = neuroon(
+        "sync", catalog(tmp_path, count=1), "--ca-file", gone, env={"NEUROON_API_KEY": KEY, "NEUROON_SHOP_ID": "s"}
+    )
+    assert result.exit_code == 2
+    assert "error: --ca-file" in result.stderr
+    assert f"{gone} cannot be read as a file of certificate authorities: No such file or directory" in result.stderr

@@ -67,10 +67,10 @@ def markets(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Sync one catalog to several shops: a language and a currency each, and a report each.
+    r"""Sync one catalog to several shops: a language and a currency each, and a report each.
 
-    The file names the catalog and, in tables [[market]], its shops: name, shop_id, api_key_variable (the environment
-    variable that holds the key), currency, shop_url, ledger, and in [market.map] the columns of its language.
+    The file names the catalog and, in tables [\[market]], its shops: name, shop_id, api_key_variable (the environment
+    variable that holds the key), currency, shop_url, ledger, and in \[market.map] the columns of its language.
     """
     with exit_codes(debug=debug):
         plan = _read(config, only or [])
