@@ -150,6 +150,9 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> dict[str, str
 
 def _check_key(key: Secret) -> None:
     # Not kept in a local variable: error trackers show those.
+    kind: type = type(key.reveal())
+    if not issubclass(kind, (str, type(None))):
+        raise ConfigurationError(f"api_key must be text, got {kind.__name__}")
     if not key.reveal():
         raise ConfigurationError(f"the API key is empty: pass api_key or set {API_KEY_VARIABLE}")
     if not _HEADER_SAFE.fullmatch(key.reveal()):

@@ -233,3 +233,10 @@ def test_other_text_stays_as_it_is(text):
 )
 def test_keys_of_any_length(key, text, shown):
     assert Secret(key).redact(text) == shown
+
+
+@pytest.mark.parametrize("key", [b"sk_0123456789abcdef", 5, ["sk_0123456789abcdef"]], ids=repr)
+def test_a_key_that_is_no_text_is_refused_without_being_quoted(key):
+    with pytest.raises(ConfigurationError, match=rf"api_key must be text, got {type(key).__name__}$") as caught:
+        Settings(shop_id="shop_1", api_key=Secret(key))
+    assert "0123" not in repr(caught.value)
