@@ -140,6 +140,9 @@ class NeuroonClient:
             user_agent=user_agent,
             allow_plain_http=allow_plain_http,
         )
+        _check_capable("limiter", limiter, "acquire", "a Limiter, such as LocalLimiter or RedisLimiter")
+        _check_capable("session", session, "request", "an aiohttp.ClientSession")
+        _check_capable("instrumentation", instrumentation, "attempt", "an Instrumentation")
         if limiter is None and rate_limits is not None:
             limiter = LocalLimiter(limit_table(rate_limits))
         self._session = SessionHolder(session)
@@ -283,3 +286,9 @@ def _address_of(environment: Environment | str) -> str:
         raise ConfigurationError(
             f"environment must be one of {names}, got {environment!r}; base_url takes other addresses"
         ) from None
+
+
+def _check_capable(name: str, value: object, method: str, kind: str) -> None:
+    """Refuse an object that cannot do what it is given for, before a call meets it."""
+    if value is not None and not callable(getattr(value, method, None)):
+        raise ConfigurationError(f"must be {kind}, got {type(value).__name__}", where=name)

@@ -231,3 +231,9 @@ def test_every_public_name_is_there_once():
     assert len(set(neuroon_async.__all__)) == len(neuroon_async.__all__)
     for name in neuroon_async.__all__:
         assert getattr(neuroon_async, name) is not None
+
+
+@pytest.mark.parametrize("name", ["limiter", "session", "instrumentation"])
+def test_an_object_that_cannot_do_its_work_is_refused_by_name(name):
+    with pytest.raises(ConfigurationError, match=rf"{name} must be an? .*got int"):
+        NeuroonClient(shop_id="shop_1", api_key="sk_" + "0" * 32, **{name: 5})
