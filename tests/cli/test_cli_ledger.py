@@ -212,7 +212,7 @@ async def test_the_time_foretold_is_the_time_that_the_limiter_takes(limit):
     loop = asyncio.get_running_loop()
     started = loop.time()
     for count in range(1, 4 * limit.requests):
-        (await limiter.acquire(bulk=True)).answered(None)
+        (await limiter.acquire(bulk=True)).answered({})
         assert loop.time() - started == pytest.approx(shortest_time(count, limit), abs=0.01)
     assert shortest_time(0, limit) == 0
 
