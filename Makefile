@@ -7,14 +7,14 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Set PYTHON to choose an interpreter.
 PYTHON ?=
 # sink.py is the server that the others measure against; campaign.py is a proof, not a measurement.
 BENCHMARKS := $(filter-out benchmarks/sink.py benchmarks/campaign.py,$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-.PHONY: help demo test quick docs check lint types format bench campaign prove-limits simulate clean
+.PHONY: help demo test quick oldest matrix docs wheel check lint types format bench campaign prove-limits simulate clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,13 @@ test: $(VENV)/dev.stamp  ## install, then run the whole suite with coverage (at 
 quick: $(VENV)/dev.stamp  ## the tests that start no real processes, in under a minute
 	@$(BIN)/python -m pytest -q -n auto -m "not slow"
 
+oldest: $(VENV)/dev.stamp  ## the quick tests again, with the lowest versions that pyproject.toml allows
+	@$(BIN)/python scripts/matrix.py --quick --sets oldest \
+		--pythons "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+
+matrix: $(VENV)/dev.stamp  ## the whole suite on each Python that is here, with the oldest and the newest dependencies
+	@$(BIN)/python scripts/matrix.py
+
 lint: $(VENV)/dev.stamp  ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -46,6 +53,12 @@ types: $(VENV)/dev.stamp  ## pyright in its strict mode, and how much of the pub
 docs: $(VENV)/dev.stamp  ## build the documentation site into build/site; any warning fails
 	@$(BIN)/zensical build --strict --clean
 	@$(BIN)/python scripts/llms.py build/site
+
+# The time of the last commit is the time of all files within, so that two builds of one commit are the same bytes.
+wheel: $(VENV)/dev.stamp  ## the wheel and the source distribution, in dist; everyone who builds them gets the same bytes
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)" $(BIN)/python -m hatchling build -d dist
+	@cd dist && if command -v sha256sum >/dev/null; then sha256sum *; else shasum -a 256 *; fi
 
 check: lint test docs  ## everything that must hold before a change lands
 
@@ -86,14 +99,22 @@ $(BIN)/python:
 	echo "Install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
 	exit 1
 
+# $(1): what to install. On a terminal one line shows how far pip is; elsewhere it is silent until it fails.
+define install
+	@$(PIP) install -qq --upgrade pip && $(PIP) install -e '$(1)' | awk -v live="$$([ -t 2 ] && echo 1)" ' \
+		/^ *(Collecting|Downloading|Building|Installing)/ && live \
+			{ if ($$1 == "Collecting") n += 1; printf "\r\033[K  %d packages: %.50s", n, tolower($$1) " " $$2 } \
+		END { if (live) printf "\r\033[K" }' || { \
+		echo "Nothing was installed. The packages come from PyPI: is there a network? Behind a mirror, set PIP_INDEX_URL." >&2; \
+		exit 1; }
+endef
+
 $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 	@echo "Installing neuroon-async and what the demo needs into $(VENV) (once)"
-	@$(PIP) install --upgrade pip
-	@$(PIP) install -e '.[cli]'
+	$(call install,.[cli])
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "Installing neuroon-async and the development tools into $(VENV) (once; about a minute)"
-	@$(PIP) install --upgrade pip
-	@$(PIP) install -e '.[dev]'
+	$(call install,.[dev])
 	@touch $(VENV)/demo.stamp $@

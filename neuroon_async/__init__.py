@@ -48,7 +48,7 @@ from .limits.machine import MachineLimiter
 from .limits.protocols import DeadlineLimiter, Limiter, LimitState, Permit
 from .report import ProductFailure, SyncProgress, SyncReport
 from .resources.widget import WidgetTokenSigner
-from .settings import Secret
+from .settings import Secret, package_version
 from .sync.dead_letters import DeadLetterFile
 from .sync.recorder import AcceptedCallback, FailureCallback, ProgressCallback
 from .transport.retries import RetryBudget, RetryPolicy
@@ -119,3 +119,5 @@ __all__ = [
     "VerificationData",
     "WidgetTokenSigner",
 ]
+
+__version__ = package_version()
