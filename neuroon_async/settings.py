@@ -12,8 +12,9 @@ import warnings
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from .advice import Advice
 from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale, as_locale
 from .errors import ConfigurationError
 
@@ -42,6 +43,13 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 """A part of a host name. Underscores are none of the domain name system's, but of container networks'."""
 _LONGEST_HOST = 254
 _SHOP_ID = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+
+
+_USE_HTTPS = Advice(
+    "use https; http is accepted for 127.0.0.1, ::1 and localhost only, or with {allow_plain_http} for a network that "
+    "you trust",
+    {"allow_plain_http": True},
+)
 
 
 class Secret:
@@ -128,16 +136,25 @@ def _unescaped(text: str) -> str:
 def check_credentials(shop_id: object, api_key: Secret) -> None:
     """Raise `ConfigurationError` for a shop id or a key that cannot be one. Never quotes the key."""
     if not isinstance(shop_id, str):
-        raise ConfigurationError(f"shop_id must be text, such as 'shop_…', got {type(shop_id).__name__}")
+        raise ConfigurationError(f"must be text, such as 'shop_…', got {type(shop_id).__name__}", where="shop_id")
+    if _DOCUMENTED_KEY.fullmatch(shop_id):
+        raise ConfigurationError(
+            "holds what looks like an API key",
+            where="shop_id",
+            advice=Advice(
+                f"the key belongs into {{api_key}} or {API_KEY_VARIABLE}, the shop's id into {SHOP_ID_VARIABLE}",
+                {"api_key": ...},
+            ),
+        )
     _check_key(api_key)
     if not _SHOP_ID.fullmatch(shop_id):
-        raise ConfigurationError("shop_id must be text without spaces or control characters, such as 'shop_…'")
+        raise ConfigurationError("must be text without spaces or control characters, such as 'shop_…'", where="shop_id")
 
 
 def check_header_value(name: str, value: object) -> str:
     """The value. Raises `ConfigurationError` for what a header cannot carry, line breaks above all."""
     if not isinstance(value, str) or not _HEADER_TEXT.fullmatch(value):
-        raise ConfigurationError(f"{name} must be printable ASCII: it becomes a header")
+        raise ConfigurationError("must be printable ASCII: it becomes a header", where=name)
     return value
 
 
@@ -152,9 +169,11 @@ def _check_key(key: Secret) -> None:
     # Not kept in a local variable: error trackers show those.
     kind: type = type(key.reveal())
     if not issubclass(kind, (str, type(None))):
-        raise ConfigurationError(f"api_key must be text, got {kind.__name__}")
+        raise ConfigurationError(f"must be text, got {kind.__name__}", where="api_key")
     if not key.reveal():
-        raise ConfigurationError(f"the API key is empty: pass api_key or set {API_KEY_VARIABLE}")
+        raise ConfigurationError(
+            "the API key is empty", advice=Advice(f"pass {{api_key}} or set {API_KEY_VARIABLE}", {"api_key": ...})
+        )
     if not _HEADER_SAFE.fullmatch(key.reveal()):
         raise ConfigurationError(
             "the API key holds spaces, line breaks or other characters that a header cannot carry; "
@@ -178,28 +197,34 @@ def _checked_locale(locale: str) -> str:
 
 def _checked_base_url(url: object, *, plain_http: bool) -> str:
     """An absolute https URL without a trailing slash; plain http only to this very machine, unless it is allowed."""
+
+    def refused(what: str, advice: Advice | None = None) -> ConfigurationError:
+        return ConfigurationError(what, where="base_url", advice=advice)
+
     if not isinstance(url, str):
-        raise ConfigurationError(f"base_url must be text, such as 'https://api.neuroon.ai', got {type(url).__name__}")
+        raise refused(f"must be text, such as 'https://api.neuroon.ai', got {type(url).__name__}")
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigurationError(f"base_url is not a URL: {error}") from None
+        raise refused(f"is not a URL: {error}") from None
     if parts.scheme not in {"http", "https"} or not host or not _HEADER_SAFE.fullmatch(url):
-        raise ConfigurationError("base_url must be an absolute URL such as 'https://api.neuroon.ai'")
+        raise refused(f"must be an absolute URL such as 'https://api.neuroon.ai'{_missing_part(parts)}")
     if parts.username is not None or parts.password is not None or "?" in url or "#" in url:
-        raise ConfigurationError("base_url must hold no user, password, query or fragment")
+        raise refused("must hold no user, password, query or fragment")
     if parts.scheme == "http" and not plain_http and not is_loopback(host):
-        raise ConfigurationError(
-            f"base_url uses plain http to {host}: the API key would travel unencrypted. "
-            "Use https; http is accepted for 127.0.0.1, ::1 and localhost only, "
-            "or with allow_plain_http=True for a network that you trust"
-        )
+        raise refused(f"uses plain http to {host}: the API key would travel unencrypted", _USE_HTTPS)
     if port == 0 or not _can_exist(host):
-        raise ConfigurationError(
-            f"base_url names a host that cannot exist: {host!r}" + (" at port 0" if port == 0 else "")
-        )
+        raise refused(f"names a host that cannot exist: {host!r}" + (" at port 0" if port == 0 else ""))
     return url.rstrip("/")
+
+
+def _missing_part(parts: SplitResult) -> str:
+    if not parts.scheme:
+        return "; it does not begin with https://"
+    if parts.scheme not in {"http", "https"}:
+        return "; it is neither https nor http"
+    return "" if parts.hostname else "; it names no host"
 
 
 def _can_exist(host: str) -> bool:

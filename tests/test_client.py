@@ -70,7 +70,7 @@ def test_addresses(options, expected):
         ({"locale": "xx"}, "locale 'xx' is not one of es, en"),
         ({"rate_limits": {"sync": RateLimit(1, per=1)}}, "names no endpoint sync; the names are shop, sync_products"),
         ({"shop_id": "a b"}, "shop_id"),
-        ({"api_key": ""}, "the API key is empty: pass api_key or set NEUROON_API_KEY"),
+        ({"api_key": ""}, "the API key is empty; pass api_key or set NEUROON_API_KEY"),
         ({"user_agent": "x\r\ny"}, "user_agent must be printable"),
         ({"origin": "x\ny"}, "origin must be printable"),
     ],

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .models import Product
 
-__all__ = ["PLAIN_PREFIXES", "foreign_scheme", "is_absolute", "relative_addresses"]
+__all__ = ["NO_HOST", "PLAIN_PREFIXES", "foreign_scheme", "is_absolute", "names_no_host", "relative_addresses"]
 
 PLAIN_PREFIXES = ("https://", "http://")
-"""What an address most often begins with: nothing about it needs a closer look."""
+"""What an address most often begins with: unless no host follows, nothing about it needs a closer look."""
+
+NO_HOST = "/?#"
+"""What cannot begin a host. As a string, it "holds" the empty text too: the end of an address that stops there."""
 
 _SCHEME = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+|[a-zA-Z](?=:[/\\])):")
 """No scheme has one letter, but a path on Windows begins so: ``C:\\tea.jpg``."""
@@ -39,6 +42,17 @@ def foreign_scheme(address: str) -> str | None:
         return None
     scheme = match["scheme"].lower()
     return None if scheme in {"http", "https"} else scheme
+
+
+def names_no_host(address: str) -> bool:
+    """Does an http or https address stop, or go on with its path, where its host should be?
+
+    >>> names_no_host("https://"), names_no_host("http:///tea"), names_no_host("https://shop.example")
+    (True, True, False)
+    """
+    address = _SKIPPED_BY_BROWSERS.sub("", address).lower()
+    prefix = next((prefix for prefix in PLAIN_PREFIXES if address.startswith(prefix)), None)
+    return prefix is not None and address[len(prefix) :].strip()[:1] in NO_HOST
 
 
 def is_absolute(address: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import msgspec
 from msgspec import UNSET, convert
 
-from .addresses import PLAIN_PREFIXES
+from .addresses import NO_HOST, PLAIN_PREFIXES
 from .contract import MAX_RATING
 from .models import Product
 
@@ -72,12 +72,21 @@ def _amounts_and_addresses_fit(product: Product) -> bool:
     price: Any = product.price
     sale_price: Any = product.sale_price
     rating: Any = product.rating
+    url: str = product.url
     image_url: Any = product.image_url
     return (
         type(price) in _NUMBERS
         and 0 <= price < _INFINITY
-        and product.url.startswith(PLAIN_PREFIXES)
-        and (image_url is UNSET or image_url is None or image_url.startswith(PLAIN_PREFIXES))
+        and url.startswith(PLAIN_PREFIXES)
+        and (url[8:9] if url[4] == "s" else url[7:8]) not in NO_HOST
+        and (
+            image_url is UNSET
+            or image_url is None
+            or (
+                image_url.startswith(PLAIN_PREFIXES)
+                and (image_url[8:9] if image_url[4] == "s" else image_url[7:8]) not in NO_HOST
+            )
+        )
         and (
             sale_price is UNSET or sale_price is None or (type(sale_price) in _NUMBERS and 0 <= sale_price < _INFINITY)
         )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from ..errors import InvalidConversion, InvalidProduct
-from .addresses import PLAIN_PREFIXES, foreign_scheme
+from .addresses import NO_HOST, PLAIN_PREFIXES, foreign_scheme, names_no_host
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
 from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, encode
 from .shapes import is_dict, is_list_or_tuple, is_text
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check_conversion", "check_product", "encoding_problems", "plainly_valid", "value_problems"]
 
 _NUMBERS = (float, int, Decimal)
+_LONGEST_SHOWN = 60
 _ABSENT = (UnsetType, NoneType)
 _TEXT = (str, *_ABSENT)
 _FLAG = (bool, *_ABSENT)
@@ -63,10 +64,18 @@ def plainly_valid(product: Product) -> bool:
             and 0 <= v < _INFINITY
             and type(v := product.url) is str
             and v.startswith(PLAIN_PREFIXES)
+            and (v[8:9] if v[4] == "s" else v[7:8]) not in NO_HOST
             and type(product.sku) in _TEXT
             and ((type(v := product.description) is str and len(v) <= MAX_DESCRIPTION_LENGTH) or type(v) in _ABSENT)
             and ((type(v := product.currency) is str and len(v) <= MAX_CURRENCY_LENGTH) or type(v) in _ABSENT)
-            and (type(v := product.image_url) in _ABSENT or (type(v) is str and v.startswith(PLAIN_PREFIXES)))
+            and (
+                type(v := product.image_url) in _ABSENT
+                or (
+                    type(v) is str
+                    and v.startswith(PLAIN_PREFIXES)
+                    and (v[8:9] if v[4] == "s" else v[7:8]) not in NO_HOST
+                )
+            )
             and type(product.in_stock) in _FLAG
             and type(product.stock_quantity) in _COUNT
             and (type(v := product.rating) in _ABSENT or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
@@ -144,13 +153,19 @@ def _unencodable(value: object) -> str | None:
 
 
 def _shown(value: object) -> str:
+    """A value as JSON writes it, texts in quotes; one that JSON cannot hold, as Python shows it, and its class."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     try:
-        text = repr(value)
+        text = str(value) if isinstance(value, (int, float, Decimal)) else repr(value)
     except ValueError:  # Python refuses to print integers of thousands of digits
-        text = "a number too long to show"
-    if len(text) > 60:
-        text = f"{text[:59]}…"
-    return f"{text} ({type(value).__name__})"
+        return "a number too long to show"
+    known = isinstance(value, (str, int, float, Decimal, list, dict))
+    return _cut(text) if known else f"{_cut(text)} ({type(value).__name__})"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
 
 
 def _text(value: object, *, at_least: int = 0, at_most: int | None = None) -> str | None:
@@ -178,6 +193,8 @@ def _url(value: object) -> str | None:
 def _address(value: object) -> str | None:
     if not isinstance(value, str):
         return _text(value)
+    if names_no_host(value):
+        return f"must name a host, got {_shown(value)}"
     scheme = foreign_scheme(value)
     return None if scheme is None else f"must be an http or https address, got {_shown(value)} with scheme {scheme!r}"
 

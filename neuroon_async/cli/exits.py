@@ -85,12 +85,15 @@ def explain(error: BaseException) -> str:
 
 
 _OPTIONS = {
+    "allow_plain_http",
     "api_key",
+    "api_url",
     "ca_file",
     "shop_id",
     "concurrency",
     "batch_size",
     "mode",
+    "proxy",
     "ledger",
     "delete_missing",
     "max_delete_fraction",
@@ -100,7 +103,7 @@ _OPTIONS = {
 
 def _as_option(name: str, value: object) -> str:
     """An argument as the shell writes it, where the commands have it."""
-    name = {"ssl": "ca_file"}.get(name, name)
+    name = {"ssl": "ca_file", "base_url": "api_url"}.get(name, name)
     if name not in _OPTIONS:
         return as_argument(name, value)
     option = "--" + name.replace("_", "-")

@@ -10,11 +10,12 @@ import typer
 
 from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE
 from ..catalogs import CatalogFormat
-from ..client import NeuroonClient
+from ..client import ClientOptions, NeuroonClient
 from ..errors import ConfigurationError, UsageError
 from .console import note
 
 __all__ = [
+    "AllowPlainHttp",
     "ApiKey",
     "ApiUrl",
     "CaFile",
@@ -30,6 +31,7 @@ __all__ = [
     "KeepGoing",
     "ListPath",
     "Map",
+    "Proxy",
     "Quiet",
     "Sheet",
     "ShopId",
@@ -71,6 +73,24 @@ CaFile = Annotated[
         envvar="SSL_CERT_FILE",
         help="Certificate authorities to trust beside the system's, such as that of your network's proxy.",
         dir_okay=False,
+        rich_help_panel="Access",
+    ),
+]
+
+Proxy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The HTTP proxy that leads out, such as http://proxy.example:3128. By default that of HTTPS_PROXY, unless "
+        "NO_PROXY exempts the address.",
+        rich_help_panel="Access",
+    ),
+]
+AllowPlainHttp = Annotated[
+    bool,
+    typer.Option(
+        "--allow-plain-http",
+        help="Accept an http address of another machine. The API key then travels unencrypted.",
         rich_help_panel="Access",
     ),
 ]
@@ -126,15 +146,29 @@ def parse_mapping(pairs: list[str]) -> dict[str, str]:
 
 
 def connect(
-    api_url: str | None, api_key: str | None, shop_id: str | None, ca_file: Path | None = None
+    api_url: str | None,
+    api_key: str | None,
+    shop_id: str | None,
+    *,
+    ca_file: Path | None,
+    proxy: str | None,
+    allow_plain_http: bool = False,
 ) -> NeuroonClient:
     """A client by options or variables. Raises `ConfigurationError` that names all that is missing."""
     key, shop = credentials(api_key, shop_id)
+    options: ClientOptions = {
+        "shop_id": shop,
+        "api_key": key,
+        "base_url": api_url or None,
+        "ssl": ca_file,
+        "allow_plain_http": allow_plain_http,
+        "user_agent": "neuroon-cli",
+    }
+    if proxy is not None:  # else that of the environment
+        options["proxy"] = proxy
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        client = NeuroonClient.from_env(
-            shop_id=shop, api_key=key, base_url=api_url or None, ssl=ca_file, user_agent="neuroon-cli"
-        )
+        client = NeuroonClient.from_env(**options)
     for warning in caught:
         note(f"warning: {warning.message}")
     return client

@@ -26,7 +26,7 @@ from ..api.contract import (
 from ..api.responses import Response, read_error, read_success
 from ..errors import APIError, ConnectionFailed, NeuroonError, RequestTimeout, ResponseDecodeError
 from ..settings import package_version
-from .failures import ConnectionLost, explain, origin_of
+from .failures import explain, loss_of, origin_of
 from .routes import Route
 from .session import AttemptClock, SessionHolder, closed_session, running_clock
 from .unpacking import ACCEPT_ENCODING, UnpackedAnswer, UnreadableAnswer
@@ -162,7 +162,7 @@ class HttpExchange:
         except aiohttp.ClientConnectorError:  # never sent
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            raise ConnectionLost(f"{type(error).__name__}: {error}") from error
+            raise loss_of(error) from error
 
     def _read(self, call: Call, answer: _Answer) -> Response | NeuroonError:
         """What an answer means: a success, or a typed error whose texts hold no key."""
@@ -233,7 +233,7 @@ def _name_redirect(error: APIError, location: str | None, redact: Callable[[str]
     leads = "elsewhere" if location is None else "to another path" if origin is None else f"to {redact(origin)}"
     error.message = error.what = f"the server redirects {leads}, and the API key must not travel on"
     error.args = (error.message,)
-    error.advice = Advice("check base_url: it must be the address that answers itself")
+    error.advice = Advice("check {base_url}: it must be the address that answers itself", {"base_url": ...})
 
 
 def _payload(body: bytes | None) -> bytes | io.BytesIO | None:

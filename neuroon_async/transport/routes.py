@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from ..advice import Advice
 from ..errors import ConfigurationError
 from ..settings import check_header_value, is_loopback
 
@@ -153,7 +154,7 @@ def _checked_headers(headers: object) -> dict[str, str]:
             raise ConfigurationError(f"holds {name!r}, which is no name of a header", where="headers")
         if name.lower() in _OWNED:
             argument = _OWNED[name.lower()]
-            advice = None if argument is None else f"use the argument {argument}"
+            advice = None if argument is None else Advice(f"use the argument {{{argument}}}", {argument: ...})
             raise ConfigurationError(f"must not hold {name}: the SDK itself sends it", where="headers", advice=advice)
         checked[name] = check_header_value(f"headers[{name!r}]", value)
     return checked

@@ -60,13 +60,13 @@ def broken_rules():  # noqa: C901, PLR0912 - a table in the shape of loops
     for name in LIST_FIELDS:
         for value in ("tea", {"a", "b"}, {"a": "b"}, 7, iter(["a"])):
             yield name, value, "must be a list of texts"
-        yield name, ["a", 7], "item 1 must be text, got 7 (int)"
+        yield name, ["a", 7], "item 1 must be text, got 7"
         yield name, ["a", None], "item 1 must be text"
         yield name, ["a", SURROGATE, 7], "item 2 must be text"
     yield "attributes", ["a"], "must map texts to texts"
     yield "attributes", "a", "must map texts to texts"
-    yield "attributes", {1: "a"}, "key must be text, got 1 (int)"
-    yield "attributes", {"size": 42}, "'size' must be text, got 42 (int)"
+    yield "attributes", {1: "a"}, "key must be text, got 1"
+    yield "attributes", {"size": 42}, "'size' must be text, got 42"
     yield "attributes", {"size": None}, "'size' must be text"
     for name in ("external_id", "name", "url", "parent_external_id"):
         yield name, "", "must not be empty"
@@ -203,7 +203,7 @@ def test_other_kinds_keep_the_same_rules(changes):
 
 
 def test_what_is_no_conversion_is_told():
-    with pytest.raises(InvalidConversion, match=r"must be a Conversion, got .* \(dict\)"):
+    with pytest.raises(InvalidConversion, match=r"must be a Conversion, got \{.*\}"):
         check_conversion({"orderId": "1"})
 
 

@@ -96,7 +96,7 @@ def http(body=b"{}", status="200 OK", *headers):
         (
             b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
             ConnectionFailed,
-            "the server's answer is not HTTP: ClientResponseError: ",
+            "the server's answer is not HTTP: ",
         ),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n", ConnectionFailed, "chunk size"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", ConnectionFailed, "Content-Length"),
@@ -185,7 +185,9 @@ async def test_whatever_a_library_raises_becomes_an_error_of_the_sdks_own(raised
         monkeypatch.setattr(*target, fail)
         with pytest.raises(ConnectionFailed) as caught:
             await client.shop()
-        assert type(raised).__name__ in str(caught.value) or "ClientOSError: handshake" in str(caught.value)
+        known = isinstance(raised, OSError)  # which tells itself; of anything else, the class is all that is sure
+        assert (raised.args[-1] if known else type(raised).__name__) in str(caught.value)
+        assert not known or type(raised).__name__ not in str(caught.value)
         assert caught.value.maybe_processed is (where == "answering")
         assert shown(caught.value, emulator.api_key) == []
         assert caught.value.__cause__ is None

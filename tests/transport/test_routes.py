@@ -1,16 +1,14 @@
 """Proxies, certificates and headers of the user's own, through a real CONNECT proxy and a certificate authority."""
 
 import asyncio
-import base64
 import contextlib
 import ssl
 import time
-from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 import trustme
-from aiohttp import web
+from tunnel import HOST, Proxy, served_over_tls
 from yarl import URL
 
 from neuroon_async import ConfigurationError, ConnectionFailed, NeuroonClient, Product, RetryPolicy
@@ -18,55 +16,7 @@ from neuroon_async.testing import Emulator
 from neuroon_async.transport.routes import Route, proxy_from_env
 
 KEY = "sk_" + "0123456789abcdef" * 2
-HOST = "api.shop.test"
 ONCE = RetryPolicy(attempts=1)
-
-
-class Proxy:
-    """An HTTP proxy that knows where one host is, and what it refuses."""
-
-    def __init__(self, port, *, refusal=None, credentials=None):
-        self.requests = []
-        self._port = port
-        self._refusal = refusal
-        self._credentials = credentials
-        self._writers = []
-
-    @asynccontextmanager
-    async def running(self):
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        self.address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server:
-            yield self
-            for writer in self._writers:
-                writer.close()
-
-    async def _serve(self, reader, writer):
-        self._writers.append(writer)
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        self.requests.append(head)
-        expected = self._credentials and "Basic " + base64.b64encode(self._credentials.encode()).decode()
-        if expected and f"Proxy-Authorization: {expected}" not in head:
-            writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-        elif self._refusal:
-            writer.write(f"HTTP/1.1 {self._refusal}\r\nContent-Length: 0\r\n\r\n".encode())
-        else:
-            assert head.startswith(f"CONNECT {HOST}:")
-            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
-            self._writers.append(far_writer)
-            writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            await asyncio.gather(_pipe(reader, far_writer), _pipe(far_reader, writer))
-        with contextlib.suppress(ConnectionError):
-            await writer.drain()
-        writer.close()
-
-
-async def _pipe(reader, writer):
-    with contextlib.suppress(ConnectionError, ssl.SSLError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
-        writer.close()
 
 
 @pytest.fixture(scope="module")
@@ -79,28 +29,6 @@ def ca_file(authority, tmp_path):
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return path
-
-
-@asynccontextmanager
-async def served_over_tls(authority):
-    """The API behind TLS, as far as these tests need it. Yields its port and what it received."""
-    seen = []
-
-    async def answer(request):
-        seen.append(dict(request.headers))
-        return web.json_response({"maxProducts": 7})
-
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", answer)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert(HOST, "127.0.0.1").configure_cert(context)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    try:
-        yield runner.addresses[0][1], seen
-    finally:
-        await runner.cleanup()
 
 
 def client_of(port=443, **options):

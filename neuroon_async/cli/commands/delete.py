@@ -13,7 +13,7 @@ from ...report import SyncReport
 from ..bulk import Output, run_bulk
 from ..console import progress_bar
 from ..exits import exit_codes
-from ..options import ApiKey, ApiUrl, CaFile, Concurrency, Debug, Json, Quiet, ShopId, connect
+from ..options import AllowPlainHttp, ApiKey, ApiUrl, CaFile, Concurrency, Debug, Json, Proxy, Quiet, ShopId, connect
 from ..reading import standard_input
 
 __all__ = ["delete"]
@@ -30,6 +30,8 @@ def delete(
     shop_id: ShopId = None,
     api_key: ApiKey = None,
     ca_file: CaFile = None,
+    proxy: Proxy = None,
+    allow_plain_http: AllowPlainHttp = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -39,7 +41,9 @@ def delete(
 
     async def work() -> SyncReport:
         external_ids = ids_of(ids or [], file)
-        async with connect(api_url, api_key, shop_id, ca_file) as client:
+        async with connect(
+            api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http
+        ) as client:
             with progress_bar("Deleting", lambda: len(external_ids), quiet=output.quiet) as on_progress:
                 return await client.products.delete_many(external_ids, concurrency=concurrency, on_progress=on_progress)
 

@@ -22,6 +22,7 @@ from ...resources.products import Products
 from ..console import note, print_json, report_as_json, show_report
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
 from ..exits import ExitCode, code_of, exit_codes, explain, run
+from ..options import CaFile, Proxy, connect
 from ..reading import IN_THE_SHELL
 
 __all__ = ["markets"]
@@ -57,6 +58,8 @@ class _Plan:
     file: Path
     reading: dict[str, Any]
     shops: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    access: dict[str, Any] = field(default_factory=dict[str, Any])
+    """How the shops are reached: options of `connect`."""
 
 
 def markets(
@@ -65,6 +68,8 @@ def markets(
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this market; may be repeated.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    ca_file: CaFile = None,
+    proxy: Proxy = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     r"""Sync one catalog to several shops: a language and a currency each, and a report each.
@@ -74,6 +79,7 @@ def markets(
     """
     with exit_codes(debug=debug):
         plan = _read(config, only or [])
+        plan.access = {"ca_file": ca_file, "proxy": proxy}
         results = run(_sync(plan, dry_run=dry_run))
         codes = {name: _code(result) for name, result in results.items()}
         if as_json:
@@ -145,17 +151,17 @@ async def _sync(plan: _Plan, *, dry_run: bool) -> dict[str, MarketResult]:
     async with AsyncExitStack() as stack:
         shops: list[Market] = []
         for shop in plan.shops:
-            products = _dry(shop) if dry_run else (await stack.enter_async_context(_client(shop))).products
+            products = _dry(shop) if dry_run else (await stack.enter_async_context(_client(shop, plan.access))).products
             shops.append(Market(shop["name"], products, _reading(shop), _sending(shop, dry_run=dry_run)))
         return await sync_markets(plan.file, shops, option_names=IN_THE_SHELL, **plan.reading)
 
 
-def _client(shop: dict[str, Any]) -> NeuroonClient:
+def _client(shop: dict[str, Any], access: dict[str, Any]) -> NeuroonClient:
     variable = shop["api_key_variable"]
     key = os.environ.get(variable)
     if not key:
         raise ConfigurationError(f"{variable} is not set: it must hold the API key of market {shop['name']!r}")
-    return NeuroonClient(shop_id=shop["shop_id"], api_key=key, base_url=shop.get("api_url"), user_agent="neuroon-cli")
+    return connect(shop.get("api_url"), key, shop["shop_id"], **access)
 
 
 def _dry(shop: dict[str, Any]) -> Products:

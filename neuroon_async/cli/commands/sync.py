@@ -27,6 +27,7 @@ from ..console import note, progress_bar
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
 from ..exits import exit_codes
 from ..options import (
+    AllowPlainHttp,
     ApiKey,
     ApiUrl,
     CaFile,
@@ -42,6 +43,7 @@ from ..options import (
     KeepGoing,
     ListPath,
     Map,
+    Proxy,
     Quiet,
     Sheet,
     ShopId,
@@ -218,6 +220,8 @@ def sync(
     shop_id: ShopId = None,
     api_key: ApiKey = None,
     ca_file: CaFile = None,
+    proxy: Proxy = None,
+    allow_plain_http: AllowPlainHttp = False,
     catalog_format: Format = CatalogFormat.AUTO,
     mapping: Map = None,
     shop_url: ShopUrl = None,
@@ -283,7 +287,9 @@ def sync(
     with exit_codes(debug=debug):
         job = SyncJob(
             file,
-            connect=lambda: connect(api_url, api_key, shop_id, ca_file),
+            connect=lambda: connect(
+                api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http
+            ),
             output=Output(json=as_json, quiet=quiet),
             api_url=api_url,
             shop_id=shop_id,

@@ -2,16 +2,17 @@
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
-import os
+import time
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from ...api.contract import API_URL_VARIABLE, Environment
+from ...api.contract import WIDGET_TOKEN_LIFETIME, Environment
 from ...resources.widget import WidgetTokenSigner
-from ..console import out
+from ..console import out, print_json
 from ..exits import exit_codes
-from ..options import ApiKey, Debug, ShopId, credentials
+from ..options import ApiKey, ApiUrl, Debug, Json, ShopId, credentials
 
 __all__ = ["token"]
 
@@ -19,14 +20,22 @@ __all__ = ["token"]
 def token(
     *,
     tag: Annotated[bool, typer.Option("--tag", help="Print the <script> element that carries it.")] = False,
+    api_url: ApiUrl = None,
     shop_id: ShopId = None,
     api_key: ApiKey = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Sign a widget token, valid for 24 hours. No request is made."""
     with exit_codes(debug=debug):
         key, shop = credentials(api_key, shop_id)
-        api_url = os.environ.get(API_URL_VARIABLE, "").rstrip("/")
-        environment = Environment.DEVELOPMENT if api_url == Environment.DEVELOPMENT else Environment.PRODUCTION
-        signer = WidgetTokenSigner(shop, key, environment=environment)
-        out().out(signer.script_tag() if tag else signer.token(), highlight=False)
+        address = (api_url or "").rstrip("/")
+        environment = Environment.DEVELOPMENT if address == Environment.DEVELOPMENT else Environment.PRODUCTION
+        signed_at = int(time.time())
+        signer = WidgetTokenSigner(shop, key, environment=environment, clock=lambda: signed_at)
+        if as_json:
+            ends = datetime.fromtimestamp(signed_at + WIDGET_TOKEN_LIFETIME, UTC)
+            document = {"shop_id": shop, "token": signer.token(), "valid_until": ends.isoformat()}
+            print_json(document | ({"tag": signer.script_tag()} if tag else {}))
+        else:
+            out().out(signer.script_tag() if tag else signer.token(), highlight=False)

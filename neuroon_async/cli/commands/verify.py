@@ -12,7 +12,7 @@ from ...api.results import Verification, VerificationData
 from ...errors import UsageError
 from ..console import note, out, print_json, print_pairs
 from ..exits import exit_codes, run
-from ..options import ApiKey, ApiUrl, CaFile, Debug, Json, ShopId, connect
+from ..options import AllowPlainHttp, ApiKey, ApiUrl, CaFile, Debug, Json, Proxy, ShopId, connect
 
 __all__ = ["verify"]
 
@@ -26,6 +26,8 @@ def verify(
     shop_id: ShopId = None,
     api_key: ApiKey = None,
     ca_file: CaFile = None,
+    proxy: Proxy = None,
+    allow_plain_http: AllowPlainHttp = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -35,7 +37,9 @@ def verify(
             raise UsageError("give exactly one: a DOMAIN to verify, --status, or --remove")
 
         async def talk() -> Verification | VerificationData | None:
-            async with connect(api_url, api_key, shop_id, ca_file) as client:
+            async with connect(
+                api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http
+            ) as client:
                 if domain is not None:
                     return await client.domain.verify(domain)
                 if status:
