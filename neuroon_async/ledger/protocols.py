@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping
     from contextlib import AbstractAsyncContextManager
 
-__all__ = ["AnsweredLedgerRun", "LeasedLedgerRun", "Ledger", "LedgerError", "LedgerRun", "PagedLedgerRun"]
+__all__ = [
+    "AnsweredLedgerRun",
+    "LeasedLedgerRun",
+    "Ledger",
+    "LedgerError",
+    "LedgerRun",
+    "PagedLedgerRun",
+    "RepeatingLedgerRun",
+]
 
 
 class LedgerError(NeuroonError):
@@ -82,6 +90,19 @@ class AnsweredLedgerRun(LedgerRun, Protocol):
 
     async def answered(self, ids: Collection[str]) -> None:
         """The server has refused these, so no request of this run can change them any more. They stay in doubt."""
+
+
+@runtime_checkable
+class RepeatingLedgerRun(LedgerRun, Protocol):
+    """A ledger that remembers attempts that were never answered, although a repetition of theirs was.
+
+    Such an attempt holds what the repetition held, so it harms nothing now. But it may be processed after a newer
+    version was sent. What is recorded stands; whatever is recorded *after* it, while the attempt can live, is in doubt
+    as with `AnsweredLedgerRun`.
+    """
+
+    async def repeated(self, ids: Collection[str]) -> None:
+        """An attempt with these was never answered, a repetition was. Called right before `record` or `forget`."""
 
 
 @runtime_checkable

@@ -72,7 +72,7 @@ def _doubt(file: SQLiteFile, shop: int, keys: Sequence[bytes], sent_at: float, n
 
 
 class SQLiteRun:
-    """The methods of `PagedLedgerRun` and `AnsweredLedgerRun` on an open file.
+    """The methods of `PagedLedgerRun`, `AnsweredLedgerRun` and `RepeatingLedgerRun` on an open file.
 
     ``lifetime``: seconds for which a request that was not answered may still be processed. ``sign``: seconds between
     two signs of life of this run.
@@ -100,6 +100,8 @@ class SQLiteRun:
             self._sizes[number] = size
         self._missing = MissingProducts(file, self._shop, self._next, self._sizes)
         self._open = OpenBatches()
+        self._repeated: set[bytes] = set()
+        """Of these an attempt was never answered, and what its repetition said is about to be written down."""
 
     async def show_life(self) -> None:
         """Note again and again, until cancelled, that requests may still be leaving."""
@@ -128,6 +130,9 @@ class SQLiteRun:
 
     async def answered(self, ids: Collection[str]) -> None:
         await self._file.run(self._answered, ids)
+
+    async def repeated(self, ids: Collection[str]) -> None:
+        await self._file.run(self._repeated.update, keys_of(ids))
 
     async def forget(self, ids: Collection[str]) -> None:
         await self._file.run(self._forget, ids)
@@ -228,6 +233,7 @@ class SQLiteRun:
         with self._file.transaction():
             known = self._pages_of(contents)
             doubted = self._overtakable(contents, now)
+            self._doubt_attempts_of(contents, now)
             self._drop_pages(set(known.values()))
             place: dict[bytes, int] = {}
             for digest, ids in pages.items():
@@ -257,6 +263,7 @@ class SQLiteRun:
         keys = keys_of(ids)
         with self._file.transaction():
             doubted = self._overtakable(keys, now)
+            self._doubt_attempts_of(keys, now)
             self._drop_pages_of(keys)
             for key in keys:
                 if key in doubted:
@@ -292,6 +299,14 @@ class SQLiteRun:
                 if valid_seconds(doubted) > (now if sent_at is None else sent_at) - self._lifetime:
                     found.add(key)
         return found
+
+    def _doubt_attempts_of(self, keys: Collection[bytes], now: float) -> None:
+        """What is written down about these stands, but may be overtaken by an attempt that was never answered."""
+        repeated = self._repeated.intersection(keys)
+        if repeated:
+            self._file.executemany(_DOUBT, ((self._shop, key, now) for key in repeated))
+            self._doubtful = True
+            self._repeated -= repeated
 
     def _strike_off(self, keys: Collection[bytes]) -> None:
         for number in self._open.close(keys):

@@ -9,7 +9,7 @@ from ..api.models import Product
 from ..api.shapes import is_text
 from ..errors import UnsafeDeletion
 from ..ledger.pages import PageChunker, PendingPages, content_digests
-from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun
+from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun, RepeatingLedgerRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping
@@ -67,8 +67,13 @@ class ChangeDetector(Protocol):
     async def invalidate(self, ids: Collection[str]) -> None:
         """These are about to be sent: what the server holds of them is unknown until it is recorded."""
 
-    async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
-        """The server has acknowledged these products, whose digests are as they were when they were encoded."""
+    async def record(
+        self, accepted: Iterable[Product], digests: Mapping[str, bytes], *, overtakable: bool = False
+    ) -> None:
+        """The server has acknowledged these products, whose digests are as they were when they were encoded.
+
+        ``overtakable``: an earlier attempt with them was never answered, and may be processed after a newer request.
+        """
 
     async def answered(self, ids: Collection[str]) -> None:
         """The server has refused these: no request with them is under way any more."""
@@ -104,7 +109,9 @@ class AllChanged:
     async def invalidate(self, ids: Collection[str]) -> None:
         pass
 
-    async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
+    async def record(
+        self, accepted: Iterable[Product], digests: Mapping[str, bytes], *, overtakable: bool = False
+    ) -> None:
         pass
 
     async def answered(self, ids: Collection[str]) -> None:
@@ -235,14 +242,22 @@ class LedgerChanges:
         self._to_come.invalidate(ids)
         await self._ledger.invalidate(ids)
 
-    async def record(self, accepted: Iterable[Product], digests: Mapping[str, bytes]) -> None:
+    async def record(
+        self, accepted: Iterable[Product], digests: Mapping[str, bytes], *, overtakable: bool = False
+    ) -> None:
         acknowledged = {product.external_id: digests[product.external_id] for product in accepted}
+        if overtakable:
+            await self._note_repeated(acknowledged)
         # No await between here and the ledger's queue, so no `invalidate` can come between the pages and the products.
         pages = self._to_come.acknowledge(acknowledged)
         if self._paged is not None:
             await self._paged.record(acknowledged, pages)
         else:
             await self._ledger.record(acknowledged)
+
+    async def _note_repeated(self, ids: Collection[str]) -> None:
+        if isinstance(self._ledger, RepeatingLedgerRun):
+            await self._ledger.repeated(ids)
 
     async def answered(self, ids: Collection[str]) -> None:
         if isinstance(self._ledger, AnsweredLedgerRun):
@@ -254,7 +269,10 @@ class LedgerChanges:
     def digests(self, products: list[Product]) -> dict[str, bytes]:
         return content_digests(products)
 
-    async def forget(self, external_id: str) -> None:
+    async def forget(self, external_id: str, *, overtakable: bool) -> None:
+        """It was deleted. ``overtakable``: as in `record`."""
+        if overtakable:
+            await self._note_repeated([external_id])
         await self._ledger.forget([external_id])
 
     async def check_deletion(self, received: int, max_fraction: float) -> int:

@@ -42,6 +42,7 @@ def _sum(parts: Iterable[CallStats]) -> CallStats:
         total.waited += part.waited
         total.answers += part.answers
         total.waiting += part.waiting
+        total.unanswered += part.unanswered
         if part.failing_since is not None:
             total.failing_since = min(part.failing_since, total.failing_since or part.failing_since)
     return total

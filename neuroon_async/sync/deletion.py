@@ -62,18 +62,19 @@ async def delete_missing(
     if not missing:
         return
 
-    async def deleted(external_id: str) -> None:
-        recorder.deleted(accepted=False)
-        await changes.forget(external_id)
+    async def ended(deletion: Deletion) -> None:
+        if deletion.gone:
+            recorder.deleted(accepted=False)
+            await changes.forget(deletion.external_id, overtakable=deletion.stats.overtakable)
+        elif not deletion.stats.overtakable:
+            await changes.answered([deletion.external_id])
 
-    async def failed(failure: ProductFailure) -> None:
+    def failed(failure: ProductFailure) -> None:
         recorder.received(1)
         recorder.failed([failure])
-        if failure.external_id is not None and failure.status is not None and failure.status < 500:
-            await changes.answered([failure.external_id])
 
     own = Recorder(on_failure=failed, costs=recorder.costs)
-    deletion = ProductDeletion(transport, own, options.concurrency, on_deleted=deleted, guard=changes.lost)
+    deletion = ProductDeletion(transport, own, options.concurrency, on_ended=ended, guard=changes.lost)
     recorder.health = deletion.health
     await deletion.run(ItemReader(_no_more_than(missing, changes.missing_ids())))
 
@@ -105,8 +106,8 @@ class Deletion:
 class ProductDeletion:
     """The `Pipeline` of a deletion. An id that comes again while it waits or is under way is superseded.
 
-    ``on_deleted`` is awaited for each id that is gone; where it is given, an id that the catalog does not have counts
-    as gone too.
+    ``on_ended`` is awaited for each id once it is gone or has failed; where it is given, an id that the catalog does
+    not have counts as gone too.
     """
 
     def __init__(
@@ -115,13 +116,13 @@ class ProductDeletion:
         recorder: Recorder,
         concurrency: int,
         *,
-        on_deleted: Callable[[str], Awaitable[None]] | None = None,
+        on_ended: Callable[[Deletion], Awaitable[None]] | None = None,
         guard: Callable[[], NeuroonError | None] | None = None,
     ) -> None:
         self._guard = guard
         self._transport = transport
         self._recorder = recorder
-        self._on_deleted = on_deleted
+        self._on_ended = on_ended
         self._waiting: dict[str, None] = {}
         self._in_flight: InFlight[Deletion] = InFlight(concurrency)
         self.health: ServiceHealth = ServiceHealth(transport.retry, recorder.costs)
@@ -168,7 +169,7 @@ class ProductDeletion:
             raise
         except NotFound as error:
             # A repetition: an earlier request had worked, only its answer was lost.
-            if retry.rounds or self._on_deleted is not None:
+            if retry.rounds or self._on_ended is not None:
                 self._settle_deleted(deletion)
             else:
                 self._settle_failed(deletion, error)
@@ -178,8 +179,8 @@ class ProductDeletion:
         else:
             self._settle_deleted(deletion)
         self._recorder.costs.end(deletion.stats)
-        if deletion.gone and self._on_deleted is not None:
-            await self._on_deleted(deletion.external_id)
+        if self._on_ended is not None:
+            await self._on_ended(deletion)
         await self._recorder.notify()
 
     async def _delete(self, deletion: Deletion) -> None:

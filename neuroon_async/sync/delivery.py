@@ -12,7 +12,6 @@ from ..errors import (
     NeuroonError,
     PermissionDenied,
     ResponseDecodeError,
-    ServerError,
     UnprocessableEntity,
     ValidationFailed,
 )
@@ -46,7 +45,7 @@ _MANY_REFUSALS = 8
 class Delivery:
     """The state of one batch: what was taken from the queue, the pieces still open, and what it cost so far."""
 
-    __slots__ = ("all_answered", "batch", "digests", "open", "recorded", "stats")
+    __slots__ = ("batch", "digests", "open", "recorded", "stats")
 
     def __init__(self, batch: Batch, digests: dict[str, bytes], stats: CallStats) -> None:
         self.batch: Batch = batch
@@ -56,8 +55,6 @@ class Delivery:
         self.stats: CallStats = stats
         self.recorded: int = 0
         """Products recorded as the server's."""
-        self.all_answered: bool = True
-        """Has every request so far been answered by the service itself, so that none can be processed any more?"""
 
 
 class BatchDelivery:
@@ -108,7 +105,6 @@ class BatchDelivery:
                 raise
             except NeuroonError as error:
                 pieces.settled()
-                delivery.all_answered &= isinstance(error, APIError) and not isinstance(error, ServerError)
                 if self._settle_refused(pieces, piece, len(body), error):
                     raise
             else:
@@ -116,12 +112,12 @@ class BatchDelivery:
                 pieces.accepted(piece)
                 self._health.accepted()
                 accepted = self._settle_answered(pieces, piece, result)
-                await self._changes.record(accepted, delivery.digests)
+                await self._changes.record(accepted, delivery.digests, overtakable=delivery.stats.overtakable)
                 self._recorder.acknowledged(accepted)
                 delivery.recorded += len(accepted)
             await self._recorder.notify()
         self._give_up(pieces)
-        if delivery.all_answered and delivery.recorded < len(delivery.batch.ids):
+        if not delivery.stats.overtakable and delivery.recorded < len(delivery.batch.ids):
             await self._changes.answered(delivery.batch.ids)
         self._recorder.costs.end(delivery.stats)
         await self._recorder.notify()

@@ -59,7 +59,11 @@ class BatchSender:
                 guard=self._guard,
             )
             self._recorder.answered(response.request_id)
-            return self._transport.decode(response, BatchResult)
+            try:
+                return self._transport.decode(response, BatchResult)
+            except ResponseDecodeError:
+                stats.unanswered += 1
+                raise
 
         try:
             return await OutageRetry(self._health).run(ask)

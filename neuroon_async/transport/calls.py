@@ -9,10 +9,24 @@ from dataclasses import dataclass, field
 from yarl import URL
 
 from ..api.contract import Endpoint
-from ..errors import NeuroonError, ServerError, TransportError
+from ..errors import APIError, ClientClosed, NeuroonError, ResponseDecodeError, ServerError, TransportError
 from .time_limit import TimeLimit
 
-__all__ = ["Call", "CallStats"]
+__all__ = ["Call", "CallStats", "may_be_processed"]
+
+_REQUEST_TIMEOUT = 408
+
+
+def may_be_processed(outcome: object) -> bool:
+    """May the server act on an attempt that ended so, now or later?
+
+    A 5xx, a 408 or a page may be the word of a proxy that has lost patience, while the server behind it still works.
+    """
+    if isinstance(outcome, (TransportError, ClientClosed)):
+        return outcome.maybe_processed
+    if isinstance(outcome, APIError):
+        return isinstance(outcome, ServerError) or outcome.status == _REQUEST_TIMEOUT
+    return isinstance(outcome, ResponseDecodeError)
 
 
 @dataclass(slots=True)
@@ -25,14 +39,22 @@ class CallStats:
     waited: float = 0.0
     answers: int = 0
     """HTTP responses of any status."""
+    unanswered: int = 0
+    """Attempts that the server may have processed, or may yet, and did not answer itself."""
     failing_since: float | None = None
     """The loop's time of the first attempt that got no answer or a 5xx; ``None`` once another answer has come."""
     waiting: int = 0
     """How many calls are held back by the rate limit right now."""
 
+    @property
+    def overtakable(self) -> bool:
+        """May one of them still be processed, after whatever is sent from now on?"""
+        return self.unanswered > 0
+
     def ended(self, outcome: object) -> None:
         """Count how an attempt ended."""
         self.answers += not isinstance(outcome, TransportError)
+        self.unanswered += may_be_processed(outcome)
         if not isinstance(outcome, (TransportError, ServerError)):
             self.failing_since = None
         elif self.failing_since is None:

@@ -27,13 +27,12 @@ from ..errors import (
     RateLimited,
     RequestTimeout,
     ResponseDecodeError,
-    ServerError,
     TransportError,
 )
 from ..instrumentation import Attempt, Operation, OperationInstrumentation
 from ..instrumentation.log_lines import LOGGER, log_request, requests_are_logged
 from .admission import Admission
-from .calls import Call, CallStats
+from .calls import Call, CallStats, may_be_processed
 from .open_calls import OpenCalls
 from .retries import RetryPolicy, may_retry, retry
 from .time_limit import TimeLimit
@@ -52,7 +51,6 @@ if TYPE_CHECKING:
 __all__ = ["Transport"]
 
 A = TypeVar("A", bound=Answer)
-_REQUEST_TIMEOUT = 408
 _LONGEST_EXCERPT = 200
 
 
@@ -283,6 +281,7 @@ class Transport:
             self._admission.leave()
             if ended is None:  # cut short: once it was sent, the server may have counted it, and acted on it
                 call.maybe_processed = call.maybe_processed or call.sent
+                call.stats.unanswered += call.sent
             _end_permit(permit, call, ended, self.retry)
         call.stats.ended(result.outcome)
         return self._note(call, result.outcome)
@@ -328,10 +327,9 @@ class Transport:
             return Response(outcome.status, b"", outcome.request_id)
         call.last_failure = outcome
         outcome.shop_id = self.settings.shop_id
+        call.maybe_processed = call.maybe_processed or may_be_processed(outcome)
         if isinstance(outcome, (TransportError, ClientClosed)):
-            call.maybe_processed = outcome.maybe_processed = call.maybe_processed or outcome.maybe_processed
-        elif isinstance(outcome, ServerError) or (isinstance(outcome, APIError) and outcome.status == _REQUEST_TIMEOUT):
-            call.maybe_processed = True
+            outcome.maybe_processed = call.maybe_processed
         elif isinstance(outcome, RateLimited):
             call.stats.throttled += 1
         return outcome

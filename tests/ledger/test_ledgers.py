@@ -9,10 +9,11 @@ import pytest
 from ledger_shop import sync
 from sync.sync_shop import items, prices, shop
 
-from neuroon_async import ConfigurationError, LedgerError, SQLiteLedger
+from neuroon_async import ConfigurationError, LedgerError, RetryPolicy, SQLiteLedger
+from neuroon_async.testing import Fault, Readings
 
 SHOP, OTHER = "https://api.example shop_1", "https://api.example shop_2"
-A, B, C = b"a" * 16, b"b" * 16, b"c" * 16
+A, B, C, D = b"a" * 16, b"b" * 16, b"c" * 16, b"d" * 16
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -221,3 +222,104 @@ async def test_a_run_that_ends_badly_lets_go(make):
             async with make().run(SHOP) as run:
                 await run.invalidate(["p"])
                 raise ZeroDivisionError
+
+
+# Attempts that were never answered, although a repetition was
+
+
+async def repeated(ledger, digests, *, gone=()):
+    """A run in which one attempt was lost and the next one answered."""
+    async with ledger.run(SHOP) as run:
+        await run.invalidate([*digests, *gone])
+        await run.repeated([*digests, *gone])
+        await run.record(digests)
+        await run.forget(gone)
+
+
+async def test_what_was_answered_at_the_second_attempt_is_known_and_the_next_version_stays_in_doubt(make):
+    await repeated(make(), {"p": A, "q": C})
+    assert await unchanged(make(), {"p": A, "q": C}) == {"p", "q"}  # the lost attempt holds nothing else
+    await recorded(make(), {"p": B})
+    await recorded(make(), {"p": B})
+    assert await unchanged(make(), {"p": B, "q": C}) == {"q"}
+    await recorded(make(request_lifetime=0), {"p": B})
+    assert await unchanged(make(), {"p": B}) == {"p"}
+
+
+async def test_a_later_version_in_the_same_run_is_in_doubt_too(make):
+    async with make().run(SHOP) as run:
+        await run.invalidate(["p", "q"])
+        await run.repeated(["p", "q"])
+        await run.record({"p": A, "q": C})
+        await run.invalidate(["p"])
+        await run.record({"p": B})
+        assert set(await run.unchanged({"p": B, "q": C})) == {"q"}
+    assert await unchanged(make(), {"p": B, "q": C}) == {"q"}
+
+
+async def test_what_comes_back_after_a_deletion_that_was_repeated_is_in_doubt(make):
+    await recorded(make(), {"p": A, "q": C})
+    await repeated(make(), {}, gone=["p"])
+    await recorded(make(), {"p": A})
+    assert await unchanged(make(), {"p": A, "q": C}) == {"q"}
+    await repeated(make(request_lifetime=0), {}, gone=["p"])
+    await recorded(make(request_lifetime=0), {"p": A})
+    assert await unchanged(make(), {"p": A}) == {"p"}
+
+
+async def test_a_repetition_adds_to_older_doubts(make):
+    await cut_off(make(), "p")
+    await repeated(make(), {"p": A})
+    assert await unchanged(make(), {"p": A}) == set()
+
+
+async def test_only_what_was_repeated_is_in_doubt_afterwards(make):
+    async with make().run(SHOP) as run:
+        await run.invalidate(["p", "q"])
+        await run.repeated(["p"])
+        await run.record({"p": A})
+        await run.record({"q": C})
+    await recorded(make(), {"p": B, "q": D})
+    assert await unchanged(make(), {"p": B, "q": D}) == {"q"}
+
+
+async def test_an_attempt_that_was_repeated_and_is_processed_late_is_made_good(make):
+    async with shop(readings=Readings(idempotency="ignored")) as (emulator, client):
+        emulator.fail("sync_products", Fault.drop())
+        report = await sync(client, items(5), make())
+        assert (report.accepted, report.retries) == (5, 1)
+        assert (await sync(client, items(5), make())).requests == 0
+        await sync(client, items(5, price=2), make())
+        await client.products.sync(items(5))  # the dropped attempt, processed now
+        assert (await sync(client, items(5, price=2), make())).accepted == 5
+        assert set(prices(emulator).values()) == {2}
+
+
+async def test_a_deletion_that_was_repeated_and_is_processed_late_is_made_good(make):
+    async with shop() as (emulator, client):
+        await sync(client, items(5), make())
+        emulator.fail("delete_product", Fault.drop())
+        report = await sync(client, items(4), make(), delete_missing=True)
+        assert (report.deleted, report.retries) == (1, 1)
+        await sync(client, items(5), make())
+        await client.products.delete("p4")  # the dropped attempt, processed now
+        assert (await sync(client, items(5), make())).accepted == 1
+        assert len(prices(emulator)) == 5
+
+
+async def test_a_refusal_after_an_attempt_that_was_lost_answers_for_itself_only(make):
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", Fault.drop(), times=1)
+        emulator.fail("sync_products", Fault.status(400, "no"), times=1)
+        assert (await sync(client, items(1), make())).failed == 1
+        for _ in range(2):  # the attempt that was lost may be accepted yet
+            assert (await sync(client, items(1, price=2), make())).accepted == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.html(200), Fault.status(504), Fault.status(408)], ids=["page", "504", "408"])
+async def test_a_proxy_that_lost_patience_answers_for_nobody(make, fault):
+    async with shop({"retry": RetryPolicy(attempts=3, initial=0.001)}) as (emulator, client):
+        emulator.fail("sync_products", fault)
+        await sync(client, items(1), make())
+        for _ in range(2):
+            assert (await sync(client, items(1, price=2), make())).accepted == 1

@@ -221,7 +221,10 @@ class _Lock:
 
 
 class _RedisRun:
-    """The methods of `LedgerRun`, and of those that tell answers apart and hold a lease; 500 ids in each script."""
+    """The methods of `LedgerRun`, and of those that tell answers and attempts apart and hold a lease.
+
+    500 ids in each script.
+    """
 
     def __init__(self, lock: _Lock, held: int) -> None:
         self._lock = lock
@@ -231,6 +234,8 @@ class _RedisRun:
         self._compared = False
         self.open: set[str] = set()
         """What was sent or is about to be, and is not answered yet."""
+        self._repeated: set[str] = set()
+        """Of these an attempt was never answered, and what its repetition said is about to be written down."""
 
     def lease_lost(self) -> LedgerError | None:
         return self._lock.lost()
@@ -250,18 +255,21 @@ class _RedisRun:
 
     async def record(self, digests: Mapping[str, bytes]) -> None:
         for some in _portions(digests):
-            await self._lock.do(RECORD, self._lock.began, *_pairs(some, digests))
-        self.open.difference_update(digests)
+            await self._lock.do(RECORD, self._lock.began, self._any_repeated(some), *_pairs(some, digests))
+        self._settle(digests)
+
+    async def repeated(self, ids: Collection[str]) -> None:
+        self._repeated.update(ids)
 
     async def answered(self, ids: Collection[str]) -> None:
         for some in _portions(self.open.intersection(ids)):
             await self._lock.do(ANSWERED, self._lock.began, *map(_key, some))
-        self.open.difference_update(ids)
+        self._settle(ids)
 
     async def forget(self, ids: Collection[str]) -> None:
         for some in _portions(ids):
-            await self._lock.do(FORGET, self._lock.began, *map(_key, some))
-        self.open.difference_update(ids)
+            await self._lock.do(FORGET, self._lock.began, self._any_repeated(some), *map(_key, some))
+        self._settle(ids)
 
     async def forget_all(self) -> int:
         (count,) = await self._lock.do(FORGET_ALL)
@@ -284,6 +292,14 @@ class _RedisRun:
                 yield key if isinstance(key, str) else key.decode("utf-8", "surrogatepass")
             if not some:
                 return
+
+    def _any_repeated(self, ids: Collection[str]) -> int:
+        """One more in doubt than need be is only sent once more."""
+        return int(not self._repeated.isdisjoint(ids))
+
+    def _settle(self, ids: Collection[str]) -> None:
+        self.open.difference_update(ids)
+        self._repeated.difference_update(ids)
 
     async def _compare(self) -> int:
         """Find what was not seen. A set that Redis has lost a part of would condemn products that are there."""

@@ -4,9 +4,10 @@
 # request in milliseconds, then its own.
 # Every answer but RELEASE's begins with 1, or is {0} where the lock is no longer this run's.
 #
-# A product's value is its digest and the Unix time of its acknowledgement; or, while the server's state is in doubt,
-# "?sent" or "?sent:older" in Unix milliseconds: when the latest request with it was about to be sent (0: it has been
-# answered), and when an older one was sent that may still be processed. Versions before wrote "" instead.
+# A product's value is its digest (16 bytes) and the Unix time of its acknowledgement, with ":older" where an older
+# attempt with the same content may still be processed; or, while the server's state is in doubt, "?sent" or
+# "?sent:older": when the latest request with it was about to be sent (0: it has been answered). `older` is when a
+# request was sent at the latest that was never answered. Both in Unix milliseconds. Versions before wrote "" for "?…".
 # `sending` holds the time until when a run may have sent something that was never answered.
 _GUARD = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end\n"
 
@@ -19,6 +20,7 @@ _READ_DOUBT = """
 local function doubt(value)  -- when the latest request was sent, and when the older one; nothing where there is none
     if value == '' then return '', nil end
     local sent, older = string.match(value, '^%?(%d+):?(%d*)$')
+    if not sent then sent, older = '0', string.match(value, '^%d+:(%d+)$', 17) end
     return tonumber(sent), tonumber(older)
 end
 """
@@ -103,16 +105,19 @@ return {1}
 """
 )
 
-# ARGV: when this run began, ids and their digests in turn.
+# ARGV: when this run began, whether an earlier attempt was never answered, ids and their digests in turn.
 RECORD = (
     _GUARD
+    + _NOW
     + _READ_DOUBT
     + """
-local now = redis.call('TIME')[1]
-for i = 5, #ARGV, 2 do
+local began, attempt = tonumber(ARGV[4]), ARGV[5] == '1' and now or nil
+for i = 6, #ARGV, 2 do
     local sent, older = doubt(redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
-    local value = ARGV[i + 1] .. now
-    if older and sent >= tonumber(ARGV[4]) then value = '?0:' .. string.format('%.0f', older) end
+    local value = ARGV[i + 1] .. time[1]
+    if older and sent >= began then value = '?0' else older = nil end
+    older = attempt or older
+    if older then value = value .. ':' .. string.format('%.0f', older) end
     redis.call('HSET', KEYS[2], ARGV[i], value)
 end
 return {1}
@@ -134,14 +139,19 @@ return {1}
 """
 )
 
-# ARGV: when this run began, ids. What an older request may bring back stays in doubt.
+# ARGV: when this run began, whether an earlier attempt was never answered, ids. What an older request may bring back,
+# or an older attempt may delete once more after it has come back, stays in doubt.
 FORGET = (
     _GUARD
+    + _NOW
     + _READ_DOUBT
     + """
-for i = 5, #ARGV do
+local began, attempt = tonumber(ARGV[4]), ARGV[5] == '1' and now or nil
+for i = 6, #ARGV do
     local sent, older = doubt(redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
-    if older and sent >= tonumber(ARGV[4]) then
+    if sent == '' or sent < began then older = nil end
+    older = attempt or older
+    if older then
         redis.call('HSET', KEYS[2], ARGV[i], '?0:' .. string.format('%.0f', older))
     else
         redis.call('HDEL', KEYS[2], ARGV[i])

@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 from simulation.catalogs import prices, product, wanted
 from simulation.invariants import assert_balanced, assert_same_catalog
@@ -15,7 +16,7 @@ from simulation.weather import bad_weather, faults
 from simulation.world import Killed, World, patient
 
 from neuroon_async import NeuroonError, Product, RetryPolicy, SQLiteLedger, SyncReport
-from neuroon_async.testing import Fault
+from neuroon_async.testing import Fault, Readings
 
 __all__ = ["SCENARIOS"]
 
@@ -25,6 +26,9 @@ QUIET = 200.0
 """Seconds until all that was under way has been processed or is lost, and no doubt is left."""
 SOON = 6.0
 """Seconds after which the next process starts while a request of the one before may still be worked on."""
+
+KEYS: tuple[Literal["conflict", "ignored"], ...] = ("conflict", "ignored")
+"""Whether the server knows the key of a request again."""
 
 
 class Shop:
@@ -82,17 +86,18 @@ class Shop:
 async def ledger_rounds(simulation: Simulation) -> None:
     """Runs that end well, are cancelled, or die with their process; deletions among them; then one in peace.
 
-    A run may begin while the server still works on a request of the one before, and then be overtaken by it.
+    A run may begin while the server still works on a request of the one before, and then be overtaken by it: by one
+    that was never answered, or by an attempt that was given up and repeated.
     """
     world = World(simulation)
     random = world.random
     shop = Shop(random)
     path = simulation.folder / "catalog.ledger"
-    async with world.server():
+    async with world.server(readings=Readings(idempotency=random.choice(KEYS))):
         for number in range(random.randint(1, 4)):
             for endpoint in ("sync_products", "delete_product"):
                 if random.random() < 0.5:
-                    faults(world, endpoint, late=endpoint == "sync_products")
+                    faults(world, endpoint)
             host = f"worker{number}"
             async with bad_weather(world, host):
                 path = await one_round(world, shop.catalog(), path, host)
@@ -105,10 +110,10 @@ async def ledger_rounds(simulation: Simulation) -> None:
         assert_same_catalog(prices(world.emulator.products), wanted(final))
 
 
-async def one_round(world: World, catalog: list[Product], path: Path, host: str, *, timeout: float = 10.0) -> Path:
+async def one_round(world: World, catalog: list[Product], path: Path, host: str) -> Path:
     """Gives where the ledger is afterwards: a killed process leaves a copy of its files as they were."""
     fate = world.random.choice(("ends", "cancelled", "killed"))
-    work = process(world, catalog, path, host, cancelled=fate == "cancelled", timeout=timeout)
+    work = process(world, catalog, path, host, cancelled=fate == "cancelled")
     try:
         await world.live(work, host, killed=fate == "killed")
     except Killed:
@@ -118,11 +123,9 @@ async def one_round(world: World, catalog: list[Product], path: Path, host: str,
     return path
 
 
-async def process(
-    world: World, catalog: list[Product], path: Path, host: str, *, cancelled: bool, timeout: float
-) -> SyncReport | None:
+async def process(world: World, catalog: list[Product], path: Path, host: str, *, cancelled: bool) -> SyncReport | None:
     retry = world.random.choice((patient, hasty))()
-    async with world.worker(host, twice=world.random.random() < 0.3, retry=retry, timeout=timeout) as worker:
+    async with world.worker(host, twice=world.random.random() < 0.3, retry=retry) as worker:
         task = asyncio.create_task(
             worker.client.products.sync(
                 source_of(world, catalog),
@@ -180,17 +183,16 @@ async def ledger_there_and_back(simulation: Simulation) -> None:
         else:
             second[name] = product(name, 2)
     path = simulation.folder / "catalog.ledger"
-    async with world.server():
+    async with world.server(readings=Readings(idempotency=random.choice(KEYS))):
         await world.live(in_peace(world, list(first.values()), path), "last")
         endpoint = random.choice(("sync_products", "delete_product"))
         if random.random() < 0.5:
             world.emulator.fail(endpoint, Fault.slow(25.0), times=random.randint(1, 5))
         elif random.random() < 0.5:
-            faults(world, endpoint, late=endpoint == "sync_products")
+            faults(world, endpoint)
         if random.random() < 0.3:
             world.emulator.fail("delete_product", Fault.status(409, "locked"), times=random.randint(1, 5))
-        # Patient: a deletion that is repeated within its call counts as answered, and no key tells its first attempt.
-        path = await one_round(world, list(second.values()), path, "worker", timeout=60.0)
+        path = await one_round(world, list(second.values()), path, "worker")
         world.emulator.faults.clear()
         final = list(random.choice((first, first, second)).values())
         if random.random() < 0.5:
