@@ -175,7 +175,21 @@ CATALAN = [
     "Categories", "Etiquetes", "Imatges", "Pare", "Productes agrupats", "URL extern", "Marques", "Nom de l'atribut 1",
     "Valor(s) de l'atribut 1", "Nom de l'atribut 2", "Valor(s) de l'atribut 2",
 ]  # fmt: skip
-LANGUAGES = [ITALIAN, ITALIAN_BEFORE, PORTUGUESE, BRAZILIAN, CATALAN]
+BASQUE = [
+    "ID", "Mota", "SKU", "GTIN, UPC, EAN edo ISBN", "Izena", "Argitaratuta", "Nabarmenduta dago?",
+    "Katalogoko ikuspena", "Deskribapen laburra", "Deskribapena", "Beheratutako prezioa hasten den eguna",
+    "Beheratutako prezioa amaitzen den eguna", "Zerga egoera", "Eskuragarri?", "Stocka", "Merkealdi prezioa",
+    "Prezio arrunta", "Kategoriak", "Etiketak", "Irudiak", "Gurasoa", "Multzokatutako produktuak", "Kanpo URLa",
+    "Markak", "1 atributuaren izena", "1 atributuen balioa(k)", "2 atributuaren izena", "2 atributuen balioa(k)",
+]  # fmt: skip
+GALICIAN = [
+    "ID", "Tipo", "SKU", "GTIN, UPC, EAN ou ISBN", "Nome", "Publicado", "Está destacado?", "Visibilidade no catálogo",
+    "Descrición curta", "Descrición", "Día en que empeza o prezo rebaixado", "Día en que termina o prezo rebaixado ",
+    "Estado do imposto", "Existencias?", "Inventario", "Prezo rebaixado", "Prezo normal", "Categorías", "Etiquetas",
+    "Imaxes", "Superior", "Produtos agrupados", "URL externa ", "Marcas", "Nome do atributo 1 ",
+    "Valor(es) do atributo 1 ", "Nome do atributo 2 ", "Valor(es) do atributo 2 ",
+]  # fmt: skip
+LANGUAGES = [ITALIAN, ITALIAN_BEFORE, PORTUGUESE, BRAZILIAN, CATALAN, BASQUE, GALICIAN]
 CLOTHES = [
     {"ID": "3", "Type": "variation", "SKU": "v1", "Name": "Camisa - M", "Published": "1", "In stock?": "1",
      "Stock": "parent", "Sale price": "7,50", "Regular price": "9,00", "Parent": "id:2", "Attribute 1 name": "Talla",

@@ -5,9 +5,8 @@ anywhere in the file; a variable child of a grouped product costs what its own c
 read twice. The first reading puts every price and what variations inherit into a temporary SQLite database on disk, so
 memory stays the same however large the catalog is.
 
-- The columns' names are read in English, Spanish, German, French, Italian, Portuguese and Catalan: the export writes
-  them in the language of who exports, its values (``variable``, ``visible``) in English always. An export in another
-  language is named as such.
+- The columns' names are read in the nine languages of the API: the export writes them in the language of who exports,
+  its values (``variable``, ``visible``) in English always. An export in another language is named as such.
 - The id is the ``ID`` column, else the SKU. ``Parent`` names a product by ``id:741`` or by its SKU.
 - A variation inherits its parent's address, categories, tags, brands and image where it has none of its own. A parent
   that is not in the file is a complaint: the server would refuse the variation.

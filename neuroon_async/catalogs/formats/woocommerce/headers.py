@@ -13,68 +13,76 @@ if TYPE_CHECKING:
 __all__ = ["english_name", "is_untranslated"]
 
 _TRANSLATIONS: dict[str, tuple[str, ...]] = {
-    # Spanish, German, French, Italian, Portuguese (of Portugal, of Brazil), Catalan; several where versions differ.
+    # Spanish, German, French, Italian, Portuguese (of Portugal, of Brazil), Catalan, Basque, Galician; several where
+    # versions differ, or where the platform's own translation of a name is not known (Basque prices and parents).
     "ID": ("Identificador",),
-    "Type": ("Tipo", "Typ", "Tipus"),
+    "Type": ("Tipo", "Typ", "Tipus", "Mota"),
     "SKU": ("Artikelnummer", "UGS", "COD", "REF"),
     "GTIN, UPC, EAN, or ISBN": (
         "GTIN, UPC, EAN o ISBN", "GTIN, UPC, EAN oder ISBN", "GTIN, UPC, EAN ou ISBN", "GTIN, UPC, EAN, o ISBN",
+        "GTIN, UPC, EAN edo ISBN", "GTIN, UPC, EAN, edo ISBN",
     ),
-    "Name": ("Nombre", "Nom", "Nome"),
-    "Published": ("Publicado", "Veröffentlicht", "Publié", "Pubblicato", "Publicat"),
+    "Name": ("Nombre", "Nom", "Nome", "Izena"),
+    "Published": ("Publicado", "Veröffentlicht", "Publié", "Pubblicato", "Publicat", "Argitaratuta"),
     "Visibility in catalog": (
-        "Visibilidad en el catálogo", "Sichtbarkeit im Katalog", "Visibilité dans le catalogue",
-        "Visibilità nel catalogo", "Visibilidade no catálogo", "Visibilitat en el catàleg",
+        "Visibilidad en el catálogo", "Sichtbarkeit im Katalog", "Katalogsichtbarkeit", "Visibilité dans le catalogue",
+        "Visibilità nel catalogo", "Visibilidade no catálogo", "Visibilitat en el catàleg", "Katalogoko ikuspena",
     ),
     "Short description": (
         "Descripción corta", "Kurzbeschreibung", "Description courte", "Breve descrizione", "Descrição curta",
-        "Descrição breve", "Descripció breu",
+        "Descrição breve", "Descripció breu", "Deskribapen laburra", "Descrición curta",
     ),
-    "Description": ("Descripción", "Beschreibung", "Descrizione", "Descrição", "Descripció"),
+    "Description": (
+        "Descripción", "Beschreibung", "Descrizione", "Descrição", "Descripció", "Deskribapena", "Descrición",
+    ),
     "Date sale price starts": (
         "Día en que empieza el precio rebajado", "Fecha en que empieza el precio rebajado",
-        "Datum, an dem Angebotspreis beginnt", "Date de début de promo", "Data di partenza del prezzo in saldo",
-        "Data de início do preço promocional", "Data de preço promocional começa em",
-        "Dia en què comença el preu rebaixat",
+        "Datum, an dem Angebotspreis beginnt", "Datum, an dem der Angebotspreis beginnt", "Date de début de promo",
+        "Data di partenza del prezzo in saldo", "Data de início do preço promocional",
+        "Data de preço promocional começa em", "Dia en què comença el preu rebaixat",
+        "Beheratutako prezioa hasten den eguna", "Día en que empeza o prezo rebaixado",
     ),
     "Date sale price ends": (
         "Día en que termina el precio rebajado", "Fecha en que termina el precio de oferta",
-        "Datum, an dem Angebotspreis endet", "Date de fin de promo", "Data in cui termina l'offerta",
-        "Termine data del prezzo di vendita", "Data de término do preço promocional",
+        "Datum, an dem Angebotspreis endet", "Datum, an dem der Angebotspreis endet", "Date de fin de promo",
+        "Data in cui termina l'offerta", "Termine data del prezzo di vendita", "Data de término do preço promocional",
         "Data de preço promocional termina em", "Dia en què acaba el preu rebaixat",
+        "Beheratutako prezioa amaitzen den eguna", "Día en que termina o prezo rebaixado",
     ),
     "In stock?": (
         "¿Existencias?", "¿En inventario?", "Vorrätig?", "En stock ?", "En inventaire?", "Em stock?", "Em estoque?",
-        "En estoc?",
+        "En estoc?", "Eskuragarri?", "Existencias?", "En inventario?", "Con existencias?",
     ),
-    "Stock": ("Inventario", "Lager", "Bestand", "Inventaire", "Magazzino", "Estoque", "Estoc"),
+    "Stock": ("Inventario", "Lager", "Bestand", "Inventaire", "Magazzino", "Estoque", "Estoc", "Stocka"),
     "Sale price": (
-        "Precio rebajado", "Precio de oferta", "Angebotspreis", "Tarif promo", "Prezzo in offerta",
-        "Preço promocional", "Preu rebaixat",
+        "Precio rebajado", "Precio de oferta", "Angebotspreis", "Tarif promo", "Prezzo in offerta", "Preço promocional",
+        "Preu rebaixat", "Beheratutako prezioa", "Merkealdi prezioa", "Prezo rebaixado",
     ),
     "Regular price": (
         "Precio normal", "Regulärer Preis", "Tarif régulier", "Prezzo di listino", "Preço normal", "Preço",
-        "Preu habitual",
+        "Preu habitual", "Prezio arrunta", "Ohiko prezioa", "Prezo normal",
     ),
-    "Categories": ("Categorías", "Kategorien", "Catégories", "Categorie", "Categorias"),
-    "Tags": ("Etiquetas", "Schlagwörter", "Étiquettes", "Etichette", "Tag", "Etiquetes"),
-    "Images": ("Imágenes", "Bilder", "Immagine", "Immagini", "Imagens", "Imatges"),
-    "Parent": ("Superior", "Principal", "Übergeordnetes Produkt", "Genitore", "Pai", "Ascendente", "Pare"),
+    "Categories": ("Categorías", "Kategorien", "Catégories", "Categorie", "Categorias", "Kategoriak"),
+    "Tags": ("Etiquetas", "Schlagwörter", "Étiquettes", "Etichette", "Tag", "Etiquetes", "Etiketak"),
+    "Images": ("Imágenes", "Bilder", "Immagine", "Immagini", "Imagens", "Imatges", "Irudiak", "Imaxes"),
+    "Parent": ("Superior", "Principal", "Übergeordnetes Produkt", "Genitore", "Pai", "Ascendente", "Pare", "Gurasoa"),
     "Grouped products": (
         "Productos agrupados", "Gruppierte Produkte", "Groupes de produits", "Prodotti raggruppati",
-        "Produtos agrupados", "Grupo de produtos", "Productes agrupats",
+        "Produtos agrupados", "Grupo de produtos", "Productes agrupats", "Multzokatutako produktuak",
+        "Taldekatutako produktuak",
     ),
     "External URL": (
         "URL externa", "Externe URL", "URL externe", "URL esterna", "URL esterno", "URL externo", "URL extern",
+        "Kanpo URLa",
     ),
-    "Brands": ("Marcas", "Marken", "Marchi", "Marques"),
+    "Brands": ("Marcas", "Marken", "Marchi", "Marques", "Markak"),
 }  # fmt: skip
 _ENGLISH_NAMES = {plain(name): english for english, names in _TRANSLATIONS.items() for name in names}
 _ENGLISH_ATTRIBUTES = (
     (
         re.compile(
             r"(?:nombre del atributo|nom de l'attribut|nome dell'attributo|nome do atributo|nom de l'atribut) (\d+)"
-            r"|(?:attribut|attributo|atributo) (\d+) (?:name|nome)"
+            r"|(?:attribut|attributo|atributo) (\d+) (?:name|nome)|(\d+) atributuaren izena"
         ),
         "Attribute {} name",
     ),
@@ -83,6 +91,7 @@ _ENGLISH_ATTRIBUTES = (
             r"(?:valor\(es\) del atributo|valeur\(s\) de l'attribut|valore dell'attributo|valore\(i\) dell'attributo"
             r"|valor(?:\(es\)|es) do atributo|valor\(s\) de l'atribut) (\d+)"
             r"|(?:attribut|attributo|atributo) (\d+) (?:wert\(e\)|valuta\(e\)|valore\(i\)|valor\(es\))"
+            r"|(\d+) atributu(?:aren|en) balioa\(k\)"
         ),
         "Attribute {} value(s)",
     ),
