@@ -15,7 +15,7 @@ from .format import Format, Reading, Sample
 from .formats.platforms import unread_platform
 from .formats.unreadable import why_no_catalog
 from .notations import NumberNotations
-from .notes import inferred_notes, left_out_notes, misread_notes, unused_notes
+from .notes import inferred_notes, left_out_notes, misread_notes, repaired_notes, unused_notes
 from .options import IN_PYTHON, ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError, peek
 from .readers.replay import Replay
@@ -122,6 +122,7 @@ class Catalog:
         self.on_change: Callable[[Change], None] | None = None
         """Called with each value that was changed to make a product of a record; set it before iterating."""
         self._source = ByteSource(source, encoding)
+        self._source.how_to_encode = option_names.set("encoding", "cp1250")
         self._started = False
         self._reset()
 
@@ -153,6 +154,7 @@ class Catalog:
         return [
             *inferred_notes(self._notations.inferred, self._options.names),
             *left_out_notes(self._finisher.left_out, self._options.names),
+            *repaired_notes(self._finisher.repaired),
             *misread_notes(self._finisher.misread),
             *unused_notes(self._counts, self._finisher.filled, self._options.names),
             *self._counts.notices,

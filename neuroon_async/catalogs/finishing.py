@@ -24,9 +24,11 @@ from ..api.validation import check_product
 from ..errors import InvalidProduct
 from ..report import ProductFailure
 from .letters import RawRow, reading_of
+from .mapping import Template
 from .values.addresses import complete
 from .values.currencies import Unit, unit_named
-from .values.parsing import AmbiguousNumber, BadValue, shown
+from .values.damage import digits_of_float
+from .values.parsing import AmbiguousNumber, BadValue, LikeADate, shown
 from .values.prices import holds_on, on_sale
 from .values.text import cut, html_to_text, one_line
 
@@ -68,14 +70,15 @@ class Finisher:
 
     ``format`` is that of the catalog. ``filled`` are the fields that any product has. ``fitted`` counts the texts that
     were cut. ``left_out`` counts the values that products were sent without: ``(field, value)``, the first 100
-    different ones. ``misread`` counts the products whose texts show that somebody decoded them wrongly before
-    (``CafÃ©``): they are sent as they are.
+    different ones. ``repaired`` counts the ids that had decimals, by field, with an example. ``misread`` counts the
+    products whose texts show that somebody decoded them wrongly before (``CafÃ©``): they are sent as they are.
     """
 
     def __init__(self, options: ReadingOptions, notations: NumberNotations) -> None:
         self.fitted: int = 0
         self.misread: int = 0
         self.left_out: Counter[tuple[str, str]] = Counter()
+        self.repaired: dict[str, tuple[int, str]] = {}
         self.format: Format | None = None
         self.filled: set[str] = set()
         self.on_change: Callable[[Change], None] | None = None
@@ -160,6 +163,9 @@ class Finisher:
             names = self._options.names
             either = f"{names.set('decimal', '.')} or {names.set('decimal', ',')}"
             return f"{problem}: say which sign separates decimals ({either})"
+        if isinstance(problem, LikeADate) and not (self.format and self.format.own_ids):
+            as_it_is = self._options.names.map("externalId", f"{{{problem.column}}}")
+            return f"{problem}. Where it is right, {as_it_is} takes it as it is"
         return str(problem)
 
     def _override(self, draft: Draft) -> None:
@@ -172,10 +178,13 @@ class Finisher:
             except BadValue as error:
                 draft.problems.append((WIRE_NAMES.get(target, target), str(error)))
                 continue
-            draft.put(target, value, column=source.columns[0] if source.columns else None)
+            column = source.columns[0] if source.columns else None
+            draft.put(target, value, column=column, is_template=isinstance(source, Template))
 
     def _complete(self, draft: Draft) -> None:
         fields = draft.fields
+        for name in ("external_id", "sku", "parent_external_id"):
+            self._repair(name, fields)
         parent = fields.get("parent_external_id")
         if parent is not None and (_NO_PARENT.fullmatch(parent) or parent == fields.get("external_id")):
             del fields["parent_external_id"]
@@ -188,6 +197,14 @@ class Finisher:
                 self._complete_address(name, draft)
         if self._options.fit:
             self._fit_texts(fields)
+
+    def _repair(self, name: str, fields: dict[str, Any]) -> None:
+        """Take a long id without the decimals that a program has added."""
+        text = fields.get(name)
+        if isinstance(text, str) and (digits := digits_of_float(text)) is not None:
+            fields[name] = digits
+            count, example = self.repaired.get(name, (0, text))
+            self.repaired[name] = (count + 1, example)
 
     def _fit_texts(self, fields: dict[str, Any]) -> None:
         for name, limit in _CUT_AT.items():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .options import OptionNames
     from .values.numbers import Sign
 
-__all__ = ["inferred_notes", "left_out_notes", "misread_notes", "unused_notes"]
+__all__ = ["inferred_notes", "left_out_notes", "misread_notes", "repaired_notes", "unused_notes"]
 
 
 def inferred_notes(inferred: Mapping[str, tuple[Sign, int]], names: OptionNames) -> Iterator[str]:
@@ -45,6 +45,16 @@ def left_out_notes(left_out: Mapping[tuple[str, str], int], names: OptionNames) 
         yield (
             f"{products} sent without {name}: nothing is known to be meant by {examples} "
             f"({names.map(name, '')} leaves the field out)"
+        )
+
+
+def repaired_notes(repaired: Mapping[str, tuple[int, str]]) -> Iterator[str]:
+    """Ids that some program has written as numbers with decimals."""
+    for field, (count, example) in repaired.items():
+        values = "1 value" if count == 1 else f"{count:,} values"
+        yield (
+            f"{values} of {WIRE_NAMES[field]} had decimals, such as {example}, as programs write numbers; the whole "
+            "number was taken. Export the column as text"
         )
 
 

@@ -14,12 +14,13 @@ from ..api.models import REQUIRED_FIELDS, WIRE_NAMES
 from .mapping import ATTRIBUTE_PREFIX
 from .options import ReadingOptions
 from .values.currencies import Unit
-from .values.damage import is_error_code, is_shortened
+from .values.damage import is_error_code, is_like_a_date, is_shortened
 from .values.numbers import Sign
 from .values.parsing import (
     CONVERTERS,
     AmbiguousNumber,
     BadValue,
+    LikeADate,
     Money,
     Notation,
     UnknownWord,
@@ -107,24 +108,25 @@ class Draft:
         convert: Callable[[Any, Notation], Any] | None = None,
         *,
         column: str | None = None,
+        is_template: bool = False,
     ) -> None:
         """Convert a value and keep it, or keep the complaint. Nothing is put where there is no value.
 
         ``target`` is a product field or ``attributes.NAME``, ``value`` what the file holds. ``column`` is where it
         stands, which tells whose other numbers settle an ambiguous one; by default all values of a target are taken
-        for one column.
+        for one column. What a template has made of it may look like a date.
         """
         name, _, attribute = target.partition(".") if "." in target else (target, "", "")
         if value is None or value == "" or (isinstance(value, str) and value.isspace()):
             if value is None and self.notation.nulls and not attribute:
                 self.fields[name] = None
             return
-        if name in _MAY_SAY_NONE and (value is False or str(value).strip().casefold() in _NONE):
+        if name in _MAY_SAY_NONE and _says_none(name, value):
             return
         if (
             isinstance(value, str)
             and (value[0] == "#" or name in _NO_NUMBERS)
-            and self._is_damaged(target, value.strip())
+            and self._is_damaged(target, value.strip(), None if is_template else column or target)
         ):
             return
         try:
@@ -151,8 +153,11 @@ class Draft:
         elif converted is not None:
             self.fields[name] = converted
 
-    def _is_damaged(self, target: str, text: str) -> bool:
-        """Complain of a required value that a spreadsheet has damaged; do without an optional one."""
+    def _is_damaged(self, target: str, text: str, column: str | None) -> bool:
+        """Complain of a required value that a spreadsheet has damaged; do without an optional one.
+
+        ``column`` is where it stands, if it stands in one.
+        """
         name = target.partition(".")[0]
         if is_error_code(text):
             if name in REQUIRED_FIELDS or name in _IDS:
@@ -168,6 +173,12 @@ class Draft:
                 self.problems.append((WIRE_NAMES[name], f"{text!r} {_SHORTENED}"))
             else:
                 self.left_out.append((target, text))
+            return True
+        if column is not None and name in _CODES and is_like_a_date(text):
+            if name in _IDS:
+                self.reject(name, text, LikeADate(text, column))
+            else:
+                self.left_out.append((name, text))
             return True
         return False
 
@@ -227,7 +238,25 @@ _SHORTENED = (
     "in a spreadsheet, or format the column as text before"
 )
 _IDS = frozenset({"external_id", "parent_external_id"})
-_MAY_SAY_NONE = frozenset({"sale_price", "stock_quantity", "rating", "review_count", "parent_external_id", "currency"})
-_NONE = frozenset({"-", "--", "\u2013", "\u2014", "n/a", "n.a.", "null", "none", "nan", "nil"})
+_FLAGS = frozenset({"in_stock", "is_active"})
+_MAY_SAY_NONE = _FLAGS | {"sale_price", "stock_quantity", "rating", "review_count", "parent_external_id", "currency"}
+_NONE = frozenset(
+    {
+        "sale_price",
+        "stock_quantity",
+        "rating",
+        "review_count",
+        "parent_external_id",
+        "currency",
+        "in_stock",
+        "is_active",
+    }
+)
+_NONE = frozenset({"-", "--", "\u2013", "\u2014", "n/a", "n.a.", "na", "n/d", "s/d", "null", "none", "nan", "nil"})
 """What exports write where a field that is no text has no value."""
+_CODES = _IDS | {"sku"}
 _NO_NUMBERS = _IDS | {"sku", "attributes"}
+
+
+def _says_none(name: str, value: object) -> bool:
+    return (value is False and name not in _FLAGS) or str(value).strip().casefold() in _NONE

@@ -69,6 +69,8 @@ class ByteSource:
         if encoding is not None:
             encoding = _known_encoding(encoding)
         self.encoding = encoding
+        self.how_to_encode: str = "encoding='cp1250'"
+        """How the user names an encoding, for messages."""
         self.bytes_read: int = 0
         self._given_encoding = encoding
         self._file: BinaryIO | None = None
@@ -193,7 +195,7 @@ class ByteSource:
         shown = f" (0x{byte.hex()})" if byte else ""
         return self.error(
             f"byte {position}",
-            f"is not {tried} text{shown}; name the encoding the file is written in, for example encoding='cp1250'",
+            f"is not {tried} text{shown}; name the encoding the file is written in, for example {self.how_to_encode}",
         )
 
     def spooled(self, chunks: Iterator[bytes]) -> BinaryIO:

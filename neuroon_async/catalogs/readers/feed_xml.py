@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["xml_items"]
 
+_UNDEFINED_ENTITY = 11
+"""Expat's code for an entity that nothing declares."""
+
 
 def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None) -> Iterator[Record]:
     """The items of an XML feed; a field that occurs several times is a list."""
@@ -34,11 +37,11 @@ def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None)
             parser.feed(chunk) if chunk else parser.close()
         except ParseError as error:
             line, column = error.position
-            fault = source.error(f"{line}:{column + 1}", f"is not well-formed XML ({error}); the feed may be cut off")
+            fault = source.error(f"{line}:{column + 1}", _not_well_formed(error))
         except refused as error:
-            fault = source.error(
-                f"byte {position}", f"declares entities, which may be an attack ({error!r}); remove them"
-            )
+            entity = getattr(error, "name", None)
+            named = f" ({entity})" if entity else ""
+            fault = source.error(f"byte {position}", f"declares entities{named}, which may be an attack; remove them")
         since_item += len(chunk)
         for item in items.take():
             number += 1
@@ -56,6 +59,15 @@ def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None)
         raise source.error(
             "", f"is XML, but no product feed: <rss>, <feed> or <channel> is expected, not <{items.root}>"
         )
+
+
+def _not_well_formed(error: ParseError) -> str:
+    if error.code == _UNDEFINED_ENTITY:
+        return (
+            "is not well-formed XML: it holds an entity of HTML, such as &eacute; or &nbsp;, which XML does not know; "
+            "write the letter itself, or put the text into CDATA"
+        )
+    return f"is not well-formed XML ({error}); the feed may be cut off"
 
 
 def _and_end(chunks: Iterator[bytes]) -> Iterator[bytes]:

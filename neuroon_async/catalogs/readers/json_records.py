@@ -36,6 +36,9 @@ _KEY_OR_BRACKET = re.compile(
     rb'"(?P<key>[^"\\]*+(?:\\.[^"\\]*+)*+)"\s*:|"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?P<open>[\[{])|(?P<close>[\]}])',
     re.DOTALL,
 )
+_TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NO_JSON = re.compile(rb"-?\b(?:NaN|Infinity|None|undefined)\b")
+"""What programs write for a value that is not there."""
 _MAX_KEYS = 2_000
 _CLOSES = {b"}": b"{", b"]": b"["}
 PRODUCTS = b'"products"'
@@ -167,7 +170,9 @@ def _record(where: str, text: bytes) -> Record:
         value: RawValue = _decoder.decode(text)
     except msgspec.DecodeError as error:
         # A lone surrogate (\ud800) is reported as cut-off data: it is half of a character.
-        return Record(where, kept, f"is not valid JSON: {error}")
+        word = _NO_JSON.search(_TEXT.sub(b"", text))
+        told = f"is not valid JSON: it has no {word[0].decode()}; write null" if word else f"is not valid JSON: {error}"
+        return Record(where, kept, told)
     if not isinstance(value, dict):
         return Record(where, {"value": value}, f"must be a JSON object, got {shown(value)}")
     return Record(where, value)
@@ -253,7 +258,8 @@ class _Splitter:
     def _step(self, token: bytes, index: int) -> bytes | None:
         depth = len(self._open)
         if depth == 0 and (self._ended or token not in {b"[", b"{"}):
-            raise self._fault(index, f"{token[:20]!r} does not belong here: one array or one object is expected")
+            found = shown(token[:20].decode(errors="replace"))
+            raise self._fault(index, f"{found} does not belong here: one array or one object is expected")
         if token in {b"[", b"{"}:
             if token == b"[" and not self._found and (depth == 0 or self._path == self._wanted):
                 self._found, self._array_depth, self._element = True, depth + 1, index + 1

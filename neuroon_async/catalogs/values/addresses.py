@@ -20,6 +20,7 @@ _HOST = rf"(?:[\w-]+\.)+(?!(?:{_FILE_ENDINGS})(?:[/?#:]|$))[A-Za-z]{{2,24}}(?::[
 _BEGINS_WITH_HOST = re.compile(rf"(?i)(?:www\.{_HOST}(?=[/?#]|$)|{_HOST}(?=/))")
 _NEXT_ADDRESS = re.compile(rf"(?i)(?:\s*[,;|]\s*|\s+)(?=https?:|//\w|{_HOST}/)")
 _SPACES = re.compile(r"\s+")
+_IN_HTML = re.compile(r"""(?i)<(?:img|source)\b[^<>]*?\bsrc\s*=\s*["']?([^"'\s<>]+)""")
 _NO_IMAGE = re.compile(r"(?i)n/?[ad]|n\.\s?[ad]\.?|s/[nd]|\.+|/+")
 """Words that stand for no value, and look like a path or a file."""
 
@@ -60,6 +61,8 @@ def first_image(value: RawValue) -> str | None:
     if not isinstance(value, str):
         return None
     text = value.strip().strip(",;|").strip()
+    if text.startswith("<") and (tag := _IN_HTML.search(text)):
+        text = tag[1]
     if text.startswith(("[", "{")):
         try:
             return first_image(json.loads(text))

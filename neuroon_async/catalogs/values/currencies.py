@@ -28,7 +28,7 @@ _CODES = frozenset(
 _SIGNS = {
     "€": "EUR", "£": "GBP", "zł": "PLN", "kč": "CZK", "ft": "HUF", "₺": "TRY", "₴": "UAH", "₽": "RUB", "₹": "INR",
     "₪": "ILS", "₩": "KRW", "₫": "VND", "฿": "THB", "₱": "PHP", "₦": "NGN", "₲": "PYG", "₡": "CRC", "r$": "BRL",
-    "us$": "USD", "kr": "SEK NOK DKK ISK", "¥": "JPY CNY",
+    "us$": "USD", "kr": "SEK NOK DKK ISK", "sfr": "CHF", "fr": "CHF XAF XOF XPF", "¥": "JPY CNY",
     "$": "USD ARS AUD BBD BMD BND BRL BSD BZD CAD CLP COP CUP CVE DOP FJD GYD HKD JMD KYD LRD MOP MXN NAD NIO NZD SBD "
          "SGD SRD SVC TOP TTD TWD UYU WST XCD",
 }  # fmt: skip

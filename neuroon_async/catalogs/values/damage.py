@@ -1,15 +1,32 @@
-"""What spreadsheets do to values: shortened long numbers and error codes. Pure."""
+"""What spreadsheets do to values: shortened long numbers, error codes, decimals and dates that are none. Pure."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["is_error_code", "is_shortened"]
+__all__ = ["digits_of_float", "is_error_code", "is_like_a_date", "is_shortened"]
 
 _ERROR_CODE = re.compile(r"#(?:[¡¿]?[A-ZÀ-ÜÑ0/]{2,12}[!?]|N/[A-Z]{1,2}|NV|I/T|GETTING_DATA|SPILL!|CALC!|#{2,})")
 """``#REF!``, ``#¡VALOR!``, ``#¿NOMBRE?``, ``#DIV/0!``, ``#N/A``, ``#N/D``, ``#NV``, ``####``: in any language."""
 _SHORTENED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?E[+-][0-9]{1,3}", re.IGNORECASE)
 """``8,43657E+12``: the sign after the E is always there, which tells it from an article number such as ``1E5``."""
+
+_MONTHS = (
+    "jan feb mar apr may jun jul aug sep sept oct nov dec ene abr ago set dic janv fev févr fév avr mai juin juil août "
+    "déc mär mrz okt dez gen mag giu lug ott out gener febr març juny juliol ag des urt ots api eka uzt abu ira urr "
+    "aza abe xan xuñ xul"
+)
+_MONTH = "|".join(sorted({*_MONTHS.split(), *map(str.title, _MONTHS.split())}, key=lambda name: (-len(name), name)))
+_LIKE_A_DATE = re.compile(
+    rf"(?:0?[1-9]|[12][0-9]|3[01])-(?:{_MONTH})\.?(?:-(?:[0-9]{{2}}|[0-9]{{4}}))?"
+    rf"|(?:{_MONTH})\.?-[0-9]{{2}}"
+    r"|(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?"
+    r"|(?:0?[1-9]|[12][0-9]|3[01])/(?:0?[1-9]|1[0-2])/(?:19|20)[0-9]{2}"
+    r"|(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12][0-9]|3[01])/(?:19|20)[0-9]{2}"
+)
+"""What ``1-2`` and ``2/1`` become: ``01-feb``, ``Feb-01``, ``01/02/2026``. No spreadsheet writes ``SET-12``."""
+_FLOAT = re.compile(r"([0-9]{6,15})[.,]0+")
+"""Fewer digits may be a version; more were lost."""
 
 
 def is_error_code(text: str) -> bool:
@@ -20,3 +37,14 @@ def is_error_code(text: str) -> bool:
 def is_shortened(text: str) -> bool:
     """Is it a long number of which a spreadsheet has dropped the digits?"""
     return _SHORTENED.fullmatch(text) is not None
+
+
+def is_like_a_date(text: str) -> bool:
+    """Is it a date, as a spreadsheet makes it of article numbers such as ``1-2``?"""
+    return ("-" in text or "/" in text) and _LIKE_A_DATE.fullmatch(text) is not None
+
+
+def digits_of_float(text: str) -> str | None:
+    """The digits of a long whole number that a program has written with decimals: ``8436571234567.0``."""
+    match = _FLOAT.fullmatch(text) if text.endswith("0") else None
+    return match[1] if match else None

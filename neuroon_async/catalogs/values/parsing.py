@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .addresses import first_image
 from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_rating
-from .shown import BadValue, shown
+from .shown import BadValue, LikeADate, shown
 from .text import decoded
 from .words import UnknownWord, to_availability, to_flag
 
@@ -21,6 +21,7 @@ __all__ = [
     "CONVERTERS",
     "AmbiguousNumber",
     "BadValue",
+    "LikeADate",
     "Money",
     "Notation",
     "UnknownWord",
@@ -36,6 +37,10 @@ __all__ = [
 ]
 
 
+_MOST_EXACT = 10**15
+"""Below it, programs that know but one kind of number keep every digit."""
+
+
 def is_blank(value: object) -> bool:
     """Is there no value: nothing, or a text of spaces?"""
     return value is None or (isinstance(value, str) and not value.strip())
@@ -48,6 +53,13 @@ def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: AR
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     raise BadValue(f"must be text, got {shown(value)}")
+
+
+def to_code(value: object, notation: Notation | None = None) -> str:
+    """A text, as `to_text`; a number that is whole counts without its decimals."""
+    if isinstance(value, (float, Decimal)) and -_MOST_EXACT < value < _MOST_EXACT and value == int(value):
+        value = int(value)
+    return to_text(value, notation)
 
 
 def to_currency(value: object, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
@@ -130,11 +142,11 @@ def to_attribute(value: RawValue, notation: Notation | None = None) -> str:  # n
 
 
 CONVERTERS: dict[str, Callable[[Any, Notation], Any]] = {
-    "external_id": to_text,
+    "external_id": to_code,
     "name": to_text,
     "price": to_money,
     "url": to_text,
-    "sku": to_text,
+    "sku": to_code,
     "description": to_text,
     "currency": to_currency,
     "image_url": to_image,
@@ -147,7 +159,7 @@ CONVERTERS: dict[str, Callable[[Any, Notation], Any]] = {
     "review_count": to_integer,
     "is_active": to_flag,
     "sale_price": to_money,
-    "parent_external_id": to_text,
+    "parent_external_id": to_code,
     "attributes": to_attributes,
 }
 """Product field → how a catalog's value becomes its value."""

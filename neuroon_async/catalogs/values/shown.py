@@ -6,13 +6,24 @@ from decimal import Decimal
 
 import msgspec
 
-__all__ = ["BadValue", "shown"]
+__all__ = ["BadValue", "LikeADate", "shown"]
 
 _MOST = 60
 
 
 class BadValue(ValueError):
     """A value that cannot become the field's; the text says why."""
+
+
+class LikeADate(BadValue):
+    """An id that a spreadsheet may have made of another one. ``column`` is where it stands."""
+
+    def __init__(self, text: str, column: str) -> None:
+        super().__init__(
+            f"{shown(text)} is a date, as a spreadsheet makes it of a code such as 1-2; export the catalog anew and do "
+            "not save it in a spreadsheet, or format the column as text before"
+        )
+        self.column = column
 
 
 def shown(value: object) -> str:
