@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from ..api.models import Product
 from ..errors import ConfigurationError
+from .columns import SALE_DATES
 from .counting import FieldCounts
 from .finishing import Change, Finisher
 from .first_contact import FirstContact
@@ -15,7 +16,7 @@ from .format import Format, Reading, Sample
 from .formats.platforms import unread_platform
 from .formats.unreadable import why_no_catalog
 from .notations import NumberNotations
-from .notes import inferred_notes, left_out_notes, misread_notes, repaired_notes, unused_notes
+from .notes import inferred_notes, left_out_notes, misread_notes, repaired_notes, unused_dates_notes, unused_notes
 from .options import IN_PYTHON, ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError, peek
 from .readers.replay import Replay
@@ -156,6 +157,7 @@ class Catalog:
             *left_out_notes(self._finisher.left_out, self._options.names),
             *repaired_notes(self._finisher.repaired),
             *misread_notes(self._finisher.misread),
+            *unused_dates_notes(self._counts, self._finisher.sales, self._options.names),
             *unused_notes(self._counts, self._finisher.filled, self._options.names),
             *self._counts.notices,
         ]
@@ -247,6 +249,12 @@ class Catalog:
         return format_
 
     def _refuse_new_ids(self, format_: Format) -> None:
+        for target in SALE_DATES:
+            if target in self._options.mapping:
+                raise ConfigurationError(
+                    f"mapping: {target} has no effect on a {format_.name} export, which says itself when a sale holds; "
+                    f"give {self._options.names.set('format', 'csv')} to map every field yourself"
+                )
         for target in _EXPORT_IDS:
             if target in self._options.mapping:
                 raise ConfigurationError(

@@ -11,7 +11,7 @@ import unicodedata
 from collections import defaultdict
 from functools import lru_cache
 
-__all__ = ["SALE_DATES", "claims_of", "recognised_field"]
+__all__ = ["SALE_DATES", "bounds_in", "claims_of", "recognised_field"]
 
 SALE_DATES = ("sale_starts", "sale_ends", "sale_period")
 """Not fields of a product: they say when the sale price holds."""
@@ -153,15 +153,69 @@ def _plain(name: str) -> str:
 
 
 _RANKS = _ranks()
+_INFERRED = 1_000
+"""The rank of a name that is understood by its words: behind all that are known as they stand."""
+_WORD = re.compile("[a-z]+")
+_CAMEL = re.compile("(?<=[a-z])(?=[A-Z])")
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_SALE_WORDS = _set(
+    "sale sales special discount discounted offer promo promos promotion promotional oferta ofertas rebaja rebajas "
+    "rebajado descuento promocion promocional especial solde soldes remise promotionnel angebot angebots angebotspreis "
+    "angebotspreises aktion aktions aktionspreis sonderpreis sonderpreises sonderangebot rabatt offerta sconto saldo "
+    "saldi promozione speciale promocao desconto campanha rebaixa rebaixes rebaixat descompte promocio eskaintza "
+    "eskaintzaren beherapen merkealdi rebaixado"
+)
+_START_WORDS = _set(
+    "start starts starting from begin begins beginning since desde inicio comienzo comienza empieza von ab beginn "
+    "debut depuis commence dal inizio partenza inici comenca hasiera hasten comezo empeza"
+)
+_END_WORDS = _set(
+    "end ends ending to until till thru through expires expiry hasta fin termina vence bis ende endet jusqu jusque "
+    "fine fino scadenza ate fim fins acaba amaiera amaitzen ata remata"
+)
+_COMPOUNDS = {
+    **dict.fromkeys(("angebotsbeginn", "angebotsstart", "aktionsbeginn", "aktionsstart"), ("angebot", "beginn")),
+    **dict.fromkeys(("angebotsende", "aktionsende"), ("angebot", "ende")),
+}
+
+
+def _words(column: str) -> list[str]:
+    text = "".join(c for c in unicodedata.normalize("NFKD", column) if not unicodedata.combining(c))
+    found = _WORD.findall(_CAMEL.sub(" ", text).casefold())
+    return [part for word in found for part in _COMPOUNDS.get(word, (word,))]
+
+
+@lru_cache(maxsize=4096)
+def bounds_in(column: str) -> tuple[bool, str | None]:
+    """Does the name of a column speak of a sale, and of its start or its end (``sale_starts``, ``sale_ends``)?"""
+    words = set(_words(column))
+    starts, ends = bool(words & _START_WORDS), bool(words & _END_WORDS)
+    bound = None if starts == ends else "sale_starts" if starts else "sale_ends"
+    return bool(words & _SALE_WORDS), bound
+
+
+def _sale_date(column: str) -> str | None:
+    """``Sonderpreis bis``, ``fecha fin de oferta``, ``promoEndDate``: when a sale begins or ends."""
+    is_sale, bound = bounds_in(column)
+    return bound if is_sale else None
 
 
 @lru_cache(maxsize=4096)
 def claims_of(column: str) -> tuple[tuple[str, int], ...]:
     """The fields that a column of this name may be, and the ranks of the spelling (0 is the best)."""
+    if found := _RANKS.get(_plain(column)):
+        return tuple(found)
+    if (bound := _sale_date(column)) is not None:
+        return ((bound, _INFERRED),)
     prefix, dot, name = column.partition(".")
     if dot and name and prefix.strip().lower() == "attributes":
         return ((f"attributes.{name.strip()}", 0),)
-    return tuple(_RANKS.get(_plain(column), ()))
+    return ()
 
 
 def recognised_field(column: str) -> str | None:

@@ -23,12 +23,13 @@ from ..api.models import REQUIRED_FIELDS, WIRE_NAMES, Product
 from ..api.validation import check_product
 from ..errors import InvalidProduct
 from ..report import ProductFailure
+from .columns import SALE_DATES
 from .letters import RawRow, reading_of
 from .mapping import Template
 from .values.addresses import complete
 from .values.currencies import Unit, unit_named
 from .values.damage import digits_of_float
-from .values.parsing import AmbiguousNumber, BadValue, LikeADate, shown
+from .values.parsing import AmbiguousNumber, BadValue, LikeADate, is_blank, shown
 from .values.prices import holds_on, on_sale
 from .values.text import cut, html_to_text, one_line
 
@@ -70,8 +71,9 @@ class Finisher:
 
     ``format`` is that of the catalog. ``filled`` are the fields that any product has. ``fitted`` counts the texts that
     were cut. ``left_out`` counts the values that products were sent without: ``(field, value)``, the first 100
-    different ones. ``repaired`` counts the ids that had decimals, by field, with an example. ``misread`` counts the
-    products whose texts show that somebody decoded them wrongly before (``CafÃ©``): they are sent as they are.
+    different ones. ``repaired`` counts the ids that had decimals, by field, with an example. ``sales`` counts the
+    products with a sale price, and ``misread`` those whose texts show that somebody decoded them wrongly before
+    (``CafÃ©``): they are sent as they are.
     """
 
     def __init__(self, options: ReadingOptions, notations: NumberNotations) -> None:
@@ -79,6 +81,7 @@ class Finisher:
         self.misread: int = 0
         self.left_out: Counter[tuple[str, str]] = Counter()
         self.repaired: dict[str, tuple[int, str]] = {}
+        self.sales: int = 0
         self.format: Format | None = None
         self.filled: set[str] = set()
         self.on_change: Callable[[Change], None] | None = None
@@ -112,9 +115,11 @@ class Finisher:
             else:
                 self._count_left_out(draft)
                 self.filled.update(fields)
+                self.sales += "sale_price" in fields
                 self._report_changes(draft, before)
                 self.misread += _is_misread(product.name) or _is_misread(product.description)
                 return product
+        self.filled.update(fields)
         reason = "; ".join(f"{name}: {problem}" if name else problem for name, problem in self.reasons(draft))
         external_id = fields.get("external_id")
         return ProductFailure(
@@ -170,13 +175,19 @@ class Finisher:
 
     def _override(self, draft: Draft) -> None:
         for target, source in self._options.mapping.items():
-            draft.forget(target)
+            if target in SALE_DATES:
+                setattr(draft, target, "")
+            else:
+                draft.forget(target)
             if source is None:
                 continue
             try:
                 value = source.value(draft.row)
             except BadValue as error:
                 draft.problems.append((WIRE_NAMES.get(target, target), str(error)))
+                continue
+            if target in SALE_DATES:
+                setattr(draft, target, "" if is_blank(value) else str(value))
                 continue
             column = source.columns[0] if source.columns else None
             draft.put(target, value, column=column, is_template=isinstance(source, Template))
@@ -224,12 +235,23 @@ class Finisher:
         try:
             holds = holds_on(self._options.today, starts, ends)
         except BadValue as error:
-            draft.problems.append(("salePrice", f"its dates: {error}"))
+            leave_out = self._options.names.map(self._bad_bound(draft), "")
+            draft.problems.append(("salePrice", f"its dates: {error} ({leave_out} leaves such a column out)"))
             return
         price = draft.money("price")
         if not holds or (price is not None and on_sale(price, sale).sale_price is None):
             del draft.fields["sale_price"]
             draft.units.pop("sale_price", None)
+
+    def _bad_bound(self, draft: Draft) -> str:
+        """Which of the dates cannot be read, as a mapping calls it."""
+        if draft.sale_period:
+            return "salePeriod"
+        try:
+            holds_on(self._options.today, draft.sale_starts, "")
+        except BadValue:
+            return "saleStarts"
+        return "saleEnds"
 
     def _settle_currency(self, draft: Draft) -> None:
         """The record's own; else the one that is written beside its prices; else the catalog's."""

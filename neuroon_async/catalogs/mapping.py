@@ -1,7 +1,8 @@
 """Which source field becomes which product field, as the user maps them. Pure.
 
 A mapping says ``target = column`` or ``target = template``. A target is a product field in either spelling, or
-``attributes.NAME``; an empty value leaves the target out. A column may be a path into nested values: ``image.src``,
+``attributes.NAME``, or a bound of the sale (``saleStarts``, ``saleEnds``, ``salePeriod`` as ``start/end``); an empty
+value leaves the target out. A column may be a path into nested values: ``image.src``,
 ``images.0.src``, ``categories.*.name``. A value with a brace is a template: ``{column}`` inserts a
 value, ``{column:slug}`` its form for addresses, ``{column:hash}`` 16 hex digits of its SHA-256, ``{column:quote}`` its
 percent-encoded form; literal braces are doubled.
@@ -20,6 +21,7 @@ from urllib.parse import quote
 from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
 from ..api.shapes import is_text
 from ..errors import ConfigurationError
+from .columns import SALE_DATES
 from .values.damage import is_error_code, is_shortened
 from .values.parsing import BadValue, is_blank, shown
 
@@ -175,6 +177,13 @@ def _quote(text: str) -> str:
     return quote(text, safe="", errors="surrogatepass")
 
 
+_SALE_TARGETS = {
+    name: target
+    for target, wire in zip(SALE_DATES, ("saleStarts", "saleEnds", "salePeriod"), strict=True)
+    for name in (target, wire)
+}
+"""When a sale holds: no fields of a product, but a mapping may name their columns."""
+
 _FILTERS: dict[str, Callable[[str], str]] = {"slug": slug, "hash": _hash, "quote": _quote}
 
 
@@ -185,7 +194,7 @@ def compile_mapping(mapping: Mapping[str, str]) -> dict[str, FieldSource | None]
     """
     compiled: dict[str, FieldSource | None] = {}
     for name, value in mapping.items():
-        target = name if name.startswith(ATTRIBUTE_PREFIX) else PRODUCT_FIELDS.get(name)
+        target = name if name.startswith(ATTRIBUTE_PREFIX) else PRODUCT_FIELDS.get(name) or _SALE_TARGETS.get(name)
         if target is None:
             raise ConfigurationError(
                 f"mapping: {name!r} is not a product field; there are {', '.join(WIRE_NAMES)} and attributes.NAME"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..api.models import WIRE_NAMES
+from .columns import bounds_in
 from .values.shown import shown
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from .options import OptionNames
     from .values.numbers import Sign
 
-__all__ = ["inferred_notes", "left_out_notes", "misread_notes", "repaired_notes", "unused_notes"]
+__all__ = ["inferred_notes", "left_out_notes", "misread_notes", "repaired_notes", "unused_dates_notes", "unused_notes"]
 
 
 def inferred_notes(inferred: Mapping[str, tuple[Sign, int]], names: OptionNames) -> Iterator[str]:
@@ -80,3 +81,19 @@ def unused_notes(counts: FieldCounts, filled: set[str], names: OptionNames) -> I
         field = _FIELDS.get(shape or "")
         if field is not None and field not in filled:
             yield f"{column!r} looks like {shape} and is not used ({names.map(WIRE_NAMES[field], column)} uses it)"
+
+
+def unused_dates_notes(counts: FieldCounts, sales: int, names: OptionNames) -> Iterator[str]:
+    """Dates that may bound the sales of a catalog and that nothing has used."""
+    bounds = {column: bounds_in(column) for column in counts.ignored if counts.shapes.of(column) == "dates"}
+    columns = [column for column, (is_sale, bound) in bounds.items() if is_sale or bound is not None]
+    if not sales or not columns:
+        return
+    products = "1 product is" if sales == 1 else f"{sales:,} products are"
+    targets = {"sale_starts": "saleStarts", "sale_ends": "saleEnds"}
+    options = " ".join(
+        names.map(targets.get(bounds[column][1] or "", "saleStarts or saleEnds"), column) for column in columns
+    )
+    holds = "holds dates that are" if len(columns) == 1 else "hold dates that are"
+    told = f"{' and '.join(map(repr, columns))} {holds} not used"
+    yield f"{told}, so {products} sent with a sale price, whatever the dates say; where they bound the sale: {options}"

@@ -1,4 +1,4 @@
-"""What the values of each column look like, from the first records: addresses, images, prices or ids."""
+"""What the values of each column look like, from the first records: addresses, images, prices, dates or ids."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["ColumnShapes", "Shape"]
 
-Shape = Literal["images", "addresses", "prices", "ids"]
+Shape = Literal["images", "addresses", "prices", "dates", "ids"]
 
 _MOST_RECORDS = 1_000
 _MOST_COLUMNS = 300
 _ADDRESS = re.compile(r"(?i)(?:https?:)?//\S+|www\.\S+")
 _IMAGE = re.compile(r"(?i)\S.*\.(?:jpe?g|png|gif|webp|avif|svg)\b")
+_DATE = re.compile(
+    r"(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.](?:[0-9]{4}|[0-9]{2}))\b.*"
+)
 _PRICE = re.compile(r"[^A-Za-z]*[0-9][.,][0-9]{2}\b|[0-9].*[€$£]|[€$£].*[0-9]|[0-9]\s?(?:EUR|USD|GBP)\b")
 _ID = re.compile(r"[\w./:#-]{1,64}")
 _ID_NAME = re.compile(
@@ -35,6 +38,7 @@ class _Column:
     addresses: int = 0
     images: int = 0
     prices: int = 0
+    dates: int = 0
     ids: int = 0
     distinct: set[str] = field(default_factory=set[str])
 
@@ -61,6 +65,7 @@ class ColumnShapes:
         column.images += _IMAGE.match(text) is not None
         column.addresses += _ADDRESS.fullmatch(text) is not None
         column.prices += _PRICE.search(text) is not None and _is_amount(text)
+        column.dates += _DATE.fullmatch(text) is not None
         column.ids += _ID.fullmatch(text) is not None
         if column.ids == column.values:  # still a candidate
             column.distinct.add(text)
@@ -72,6 +77,8 @@ class ColumnShapes:
             return None
         if column.images >= 0.9 * column.values:
             return "images"
+        if column.dates >= 0.9 * column.values:
+            return "dates"
         if column.addresses >= 0.9 * column.values:
             return "addresses"
         if column.prices >= 0.9 * column.values:

@@ -105,7 +105,7 @@ def test_faults_speak_no_python():
     assert fault.endswith("(0x8e); name the encoding the file is written in, for example encoding='cp1250'")
     _, fault = until_fault(Catalog(named("<!DOCTYPE r [<!ENTITY e 'x'>]><rss><channel></channel></rss>", "f.xml")))
     assert fault == "f.xml:byte 0: declares entities (e), which may be an attack; remove them"
-    _, fault = until_fault(Catalog(named("<rss><channel><item><title>a&nbsp;b</title></item></channel></rss>", "f.xml")))
+    _, fault = until_fault(Catalog(named("<rss><item><title>a&nbsp;b</title></item></rss>", "f.xml")))
     assert "an entity of HTML" in fault
     _, fault = until_fault(Catalog(named('[{"id":"1"}][]', "f.json")))
     assert "'[' does not belong here" in fault

@@ -60,6 +60,7 @@ class _Builder:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._options = reading.options
+        self._made_addresses = False
         reading.use(_USED)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
@@ -117,8 +118,9 @@ class _Builder:
         return draft
 
     def _notice_made_address(self, address: str) -> None:
-        if "url" in self._options.mapping:
+        if "url" in self._options.mapping or self._made_addresses:
             return
+        self._made_addresses = True
         template = self._options.names.map("url", f"{self._options.shop_url}/product-page/{{name:slug}}")
         self._reading.notice(
             "the export holds no addresses of its products, so they were made of the names, such as "

@@ -48,6 +48,13 @@ _USED = (
 )  # fmt: skip
 
 
+_OF_CHILDREN = (
+    _PARENT, "sku", "barcode", "price", "compareAtPrice", "inventoryQuantity", "inventoryPolicy", "inventoryItem",
+    "availableForSale", "selectedOptions", "url", "src", "alt", "preview", "position",
+)  # fmt: skip
+"""Keys of the lines that belong to a product of a bulk operation."""
+
+
 def _nodes(connection: RawValue) -> list[dict[str, Any]]:
     """The objects of a list, or of a connection of GraphQL."""
     if isinstance(connection, dict):
@@ -279,9 +286,12 @@ class _ShopifyJson:
         build = _Builder(reading)
         sample = reading.sample
         place = next((places[0] for keys in _PLACES if (places := sample.places_of(*keys))), "")
+        if _is_bulk(sample):
+            reading.use(_OF_CHILDREN)
         if _is_bulk(sample) or (not place and sample.is_json_lines):
             return build(_whole_products(reading.json_records(lines=True)))
         if place.split(".")[-1] == "node":
+            reading.use(["node"])
             return build(
                 _without_edges(reading.json_records(place.removesuffix("node").rstrip(".") or None, lines=False))
             )

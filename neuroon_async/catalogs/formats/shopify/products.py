@@ -9,6 +9,7 @@ variant:
 - where ``Compare At Price`` is above ``Variant Price`` it is the price, and the other one the sale price. A parent
   costs what its cheapest variant costs.
 - stock that Shopify does not track (no inventory tracker) and has none of is no reason to call a product sold out.
+  Where no column says whether it does, a count that is there says so.
 
 ``Variant Available``, ``Currency`` and ``URL`` are in no export of Shopify's: its JSON says so much more.
 """
@@ -105,6 +106,7 @@ class ShopifyProducts:
             "image_url": _main_image(rows),
             "url": _cell(row, "URL") or (f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None),
             "currency": _cell(row, "Currency"),
+            "attributes.gift_card": "true" if _cell(row, "Gift Card").lower() == "true" else None,
         }
 
     def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
@@ -153,8 +155,6 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     """SKU, prices, stock and attributes of the row of one variant."""
     draft.put("sku", _cell(row, "Variant SKU").lstrip("'"))  # spreadsheets are told "text" by an apostrophe
     draft.put_attributes({name: _cell(row, column).lstrip("'") for column, name in _ATTRIBUTES.items()})
-    if _cell(row, "Gift Card").lower() == "true":
-        draft.put("attributes.gift_card", "true")
     price = _cell(row, "Variant Price")
     try:
         if price:
@@ -181,9 +181,9 @@ def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
 
 def _put_quantity(draft: Draft, row: Mapping[str, Any]) -> None:
     quantity = _cell(row, "Variant Inventory Qty")
-    tracked = bool(_cell(row, "Variant Inventory Tracker"))
+    tracked = bool(_cell(row, "Variant Inventory Tracker")) or "Variant Inventory Tracker" not in row
     if not quantity:
-        if "Variant Inventory Tracker" in row and not tracked:
+        if not tracked:
             draft.put("in_stock", value=True)
         return
     try:

@@ -73,13 +73,14 @@ class _Builder:
         shop_url: str | None,
         use: Callable[[Iterable[str]], None],
         today: date,
-        notice_made_address: Callable[[], None],
+        notice_made_address: Callable[[str], None],
     ) -> None:
         self._read = read
         self._notice_made_address = notice_made_address
         self._shop_url = shop_url
         self._use = use
         self._today = today
+        self._made_addresses = False
         self._attribute_columns: list[tuple[str, str]] | None = None
         use(_USED)
 
@@ -134,12 +135,12 @@ class _Builder:
         external_id, name = cell(owner, "ID"), cell(owner, "Slug")
         if not self._shop_url or not (external_id or name):
             return None
-        self._notice_made_address()
-        return (
-            f"{self._shop_url}/?post_type=product&p={external_id}"
-            if external_id
-            else f"{self._shop_url}/?product={name}"
-        )
+        query = f"post_type=product&p={external_id}" if external_id else f"product={name}"
+        address = f"{self._shop_url}/?{query}"
+        if not self._made_addresses:
+            self._made_addresses = True
+            self._notice_made_address(address)
+        return address
 
     def _put_prices(self, draft: Draft, row: Mapping[str, Any], index: Index) -> None:
         try:
@@ -217,17 +218,17 @@ class _WooCommerce:
             reading.options.shop_url,
             lambda names: reading.use(english.columns(names)),
             reading.options.today,
-            lambda: _notice_made_addresses(reading, next(iter(english.columns(["Name"])))),
+            lambda address: _notice_made_addresses(reading, address, next(iter(english.columns(["Name"])))),
         )
 
 
-def _notice_made_addresses(reading: Reading, name_column: str) -> None:
+def _notice_made_addresses(reading: Reading, address: str, name_column: str) -> None:
     if "url" in reading.options.mapping:
         return
     template = reading.options.names.map("url", f"{reading.options.shop_url}/product/{{{name_column}:slug}}/")
     reading.notice(
         "the export holds no addresses of its products, so they were made from the ids, such as "
-        f"{reading.options.shop_url}/?post_type=product&p=20: these lead to the products whatever the shop's "
+        f"{address}: these lead to the products whatever the shop's "
         f"permalinks are. A template gives the real ones, with the words of the shop's own permalinks: {template}"
     )
 

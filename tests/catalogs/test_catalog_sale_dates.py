@@ -1,0 +1,83 @@
+"""When a sale holds: columns that say so under whatever name, and those that nothing understands."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from catalog_files import SHOP, named, one_failure, products
+from msgspec import UNSET
+
+from neuroon_async.catalogs import Catalog
+from neuroon_async.errors import ConfigurationError
+
+TODAY = date(2026, 6, 15)
+STARTS = [
+    "Sonderpreis von", "sale_price_from", "promoStartDate", "fecha inicio promoción", "Inicio de la oferta",
+    "date de début promo", "Angebotsbeginn", "data inizio sconto", "início da promoção", "inici rebaixes",
+    "eskaintzaren hasiera", "on_sale_since", "comezo do desconto",
+]  # fmt: skip
+ENDS = [
+    "Sonderpreis bis", "sale_price_until", "promoEndDate", "fecha fin de oferta", "date de fin de soldes",
+    "Aktionsende", "data fine offerta", "fim da promoção", "fins rebaixes", "eskaintzaren amaiera", "discount_expires",
+    "remata oferta",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("names", "over"), [(STARTS, "2099-01-01"), (ENDS, "2019-12-31")])
+def test_bounds_of_a_sale_are_known_by_the_words_of_their_names(names, over):
+    for name in names:
+        content = f"id;name;price;sale price;{name};url\n1;A;10;8;{over};/a\n2;B;10;8;;/b\n"
+        first, second = products(content, shop_url=SHOP, today=TODAY)
+        assert (first.sale_price, second.sale_price) == (UNSET, 8), name
+
+
+@pytest.mark.parametrize("name", ["precio oferta", "prezzo scontato", "Angebotspreis", "promo price"])
+def test_a_price_is_no_date(name):
+    (product,) = products(f"id;name;price;{name};url\n1;A;10;8;/a\n", shop_url=SHOP, today=TODAY)
+    assert product.sale_price == 8
+
+
+HEADER = "id;nombre;precio;precio oferta;válido desde;válido hasta;alta;url\n"
+OVER = HEADER + "1;A;10;8;2019-01-01;2019-12-31;2018-01-01;/a\n2;B;10;;2019-01-01;2019-12-31;2018-01-01;/b\n"
+
+
+def test_dates_that_nothing_understands_are_told_where_there_is_a_sale():
+    catalog = Catalog(named(OVER), shop_url=SHOP, today=TODAY)
+    assert [item.sale_price for item in catalog] == [8, UNSET]
+    (note,) = catalog.notes
+    assert note == (
+        "'válido desde' and 'válido hasta' hold dates that are not used, so 1 product is sent with a sale price, "
+        "whatever the dates say; where they bound the sale: "
+        "mapping={'saleStarts': 'válido desde'} mapping={'saleEnds': 'válido hasta'}"
+    )
+    catalog = Catalog(named(OVER.replace(";8;", ";;")), shop_url=SHOP, today=TODAY)
+    assert [item.sale_price for item in catalog] == [UNSET, UNSET]
+    assert catalog.notes == []
+
+
+@pytest.mark.parametrize("mapping", [{"saleEnds": "válido hasta"}, {"sale_ends": "válido hasta"}])
+def test_a_mapping_names_the_bounds_of_a_sale(mapping):
+    catalog = Catalog(named(OVER), shop_url=SHOP, today=TODAY, mapping=mapping)
+    assert [item.sale_price for item in catalog] == [UNSET, UNSET]
+    period = "id;name;price;sale price;when;url\n1;A;10;8;2019-01-01/2019-12-31;/a\n"
+    (product,) = products(period, shop_url=SHOP, today=TODAY, mapping={"salePeriod": "when"})
+    assert product.sale_price is UNSET
+
+
+def test_a_bound_that_is_no_date_refuses_the_sale_and_names_the_way_out():
+    content = "id;name;price;sale price;sale from;url\n1;A;10;8;soon;/a\n"
+    failure = one_failure(content, shop_url=SHOP, today=TODAY)
+    assert failure.reason.endswith(
+        "salePrice: its dates: must be a date such as 2026-01-31, got 'soon' "
+        "(mapping={'saleStarts': ''} leaves such a column out)"
+    )
+    (product,) = products(content, shop_url=SHOP, today=TODAY, mapping={"saleStarts": ""})
+    assert product.sale_price == Decimal(8)
+
+
+def test_an_export_that_knows_its_sales_takes_no_mapping_of_their_bounds():
+    content = "Handle,Title,Variant Price,until\na,A,1,2019-01-01\n"
+    with pytest.raises(ConfigurationError, match="sale_ends has no effect on a shopify export"):
+        list(Catalog(named(content), shop_url=SHOP, mapping={"saleEnds": "until"}))
