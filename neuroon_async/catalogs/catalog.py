@@ -134,7 +134,7 @@ class Catalog:
         self._counts = FieldCounts(self._options.mapping)
         self._notations = NumberNotations(self._first_pass)
         self._first_contact = FirstContact(self._options.names, self._counts.shapes)
-        self._finisher = Finisher(self._options, self._notations)
+        self._finisher = Finisher(self._options, self._notations, self._counts.shapes)
         self._finisher.on_change = self.on_change
 
     @property

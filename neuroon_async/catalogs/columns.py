@@ -31,8 +31,8 @@ _SPELLINGS: dict[str, str] = {
         "producte produktua articulo articolo artigo"
     ),
     "price": (
-        "price regularprice listprice precio precionormal precioregular preciobase precioiva preciooriginal pvp "
-        "preciodeventa precioventa precioconiva preciofinal prix prixnormal prixregulier prixttc prixdevente "
+        "price regularprice listprice precio precionormal precioregular precioconiva precioiva preciooriginal pvp "
+        "preciodeventa precioventa preciofinal preciobase prix prixnormal prixregulier prixttc prixdevente "
         "tarifregulier tarif preis regularerpreis regulaererpreis normalpreis verkaufspreis bruttopreis listenpreis "
         "prezzo prezzodilistino prezzonormale prezzoregolare prezzodivendita preco preconormal precoregular "
         "precodevenda preu preunormal preuregular preudevenda prezioa ohikoprezioa prezioarrunta prezo prezonormal "

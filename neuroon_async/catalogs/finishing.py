@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .notations import NumberNotations
     from .options import ReadingOptions
     from .records import Draft
+    from .shapes import ColumnShapes
 
 __all__ = ["Change", "Finisher"]
 
@@ -76,7 +77,7 @@ class Finisher:
     (``CafÃ©``): they are sent as they are.
     """
 
-    def __init__(self, options: ReadingOptions, notations: NumberNotations) -> None:
+    def __init__(self, options: ReadingOptions, notations: NumberNotations, shapes: ColumnShapes | None = None) -> None:
         self.fitted: int = 0
         self.misread: int = 0
         self.left_out: Counter[tuple[str, str]] = Counter()
@@ -87,6 +88,7 @@ class Finisher:
         self.on_change: Callable[[Change], None] | None = None
         self._default_options = self._options = options
         self._notations = notations
+        self._shapes = shapes
 
     def mapped(self, drafts: Iterable[Draft]) -> Iterator[Draft]:
         """Drafts as the user's mapping has them, not finished: what a first pass looks at."""
@@ -281,15 +283,18 @@ class Finisher:
             return f"is required, and this record has no value for it in {', '.join(map(repr, source.columns))}"
         if name in draft.fields:
             return "is required, and this record gives null"
+        own_ids = self.format is not None and self.format.own_ids
+        column = None if self._shapes is None or own_ids else self._shapes.best_for(name)
         if name == "url":
             other = (
                 "" if self._options.shop_url else f"; for an export that holds no addresses, {self._give_shop_url()}"
             )
-            template = self._options.names.map("url", "https://shop.example/p/{sku}")
+            shop = self._options.shop_url or "https://shop.example"
+            template = self._options.names.map("url", column or f"{shop}/p/{{sku}}")
             return f"is required; map it to a column or a template ({template}){other}"
         return (
             "is required; fill it in, or map it to a column or a template "
-            f"({self._options.names.map(WIRE_NAMES[name], 'COLUMN')})"
+            f"({self._options.names.map(WIRE_NAMES[name], column or 'COLUMN')})"
         )
 
     def _give_shop_url(self) -> str:

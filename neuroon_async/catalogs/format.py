@@ -196,22 +196,28 @@ class Reading:
     def json_records(self, path: str | None = None, *, lines: bool | None = None) -> Iterator[Record]:
         """The objects of JSON, or (``lines``; by default, without a path, the sample tells) of JSON Lines, counted.
 
-        Of a document, the elements of its array, or of the list at ``path`` (``data.items``); without a path, of the
-        list named ``products`` or the only list of objects in it. The user's own path comes before all of these.
+        Of a document, the elements of its array, or of the list at ``path`` (``data.items``), or the one object there;
+        without a path, of the list named ``products`` or the only list of objects in it. The user's own path comes
+        before all of these.
         """
         if self.options.list_path is not None:
             path, lines = self.options.list_path, False
         if (path is None and self.sample.is_json_lines) if lines is None else lines:
             return self.counted(json_lines(self.source, self.text()))
-        return self.counted(json_array(self.source, *self._list_at(path), self._no_list_at(path)))
+        or_object = path is not None and self.options.list_path is None
+        return self.counted(json_array(self.source, *self._list_at(path), self._no_list_at(path), or_object=or_object))
 
     def _no_list_at(self, path: str | None) -> str:
         likely = (
             places[0] for keys in _LIKELY if (places := [place for place in self.sample.places_of(*keys) if place])
         )
-        option = self.options.names.set("list", next(likely, "data.items"))
+        first = next((place for place in likely if path is not None or "." in place), None)
+        option = self.options.names.set("list", first or "data.items")
         if path is not None:
             return f"holds no list at {path!r}; is it another one that holds the products? ({option})"
+        found = {place for keys in _LIKELY for place in self.sample.places_of(*keys)}
+        if found and not any("." in place or not place for place in found):
+            return "gives its products by keys; write them as a list: [{...}, {...}]"
         return (
             "holds no products; they are expected as [...], as the only list in an object, as one object a line, or "
             f"where you say that they are ({option})"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..api.models import WIRE_NAMES
 from .columns import bounds_in
+from .shapes import is_price_name
 from .values.shown import shown
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def unused_notes(counts: FieldCounts, filled: set[str], names: OptionNames) -> I
     for column in counts.ignored:
         shape = counts.shapes.of(column)
         field = _FIELDS.get(shape or "")
+        if shape == "prices" and not is_price_name(column):
+            continue
         if field is not None and field not in filled:
             yield f"{column!r} looks like {shape} and is not used ({names.map(WIRE_NAMES[field], column)} uses it)"
 

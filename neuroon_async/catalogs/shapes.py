@@ -13,7 +13,7 @@ from .values.shown import BadValue
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ColumnShapes", "Shape"]
+__all__ = ["ColumnShapes", "Shape", "is_price_name"]
 
 Shape = Literal["images", "addresses", "prices", "dates", "ids"]
 
@@ -29,6 +29,10 @@ _ID = re.compile(r"[\w./:#-]{1,64}")
 _ID_NAME = re.compile(
     r"(?i)(?:\b|_)(?:id|sku|ref|cod|code|art|ean|gtin|isbn|nr|num|handle|uuid|guid)|(?<=[a-z])I[dD]\b"
 )
+_NO_PRICE_NAME = re.compile(
+    r"(?i)cost|coût|cout|kosten|einkauf|compra|purchase|wholesale|mayor|peso|weight|poids|gewicht|largo|ancho|height|width"
+)
+"""Numbers that no shopper pays."""
 _TEXT_NAME = re.compile(r"(?i)name|title|nom|titul|bezeichn|izen")
 
 
@@ -92,6 +96,8 @@ class ColumnShapes:
             return next((name for name in self._columns if _TEXT_NAME.search(name) and self.of(name) is None), None)
         wanted = {"external_id": "ids", "price": "prices", "url": "addresses"}.get(target)
         fitting = [name for name in self._columns if self.of(name) == wanted]
+        if wanted == "prices":
+            return min(fitting, key=lambda name: not is_price_name(name), default=None)
         return min(fitting, key=lambda name: _ID_NAME.search(name) is None, default=None)
 
 
@@ -103,3 +109,8 @@ def _is_amount(text: str) -> bool:
     except BadValue:
         return False
     return True
+
+
+def is_price_name(column: str) -> bool:
+    """May a column of this name hold what shoppers pay?"""
+    return _NO_PRICE_NAME.search(column) is None

@@ -21,7 +21,7 @@ def test_reading_stops_where_the_first_thousand_fail_for_one_reason():
     assert len(items) == catalog.failed == 1_000
     assert fault == (
         "file.csv: the first 1,000 records all fail for one reason: externalId: is required; fill it in, or map it to "
-        "a column or a template (mapping={'externalId': 'COLUMN'}). Try mapping={'external_id': 'sku'}. The columns "
+        "a column or a template (mapping={'externalId': 'sku'}). Try mapping={'external_id': 'sku'}. The columns "
         "are sku, name, price, url. keep_going=True reads on"
     )
     with pytest.raises(NothingUsable):

@@ -291,3 +291,23 @@ def test_german_sale_dates_count_with_and_without_the_comma_in_their_names():
     catalog = Catalog(named(woocommerce(header)), shop_url=SHOP)
     assert len(list(catalog)) == 5
     assert catalog.ignored_fields == {}
+
+
+def test_a_count_says_that_shopify_counts_where_no_column_does():
+    header = "Handle,Title,Variant Inventory Qty,Variant Inventory Policy,Variant Price\n"
+    none, some, goes_on, unknown = products(
+        f"{header}a,A,0,deny,1\nb,B,7,deny,1\nc,C,0,continue,1\nd,D,,deny,1\n", shop_url=SHOP
+    )
+    assert (none.in_stock, none.stock_quantity) == (False, 0)
+    assert (some.in_stock, some.stock_quantity) == (True, 7)
+    assert (goes_on.in_stock, goes_on.stock_quantity) == (True, 0)
+    assert (unknown.in_stock, unknown.stock_quantity) == (UNSET, UNSET)
+    header = header.replace("Qty,", "Qty,Variant Inventory Tracker,")
+    (untracked,) = products(f"{header}a,A,0,,deny,1\n", shop_url=SHOP)
+    assert (untracked.in_stock, untracked.stock_quantity) == (True, UNSET)
+
+
+def test_every_variant_of_a_gift_card_is_one():
+    header = "Handle,Title,Option1 Name,Option1 Value,Variant Price,Gift Card\n"
+    found = products(f"{header}g,Gift,Amount,10,10,true\ng,,,25,25,\n", shop_url=SHOP)
+    assert [product.attributes["gift_card"] for product in found] == ["true"] * 3

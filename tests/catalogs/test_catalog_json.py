@@ -248,3 +248,16 @@ def test_a_cut_archive_yields_what_is_whole_and_then_complains():
         items, message = until_fault(Catalog(file, format="json"))
         assert len(items) > 1_000
         assert "cut off" in message
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_products_by_their_keys_are_named(indent):
+    content = json.dumps({"41": {"name": "A", "price": 1}, "42": {"name": "B", "price": 2}}, indent=indent)
+    _, message = until_fault(Catalog(named(content, "f.json")))
+    assert message == "f.json: gives its products by keys; write them as a list: [{...}, {...}]"
+
+
+@pytest.mark.parametrize("word", ["NaN", "-Infinity", "None", "undefined"])
+def test_words_that_programs_write_into_json_are_named(word):
+    failure = one_failure(f'[{{"id": "1", "name": "NaN \\" NaN", "stock": {word}}}]', "f.json")
+    assert failure.reason == f"f.json:record 1: is not valid JSON: JSON has no {word}; write null"

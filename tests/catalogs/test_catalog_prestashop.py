@@ -42,6 +42,9 @@ def test_the_list_in_spanish():
         "ID;Immagine;Nome;Riferimento;Categoria;Prezzo (tasse escl.);Prezzo (tasse incl.);Quantità;Stato;Posizione",
         "ID;Imagem;Nome;Referência;Categoria;Preço (sem IVA);Preço (com IVA);Quantidade;Estado;Posição",
         "ID;Imatge;Nom;Referència;Categoria;Preu (imp. excl.);Preu (imp. incl.);Quantitat;Estat;Posició",
+        "ID;Image;Name;Reference;Category;Base price;Final price;Quantity;Status;Position",
+        "ID;Imagen;Nombre;Referencia;Categoría;Precio base;Precio final;Cantidad;Estado;Posición",
+        "ID;Image;Nom;Référence;Catégorie;Prix de base;Prix final;Quantité;État;Position",
     ],
 )
 def test_the_list_in_other_languages(header):

@@ -253,3 +253,27 @@ def test_neighbours_stay_plain_json(neighbour):
     catalog = Catalog(named(json.dumps(neighbour), "f"), **OPTIONS)
     list(catalog)
     assert catalog.format == "json"
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_answer_for_one_product(indent):
+    product = {
+        "id": 1, "title": "A", "handle": "a", "vendor": "v", "body_html": "x", "published_at": "2026-01-01",
+        "variants": [{"id": 2, "option1": "Default Title", "price": "10.00", "inventory_management": None}],
+    }  # fmt: skip
+    (found,) = products(json.dumps({"product": product}, indent=indent), "f.json", shop_url=SHOP)
+    assert (found.external_id, found.price, found.in_stock) == ("a", 10, True)
+
+
+def test_keys_that_are_read_are_not_called_ignored():
+    node = {"title": "A", "handle": "a", "variants": {"edges": [{"node": {"price": "1", "sku": "s"}}]}}
+    catalog = Catalog(named(json.dumps({"data": {"products": {"edges": [{"node": node}]}}}), "f"), shop_url=SHOP)
+    assert [item.external_id for item in catalog] == ["a"]
+    assert catalog.ignored_fields == {}
+    lines = [
+        {"id": "gid://shopify/Product/1", "title": "A", "handle": "a"},
+        {"id": "gid://shopify/ProductVariant/2", "price": "1", "sku": "x", "__parentId": "gid://shopify/Product/1"},
+    ]
+    catalog = Catalog(named("\n".join(map(json.dumps, lines)), "f.jsonl"), shop_url=SHOP)
+    assert [item.sku for item in catalog] == ["x"]
+    assert catalog.ignored_fields == {}

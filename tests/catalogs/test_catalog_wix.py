@@ -141,3 +141,10 @@ def test_neighbours_stay_plain_csv(header):
     catalog = Catalog(named(f"{header}\na,b,c,1\n"), **OPTIONS)
     list(catalog)
     assert catalog.format == "csv"
+
+
+def test_made_addresses_are_told_once():
+    header = "handleId,fieldType,name,price,visible\n"
+    catalog = Catalog(named(f"{header}a,Product,Uno,1,true\nb,Product,Dos,1,true\n"), shop_url=SHOP)
+    assert len(list(catalog)) == 2
+    assert len(catalog.notes) == 1

@@ -103,6 +103,10 @@ def _list_columns(header: list[str]) -> _Columns | None:
                 untaxed = column
             elif _TAXED.search(within[1]):
                 taxed = column
+        elif plain(column) in _BASE:
+            untaxed = column
+        elif plain(column) in _FINAL:
+            taxed = column
         else:
             target = _list_field(column)
             if target is not None and target not in fields.values():
@@ -124,6 +128,11 @@ def _list_field(column: str) -> str | None:
     return None
 
 
+_BASE = frozenset({"base price", "precio base", "prix de base", "prezzo base", "preço base", "preu base", "basispreis"})
+_FINAL = frozenset(
+    {"final price", "precio final", "prix final", "prezzo finale", "preço final", "preu final", "endpreis"}
+)
+"""The prices of PrestaShop 1.6: without tax, and what shoppers pay."""
 _STATES = frozenset(
     {"status", "state", "displayed", "active", "estado", "activo", "mostrado", "statut", "état", "etat", "affiché"}
     | {"stato", "visualizzato", "mostrato", "ativo", "exibido", "estat", "egoera", "angezeigt", "aktiviert"}

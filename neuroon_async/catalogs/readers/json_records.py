@@ -58,10 +58,7 @@ def is_json_lines(sample: bytes, name: str) -> bool:
         if newline:
             return line.rstrip().endswith(b"}")  # a line meant as one object, though it is no JSON
         return not _PRODUCTS_KEY.search(line) and not _wraps_a_list(line)  # a line longer than the sample
-    if not is_object(first):
-        return True
-    wraps_products = isinstance(first.get("products"), list)
-    return not wraps_products and (bool(rest.strip()) or not (_wraps_a_list(line) or _wraps_a_nested_list(first)))
+    return not is_object(first) or _is_a_record(first, line, followed=bool(rest.strip()))
 
 
 def _wraps_a_nested_list(document: dict[str, Any]) -> bool:
@@ -70,6 +67,21 @@ def _wraps_a_nested_list(document: dict[str, Any]) -> bool:
     lists = [item for value in inner for item in value.values() if is_list(item)]
     has_list = any(isinstance(first, dict) for found in lists for first in found[:1])
     return has_list and not any(recognised_field(key) for key in document)
+
+
+def _is_a_record(first: dict[str, Any], line: bytes, *, followed: bool) -> bool:
+    """Is the object on the first line a record, rather than a document on one line?"""
+    if isinstance(first.get("products"), list) or _holds_products_by_key(first):
+        return False
+    return followed or not (_wraps_a_list(line) or _wraps_a_nested_list(first))
+
+
+def _holds_products_by_key(document: dict[str, Any]) -> bool:
+    """Does it give products by their ids (``{"41": {"name": …}, "42": {…}}``)?"""
+    return bool(document) and all(
+        is_object(value) and any(recognised_field(key) in {"name", "price"} for key in value)
+        for value in document.values()
+    )
 
 
 def _wraps_a_list(text: bytes) -> bool:
@@ -171,7 +183,9 @@ def _record(where: str, text: bytes) -> Record:
     except msgspec.DecodeError as error:
         # A lone surrogate (\ud800) is reported as cut-off data: it is half of a character.
         word = _NO_JSON.search(_TEXT.sub(b"", text))
-        told = f"is not valid JSON: it has no {word[0].decode()}; write null" if word else f"is not valid JSON: {error}"
+        told = (
+            f"is not valid JSON: JSON has no {word[0].decode()}; write null" if word else f"is not valid JSON: {error}"
+        )
         return Record(where, kept, told)
     if not isinstance(value, dict):
         return Record(where, {"value": value}, f"must be a JSON object, got {shown(value)}")
@@ -198,12 +212,14 @@ def json_array(
     chunks: Iterator[bytes],
     path: Sequence[bytes] = (PRODUCTS,),
     none_found: str = "holds no products",
+    *,
+    or_object: bool = False,
 ) -> Iterator[Record]:
     """The elements of a top-level array, or of the array at ``path`` (keys in their quotes) of a top-level object.
 
-    ``none_found`` is what to say where there is no such array.
+    ``none_found`` is what to say where there is no such array. ``or_object``: one object in its place is one element.
     """
-    splitter = _Splitter(source, path, none_found)
+    splitter = _Splitter(source, path, none_found, or_object=or_object)
     for number, element in enumerate(_elements(splitter, chunks), 1):
         yield _record(f"{source.name}:record {number}", element)
 
@@ -224,8 +240,10 @@ def _elements(splitter: _Splitter, chunks: Iterator[bytes]) -> Iterator[bytes]:
 class _Splitter:
     """Cuts the text of an array into its elements, chunk by chunk, holding no more than the unfinished one."""
 
-    def __init__(self, source: ByteSource, path: Sequence[bytes], none_found: str) -> None:
+    def __init__(self, source: ByteSource, path: Sequence[bytes], none_found: str, *, or_object: bool) -> None:
         self._none_found = none_found
+        self._or_object = or_object
+        self._object_depth: int | None = None  # how many are open inside the one object that is read
         self._source = source
         self._wanted = list(path)
         self._buffer = b""
@@ -263,6 +281,8 @@ class _Splitter:
         if token in {b"[", b"{"}:
             if token == b"[" and not self._found and (depth == 0 or self._path == self._wanted):
                 self._found, self._array_depth, self._element = True, depth + 1, index + 1
+            elif token == b"{" and self._or_object and not self._found and depth and self._path == self._wanted:
+                self._found, self._object_depth, self._element = True, depth + 1, index
             self._open.append(token)
             self._path.append(b"")
         elif token in _CLOSES:
@@ -283,6 +303,10 @@ class _Splitter:
             raise self._fault(index, f"a {token.decode()} closes what another bracket opened")
         if depth == 1:
             self._ended, self._after_end = True, index + 1
+        if depth == self._object_depth:
+            element = self._cut(index + 1)
+            self._object_depth = self._element = None
+            return element
         if depth != self._array_depth:
             return None
         element = self._cut(index)
