@@ -14,6 +14,9 @@ PYTHON ?=
 BENCHMARKS := $(filter-out benchmarks/sink.py benchmarks/campaign.py,$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
+# Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test quick oldest matrix docs wheel check lint types format bench campaign prove-limits simulate clean
 
 help:  ## what can be made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Callable, Mapping
 
@@ -15,6 +16,12 @@ settings.register_profile("default", max_examples=50, **_SHARED)
 settings.register_profile("ci", max_examples=100, derandomize=True, print_blob=True, **_SHARED)
 settings.register_profile("thorough", max_examples=5_000, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not walk through all of it again in every test that asks."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_asyncio_loop_factories(
