@@ -1,7 +1,6 @@
 """The example shop in a real browser: from the search to the attributed order."""
 
 import asyncio
-import shutil
 import sys
 import time
 from contextlib import asynccontextmanager, nullcontext
@@ -11,21 +10,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
+from real_browser import open_page, problems_of
 
 from neuroon_async import ClickLog
 from neuroon_async.testing import Emulator, Fault, verify_widget_token
 
 STOREFRONT = Path(__file__).parents[1] / "examples" / "storefront"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture
@@ -43,7 +33,7 @@ async def open_shop(storefront, folder, emulator):
         server.capture_signals = nullcontext  # pytest keeps its own
         task = asyncio.create_task(server.serve(sockets=sockets))
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.01)
             yield url
@@ -52,36 +42,17 @@ async def open_shop(storefront, folder, emulator):
             await task
 
 
-@asynccontextmanager
-async def shopper():
-    """A page in a browser of its own."""
-    playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        pytest.skip(f"no browser here: none of {', '.join(BROWSERS)}")
-    async with playwright.async_playwright() as driver:
-        chromium = await driver.chromium.launch(executable_path=browser, args=QUIET)
-        try:
-            page = await chromium.new_page(viewport={"width": 1200, "height": 860})
-            page.set_default_timeout(8_000)
-            yield page
-        finally:
-            await chromium.close()
-
-
 async def delivered(emulator, count):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(emulator.conversions) < count:  # noqa: ASYNC110 - the other side of a socket
             await asyncio.sleep(0.01)
 
 
+@pytest.mark.slow
 async def test_a_search_leads_to_an_attributed_order(storefront, tmp_path):
     emulator = Emulator(require_search_log_id=True)
-    async with open_shop(storefront, tmp_path, emulator) as url, shopper() as page:
-        problems = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-
+    async with open_shop(storefront, tmp_path, emulator) as url, open_page(width=1200, height=860) as page:
+        problems = problems_of(page)
         await page.goto(url)
         assert "Leaf" in await page.title()
         assert await page.locator(".card").count() == len(emulator.products) == 8

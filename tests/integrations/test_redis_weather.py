@@ -370,10 +370,11 @@ async def test_a_limit_that_the_server_lowered_is_no_disagreement(process, caplo
 
 
 @pytest.mark.parametrize("shop_id", ["shop_1", "}", "{", "{}", "}{", "a}b", "%7D", "ñ", "a:b c"])
-@pytest.mark.parametrize("prefix", ["neuroon", "a}b", "a{b}c", "{", "}"])
-def test_the_keys_of_a_shop_lie_on_one_node(prefix, shop_id):
-    base = key_base(prefix, shop_id)
-    assert len({key_slot(f"{base}:{rest}".encode()) for rest in ("shop:open", "shop:pause", "sync_products:open")}) == 1
+def test_the_keys_of_a_shop_lie_on_one_node(shop_id):
+    for prefix in ("neuroon", "a}b", "a{b}c", "{", "}"):
+        base = key_base(prefix, shop_id)
+        keys = (f"{base}:{rest}" for rest in ("shop:open", "shop:pause", "sync_products:open"))
+        assert len({key_slot(key.encode()) for key in keys}) == 1, prefix
 
 
 def test_shops_keep_keys_of_their_own():

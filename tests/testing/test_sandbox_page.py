@@ -2,28 +2,18 @@
 
 import asyncio
 import json
-import shutil
 from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import aiohttp
 import pytest
+from real_browser import open_page, problems_of
 
 from neuroon_async import Conversion, ConversionItem, RateLimit, RetryPolicy
 from neuroon_async.testing import Emulator, RecordedRequest
 from neuroon_async.testing.sandbox_page import SandboxPage
 from neuroon_async.testing.sandbox_view import TROUBLES, SandboxView
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = "<img src=x onerror=alert(1)>" + "x" * 200
 ORIGIN_HEADERS = ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Host": "evil.example:80"})
 
@@ -295,29 +285,11 @@ def test_bars_move_with_the_window_and_everything_is_bounded():
 # In a browser
 
 
-@asynccontextmanager
-async def browser():
-    playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if executable is None:
-        pytest.skip(f"no browser here: none of {', '.join(BROWSERS)}")
-    async with playwright.async_playwright() as driver:
-        chromium = await driver.chromium.launch(executable_path=executable, args=QUIET)
-        try:
-            page = await chromium.new_page(viewport={"width": 1600, "height": 1000})
-            page.set_default_timeout(8_000)
-            yield page
-        finally:
-            await chromium.close()
-
-
 @pytest.mark.slow
 async def test_in_a_browser_by_keyboard_alone(emulator, client):
     emulator.set_limit("verification_data", RateLimit(1, per=60.0))
-    async with browser() as page:
-        problems = []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    async with open_page(width=1600, height=1000) as page:
+        problems = problems_of(page)
         await page.goto(emulator.url)
         await page.get_by_text("Live", exact=True).wait_for()
         assert await page.get_by_text("No products yet.").is_visible()
@@ -363,7 +335,7 @@ async def test_in_a_browser_by_keyboard_alone(emulator, client):
 @pytest.mark.slow
 async def test_it_fits_every_screen_and_axe_finds_nothing(emulator, client):
     axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="axe-playwright-python is not installed")
-    async with browser() as page:
+    async with open_page(width=1600, height=1000) as page:
         await page.goto(emulator.url)
         for filled in (False, True):
             if filled:
@@ -377,7 +349,7 @@ async def test_it_fits_every_screen_and_axe_finds_nothing(emulator, client):
                 for width in (400, 800, 1600):
                     await page.set_viewport_size({"width": width, "height": 900})
                     assert await page.evaluate("document.documentElement.scrollWidth") <= width
-                    found = await axe.Axe().run(page)
+                    found = await axe.Axe().run(page, options={"resultTypes": ["violations"]})
                     assert found.violations_count == 0, found.generate_report()
         assert await page.locator(".variants", has_text="<img src=x").count() == 1
         assert await page.locator("img").count() == 0
