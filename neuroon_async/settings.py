@@ -5,6 +5,7 @@ The API key lives in a `Secret`, which shows itself to nobody who does not ask f
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import re
@@ -245,8 +246,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+@functools.cache
 def package_version() -> str:
-    """The installed version of this package."""
+    """The installed version of this package. Read once: to find it takes longer than to make a client."""
     try:
         return version("neuroon-async")
     except PackageNotFoundError:  # run from a source tree that was never installed

@@ -1,15 +1,18 @@
-"""What every test shares: the choice of event loop, and how hard Hypothesis searches."""
+"""What every test shares: the choice of event loop, how hard Hypothesis searches, and what counts as slow."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
 from virtual_time import VirtualTimeLoop
+
+from neuroon_async.testing import Emulator
 
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=50, **_SHARED)
@@ -18,10 +21,11 @@ settings.register_profile("thorough", max_examples=5_000, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
 
 
-def pytest_collection_finish() -> None:
-    """What was imported stays: the garbage collector need not walk through all of it again in every test that asks."""
-    gc.collect()
-    gc.freeze()
+@pytest.fixture
+async def emulator() -> AsyncIterator[Emulator]:
+    """The emulated API in the test's own loop, without rate limits. A module may shadow it with one of its own."""
+    async with Emulator(algorithm="off") as running:
+        yield running
 
 
 def pytest_asyncio_loop_factories(
@@ -31,3 +35,45 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("virtual_time") is not None:
         return {"virtual_time": VirtualTimeLoop}
     return {"real_time": asyncio.new_event_loop}
+
+
+# What is slow
+
+_REAL_SERVERS = {"redis_server", "mortal_redis_server", "postgresql"}
+"""Fixtures that start a server. A test that asks for one of them by name is slow without being marked."""
+_STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
+
+_running: pytest.Item | None = None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests come first, so that no worker is left alone with one when the others have finished."""
+    for item in items:
+        if _REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not walk through all of it again in every test that asks."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    global _running  # noqa: PLW0603 - an audit hook can be told nothing else
+    _running = item
+    try:
+        return (yield)
+    finally:
+        _running = None
+
+
+def _refuse_processes(event: str, _arguments: tuple[object, ...]) -> None:
+    if event in _STARTS_A_PROCESS and _running is not None and _running.get_closest_marker("slow") is None:
+        raise AssertionError(f"{_running.nodeid} starts a process: mark it slow, so that `make quick` leaves it out")
+
+
+sys.addaudithook(_refuse_processes)

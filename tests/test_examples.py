@@ -68,6 +68,7 @@ async def run_example(name, *arguments, folder, env):
         return await output_of(process)
 
 
+@pytest.mark.slow
 async def test_quickstart(tmp_path):
     async with Emulator() as emulator:
         out = await run_example("quickstart.py", folder=tmp_path, env=variables(emulator))
@@ -76,6 +77,7 @@ async def test_quickstart(tmp_path):
     assert emulator.products.keys() == {"TEA-1", "TEA-2", "TEA-3"}
 
 
+@pytest.mark.slow
 async def test_quickstart_without_credentials_says_what_is_missing(tmp_path):
     async with started("quickstart.py", folder=tmp_path, env={}) as process:
         _, errors = await process.communicate()
@@ -83,6 +85,7 @@ async def test_quickstart_without_credentials_says_what_is_missing(tmp_path):
     assert b"NEUROON_API_KEY is not set" in errors
 
 
+@pytest.mark.slow
 async def test_sync_generator(tmp_path):
     async with Emulator() as emulator:
         out = await run_example("sync_generator.py", folder=tmp_path, env=variables(emulator))
@@ -91,6 +94,7 @@ async def test_sync_generator(tmp_path):
     assert not (tmp_path / "failed.jsonl").exists()
 
 
+@pytest.mark.slow
 async def test_sync_generator_keeps_what_fails(tmp_path):
     def refusal(product):
         return "no candles here" if product["externalId"] == "SKU-3-7" else None
@@ -103,6 +107,7 @@ async def test_sync_generator_keeps_what_fails(tmp_path):
     assert letter["product"]["externalId"] == "SKU-3-7"
 
 
+@pytest.mark.slow
 async def test_sync_database(tmp_path):
     async with Emulator() as emulator:
         out = await run_example("sync_database.py", folder=tmp_path, env=variables(emulator))
@@ -111,6 +116,7 @@ async def test_sync_database(tmp_path):
     assert emulator.products["P-0001"]["brands"] == ["Oak & Iron"]
 
 
+@pytest.mark.slow
 async def test_delta_sync(tmp_path):
     async with Emulator() as emulator:
         first = await run_example("delta_sync.py", folder=tmp_path, env=variables(emulator))
@@ -126,6 +132,7 @@ async def test_delta_sync(tmp_path):
     assert emulator.products["BOOK-1"]["name"] == "Book no. 1"
 
 
+@pytest.mark.slow
 async def test_conversions(tmp_path):
     async with Emulator() as emulator:
         out = await run_example("conversions.py", folder=tmp_path, env=variables(emulator))
@@ -144,6 +151,7 @@ class ScriptTokens(HTMLParser):
             self.tokens.append(dict(attrs)["data-token"])
 
 
+@pytest.mark.slow
 async def test_widget_page(tmp_path):
     env = {"NEUROON_API_KEY": DEFAULT_API_KEY, "NEUROON_SHOP_ID": DEFAULT_SHOP_ID}
     page = await run_example("widget_page.py", folder=tmp_path, env=env)
@@ -154,6 +162,7 @@ async def test_widget_page(tmp_path):
     assert DEFAULT_API_KEY not in page
 
 
+@pytest.mark.slow
 async def test_domain_verification(tmp_path):
     async with Emulator() as emulator:
         first = await run_example("domain_verification.py", folder=tmp_path, env=variables(emulator))
@@ -164,6 +173,7 @@ async def test_domain_verification(tmp_path):
     assert len(emulator.requests_to("verify_domain")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="the worker ends by POSIX signals")
 async def test_worker_asyncio_syncs_every_shop_and_ends_on_sigterm(tmp_path):
     async with Emulator("shop_es", "sk_" + "e" * 32) as es, Emulator("shop_fr", "sk_" + "f" * 32) as fr:
@@ -184,6 +194,7 @@ async def test_worker_asyncio_syncs_every_shop_and_ends_on_sigterm(tmp_path):
     assert {*fr.products} == {f"FR-{number}" for number in range(50)}
 
 
+@pytest.mark.slow
 async def test_worker_asyncio_leaves_a_shop_with_a_refused_key_alone(tmp_path):
     async with Emulator() as emulator:
         env = {**variables(emulator), "NEUROON_API_KEY": "sk_" + "1" * 32}

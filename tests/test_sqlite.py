@@ -104,6 +104,7 @@ async def test_what_is_no_database_is_left_alone(tmp_path, content, problem):
     assert path.read_bytes() == content
 
 
+@pytest.mark.slow
 async def test_a_database_of_another_program_is_left_alone_with_its_log(tmp_path):
     path = tmp_path / "f"
     await asyncio.to_thread(killed, path, "PRAGMA journal_mode = WAL", "CREATE TABLE customer (name)")

@@ -1,6 +1,7 @@
 """The structure of the package, read from its imports: they run one way, and every file stays short enough to read."""
 
 import ast
+import functools
 import importlib
 from pathlib import Path
 from typing import get_origin
@@ -73,7 +74,8 @@ def exists(name: str) -> bool:
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 
-def imported_modules(path: Path) -> set[str]:
+@functools.cache
+def imported_modules(path: Path) -> frozenset[str]:
     """The package's modules that a file imports anywhere in it, also for types only, relative to the package."""
     package = path.relative_to(PACKAGE).parent.parts
     found = set()
@@ -95,7 +97,7 @@ def imported_modules(path: Path) -> set[str]:
                 for alias in node.names
                 if alias.name.startswith("neuroon_async.")
             }
-    return found
+    return frozenset(found)
 
 
 def room(module: str) -> str:

@@ -220,6 +220,7 @@ def test_help_documents_the_exit_codes():
 # What is printed where
 
 
+@pytest.mark.slow
 def test_json_is_one_object_and_nothing_else(server, tmp_path):
     with started("sync", catalog(tmp_path, BAD, count=3), "--json", env=environment(server)) as process:
         code, stdout, stderr = ended(process)
@@ -239,6 +240,7 @@ def test_json_tells_of_errors_too(missing, tmp_path):
     assert document["error"] in result.stderr
 
 
+@pytest.mark.slow
 def test_piped_output_has_no_colours_and_no_bar(server, tmp_path):
     with started("sync", catalog(tmp_path, BAD, count=3), env=environment(server)) as process:
         _, stdout, stderr = ended(process)
@@ -246,6 +248,7 @@ def test_piped_output_has_no_colours_and_no_bar(server, tmp_path):
     assert "Syncing" not in stdout + stderr
 
 
+@pytest.mark.slow
 def test_on_a_terminal_the_bar_is_on_stderr_and_json_stays_pure(server, tmp_path):
     server.latency = 0.3
     terminal, stderr = pty.openpty()
@@ -279,6 +282,7 @@ def test_quiet_says_nothing_of_success_and_all_of_failure(server, tmp_path):
     assert "must be 0 or more" in bad.stdout
 
 
+@pytest.mark.slow
 def test_foreign_text_does_not_steer_the_terminal(server, tmp_path):
     hostile = BAD | {"externalId": "\x1b[2J[bold]\u202e"}
     with started("sync", catalog(tmp_path, hostile), env=environment(server)) as process:
@@ -371,6 +375,7 @@ def test_a_dead_letter_file_that_exists_is_kept_even_where_it_is_empty(server, t
 # Standard input and interruptions
 
 
+@pytest.mark.slow
 def test_standard_input(server, tmp_path):
     with started("sync", "-", env=environment(server), stdin=subprocess.PIPE) as process:
         code, stdout, _ = ended(process, catalog(tmp_path, count=3).read_text())
@@ -379,6 +384,7 @@ def test_standard_input(server, tmp_path):
     assert len(server.products) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted_in_flight_the_partial_report_accounts_for_everything(number, expected, tmp_path):
     with served(algorithm="off") as server:
@@ -396,6 +402,7 @@ def test_interrupted_in_flight_the_partial_report_accounts_for_everything(number
     assert stderr == f"error: {document['error']}\n"
 
 
+@pytest.mark.slow
 def test_interrupted_while_a_pipe_is_silent(server):
     reader, writer = os.pipe()
     with started("sync", "-", env=environment(server) | {"PYTHONFAULTHANDLER": "1"}, stdin=reader) as process:
@@ -418,6 +425,7 @@ def _pipe_is_empty(reader: int) -> bool:
 # The other commands
 
 
+@pytest.mark.slow
 def test_delete(server, tmp_path):
     assert neuroon("sync", catalog(tmp_path, count=5), env=environment(server)).exit_code == 0
     ids = tmp_path / "ids.txt"
@@ -492,6 +500,7 @@ def test_an_unusual_key_is_warned_of_in_one_line(server):
     assert result.stderr.startswith("warning: the API key does not look like")
 
 
+@pytest.mark.slow
 def test_sandbox_serves_what_it_says_to_export(tmp_path):
     with started("sandbox", "--port", 0, env={"PYTHONUNBUFFERED": "1"}) as process:
         exported, printed = {}, []

@@ -121,6 +121,7 @@ def test_a_ragged_row_costs_itself_and_every_deletion(server, tmp_path):
     assert len(server.products) == 12
 
 
+@pytest.mark.slow
 def test_4_for_a_line_without_end_from_a_pipe(server, tmp_path):
     first = catalog(tmp_path, count=3).read_bytes()
     with started("sync", "-", "--json", env=environment(server), stdin=subprocess.PIPE) as process:

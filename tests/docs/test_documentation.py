@@ -139,6 +139,7 @@ def test_what_those_programs_import_exists(page):
                 assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
 
 
+@pytest.mark.slow
 @with_blocks("python", "pytest")
 async def test_the_tests_pass(page, tmp_path):
     for number, block in enumerate(blocks(page, "python", "pytest")):

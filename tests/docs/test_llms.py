@@ -9,6 +9,8 @@ import pytest
 
 import neuroon_async
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
 

@@ -670,6 +670,7 @@ async def test_the_detector_detects(telemetry):
 # Nothing where it is not asked for
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("absent", [False, True], ids=["installed", "absent"])
 def test_the_core_imports_no_opentelemetry(absent):
     program = f"""

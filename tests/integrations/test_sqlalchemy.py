@@ -29,7 +29,7 @@ def order(order_id="1001", value=10, lines=1):
     return Conversion(order_id=order_id, order_value=value, currency="EUR", conversions=items)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def engine(request, tmp_path):
     if request.param == "postgresql":
         url = request.getfixturevalue("postgresql").url

@@ -20,6 +20,8 @@ from sync.sync_shop import prices, shop
 
 from neuroon_async.testing import Emulator
 
+pytestmark = pytest.mark.slow
+
 IDS = [f"p{number:03}" for number in range(150)]
 DRIVER = Path(__file__).with_name("crash_driver.py")
 

@@ -124,6 +124,7 @@ async def test_a_second_run_is_told_so(tmp_path):
     assert await ledger.shops() == {"shop": 2}
 
 
+@pytest.mark.slow
 async def test_a_second_process_is_told_so(tmp_path):
     path = tmp_path / "l"
     program = (
@@ -273,6 +274,7 @@ async def test_what_is_no_sound_ledger_is_not_touched(tmp_path, make, message):
     assert [entry.name for entry in tmp_path.iterdir()] == ["catalog.ledger"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statements",
     [
@@ -291,6 +293,7 @@ async def test_what_another_program_left_in_its_log_is_not_touched(tmp_path, sta
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "last",
     [
@@ -338,6 +341,7 @@ asyncio.run(main())
     assert await SQLiteLedger(path).shops() == {"shop": 1}
 
 
+@pytest.mark.slow
 async def test_a_refused_second_run_does_not_open_the_file_to_other_processes(tmp_path):
     ledger = SQLiteLedger(tmp_path / "l")
     async with ledger.run("shop"):

@@ -16,7 +16,7 @@ SHOP, OTHER = "https://api.example shop_1", "https://api.example shop_2"
 A, B, C, D = b"a" * 16, b"b" * 16, b"c" * 16, b"d" * 16
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.slow)])
 async def make(request, tmp_path):
     """Makes ledgers that all look at the same place, as processes would."""
     if request.param == "sqlite":

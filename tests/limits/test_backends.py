@@ -18,13 +18,13 @@ import pytest
 from neuroon_async import LocalLimiter, MachineLimiter, NeuroonClient, RateLimit, RateLimited, RetryPolicy, UsageError
 from neuroon_async.limits.protocols import DeadlineLimiter, takes_deadlines
 from neuroon_async.limits.tables import limit_table
-from neuroon_async.testing import Emulator
+from neuroon_async.testing import Emulator, RecordedRequest
 
 SHOP = "shop_test"
 Process = Callable[..., DeadlineLimiter]
 
 
-@pytest.fixture(params=["local", "machine", "redis"])
+@pytest.fixture(params=["local", "machine", pytest.param("redis", marks=pytest.mark.slow)])
 async def process(request, tmp_path) -> AsyncIterator[Process]:
     """Makes what each process of a shop would have: limiters of one budget."""
     async with AsyncExitStack() as stack:
@@ -65,6 +65,10 @@ def short_transit(monkeypatch) -> float:
     return seconds
 
 
+A_WHILE = 20.0
+"""Seconds in which the busiest of machines does what takes no waiting, and less than any wait that would be wrong."""
+
+
 def now() -> float:
     return asyncio.get_running_loop().time()
 
@@ -91,13 +95,19 @@ async def refused(limiter, *, within: float = 2.0, **options) -> float:
 
 async def seconds(awaitable) -> float:
     started = time.monotonic()
-    await asyncio.wait_for(awaitable, 10)
+    await asyncio.wait_for(awaitable, A_WHILE)
     return time.monotonic() - started
 
 
 def soon() -> float:
-    """A deadline for what should not wait, on a busy machine."""
-    return now() + 5.0
+    """A deadline for what should not wait."""
+    return now() + A_WHILE
+
+
+def wait_of(seconds: float, since: float) -> object:
+    """As many seconds from a moment between ``since`` and now."""
+    passed = time.monotonic() - since
+    return pytest.approx(seconds - passed / 2, abs=passed / 2 + 0.5)
 
 
 # The rule
@@ -113,10 +123,11 @@ async def test_it_takes_deadlines_and_tells_of_every_endpoint(process):
 
 async def test_the_whole_limit_leaves_at_once_and_not_one_more(process):
     here, there = process(6, 30.0), process(6, 30.0)
+    started = time.monotonic()
     for limiter in (here, there) * 3:
         await limiter.acquire("shop", deadline=soon())
-    assert await refused(here) == pytest.approx(30, abs=3)
-    assert await refused(there) == pytest.approx(30, abs=3)
+    assert await refused(here) == wait_of(30, started)
+    assert await refused(there) == wait_of(30, started)
 
 
 async def test_a_slot_comes_back_one_window_after_the_answer_not_after_admission(process):
@@ -128,7 +139,7 @@ async def test_a_slot_comes_back_one_window_after_the_answer_not_after_admission
         permit.answered({})
     answered = time.monotonic()
     await waiting
-    assert 0.39 <= time.monotonic() - answered < 3.0
+    assert 0.39 <= time.monotonic() - answered < A_WHILE
 
 
 async def test_a_slot_without_an_answer_comes_back_when_its_request_can_no_longer_arrive(process, short_transit):
@@ -163,11 +174,12 @@ async def test_shops_and_endpoints_have_budgets_of_their_own(process):
 
 async def test_bulk_leaves_two_slots_or_those_that_come_back_within_six_seconds(process):
     limiter = process(100, 60.0)
+    started = time.monotonic()
     await spend(limiter, 98, bulk=True)
-    assert await refused(limiter, bulk=True) == pytest.approx(54, abs=4)
+    assert await refused(limiter, bulk=True) == wait_of(54, started)
     for _ in range(2):
         await limiter.acquire("shop", deadline=soon())
-    assert await refused(limiter) == pytest.approx(60, abs=4)
+    assert await refused(limiter) == wait_of(60, started)
 
 
 async def test_single_calls_seen_lately_enlarge_the_reserve_up_to_a_tenth(process):
@@ -213,7 +225,7 @@ async def test_a_429_pauses_everyone_and_only_ever_for_longer(process):
     assert here.limits()["shop"].paused_for > 0.2
     await reported(here)
     await there.acquire("shop")
-    assert 0.39 <= time.monotonic() - started < 3.0
+    assert 0.39 <= time.monotonic() - started < A_WHILE
 
 
 async def test_after_a_pause_calls_return_one_by_one(process):
@@ -248,7 +260,7 @@ async def test_what_others_spend_is_over_one_window_later(process):
     limiter = process(3, 0.4)
     (await limiter.acquire("shop")).answered({"X-RateLimit-Remaining": "0"})
     await reported(limiter)
-    assert 0.2 < await seconds(limiter.acquire("shop")) < 3
+    assert await seconds(limiter.acquire("shop")) > 0.2
 
 
 async def test_retry_after_decides_over_remaining(process):
@@ -267,7 +279,7 @@ async def test_a_refused_call_reserves_nothing(process):
     for _ in range(5):
         await refused(limiter, within=0.01)
     assert limiter.limits()["shop"].waiting == 0
-    assert await seconds(limiter.acquire("shop")) < 3
+    await seconds(limiter.acquire("shop"))
 
 
 async def test_a_wait_that_fits_the_deadline_is_waited(process):
@@ -301,21 +313,26 @@ async def test_limits_can_be_read_from_any_thread(process):
 # All of it
 
 
-@pytest.mark.parametrize("algorithm", ["fixed", "rolling", "bucket"])
-async def test_processes_use_the_budget_and_never_see_a_429(process, algorithm):
+async def test_processes_use_the_budget_and_never_see_a_429(process):
+    """However the server counts. The three ways are tried side by side, for nearly all of the time is spent waiting."""
+    algorithms = ("fixed", "rolling", "bucket")
+    seen = await asyncio.gather(*(use_the_budget(process, algorithm) for algorithm in algorithms))
+    for algorithm, requests in zip(algorithms, seen, strict=True):
+        assert {request.status for request in requests} <= {200, None}, algorithm
+        assert len(requests) >= 30, algorithm  # of 60, on a busy machine; the benchmarks measure how many
+
+
+async def use_the_budget(process, algorithm: str) -> list[RecordedRequest]:
+    """Three processes, three callers each, for 2.8 s: what the server has seen."""
     limit = RateLimit(20, per=1.0)
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
-            Emulator(rate_limits={"shop": limit}, algorithm=algorithm, latency=0.002, jitter=0.004)
+            Emulator(f"shop_{algorithm}", rate_limits={"shop": limit}, algorithm=algorithm, latency=0.002, jitter=0.004)
         )
         clients = [
             await stack.enter_async_context(
-                NeuroonClient(
-                    shop_id=emulator.shop_id,
-                    api_key=emulator.api_key,
-                    base_url=emulator.url,
-                    limiter=process(limit.requests, limit.per),
-                    retry=RetryPolicy(attempts=1),
+                emulator.client(
+                    limiter=process(limit.requests, limit.per, shop_id=emulator.shop_id), retry=RetryPolicy(attempts=1)
                 )
             )
             for _ in range(3)
@@ -330,8 +347,7 @@ async def test_processes_use_the_budget_and_never_see_a_429(process, algorithm):
                 for client in clients:
                     for _ in range(3):
                         tasks.create_task(work(client))
-        assert {request.status for request in emulator.requests} <= {200, None}
-        assert len(emulator.requests) >= 30  # of 60, on a busy machine; the benchmarks measure how many
+        return emulator.requests
 
 
 # What only a file has

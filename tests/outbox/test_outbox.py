@@ -539,6 +539,7 @@ async def test_a_foreign_database_is_refused_and_left_alone(path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 async def test_a_foreign_database_with_its_log_is_left_alone(path):
     await asyncio.to_thread(killed, path, "PRAGMA journal_mode = WAL", "CREATE TABLE accounts (id)")
     before = {file: file.read_bytes() for file in path.parent.iterdir()}
@@ -557,6 +558,7 @@ async def test_an_outbox_that_is_just_growing_is_not_taken_for_a_foreign_one(pat
     assert ConversionOutbox(path)._store._file._refuse_foreign() is None
 
 
+@pytest.mark.slow
 async def test_a_second_outbox_does_not_take_the_locks_of_the_first(path):
     program = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM shop').fetchall()"
     async with ConversionOutbox(path) as first, ConversionOutbox(path):
@@ -687,6 +689,7 @@ async def crashing_shops(emulator, path, log, rounds):
     return [line.split() for line in log.read_text().splitlines()]
 
 
+@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost_when_processes_are_killed_at_any_moment(tmp_path, path):
     """Two processes share the file and are killed together, round after round, while they sell and deliver."""
     log = tmp_path / "acknowledged"

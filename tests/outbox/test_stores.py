@@ -29,7 +29,7 @@ def body(order_id="1001", value="14.50"):
     return stored_body(order(order_id, value))
 
 
-@pytest.fixture(params=["file", "sqlite", "postgresql"])
+@pytest.fixture(params=["file", "sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 async def make(request, tmp_path):
     """Makes open stores that all look at the same place, as processes would."""
     async with AsyncExitStack() as stack:

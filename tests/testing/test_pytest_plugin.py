@@ -61,12 +61,13 @@ WITHOUT_ANYIO = ("-p", "no:anyio")
 def run_pytest(folder, *arguments):
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("NEUROON_", "PYTEST_"))}
     command = [sys.executable, "-m", "pytest", "-q", *QUICKLY, "-W", "error", *arguments, str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=inherited, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=inherited, check=False, timeout=300)
 
 
-def write_suite(folder, tests, *, ini="", conftest=CONFTEST):
+def write_suite(folder, *suites, ini="", conftest=CONFTEST):
     (folder / "conftest.py").write_text(conftest)
-    (folder / "test_shop.py").write_text(IMPORTS + PRODUCT + tests)
+    for number, tests in enumerate(suites):
+        (folder / f"test_shop_{number}.py").write_text(IMPORTS + PRODUCT + tests)
     (folder / "pytest.ini").write_text(f"[pytest]\n{ini}\n")
 
 
@@ -74,29 +75,37 @@ def marked(mark):
     return ASYNC_TESTS.replace("async def test", f"@pytest.mark.{mark}\nasync def test")
 
 
+# One run of pytest serves all that it can: to start it takes longer than to run a suite.
 @pytest.mark.parametrize(
-    ("tests", "ini", "arguments", "passed"),
+    ("suites", "ini", "arguments", "passed"),
     [
-        pytest.param(ASYNC_TESTS + PLAIN_TESTS, AUTO, WITHOUT_ANYIO, 4, id="asyncio, auto mode"),
-        pytest.param(marked("asyncio") + PLAIN_TESTS, STRICT, (), 4, id="asyncio, strict mode"),
-        pytest.param(marked("anyio") + ANYIO_BACKEND + PLAIN_TESTS, "", WITHOUT_ASYNCIO, 4, id="anyio alone"),
-        pytest.param(marked("anyio") + ANYIO_BACKEND, STRICT, (), 2, id="anyio beside asyncio"),
+        pytest.param([ASYNC_TESTS, PLAIN_TESTS], AUTO, WITHOUT_ANYIO, 4, id="asyncio, auto mode"),
         pytest.param(
-            ASYNC_TESTS,
+            [
+                marked("asyncio") + PLAIN_TESTS,
+                marked('asyncio(loop_scope="module")'),
+                marked("anyio") + ANYIO_BACKEND,
+            ],
+            STRICT,
+            (),
+            8,
+            id="asyncio, strict mode; a loop for the module; anyio beside asyncio",
+        ),
+        pytest.param(
+            [ASYNC_TESTS],
             AUTO,
             (*WITHOUT_ASYNCIO, "-p", "pytest_asyncio.plugin"),
             2,
             id="asyncio by the name of its module",
         ),
-        pytest.param(marked('asyncio(loop_scope="module")'), STRICT, (), 2, id="a loop for the module"),
         pytest.param(
-            ASYNC_TESTS, f"{AUTO}\nasyncio_default_test_loop_scope = session", (), 2, id="a loop for the session"
+            [ASYNC_TESTS], f"{AUTO}\nasyncio_default_test_loop_scope = session", (), 2, id="a loop for the session"
         ),
-        pytest.param(PLAIN_TESTS, "", (*WITHOUT_ASYNCIO, *WITHOUT_ANYIO), 2, id="neither"),
+        pytest.param([PLAIN_TESTS], "", (*WITHOUT_ASYNCIO, *WITHOUT_ANYIO), 2, id="neither"),
     ],
 )
-def test_the_fixtures_in_a_users_suite(tmp_path, tests, ini, arguments, passed):
-    write_suite(tmp_path, tests, ini=ini)
+def test_the_fixtures_in_a_users_suite(tmp_path, suites, ini, arguments, passed):
+    write_suite(tmp_path, *suites, ini=ini)
     run = run_pytest(tmp_path, *arguments)
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"{passed} passed" in run.stdout
@@ -109,11 +118,14 @@ def test_the_plugin_needs_no_asynchronous_plugin_installed(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_trio_is_refused_with_a_reason(tmp_path):
+def test_anyio_alone_is_served_and_trio_refused_with_a_reason(tmp_path):
     pytest.importorskip("trio", reason="trio is not installed")
-    write_suite(tmp_path, marked("anyio") + ANYIO_BACKEND.replace("asyncio", "trio"))
+    on_asyncio = marked("anyio") + ANYIO_BACKEND + PLAIN_TESTS
+    write_suite(tmp_path, on_asyncio, marked("anyio") + ANYIO_BACKEND.replace("asyncio", "trio"))
     run = run_pytest(tmp_path, *WITHOUT_ASYNCIO)
+    assert "4 passed, 2 errors" in run.stdout, run.stdout + run.stderr
     assert "needs asyncio: let the fixture anyio_backend return 'asyncio'" in run.stdout
+    assert "test_shop_0.py:" not in run.stdout.partition("short test summary")[2]
 
 
 def test_the_recipe_for_testing_an_app():

@@ -109,14 +109,14 @@ def test_limits_and_faults_from_the_tests_thread():
 
 def test_state_can_be_read_while_it_changes():
     with Emulator.in_thread(algorithm="off") as emulator, ThreadPoolExecutor(4) as threads:
-        batches = [threads.submit(sync, emulator, products(400, f"B{number}")) for number in range(40)]
+        batches = [threads.submit(sync, emulator, products(200, f"B{number}")) for number in range(20)]
         while not all(batch.done() for batch in batches):
             for external_id, stored in emulator.products.items():
                 assert stored["externalId"] == external_id
             assert len(list(emulator.products)) <= len(set(emulator.products))
             assert all(request.endpoint == "sync_products" for request in emulator.requests)
-        assert [batch.result()["failed"] for batch in batches] == [0] * 40
-        assert len(emulator.products) == 16_000
+        assert [batch.result()["failed"] for batch in batches] == [0] * 20
+        assert len(emulator.products) == 4_000
 
 
 def test_a_snapshot_dict_is_an_ordinary_dict_otherwise():
