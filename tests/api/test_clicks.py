@@ -1,9 +1,10 @@
+import itertools
 import json
 from http.cookies import SimpleCookie
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from neuroon_async.api.clicks import ClickLog
@@ -49,19 +50,18 @@ def whole_entries_before(text, cut):
     return survivors
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("dump", [as_json, as_js_json, json.dumps])
 @given(entries=ENTRIES)
 @example(entries=HOSTILE)
 @example(entries={})
-def test_a_whole_cookie_round_trips(encoding, dump, entries):
-    cookie = ENCODINGS[encoding](dump(entries))
-    assert dict(ClickLog.parse(cookie).entries) == entries
-    assert dict(ClickLog.parse(cookie.encode()).entries) == entries
+def test_a_whole_cookie_round_trips(entries):
+    for encoding, dump in itertools.product(ENCODINGS, (as_json, as_js_json, json.dumps)):
+        cookie = ENCODINGS[encoding](dump(entries))
+        assert dict(ClickLog.parse(cookie).entries) == entries, encoding
+        assert dict(ClickLog.parse(cookie.encode()).entries) == entries, encoding
 
 
-@pytest.mark.parametrize("encoding", ["plain", "percent", "twice", "js_cookie"])
-@given(entries=ENTRIES, data=st.data())
+@given(encoding=st.sampled_from(["plain", "percent", "twice", "js_cookie"]), entries=ENTRIES, data=st.data())
+@settings(max_examples=4 * settings.default.max_examples)
 def test_a_cut_cookie_keeps_every_whole_entry_and_invents_none(encoding, entries, data):
     cookie = ENCODINGS[encoding](as_js_json(entries)).encode()
     cut = data.draw(st.integers(0, len(cookie)))
