@@ -10,6 +10,7 @@ from ..settings import package_version
 from .commands.check import check
 from .commands.delete import delete
 from .commands.demo import demo
+from .commands.doctor import doctor
 from .commands.ledger import ledger_app
 from .commands.markets import markets
 from .commands.sandbox import sandbox
@@ -51,6 +52,7 @@ def neuroon(
 app.command()(demo)
 app.command(epilog=EXIT_CODES_HELP)(sync)
 app.command(epilog=EXIT_CODES_HELP)(check)
+app.command(epilog=EXIT_CODES_HELP)(doctor)
 app.command(epilog=EXIT_CODES_HELP)(markets)
 app.command(epilog=EXIT_CODES_HELP)(delete)
 app.add_typer(ledger_app)

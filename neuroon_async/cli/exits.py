@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..report import SyncReport
 
-__all__ = ["EXIT_CODES_HELP", "ExitCode", "code_of", "exit_codes", "explain", "report_of", "run"]
+__all__ = ["EXIT_CODES_HELP", "ExitCode", "as_option", "code_of", "exit_codes", "explain", "report_of", "run"]
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, UnsafeFullSync) and not error.unsendable:
         return _FULL_IN_PARTS
     if isinstance(error, NeuroonError):
-        return error.naming(_as_option)
+        return error.naming(as_option)
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
 
 
@@ -90,6 +90,7 @@ _OPTIONS = {
     "api_url",
     "ca_file",
     "shop_id",
+    "timeout",
     "concurrency",
     "batch_size",
     "mode",
@@ -101,7 +102,7 @@ _OPTIONS = {
 """Arguments of Python that the commands have as options."""
 
 
-def _as_option(name: str, value: object) -> str:
+def as_option(name: str, value: object) -> str:
     """An argument as the shell writes it, where the commands have it."""
     name = {"ssl": "ca_file", "base_url": "api_url"}.get(name, name)
     if name not in _OPTIONS:

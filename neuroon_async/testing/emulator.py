@@ -23,6 +23,7 @@ from msgspec import UNSET, UnsetType
 from ..api.contract import (
     API_KEY_VARIABLE,
     API_URL_VARIABLE,
+    DATE_HEADER,
     DOCUMENTED_RATE_LIMITS,
     ENDPOINTS,
     HEALTH,
@@ -106,7 +107,8 @@ class Emulator:
         name_all_missing_parents: Does a 422 name every missing parent of a batch, or the first only?
         reject_item: Called with each product; the reason it returns fails that product within a 200.
         reject_batch: Called with each batch; the status and message it returns fail the whole batch.
-        wall_clock: Gives the Unix time in seconds, for widget tokens and HTTP dates.
+        wall_clock: Gives the Unix time in seconds, for widget tokens and HTTP dates, the header
+            ``Date`` among them.
 
     Raises `ValueError` for a limit of an unknown endpoint. An exception inside the emulator, such as one from a hook,
     answers 500 and is raised on leaving the context.
@@ -481,6 +483,8 @@ class Emulator:
         headers = dict(answer.headers)
         if self.readings.request_id == "sent":
             headers[REQUEST_ID_HEADER] = record.request_id
+        if self._wall_clock is not time.time:
+            headers[DATE_HEADER] = formatdate(self._wall_clock(), usegmt=True)
         return await deliver(request, EmulatedResponse(answer.status, answer.body, headers), ending, connection)
 
     def _admit(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Route | EmulatedResponse:

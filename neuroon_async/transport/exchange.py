@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -48,10 +48,14 @@ _CHECKED_BY_SERVER = ("Origin", "Referer")
 
 @dataclass(frozen=True, slots=True)
 class ExchangeResult:
-    """What came of one attempt. ``headers`` are the answer's, ``None`` where none came."""
+    """What came of one attempt. ``headers`` and ``body`` are the answer's, as it gave them: they may echo the key.
+
+    ``headers`` are ``None`` where no answer came.
+    """
 
     outcome: Response | NeuroonError
     headers: Mapping[str, str] | None = None
+    body: bytes = field(default=b"", repr=False)
 
 
 class Exchange(Protocol):
@@ -98,7 +102,7 @@ class HttpExchange:
             running_clock.reset(token)
             clock.over()
         if isinstance(came, _Answer):
-            return ExchangeResult(self._read(call, came), came.headers)
+            return ExchangeResult(self._read(call, came), came.headers, came.body)
         return ExchangeResult(self._failure(call, came, session, clock))
 
     async def _ask(
