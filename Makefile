@@ -17,7 +17,7 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyt
 # Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test quick oldest matrix docs wheel check lint types format bench campaign prove-limits simulate clean
+.PHONY: help demo test quick oldest matrix docs wheel check lint types format bench campaign prove-limits simulate fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -84,6 +84,11 @@ prove-limits: $(VENV)/dev.stamp  ## three minutes at the real 100 requests in 60
 RUNS := 1000
 simulate: $(VENV)/dev.stamp  ## run the SDK and its emulator through simulated faults: RUNS=1000, or TOKEN=… to replay
 	@PYTHONPATH=tests $(BIN)/python -m simulation $(if $(TOKEN),$(TOKEN),--runs $(RUNS) $(addprefix --scenario ,$(SCENARIO)))
+
+# SECONDS: for how long, in all. TARGET: only this parser.
+SECONDS ?= 300
+fuzz: $(VENV)/dev.stamp  ## hostile bytes through every parser, SECONDS=300 in all
+	@PYTHONPATH=tests PYTHONHASHSEED=0 $(BIN)/python -m fuzz --seconds $(SECONDS) $(addprefix --target ,$(TARGET))
 
 clean:  ## remove all that was installed or made
 	@rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

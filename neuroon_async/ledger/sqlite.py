@@ -11,11 +11,11 @@ import math
 import time
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..cancellation import finish
 from ..errors import ConfigurationError
-from ..sqlite import Problem, SQLiteFile
+from ..sqlite import DamagedContent, Problem, SQLiteFile
 from .protocols import LedgerError
 from .sqlite_run import SQLiteRun, recover
 
@@ -155,7 +155,7 @@ class SQLiteLedger:
         query = "SELECT name, count(digest) FROM shop LEFT JOIN product ON product.shop = shop.number GROUP BY name"
         async with self._file() as file:
             await file.run(recover, file, self._clock())
-            return await file.run(lambda: dict(file.execute(query).fetchall()))
+            return await file.run(lambda: _by_name(file.execute(query).fetchall()))
 
     async def forget_shop(self, shop: str) -> int:
         """Forget all of one shop: its next run sends everything. Returns how many products that were."""
@@ -186,6 +186,13 @@ class SQLiteLedger:
 
     def _explain(self, problem: Problem, detail: str) -> LedgerError:
         return LedgerError(f"{self.path}: {_REASONS.get(problem, '{detail}').format(detail=detail)}")
+
+
+def _by_name(rows: list[tuple[Any, int]]) -> dict[str, int]:
+    for name, _ in rows:
+        if not isinstance(name, str):
+            raise DamagedContent(f"shop {name!r}: a value of another type than was stored")
+    return dict(rows)
 
 
 async def _end(run: SQLiteRun, living: asyncio.Task[None] | None) -> None:

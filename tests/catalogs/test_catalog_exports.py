@@ -162,6 +162,15 @@ RSS = (
 )
 
 
+@pytest.mark.parametrize("declared", ["UTF-9", "hex", "big5", "utf-7"])
+def test_a_feed_that_declares_an_encoding_nobody_reads_is_refused_with_its_name(declared):
+    content = RSS.replace('"1.0"?>', f'"1.0" encoding="{declared}"?>')
+    items, message = until_fault(Catalog(named(content, "feed.xml"), today=date(2026, 3, 5)))
+    assert not items
+    assert message.startswith("feed.xml:byte 0: declares an encoding that cannot be read here")
+    assert len(products(content, "feed.xml", encoding="utf-8", today=date(2026, 3, 5))) == 1
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_a_merchant_feed(encoding):
     catalog = Catalog(Pipe(RSS.encode(encoding)), today=date(2026, 3, 5))

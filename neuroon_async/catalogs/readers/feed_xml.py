@@ -42,6 +42,11 @@ def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None)
             entity = getattr(error, "name", None)
             named = f" ({entity})" if entity else ""
             fault = source.error(f"byte {position}", f"declares entities{named}, which may be an attack; remove them")
+        except (LookupError, ValueError) as error:  # of the encoding that the declaration names
+            fault = source.error(
+                f"byte {position}",
+                f"declares an encoding that cannot be read here ({error}); correct the declaration, or give encoding=",
+            )
         since_item += len(chunk)
         for item in items.take():
             number += 1
