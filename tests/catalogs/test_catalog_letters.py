@@ -121,3 +121,22 @@ def test_rows_can_be_pickled():
 def test_the_made_item_is_whole():
     assert ITEM in RSS
     assert len(products(RSS, **OPTIONS)) == 1
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_row_that_looks_like_an_export_stays_what_it_was_read_as(tmp_path, count):
+    """Its file is one of dead letters, whatever platform's export the rows in it look like."""
+    row = {
+        "id": 1,
+        "title": "Bag",
+        "handle": "bag",
+        "body_html": "x",
+        "variants": [{"id": 41, "price": "8"}, {"id": 42}],
+    }
+    content = "\n".join(json.dumps(row | {"id": number}) for number in range(count))
+    letters = letters_of(tmp_path, content, format="jsonl", **OPTIONS)
+    assert {letter["reading"]["format"] for letter in letters} <= {"json", "jsonl"}
+    for letter in letters:
+        letter["raw"] |= {"name": "Bag", "price": "8", "url": "/bag"}
+    again = read_again(letters)
+    assert [item.external_id for item in again if isinstance(item, Product)] == [str(number) for number in range(count)]

@@ -6,5 +6,5 @@ that has everything imported, changes one function there and runs the tests that
 reads ``tests/mutants.md``, which explains the mutants that no test can tell from the original.
 
 Neither mutmut nor cosmic-ray does here: mutmut leaves decorated functions (properties, class methods, context managers)
-and everything outside of functions alone, cosmic-ray starts a new pytest for each mutant, which takes most of a room's time.
+and everything outside of functions alone; cosmic-ray starts a new pytest for each mutant, which takes most of the time.
 """

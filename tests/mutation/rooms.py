@@ -23,55 +23,24 @@ class Room:
         return [PACKAGE / file for file in self.files]
 
 
+def _in(folder: str, *names: str, ending: str = ".py") -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}{ending}" for name in names)
+
+
 ROOMS = {
-    "limits": Room(("limits/policy.py", "limits/local.py", "limits/tables.py", "limits/callers.py"), ("limits",)),
-    "retries": Room(
-        ("transport/retries.py", "transport/time_limit.py"),
-        ("transport/test_retries.py", "transport/test_transport.py"),
-    ),
+    "limits": Room(_in("limits", "policy", "local", "tables", "callers"), ("limits",)),
+    "retries": Room(_in("transport", "retries", "time_limit"), _in("transport", "test_retries", "test_transport")),
     "transport": Room(
-        (
-            "transport/transport.py",
-            "transport/admission.py",
-            "transport/exchange.py",
-            "transport/places.py",
-            "transport/open_calls.py",
-            "transport/unpacking.py",
-            "transport/failures.py",
-        ),
+        _in("transport", "transport", "admission", "exchange", "places", "open_calls", "unpacking", "failures"),
         ("transport", "test_cancellation.py", "test_client.py"),
     ),
     "validation": Room(
-        ("api/validation.py", "api/fast_lane.py", "api/addresses.py", "api/values.py"),
-        (
-            "api/test_validation.py",
-            "api/test_fast_lane.py",
-            "api/test_addresses.py",
-            "api/test_items.py",
-            "api/test_models.py",
-        ),
+        _in("api", "validation", "fast_lane", "addresses", "values"),
+        _in("api", "test_validation", "test_fast_lane", "test_addresses", "test_items", "test_models"),
     ),
-    "queue": Room(("sync/queue.py", "sync/in_flight.py"), ("sync/test_sync_parts.py", "sync/test_sync_run.py")),
-    "bisection": Room(("sync/bisection.py",), ("sync",)),
-    "variants": Room(("sync/variants.py", "sync/deferred.py"), ("sync",)),
-    "ledger": Room(
-        (
-            "ledger/pages.py",
-            "ledger/journal.py",
-            "ledger/missing.py",
-            "ledger/rows.py",
-            "ledger/sqlite_run.py",
-            "ledger/sqlite.py",
-        ),
-        ("ledger",),
-    ),
-    "money": Room(
-        (
-            "catalogs/values/numbers.py",
-            "catalogs/values/parsing.py",
-            "catalogs/values/prices.py",
-            "catalogs/values/currencies.py",
-        ),
-        ("catalogs",),
-    ),
+    "queue": Room(_in("sync", "queue", "in_flight"), _in("sync", "test_sync_parts", "test_sync_run")),
+    "bisection": Room(_in("sync", "bisection"), ("sync",)),
+    "variants": Room(_in("sync", "variants", "deferred"), ("sync",)),
+    "ledger": Room(_in("ledger", "pages", "journal", "missing", "rows", "sqlite_run", "sqlite"), ("ledger",)),
+    "money": Room(_in("catalogs/values", "numbers", "parsing", "prices", "currencies"), ("catalogs",)),
 }
