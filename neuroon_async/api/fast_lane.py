@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 from msgspec import UNSET, convert
@@ -18,10 +18,14 @@ from .addresses import NO_HOST, PLAIN_PREFIXES
 from .contract import MAX_RATING
 from .models import Product
 
-__all__ = ["from_dict", "from_json"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["ProductDecoder", "amounts_and_addresses_fit", "from_dict", "from_json"]
 
 _NUMBERS = {float, Decimal, int}
 _INFINITY = math.inf
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, ArithmeticError)
 _TAKEN_AS_LISTS = (list, tuple, type(None))
 """msgspec would also make a list of a set, in an order that differs from run to run."""
 
@@ -47,18 +51,44 @@ def from_dict(item: dict[Any, Any]) -> Product | None:
         for name in ("categories", "brands", "tags"):
             if name in item and type(item[name]) not in _TAKEN_AS_LISTS:
                 return None
-        return product if _amounts_and_addresses_fit(product) else None
+        return product if amounts_and_addresses_fit(product) else None
     except Exception:  # noqa: BLE001 - a value's own methods may raise anything; the careful lane tells what
         return None
 
 
 def from_json(text: bytes) -> Product | None:
     """The product that a JSON object describes, with exact prices. Keys as in `from_dict`."""
-    try:
-        product = _json.decode(text) if b'"externalId"' in text else _as_product(_snake_case_json.decode(text))
-        return product if _amounts_and_addresses_fit(product) else None
-    except (msgspec.MsgspecError, ValueError, RecursionError, ArithmeticError):
-        return None
+    (product,) = ProductDecoder(camel_case=b'"externalId"' in text).decode([text])
+    return product if product is not None and amounts_and_addresses_fit(product) else None
+
+
+class ProductDecoder:
+    """Decodes JSON objects, many at a time, as far as types go: `amounts_and_addresses_fit` says the rest.
+
+    Their keys are in one spelling; an object in the other one is none.
+    """
+
+    __slots__ = ("_decode",)
+
+    def __init__(self, *, camel_case: bool) -> None:
+        self._decode: Callable[[bytes], Product] = _json.decode if camel_case else _from_snake_case
+
+    def decode(self, texts: Sequence[bytes]) -> list[Product | None]:
+        """For each object a product, with exact prices, or ``None``."""
+        try:
+            return list(map(self._decode, texts))
+        except _UNREADABLE:
+            return [self._decode_one(text) for text in texts]
+
+    def _decode_one(self, text: bytes) -> Product | None:
+        try:
+            return self._decode(text)
+        except _UNREADABLE:
+            return None
+
+
+def _from_snake_case(text: bytes) -> Product:
+    return _as_product(_snake_case_json.decode(text))
 
 
 def _as_product(twin: Any) -> Product:
@@ -67,7 +97,7 @@ def _as_product(twin: Any) -> Product:
     return cast("Product", twin)
 
 
-def _amounts_and_addresses_fit(product: Product) -> bool:
+def amounts_and_addresses_fit(product: Product) -> bool:
     """What the types do not say."""
     price: Any = product.price
     sale_price: Any = product.sale_price

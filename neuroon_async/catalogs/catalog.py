@@ -21,16 +21,16 @@ from .options import IN_PYTHON, ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError, peek
 from .readers.replay import Replay
 from .readers.spreadsheet import Sheet
+from .records import Draft
 from .registry import CatalogFormat, format_named, recognise
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import date
 
     from ..report import ProductFailure
     from .options import OptionNames
-    from .records import Draft
 
 __all__ = ["Catalog", "read_catalog"]
 
@@ -179,19 +179,34 @@ class Catalog:
         return self._source.total_bytes
 
     def __iter__(self) -> Iterator[Product | ProductFailure]:
+        for items in self.in_lists():
+            yield from items
+
+    def in_lists(self) -> Iterator[Sequence[Product | ProductFailure]]:
+        """The same as iterating, in lists as they come. Meanwhile the counts are those of whole lists."""
         if self._started and not self._source.seekable:
             raise self._source.error("", "has been read already, and cannot be read again from its start")
         self._started = True
         self._reset()
         with contextlib.ExitStack() as stack:
-            for draft in self._drafts(stack):
-                outcome = self._finisher.finish(draft)
+            for found in self._read(stack):
+                if isinstance(found, list):
+                    self._take(found)
+                    yield found
+                    continue
+                outcome = self._finisher.finish(found)
                 if isinstance(outcome, Product):
                     self.products += 1
                 else:
                     self.failed += 1
-                yield outcome
-                self._look_at_first(outcome, draft)
+                yield (outcome,)
+                self._look_at_first(outcome, found)
+
+    def _take(self, products: list[Product]) -> None:
+        """Products that the fast lane has made."""
+        self.products += len(products)
+        self._first_contact.product()
+        self._finisher.take(products)
 
     def _look_at_first(self, outcome: Product | ProductFailure, draft: Draft) -> None:
         if isinstance(outcome, Product):
@@ -199,7 +214,7 @@ class Catalog:
         elif not self._options.keep_going:
             self._first_contact.failure(draft, self._finisher.reasons(draft), self.name)
 
-    def _drafts(self, stack: contextlib.ExitStack) -> Iterable[Draft]:
+    def _read(self, stack: contextlib.ExitStack) -> Iterable[Draft | list[Product]]:
         opened = stack.enter_context(contextlib.closing(self._source.chunks()))
         head, chunks = peek(opened, _SAMPLE_BYTES)
         if not head and next(chunks, None) is None:  # or a fault in the first bytes, which this raises
@@ -212,7 +227,8 @@ class Catalog:
         self._format = self._finisher.format = format_ = self._find_format(sample)
         self.format = _as_enum(format_.name)
         self._say_what_does_nothing(format_, sample)
-        self._reading = Reading(self._source, sample, self._options, self._counts, replay, format_named)
+        fast = self.on_change is None  # the fast lane does not tell what it changes
+        self._reading = Reading(self._source, sample, self._options, self._counts, replay, format_named, fast)
         return format_.read(self._reading)
 
     def _say_what_does_nothing(self, format_: Format, sample: Sample) -> None:
@@ -234,9 +250,12 @@ class Catalog:
         """The drafts of the catalog's beginning, read beside the reading that has begun."""
         source = self._source.twin()
         with contextlib.closing(self._reading.replay.first_pass(source)) as replay:
-            reading = replace(self._reading, source=source, counts=FieldCounts(self._options.mapping), replay=replay)
+            reading = replace(
+                self._reading, source=source, counts=FieldCounts(self._options.mapping), replay=replay, fast=False
+            )
             with contextlib.suppress(CatalogError):  # where the pass is cut off, or which the reading comes to itself
-                yield from self._finisher.mapped(self._format.read(reading))
+                drafts = (draft for draft in self._format.read(reading) if isinstance(draft, Draft))
+                yield from self._finisher.mapped(drafts)
 
     def _find_format(self, sample: Sample) -> Format:
         if problem := why_no_catalog(sample):

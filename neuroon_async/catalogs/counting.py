@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .shapes import ColumnShapes
 from .values.parsing import is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from .mapping import FieldSource
     from .readers.byte_source import CatalogError
@@ -49,16 +49,29 @@ class FieldCounts:
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
         """The same records, counted. A further reading of the same records counts them anew."""
+        self.start_over()
+        for record in records:
+            self.see(record)
+            yield record
+
+    def start_over(self) -> None:
+        """A reading of the records begins."""
         self.records = 0
         self._values.clear()
-        for record in records:
-            self.records += 1
-            if not record.problem:
-                self.shapes.see(record.row)
-                for name, value in record.row.items():
-                    if not is_blank(value) and (name in self._values or len(self._values) < _MAX_COUNTED_FIELDS):
-                        self._values[name] += 1
-            yield record
+
+    def see(self, record: Record) -> None:
+        """Count a record and the values of its fields."""
+        self.records += 1
+        if not record.problem:
+            self.shapes.see(record.row)
+            for name, value in record.row.items():
+                if not is_blank(value) and (name in self._values or len(self._values) < _MAX_COUNTED_FIELDS):
+                    self._values[name] += 1
+
+    def passed(self, records: int, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        """Count records that took the fast lane, and of which every field is used; ``rows`` makes their rows."""
+        self.records += records
+        self.shapes.postpone(records, rows)
 
     @property
     def ignored(self) -> dict[str, int]:

@@ -18,6 +18,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from ..api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 from ..api.models import REQUIRED_FIELDS, WIRE_NAMES, Product
 from ..api.validation import check_product
@@ -26,12 +28,13 @@ from ..report import ProductFailure
 from .columns import SALE_DATES
 from .letters import RawRow, reading_of
 from .mapping import Template
+from .notes import FIELDS_THAT_NOTES_MISS
 from .values.addresses import complete
 from .values.currencies import Unit, unit_named
 from .values.damage import digits_of_float
 from .values.parsing import AmbiguousNumber, BadValue, LikeADate, is_blank, shown
 from .values.prices import holds_on, on_sale
-from .values.text import cut, html_to_text, one_line
+from .values.text import cut, html_to_text, is_misread, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -46,8 +49,6 @@ __all__ = ["Change", "Finisher"]
 
 _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
 _MAX_LEFT_OUT = 100
-_MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]")
-"""UTF-8 that was taken for Windows-1252, and what stands for bytes that could not be decoded."""
 _NO_PARENT = re.compile(r"0+(?:[.,]0+)?")
 
 
@@ -130,6 +131,13 @@ class Finisher:
             "local",
             product=self._raw_row(draft),
         )
+
+    def take(self, products: list[Product]) -> None:
+        """Note what products of the fast lane have: that lane does nothing else which a reading tells of."""
+        self.sales += sum(product.sale_price is not UNSET for product in products)
+        for name in FIELDS_THAT_NOTES_MISS - self.filled:
+            if any(getattr(product, name) is not UNSET for product in products):
+                self.filled.add(name)
 
     def _raw_row(self, draft: Draft) -> RawRow:
         """The record, and how a dead letter of it is read again."""
@@ -310,7 +318,7 @@ class Finisher:
 
 
 def _is_misread(text: object) -> bool:
-    return isinstance(text, str) and not text.isascii() and _MISREAD.search(text) is not None
+    return isinstance(text, str) and is_misread(text)
 
 
 def _clean_texts(fields: dict[str, Any]) -> None:

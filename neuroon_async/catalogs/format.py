@@ -33,6 +33,7 @@ from .readers.replay import Replay
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ..api.models import Product
     from .readers.spreadsheet import Sheet
     from .records import Draft, Record
 
@@ -149,6 +150,8 @@ class Reading:
     replay: Replay
     format_named: Callable[[str], Format]
     """The other formats: a dead letter may come from any of them."""
+    fast: bool = False
+    """May records take the fast lane (`fast`)? If not, every record becomes a draft."""
 
     def text(self) -> Iterator[bytes]:
         """The whole text from its start, as chunks of UTF-8.
@@ -280,6 +283,9 @@ class Format(Protocol):
         """Is this beginning a catalog of this format?"""
         ...
 
-    def read(self, reading: Reading) -> Iterable[Draft]:
-        """One draft for each product of the catalog. Raises `CatalogError` where nothing can be read beyond."""
+    def read(self, reading: Reading) -> Iterable[Draft | list[Product]]:
+        """One draft for each product of the catalog, or lists of those that a fast lane has made.
+
+        Raises `CatalogError` where nothing can be read beyond.
+        """
         ...

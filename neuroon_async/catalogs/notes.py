@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from .options import OptionNames
     from .values.numbers import Sign
 
-__all__ = ["inferred_notes", "left_out_notes", "misread_notes", "repaired_notes", "unused_dates_notes", "unused_notes"]
+__all__ = [
+    "FIELDS_THAT_NOTES_MISS",
+    "inferred_notes",
+    "left_out_notes",
+    "misread_notes",
+    "repaired_notes",
+    "unused_dates_notes",
+    "unused_notes",
+]
 
 
 def inferred_notes(inferred: Mapping[str, tuple[Sign, int]], names: OptionNames) -> Iterator[str]:
@@ -71,6 +79,8 @@ def misread_notes(count: int) -> Iterator[str]:
 
 
 _FIELDS = {"images": "image_url", "prices": "price", "ids": "external_id", "addresses": "url"}
+FIELDS_THAT_NOTES_MISS = frozenset(_FIELDS.values())
+"""Fields that a note may be about where no product has them."""
 
 
 def unused_notes(counts: FieldCounts, filled: set[str], names: OptionNames) -> Iterator[str]:

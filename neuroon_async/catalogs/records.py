@@ -26,6 +26,7 @@ from .values.parsing import (
     UnknownWord,
     to_attribute,
 )
+from .values.words import means_no_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,23 +241,9 @@ _SHORTENED = (
 _IDS = frozenset({"external_id", "parent_external_id"})
 _FLAGS = frozenset({"in_stock", "is_active"})
 _MAY_SAY_NONE = _FLAGS | {"sale_price", "stock_quantity", "rating", "review_count", "parent_external_id", "currency"}
-_NONE = frozenset(
-    {
-        "sale_price",
-        "stock_quantity",
-        "rating",
-        "review_count",
-        "parent_external_id",
-        "currency",
-        "in_stock",
-        "is_active",
-    }
-)
-_NONE = frozenset({"-", "--", "\u2013", "\u2014", "n/a", "n.a.", "na", "n/d", "s/d", "null", "none", "nan", "nil"})
-"""What exports write where a field that is no text has no value."""
 _CODES = _IDS | {"sku"}
 _NO_NUMBERS = _IDS | {"sku", "attributes"}
 
 
 def _says_none(name: str, value: object) -> bool:
-    return (value is False and name not in _FLAGS) or str(value).strip().casefold() in _NONE
+    return (value is False and name not in _FLAGS) or means_no_value(str(value))

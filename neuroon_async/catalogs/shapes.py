@@ -11,7 +11,7 @@ from .values.numbers import AmbiguousNumber, Notation, to_money
 from .values.shown import BadValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["ColumnShapes", "Shape", "is_price_name"]
 
@@ -53,9 +53,26 @@ class ColumnShapes:
     def __init__(self) -> None:
         self._records = 0
         self._columns: dict[str, _Column] = defaultdict(_Column)
+        self._postponed: list[tuple[int, Callable[[], Iterable[Mapping[str, Any]]]]] = []
 
     def see(self, row: Mapping[str, Any]) -> None:
         """Take one record into account."""
+        self._catch_up()
+        self._see(row)
+
+    def postpone(self, records: int, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
+        """Take so many records into account, whose rows are worth making only once somebody asks."""
+        waiting = sum(count for count, _ in self._postponed)
+        if self._records + waiting < _MOST_RECORDS:
+            self._postponed.append((records, rows))
+
+    def _catch_up(self) -> None:
+        postponed, self._postponed = self._postponed, []
+        for _, rows in postponed:
+            for row in rows():
+                self._see(row)
+
+    def _see(self, row: Mapping[str, Any]) -> None:
         if self._records >= _MOST_RECORDS:
             return
         self._records += 1
@@ -76,6 +93,7 @@ class ColumnShapes:
 
     def of(self, name: str) -> Shape | None:
         """What nearly all values of a column look like; ``None`` for plain text and for columns without values."""
+        self._catch_up()
         column = self._columns.get(name)
         if column is None or not column.values:
             return None
@@ -92,6 +110,7 @@ class ColumnShapes:
 
     def best_for(self, target: str) -> str | None:
         """The column that could be this required field."""
+        self._catch_up()
         if target == "name":
             return next((name for name in self._columns if _TEXT_NAME.search(name) and self.of(name) is None), None)
         wanted = {"external_id": "ids", "price": "prices", "url": "addresses"}.get(target)

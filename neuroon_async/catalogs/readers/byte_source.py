@@ -43,6 +43,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_KEEP_ASCII = {"ascii", "utf-8", "cp1252", "iso8859-1", "iso8859-15"}
+"""Encodings in which bytes that are ASCII can be nothing else."""
 _OUTSIDE_ASCII = re.compile(rb"[\x80-\xff]")
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßÿœªºÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ"
 _WESTERN_SIGNS = "€‚„…‘’“”•–—™¡¢£§©«®°±²³´·¹»¼½¾¿×\u00a0\u00ad"  # noqa: RUF001 - the very characters
@@ -166,11 +168,15 @@ class ByteSource:
         decoder = codecs.getincrementaldecoder(self.encoding)()
         while True:
             chunk = next(chunks, b"")
+            unfinished = decoder.getstate()[0]
+            if chunk and chunk.isascii() and not unfinished and self.encoding in _KEEP_ASCII:
+                position += len(chunk)
+                yield chunk
+                continue
             if self.encoding == "ascii" and encoding is None and (first := _OUTSIDE_ASCII.search(chunk)):
                 follows, chunks = peek(chunks, 4)  # the whole character must be there to be judged
                 self.encoding = _guess((chunk[first.start() :] + follows)[:4])
                 decoder = codecs.getincrementaldecoder(self.encoding)()
-            unfinished = decoder.getstate()[0]
             position -= len(unfinished)
             text, fault = "", None
             try:

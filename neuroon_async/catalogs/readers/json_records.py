@@ -17,20 +17,32 @@ from ...api.shapes import is_list, is_object
 from ..columns import recognised_field
 from ..records import Record
 from ..values.shown import shown
-from .byte_source import MAX_RECORD_BYTES, CatalogError, buffered
+from .byte_source import MAX_RECORD_BYTES, CatalogError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ...api.shapes import RawValue
     from .byte_source import ByteSource
 
-__all__ = ["PRODUCTS", "Survey", "is_json_lines", "json_array", "json_lines", "key_paths"]
+__all__ = [
+    "PRODUCTS",
+    "Survey",
+    "decode_object",
+    "is_json_lines",
+    "json_array",
+    "json_lines",
+    "json_record",
+    "key_paths",
+    "line_blocks",
+]
 
 _MIB = MAX_RECORD_BYTES // 1024 // 1024
 _MAX_DEPTH = 100
 """Brackets within brackets."""
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
+decode_object: Callable[[bytes], dict[str, Any]] = _decoder.decode
+"""An object that is known to be one, its numbers exact."""
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\],]', re.DOTALL)
 _KEY_OR_BRACKET = re.compile(
     rb'"(?P<key>[^"\\]*+(?:\\.[^"\\]*+)*+)"\s*:|"[^"\\]*+(?:\\.[^"\\]*+)*+"|(?P<open>[\[{])|(?P<close>[\]}])',
@@ -162,19 +174,36 @@ def key_paths(sample: bytes) -> frozenset[str]:
     return frozenset(paths)
 
 
+def line_blocks(source: ByteSource, chunks: Iterator[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """The lines of a text, many at a time, with the number of the first. Raises `CatalogError` for an endless one."""
+    number, rest = 1, b""
+    for chunk in chunks:
+        lines = (rest + chunk).split(b"\n")
+        rest = lines.pop()
+        if lines:
+            _check_length(source, number, lines[0])  # the others are parts of this chunk
+            yield number, lines
+            number += len(lines)
+        _check_length(source, number, rest)
+    if rest:
+        yield number, [rest]
+
+
+def _check_length(source: ByteSource, number: int, line: bytes) -> None:
+    if len(line) >= MAX_RECORD_BYTES:
+        raise source.error(number, f"this line is longer than {_MIB} MiB; is this a file of JSON Lines?")
+
+
 def json_lines(source: ByteSource, chunks: Iterator[bytes]) -> Iterator[Record]:
     """One record a line; a line that is no JSON object is a problem of its own."""
-    with buffered(chunks) as lines:
-        number = 0
-        while line := lines.readline(MAX_RECORD_BYTES + 1):
-            number += 1
-            if len(line) > MAX_RECORD_BYTES:
-                raise source.error(number, f"this line is longer than {_MIB} MiB; is this a file of JSON Lines?")
-            if line.strip():
-                yield _record(f"{source.name}:{number}", line)
+    for first, lines in line_blocks(source, chunks):
+        for number, line in enumerate(lines, first):
+            if not line.isspace() and line:
+                yield json_record(f"{source.name}:{number}", line)
 
 
-def _record(where: str, text: bytes) -> Record:
+def json_record(where: str, text: bytes) -> Record:
+    """One object, decoded; a text that is none is a problem of its own."""
     kept = {"text": text[:200].decode(errors="replace")}
     if _is_too_deep(text):
         return Record(where, kept, f"nests deeper than {_MAX_DEPTH} levels; leave out what no product needs")
@@ -221,7 +250,7 @@ def json_array(
     """
     splitter = _Splitter(source, path, none_found, or_object=or_object)
     for number, element in enumerate(_elements(splitter, chunks), 1):
-        yield _record(f"{source.name}:record {number}", element)
+        yield json_record(f"{source.name}:record {number}", element)
 
 
 def _elements(splitter: _Splitter, chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .currency_words import CURRENCY_WORDS
 
-__all__ = ["Unit", "unit_named"]
+__all__ = ["Unit", "is_code", "unit_named"]
 
 _CODES = frozenset(
     re.findall(
@@ -51,6 +51,11 @@ class Unit:
         """What both say together (``$`` and ``MXN``); ``None`` where they contradict each other."""
         common = self.currencies & other.currencies
         return Unit(min(common) if len(common) == 1 else self.text, common) if common else None
+
+
+def is_code(text: str) -> bool:
+    """Is it a code of ISO 4217, in capitals?"""
+    return text in _CODES
 
 
 def unit_named(text: str) -> Unit | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["digits_of_float", "is_error_code", "is_like_a_date", "is_shortened"]
+__all__ = ["MONTH_STARTS", "digits_of_float", "is_error_code", "is_like_a_date", "is_shortened"]
 
 _ERROR_CODE = re.compile(r"#(?:[¡¿]?[A-ZÀ-ÜÑ0/]{2,12}[!?]|N/[A-Z]{1,2}|NV|I/T|GETTING_DATA|SPILL!|CALC!|#{2,})")
 """``#REF!``, ``#¡VALOR!``, ``#¿NOMBRE?``, ``#DIV/0!``, ``#N/A``, ``#N/D``, ``#NV``, ``####``: in any language."""
@@ -16,7 +16,10 @@ _MONTHS = (
     "déc mär mrz okt dez gen mag giu lug ott out gener febr març juny juliol ag des urt ots api eka uzt abu ira urr "
     "aza abe xan xuñ xul"
 )
-_MONTH = "|".join(sorted({*_MONTHS.split(), *map(str.title, _MONTHS.split())}, key=lambda name: (-len(name), name)))
+_CASES = {*_MONTHS.split(), *map(str.title, _MONTHS.split())}
+MONTH_STARTS = frozenset((name + end)[:3] for name in _CASES for end in ("-", ".-"))
+"""How a date begins that begins with its month."""
+_MONTH = "|".join(sorted(_CASES, key=lambda name: (-len(name), name)))
 _LIKE_A_DATE = re.compile(
     rf"(?:0?[1-9]|[12][0-9]|3[01])-(?:{_MONTH})\.?(?:-(?:[0-9]{{2}}|[0-9]{{4}}))?"
     rf"|(?:{_MONTH})\.?-[0-9]{{2}}"

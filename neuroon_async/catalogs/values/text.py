@@ -16,7 +16,7 @@ from ...errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["cut", "decoded", "html_to_text", "one_line", "require"]
+__all__ = ["cut", "decoded", "html_to_text", "is_misread", "one_line", "require"]
 
 
 def _names(text: str) -> frozenset[str]:
@@ -41,6 +41,8 @@ _MARKUP = re.compile(
     |<(?P<close>/?)(?P<name>(?:{_TAGS})(?=[\s/>])|[a-z]+:[a-z]+)(?:"[^"<>]*"|'[^'<>]*'|[^<>"'])*>""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]")
+"""UTF-8 that was taken for Windows-1252, and what stands for bytes that could not be decoded."""
 _MOST_ESCAPES = 3
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
@@ -110,6 +112,14 @@ def _pieces(text: str) -> Iterator[str]:
         position = match.end()
     if dropped is None:
         yield text[position:]
+
+
+def is_misread(text: str) -> bool:
+    """Has somebody decoded this text wrongly before (``CafÃ©``)?"""
+    if text.isascii():
+        return False
+    suspect = "Ã" in text or "Â" in text or "â€" in text or "\ufffd" in text  # a hundred times as fast as the pattern
+    return suspect and _MISREAD.search(text) is not None
 
 
 def cut(text: str, limit: int) -> str:

@@ -15,7 +15,7 @@ from .shown import BadValue, shown
 if TYPE_CHECKING:
     from .numbers import Notation
 
-__all__ = ["UnknownWord", "to_availability", "to_flag"]
+__all__ = ["LONGEST_NO_VALUE", "UnknownWord", "means_no_value", "to_availability", "to_flag"]
 
 _SCHEMA = re.compile(r"https?://schema\.org/")
 _SPACES = re.compile(r"[\s_\-.!]+")
@@ -67,6 +67,15 @@ _NOT_IN_STOCK = _words(
     "sen existencias, sen stock, non dispoñible, "
     "niet op voorraad, uitverkocht, niedostępny, brak w magazynie, нет в наличии"
 )
+
+
+_NO_VALUE = frozenset({"-", "--", "\u2013", "\u2014", "n/a", "n.a.", "na", "n/d", "s/d", "null", "none", "nan", "nil"})
+LONGEST_NO_VALUE = max(map(len, _NO_VALUE))
+
+
+def means_no_value(text: str) -> bool:
+    """Is it what exports write where a field that is no text has no value?"""
+    return text.strip().casefold() in _NO_VALUE
 
 
 class UnknownWord(BadValue):
