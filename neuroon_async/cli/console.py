@@ -1,4 +1,4 @@
-"""What the command prints: reports, failures, the progress bar. Results go to stdout, everything else to stderr.
+"""What the command prints: reports and failures. Results go to stdout, everything else to stderr.
 
 Text from files and servers is printed as text: never as markup, never as control sequences.
 """
@@ -8,37 +8,34 @@ from __future__ import annotations
 import json
 import re
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress_bar import ProgressBar
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ..api.contract import DOCUMENTED_RATE_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Iterator
 
-    from ..report import ProductFailure, SyncProgress, SyncReport
+    from ..report import ProductFailure, SyncReport
     from .dry_run import DryRunCost
 
-    Total = Callable[[], int | None]
     _Line = tuple[str, str, str, str]
     """Label, value, remark, and the value's style."""
 
 __all__ = [
     "clean",
+    "clock",
     "complain",
     "confirmed",
+    "err",
     "note",
     "out",
     "print_json",
     "print_pairs",
-    "progress_bar",
     "report_as_json",
     "show_report",
 ]
@@ -56,6 +53,7 @@ def out() -> Console:
 
 
 def err() -> Console:
+    """Stderr, as it is now."""
     return _console(stderr=True)
 
 
@@ -207,62 +205,12 @@ def _stage(failure: ProductFailure) -> str:
     return failure.stage if failure.status in {None, 200} else f"{failure.stage} {failure.status}"
 
 
-@contextmanager
-def progress_bar(
-    title: str, total: Total, *, quiet: bool = False
-) -> Generator[Callable[[SyncProgress], None] | None, None, None]:
-    """What to pass as ``on_progress``: a bar on stderr, gone at the end. ``None`` where nobody would see it.
-
-    ``total`` says how many products there are, as far as is known at that moment.
-    """
-    console = err()
-    if quiet or not console.is_terminal:
-        yield None
-        return
-    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=True) as live:
-
-        def show(progress: SyncProgress) -> None:
-            live.update(_bar(title, progress, total()), refresh=True)
-
-        yield show
-
-
-def _bar(title: str, progress: SyncProgress, total: int | None) -> Group:
-    total = None if total is None else max(total, progress.done)
-    bar = Table.grid(padding=(0, 1), expand=True)
-    bar.add_column(no_wrap=True)
-    bar.add_column(ratio=1)
-    bar.add_column(no_wrap=True, justify="right")
-    share = "" if not total else f"{progress.done / total:4.0%}"
-    bar.add_row(
-        Text(title, style="bold"),
-        ProgressBar(total=total, completed=progress.done, pulse=not total),
-        share,
-    )
-    return Group(bar, _status(progress, total))
-
-
-def _status(progress: SyncProgress, total: int | None) -> Text:
-    parts = [f"{progress.done:,}" + (f"/{total:,}" if total else "") + " products", f"{progress.rate:,.0f}/s"]
-    parts.append(f"{progress.requests:,} request{'' if progress.requests == 1 else 's'}")
-    if total and progress.rate > 0 and progress.done < total:
-        parts.append(f"ETA {_clock((total - progress.done) / progress.rate)}")
-    status = Text(" · ".join(parts), style="cyan", no_wrap=True, overflow="ellipsis")
-    if progress.failed:
-        status.append(f" · {progress.failed:,} failed", style="red")
-    if progress.failing_for is not None and progress.gives_up_in is not None:
-        patience = f"no answer for {_clock(progress.failing_for)}, giving up in {_clock(progress.gives_up_in)}"
-        status.append(f" · {patience}", style="bold red")
-    elif progress.waiting_for_limit:
-        status.append(" · waiting for the rate limit", style="yellow")
-    return status
-
-
 def _duration(seconds: float) -> str:
-    return f"{seconds:,.0f} s" if seconds < 120 else f"{_clock(seconds)} {'h' if seconds >= 3600 else 'min'}"
+    return f"{seconds:,.0f} s" if seconds < 120 else f"{clock(seconds)} {'h' if seconds >= 3600 else 'min'}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """``1:05``, or ``2:01:05`` from an hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

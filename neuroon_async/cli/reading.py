@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from ..api.models import Product
 from ..catalogs import OptionNames
+from .progress import Length
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -57,14 +58,14 @@ class CatalogFeed:
     def count(self) -> int:
         return self.catalog.products + self.catalog.failed
 
-    def total(self) -> int | None:
+    def length(self) -> Length | None:
         """How many products there are: known at the end, till then guessed from the share of the file that was read."""
         if self.exhausted:
-            return self.count
+            return Length(self.count, sure=True)
         size, position = self.catalog.total_bytes, self.catalog.bytes_read
         if not size or not position or not self.count:
             return None
-        return self.count * size // min(position, size)
+        return Length(self.count * size // min(position, size), sure=False)
 
     async def __aiter__(self) -> AsyncIterator[Product | ProductFailure]:
         items = iter(self.catalog)

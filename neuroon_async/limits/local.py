@@ -69,12 +69,14 @@ class LocalEndpoint:
     def state(self) -> LimitState:
         """What is left. Any thread may ask, with or without an event loop."""
         now = self._clock.now()
+        timer = self._timer
         return LimitState(
             requests=self._effective.requests,
             per=self._limit.per,
             available=self._admission.available(now),
             waiting=len(self._singles) + len(self._bulk) + (self._in_bucket is not None),
             paused_for=max(0.0, self._admission.not_before - now),
+            next_in=0.0 if timer is None else max(0.0, timer.when() - now),
         )
 
     def pause(self, seconds: float) -> None:

@@ -26,6 +26,8 @@ class LimitState:
     """How many calls are held back."""
     paused_for: float
     """Seconds until the pause after a 429 ends; 0 without one."""
+    next_in: float = 0.0
+    """Seconds until the first of those held back may leave; 0 where none is, or where that is not known yet."""
 
 
 class Permit(Protocol):

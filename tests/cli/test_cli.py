@@ -23,11 +23,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from neuroon_async import ProductFailure, RetryPolicy, SyncProgress, SyncReport
+from neuroon_async import ProductFailure, RetryPolicy, SyncReport
 from neuroon_async.cli import main
 from neuroon_async.cli.app import app
 from neuroon_async.cli.bulk import Output
-from neuroon_async.cli.console import _status, clean
+from neuroon_async.cli.console import clean
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault, verify_widget_token
 
 KEY = "sk_" + "5ec7e7" * 5 + "00"
@@ -262,16 +262,6 @@ def test_on_a_terminal_the_bar_is_on_stderr_and_json_stays_pure(server, tmp_path
     assert json.loads(stdout)["accepted"] == 3
     assert "Syncing" in drawn
     assert "/3 products" in drawn
-
-
-def test_the_status_line_tells_of_pace_failures_and_rate_limits():
-    progress = SyncProgress(
-        received=600, done=500, accepted=490, unchanged=0, superseded=0, failed=10, deleted=0, requests=5, total=None,
-        elapsed=5.0, rate=100.0, remaining_seconds=None, waited=1.0, waiting_for_limit=True,
-    )  # fmt: skip
-    told = "500/9,000 products · 100/s · 5 requests · ETA 1:25 · 10 failed · waiting for the rate limit"
-    assert _status(progress, 9_000).plain == told
-    assert _status(progress, None).plain.startswith("500 products · 100/s · 5 requests · 10 failed")
 
 
 def test_quiet_says_nothing_of_success_and_all_of_failure(server, tmp_path):

@@ -11,9 +11,9 @@ from ...catalogs import CatalogError
 from ...errors import UsageError
 from ...report import SyncReport
 from ..bulk import Output, run_bulk
-from ..console import progress_bar
 from ..exits import exit_codes
 from ..options import AllowPlainHttp, ApiKey, ApiUrl, CaFile, Concurrency, Debug, Json, Proxy, Quiet, ShopId, connect
+from ..progress import Length, limit_of, progress_bar
 from ..reading import standard_input
 
 __all__ = ["delete"]
@@ -44,7 +44,10 @@ def delete(
         async with connect(
             api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http
         ) as client:
-            with progress_bar("Deleting", lambda: len(external_ids), quiet=output.quiet) as on_progress:
+            length = Length(len(external_ids), sure=True)
+            with progress_bar(
+                "Deleting", lambda: length, next_in=limit_of(client), quiet=output.quiet, lines=not output.silent
+            ) as on_progress:
                 return await client.products.delete_many(external_ids, concurrency=concurrency, on_progress=on_progress)
 
     with exit_codes(debug=debug):

@@ -16,9 +16,10 @@ from ...client import NeuroonClient
 from ...report import SyncReport
 from ...testing import Emulator, Fault, RecordedRequest
 from ...transport.retries import RetryPolicy
-from ..console import out, progress_bar, show_report
+from ..console import out, show_report
 from ..exits import exit_codes, report_of, run
 from ..options import Debug
+from ..progress import Length, limit_of, progress_bar
 
 __all__ = ["demo_catalog", "run_demo"]
 
@@ -145,7 +146,7 @@ async def _demo(count: int) -> None:
                 "one 503 and one lost connection.\n",
             )
         )
-        with progress_bar("Syncing", lambda: len(products)) as on_progress:
+        with progress_bar("Syncing", lambda: Length(len(products), sure=True), next_in=limit_of(client)) as on_progress:
             report = await client.products.sync(
                 products, concurrency=4, batch_size=max(20, len(products) // _MOST_REQUESTS), on_progress=on_progress
             )

@@ -23,7 +23,7 @@ from ...resources.products import Products
 from ...sync.dead_letters import DeadLetterFile
 from ...transport.transport import Transport
 from ..bulk import Output, run_bulk
-from ..console import note, progress_bar
+from ..console import note
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
 from ..exits import exit_codes
 from ..options import (
@@ -51,6 +51,7 @@ from ..options import (
     connect,
     reading_options,
 )
+from ..progress import limit_of, progress_bar
 from ..reading import IN_THE_SHELL, CatalogFeed, standard_input
 
 if TYPE_CHECKING:
@@ -117,9 +118,9 @@ class SyncJob:
         )
         if self.dry_run:
             self._exchange = DryRunExchange()
-            return await self._send(Products(self._dry_run_transport(self._exchange)), catalog)
+            return await self._send(Products(self._dry_run_transport(self._exchange)), catalog, float)
         async with self.connect() as client:
-            return await self._send(client.products, catalog)
+            return await self._send(client.products, catalog, limit_of(client))
 
     def _dry_run_transport(self, exchange: DryRunExchange) -> Transport:
         """A ledger keeps what each shop at each address has; without one a dry run is the same for all of them."""
@@ -132,7 +133,7 @@ class SyncJob:
             )
         return dry_run_transport(exchange, self.shop_id, self.api_url or Environment.PRODUCTION)
 
-    async def _send(self, products: Products, catalog: Catalog) -> SyncReport:
+    async def _send(self, products: Products, catalog: Catalog, next_in: Callable[[], float]) -> SyncReport:
         title = "Checking" if self.dry_run else "Syncing"
         with ExitStack() as stack:
             relations = stack.enter_context(Relations()) if self.dry_run else None
@@ -141,7 +142,9 @@ class SyncJob:
             if self.dead_letter is not None:
                 _check_dead_letter(self.dead_letter, self.file, self.ledger.path)
                 on_failure = stack.enter_context(DeadLetterFile(self.dead_letter))
-            on_progress = stack.enter_context(progress_bar(title, feed.total, quiet=self.output.quiet))
+            on_progress = stack.enter_context(
+                progress_bar(title, feed.length, next_in=next_in, quiet=self.output.quiet, lines=not self.output.silent)
+            )
             remembering = self.ledger.options(dry_run=self.dry_run)
             report = await products.sync(
                 feed, on_progress=on_progress, on_failure=on_failure, **remembering, **self.sending

@@ -1,0 +1,158 @@
+"""How a bulk command shows that it is alive: a bar on a terminal, a line from time to time elsewhere. On stderr.
+
+Estimates look like estimates: with a tilde, and rounded. No time is foretold while the rate limit holds everything
+back, but when that ends.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .console import clock, err
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from ..client import NeuroonClient
+    from ..report import SyncProgress
+
+__all__ = ["Length", "limit_of", "progress_bar", "status_parts"]
+
+LINES_EVERY = 10.0
+"""Seconds between two lines where there is no terminal. A run that is shorter prints none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How many products there are, as far as is known. ``sure``: else it is an estimate."""
+
+    products: int
+    sure: bool
+
+    def __str__(self) -> str:
+        return f"{self.products:,}" if self.sure else f"~{_rounded(self.products):,}"
+
+
+def limit_of(client: NeuroonClient) -> Callable[[], float]:
+    """Tells in how many seconds the rate limit lets the next request go; 0 where that is not known."""
+    return lambda: max((state.next_in for state in client.limits().values() if state.waiting), default=0.0)
+
+
+@contextmanager
+def progress_bar(
+    title: str,
+    length: Callable[[], Length | None],
+    *,
+    next_in: Callable[[], float] = float,
+    quiet: bool = False,
+    lines: bool = True,
+) -> Generator[Callable[[SyncProgress], None] | None, None, None]:
+    """What to pass as ``on_progress``. ``None`` where nobody would see it.
+
+    Args:
+        title: What is being done.
+        length: How many products there are, as far as is known at that moment.
+        next_in: In how many seconds the rate limit lets the next request go.
+        quiet: Show nothing.
+        lines: Show lines where there is no terminal.
+    """
+    console = err()
+    if quiet or not (lines or console.is_terminal):
+        yield None
+        return
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _lines(title, length, next_in)
+        return
+    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=True) as live:
+
+        def show(progress: SyncProgress) -> None:
+            live.update(_bar(title, progress, length(), next_in(), console.width), refresh=True)
+
+        yield show
+
+
+def _lines(
+    title: str, length: Callable[[], Length | None], next_in: Callable[[], float]
+) -> Callable[[SyncProgress], None]:
+    due = time.monotonic() + LINES_EVERY
+
+    def show(progress: SyncProgress) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if now < due:
+            return
+        due = now + LINES_EVERY
+        parts = [part.plain for part in status_parts(progress, length(), next_in())]
+        err().print(Text(f"{title}: {', '.join(parts)}"), soft_wrap=True)
+
+    return show
+
+
+def _bar(title: str, progress: SyncProgress, length: Length | None, next_in: float, width: int) -> Group:
+    length = _at_least(length, progress.done)
+    bar = Table.grid(padding=(0, 1), expand=True)
+    bar.add_column(no_wrap=True)
+    bar.add_column(ratio=1)
+    bar.add_column(no_wrap=True, justify="right")
+    known = length is not None and length.products > 0
+    bar.add_row(
+        Text(title, style="bold"),
+        ProgressBar(total=length.products if length and known else None, completed=progress.done, pulse=not known),
+        _share(progress, length),
+    )
+    return Group(bar, *_in_lines(status_parts(progress, length, next_in), width))
+
+
+def _in_lines(parts: list[Text], width: int) -> list[Text]:
+    """The parts side by side, in as many lines as they need: none is cut."""
+    lines: list[Text] = []
+    for part in parts:
+        if lines and lines[-1].cell_len + 3 + part.cell_len <= width:
+            lines[-1].append(" · ").append_text(part)
+        else:
+            lines.append(part.copy())
+    return lines
+
+
+def status_parts(progress: SyncProgress, length: Length | None, next_in: float = 0.0) -> list[Text]:
+    """What there is to say, part by part."""
+    length = _at_least(length, progress.done)
+    parts = [Text(f"{progress.done:,}{'' if length is None else f'/{length}'} products", style="cyan")]
+    parts.append(Text(f"{progress.rate:,.0f}/s", style="cyan"))
+    parts.append(Text(f"{progress.requests:,} request{'' if progress.requests == 1 else 's'}", style="cyan"))
+    if progress.failed:
+        parts.append(Text(f"{progress.failed:,} failed", style="red"))
+    if progress.failing_for is not None and progress.gives_up_in is not None:
+        patience = f"no answer for {clock(progress.failing_for)}, giving up in {clock(progress.gives_up_in)}"
+        parts.append(Text(patience, style="bold red"))
+    elif progress.waiting_for_limit:
+        until = f", {clock(next_in)} left" if next_in >= 1 else ""
+        parts.append(Text(f"waiting for the rate limit{until}", style="yellow"))
+    elif length is not None and progress.rate > 0 and progress.done < length.products:
+        parts.append(Text(f"ETA ~{clock((length.products - progress.done) / progress.rate)}", style="cyan"))
+    return parts
+
+
+def _at_least(length: Length | None, done: int) -> Length | None:
+    return length if length is None or length.products >= done else Length(done, length.sure)
+
+
+def _share(progress: SyncProgress, length: Length | None) -> str:
+    if length is None or not length.products:
+        return ""
+    return f"{'' if length.sure else '~'}{progress.done / length.products:.0%}".rjust(5)
+
+
+def _rounded(number: int) -> int:
+    """To three digits: an estimate knows no more."""
+    digits = len(str(number)) - 3
+    return number if digits <= 0 else round(number, -digits)
