@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["CheckReport", "Finding", "check_catalog"]
 
 MAX_KEPT_FINDINGS = 1_000
-"""Findings that a report keeps; ``on_finding`` sees all of them."""
+"""Errors that a report keeps, and as many warnings; ``on_finding`` sees all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,11 @@ class CheckReport:
         """Count a finding, and keep it if it is among the first."""
         if finding.severity == "error":
             self.errors += 1
+            count = self.errors
         else:
             self.warnings += 1
-        if len(self.findings) < MAX_KEPT_FINDINGS:
+            count = self.warnings
+        if count <= MAX_KEPT_FINDINGS:
             self.findings.append(finding)
 
     @property

@@ -298,7 +298,8 @@ class Finisher:
                 "" if self._options.shop_url else f"; for an export that holds no addresses, {self._give_shop_url()}"
             )
             shop = self._options.shop_url or "https://shop.example"
-            template = self._options.names.map("url", column or f"{shop}/p/{{sku}}")
+            code = (self._shapes.best_for("external_id") if self._shapes is not None else None) or "sku"
+            template = self._options.names.map("url", column or f"{shop}/p/{{{code}}}")
             return f"is required; map it to a column or a template ({template}){other}"
         return (
             "is required; fill it in, or map it to a column or a template "

@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from .records import Draft
     from .shapes import ColumnShapes
 
-__all__ = ["FirstContact", "NothingUsable"]
+__all__ = ["FirstContact", "NothingUsable", "kind_of"]
 
 FIRST_RECORDS = 1_000
-_VALUES = re.compile(r"'[^']*'|[0-9][0-9.,]*")
+_VALUES = re.compile(r"'[^']*'|\([^()]*\)|[0-9][0-9.,]*")
+
+
+def kind_of(reason: str) -> str:
+    """A reason without the values, the figures and the advice that differ from record to record."""
+    return _VALUES.sub("", reason)
 
 
 class NothingUsable(CatalogError):
@@ -41,7 +46,7 @@ class FirstContact:
         """One record was not. Raises `NothingUsable` where all have failed for one reason."""
         if self._over:
             return
-        found = {f"{field}: {_VALUES.sub('', reason)}": (field, reason) for field, reason in reasons}
+        found = {f"{field}: {kind_of(reason)}": (field, reason) for field, reason in reasons}
         common = found if self._common is None else self._common
         self._common = {kind: common[kind] for kind in common if kind in found}
         self._over = not self._common

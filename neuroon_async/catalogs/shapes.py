@@ -19,6 +19,8 @@ Shape = Literal["images", "addresses", "prices", "dates", "ids"]
 
 _MOST_RECORDS = 1_000
 _MOST_COLUMNS = 300
+_FEW = 20
+"""Records that may all have different values by chance."""
 _ADDRESS = re.compile(r"(?i)(?:https?:)?//\S+|www\.\S+")
 _IMAGE = re.compile(r"(?i)\S.*\.(?:jpe?g|png|gif|webp|avif|svg)\b")
 _DATE = re.compile(
@@ -44,6 +46,7 @@ class _Column:
     prices: int = 0
     dates: int = 0
     ids: int = 0
+    integers: int = 0
     distinct: set[str] = field(default_factory=set[str])
 
 
@@ -87,6 +90,7 @@ class ColumnShapes:
         column.addresses += _ADDRESS.fullmatch(text) is not None
         column.prices += _PRICE.search(text) is not None and _is_amount(text)
         column.dates += _DATE.fullmatch(text) is not None
+        column.integers += text.isascii() and text.isdigit()
         column.ids += _ID.fullmatch(text) is not None
         if column.ids == column.values:  # still a candidate
             column.distinct.add(text)
@@ -106,7 +110,9 @@ class ColumnShapes:
         if column.prices >= 0.9 * column.values:
             return "prices"
         is_id = column.ids == column.values == self._records == len(column.distinct)
-        return "ids" if is_id and (_ID_NAME.search(name) or self._records > 20) else None
+        is_named = _ID_NAME.search(name) is not None
+        is_count = column.integers == column.values  # popularity, position, pieces sold
+        return "ids" if is_id and (is_named or (self._records > _FEW and not is_count)) else None
 
     def best_for(self, target: str) -> str | None:
         """The column that could be this required field."""

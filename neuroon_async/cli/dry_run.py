@@ -10,6 +10,7 @@ import shutil
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -24,12 +25,15 @@ from ..transport.retries import RetryPolicy
 from ..transport.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Collection, Mapping
 
+    from ..catalogs.relations import Relations
     from ..ledger.protocols import LedgerRun
     from ..transport.calls import Call
 
-__all__ = ["DryRunCost", "DryRunExchange", "LedgerCopy", "dry_run_transport"]
+__all__ = ["DryRunCost", "DryRunExchange", "LedgerCopy", "dry_run_transport", "missing_parents"]
+
+_AT_ONCE = 1_000
 
 
 @dataclass(slots=True)
@@ -85,10 +89,12 @@ class LedgerCopy:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._shop: str | None = None
 
     @asynccontextmanager
     async def run(self, shop: str) -> AsyncGenerator[LedgerRun]:
         """Raises `LedgerError` where the file is in use, damaged, or not a ledger."""
+        self._shop = shop
         with TemporaryDirectory(prefix="neuroon-") as folder:
             copy = Path(folder, "dry-run.ledger")
             if self.path.exists() and self.path.stat().st_size:
@@ -96,3 +102,24 @@ class LedgerCopy:
                 await asyncio.to_thread(shutil.copyfile, self.path, copy)
             async with SQLiteLedger(copy).run(shop) as run:
                 yield run
+
+    async def held(self, ids: Collection[str]) -> set[str]:
+        """Those of these ids that the ledger had of the run's shop before it."""
+        if self._shop is None or not self.path.exists() or not self.path.stat().st_size:
+            return set()
+        return await SQLiteLedger(self.path).held(self._shop, ids)
+
+
+async def missing_parents(
+    relations: Relations, ledger: LedgerCopy | None, most: int
+) -> tuple[list[tuple[str, str]], int]:
+    """``(id, parent)`` of variants whose parent is in neither the catalog nor the ledger: the first, and how many."""
+    found: list[tuple[str, str]] = []
+    count = 0
+    pairs = relations.missing_parents()
+    while some := list(islice(pairs, _AT_ONCE)):
+        held = await ledger.held({parent for _, parent in some}) if ledger is not None else set[str]()
+        missing = [pair for pair in some if pair[1] not in held]
+        count += len(missing)
+        found += missing[: most - len(found)]
+    return found, count

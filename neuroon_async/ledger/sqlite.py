@@ -17,11 +17,12 @@ from ..cancellation import finish
 from ..errors import ConfigurationError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
 from .protocols import LedgerError
+from .rows import id_of, keys_of, portions
 from .sqlite_run import SQLiteRun, recover
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Collection
 
     from .protocols import LedgerRun
 
@@ -156,6 +157,20 @@ class SQLiteLedger:
         async with self._file() as file:
             await file.run(recover, file, self._clock())
             return await file.run(lambda: _by_name(file.execute(query).fetchall()))
+
+    async def held(self, shop: str, ids: Collection[str]) -> set[str]:
+        """Those of these ids that the ledger has of a shop, in doubt or not. Reads only."""
+
+        def find() -> set[str]:
+            found: set[str] = set()
+            for keys, marks in portions(keys_of(ids)):
+                mine = "shop = (SELECT number FROM shop WHERE name = ?)"
+                query = f"SELECT id FROM product WHERE {mine} AND id IN ({marks})"  # noqa: S608 - only marks
+                found.update(id_of(key) for (key,) in file.execute(query, (shop, *keys)))
+            return found
+
+        async with self._file() as file:
+            return await file.run(find)
 
     async def forget_shop(self, shop: str) -> int:
         """Forget all of one shop: its next run sends everything. Returns how many products that were."""

@@ -72,3 +72,11 @@ def test_a_copy_that_was_broken_off_leaves_nothing(tmp_path):
         copy.write(Product(external_id="1", name="n", price=1, url="u"))
         raise RuntimeError
     assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
+
+
+def test_many_errors_leave_room_for_the_warnings():
+    rows = "".join(f"{n},n,x,,u:x,,\n" for n in range(1_500))
+    report = check_catalog(catalog(f"{HEAD}1,n,1,,u:x,9,\n{rows}"))
+    assert (report.errors, report.warnings) == (1_500, 1)
+    assert [finding.severity for finding in report.findings].count("error") == 1_000
+    assert report.findings[-1].severity == "warning"

@@ -89,3 +89,12 @@ def test_the_list_and_the_sheet_to_read(tmp_path):
     assert neuroon("check", path, "--list", "data.items").exit_code == 0
     result = neuroon("check", path, "--list", "data.items", "--sheet", "x")
     assert "--sheet has no effect" in result.stdout + result.stderr
+
+
+def test_one_reason_fills_no_screen(tmp_path):
+    path = tmp_path / "c.csv"
+    rows = "".join(f"{n},n,{'x' if n % 2 else ''},https://s.example/{n}\n" for n in range(40))
+    path.write_text(f"id,name,price,url\n{rows}")
+    told = neuroon("check", path).stdout
+    assert told.count("c.csv:") == 6
+    assert told.count("… and 17 more for this reason") == 2

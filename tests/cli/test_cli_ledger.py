@@ -257,3 +257,23 @@ def test_no_ledger_is_made_by_looking_for_it(ledger, command):
     ledger.touch()
     assert neuroon("ledger", *command, ledger).exit_code == 0
     assert ledger.stat().st_size == 0
+
+
+def test_a_dry_run_asks_the_ledger_for_parents_too(server, ledger, tmp_path):
+    parents = tmp_path / "parents.csv"
+    parents.write_text("id,name,price,url\nP,Parent,1,https://s.example/p\n")
+    assert sync(server, parents, ledger).exit_code == 0
+    variants = tmp_path / "variants.csv"
+    rows = [f"V{n},Variant,1,https://s.example/v,{'P' if n == 1 else 'Q'}\n" for n in range(1, 30)]
+    variants.write_text("id,name,price,url,parent_id\n" + "".join(rows))
+    before = ledger.read_bytes()
+    result = neuroon("sync", variants, "--ledger", ledger, "--dry-run", env=without_key(server))
+    told = " ".join(result.stderr.split())
+    assert "V1:" not in told
+    assert "V2: its parent 'Q' is neither in this file nor the ledger; unless the shop has it, it is refused" in told
+    assert "and 8 more products without a parent" in told
+    assert ledger.read_bytes() == before
+    result = neuroon("sync", variants, "--ledger", ledger, "--dry-run", "--json", env=without_key(server))
+    assert json.loads(result.stdout)["missing_parents"][0] == {"external_id": "V2", "parent": "Q"}
+    other = neuroon("sync", variants, "--ledger", tmp_path / "none.ledger", "--dry-run", env=without_key(server))
+    assert "V1: its parent 'P'" in " ".join(other.stderr.split())

@@ -2,6 +2,7 @@
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from ...catalogs import Catalog, CatalogFormat, CheckReport, Finding, NothingUsable, check_catalog, read_catalog
+from ...catalogs.first_contact import kind_of
 from ...catalogs.fixing import FixedCopy
 from ...errors import ConfigurationError
 from ..console import clean, note, out, print_json
@@ -34,6 +36,8 @@ from ..reading import IN_THE_SHELL, standard_input
 __all__ = ["check"]
 
 _MOST_SHOWN = 20
+"""Reasons on the screen."""
+_OF_ONE_REASON = 3
 
 
 class OutputKind(StrEnum):
@@ -119,17 +123,28 @@ def _show_text(file: str, catalog: Catalog, report: CheckReport, copy: FixedCopy
         count = report.errors if severity == "error" else report.warnings
         if count:
             screen.print(f"{count:,} {severity}{'' if count == 1 else 's'}:")
-            shown = [finding for finding in report.findings if finding.severity == severity][:_MOST_SHOWN]
-            for finding in shown:
-                screen.print(f"  {clean(_line(finding))}", soft_wrap=True)
-            if count > len(shown):
-                screen.print(f"  … and {count - len(shown):,} more (--output json lists the first 1,000)")
+            for line in _lines([finding for finding in report.findings if finding.severity == severity], count):
+                screen.print(f"  {clean(line)}", soft_wrap=True)
     if catalog.ignored_fields:
         note(f"not used: {', '.join(list(catalog.ignored_fields)[:12])} (--map attributes.NAME=FIELD keeps a field)")
     if copy is not None:
         note(f"{copy.products:,} products are in {copy.path}, {copy.changes:,} changes in {copy.changes_path}")
     if isinstance(report.fault, NothingUsable):
         note(str(report.fault))
+
+
+def _lines(findings: list[Finding], count: int) -> Iterator[str]:
+    """The first findings of each reason; what differs in their values only is one reason."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(kind_of(finding.message), []).append(finding)
+    for group in list(groups.values())[:_MOST_SHOWN]:
+        yield from map(_line, group[:_OF_ONE_REASON])
+        if len(group) > _OF_ONE_REASON:
+            yield f"… and {len(group) - _OF_ONE_REASON:,} more for this reason"
+    hidden = sum(len(group) for group in list(groups.values())[_MOST_SHOWN:]) + count - len(findings)
+    if hidden:
+        yield f"… and {hidden:,} more (--output json lists the first 1,000)"
 
 
 def _line(finding: Finding) -> str:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +23,7 @@ from ...sync.dead_letters import DeadLetterFile
 from ...transport.transport import Transport
 from ..bulk import Output, run_bulk
 from ..console import note
-from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
+from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport, missing_parents
 from ..exits import exit_codes
 from ..options import (
     AllowPlainHttp,
@@ -105,7 +104,8 @@ class SyncJob:
     sending: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of ``products.sync``."""
     _catalog: Catalog | None = None
-    _missing_parents: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    _missing_parents: tuple[list[tuple[str, str]], int] = field(default_factory=lambda: ([], 0))
+    """Of a dry run: ``(id, parent)`` where the parent is not known, the first ones, and how many there are."""
     _exchange: DryRunExchange | None = None
     """Of a dry run: counts what the run would cost."""
 
@@ -150,7 +150,8 @@ class SyncJob:
                 feed, on_progress=on_progress, on_failure=on_failure, **remembering, **self.sending
             )
             if relations is not None:
-                self._missing_parents = list(islice(relations.missing_parents(), _MOST_PARENTS))
+                copy = remembering["ledger"] if isinstance(remembering["ledger"], LedgerCopy) else None
+                self._missing_parents = await missing_parents(relations, copy, _MOST_PARENTS)
             return report
 
     def _present(self, report: SyncReport | None, error: BaseException | None) -> None:
@@ -161,6 +162,8 @@ class SyncJob:
             more |= {**kind, "fitted": catalog.fitted, "ignored_fields": catalog.ignored_fields}
             more["notes"] = catalog.notes
         title = f"Dry run of {name}: nothing was sent" if self.dry_run else f"Sync of {name}"
+        if self.dry_run:
+            more["missing_parents"] = [{"external_id": e, "parent": parent} for e, parent in self._missing_parents[0]]
         cost = None if self._exchange is None else self._exchange.cost
         if cost is not None:
             more |= {
@@ -173,6 +176,15 @@ class SyncJob:
         if report is not None and not self.output.silent:
             self._add_notes(report, error)
 
+    def _note_parents(self) -> None:
+        shown, count = self._missing_parents
+        where = "this file" if self.ledger.path is None else "this file nor the ledger"
+        for external_id, parent in shown:
+            neither = "not in" if self.ledger.path is None else "neither in"
+            note(f"{external_id}: its parent {parent!r} is {neither} {where}; unless the shop has it, it is refused")
+        if count > len(shown):
+            note(f"and {count - len(shown):,} more products without a parent")
+
     def _add_notes(self, report: SyncReport, error: BaseException | None) -> None:
         catalog = self._catalog
         if catalog is not None and catalog.fitted:
@@ -184,8 +196,7 @@ class SyncJob:
             note(f"not used: {shown}{rest} (--map attributes.NAME=FIELD keeps a field)")
         for told in catalog.notes if catalog is not None else ():
             note(told)
-        for external_id, parent in self._missing_parents:
-            note(f"{external_id}: its parent {parent!r} is not in this file; unless the shop has it, it is refused")
+        self._note_parents()
         if report.received == 0 and error is None:
             note("the catalog holds no products")
         was_interrupted = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
