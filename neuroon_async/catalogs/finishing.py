@@ -32,7 +32,7 @@ from .notes import FIELDS_THAT_NOTES_MISS
 from .values.addresses import complete
 from .values.currencies import Unit, unit_named
 from .values.damage import digits_of_float
-from .values.parsing import AmbiguousNumber, BadValue, LikeADate, is_blank, shown
+from .values.parsing import AmbiguousNumber, BadValue, LikeADate, NestedValue, is_blank, shown
 from .values.prices import holds_on, on_sale
 from .values.text import cut, html_to_text, is_misread, one_line
 
@@ -156,7 +156,7 @@ class Finisher:
 
     def reasons(self, draft: Draft) -> list[tuple[str, str]]:
         """``(field, problem)`` of a draft that has failed."""
-        return [(name, self._shown(problem)) for name, problem in draft.problems]
+        return [(name, self._shown(name, problem)) for name, problem in draft.problems]
 
     def _report_changes(self, draft: Draft, before: Mapping[str, Any]) -> None:
         if self.on_change is None:
@@ -173,7 +173,7 @@ class Finisher:
             if left_out in self.left_out or len(self.left_out) < _MAX_LEFT_OUT:
                 self.left_out[left_out] += 1
 
-    def _shown(self, problem: str | BadValue) -> str:
+    def _shown(self, name: str, problem: str | BadValue) -> str:
         if isinstance(problem, AmbiguousNumber):
             names = self._options.names
             either = f"{names.set('decimal', '.')} or {names.set('decimal', ',')}"
@@ -181,6 +181,8 @@ class Finisher:
         if isinstance(problem, LikeADate) and not (self.format and self.format.own_ids):
             as_it_is = self._options.names.map("externalId", f"{{{problem.column}}}")
             return f"{problem}. Where it is right, {as_it_is} takes it as it is"
+        if isinstance(problem, NestedValue):
+            return f"{problem} ({self._options.names.map(name, problem.path)})"
         return str(problem)
 
     def _override(self, draft: Draft) -> None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from .counting import FieldCounts
 from .options import ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError
-from .readers.delimited import DelimitedRows, find_delimiter, rows_of
+from .readers.delimited import MOST_TITLES, DelimitedRows, find_delimiter, rows_of, titles_above
 from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines, key_paths
 from .readers.replay import Replay
 
@@ -133,7 +133,15 @@ class Sample:
         return [name.strip() for name in rows[0]] if rows else []
 
     def rows(self, delimiter: str, count: int) -> list[list[str]]:
-        """The first rows of text that is delimited so, or of the sheet, the header among them."""
+        """The first rows of text that is delimited so, or of the sheet, from the header on."""
+        rows = self._rows(delimiter, count + MOST_TITLES)
+        return rows[titles_above(rows) :][:count]
+
+    def titles(self, delimiter: str) -> int:
+        """How many rows stand above the header."""
+        return titles_above(self._rows(delimiter, MOST_TITLES + 1))
+
+    def _rows(self, delimiter: str, count: int) -> list[list[str]]:
         if self.sheet is not None:
             return self.sheet.first_rows(count)
         return rows_of(self.text.decode(errors="ignore"), delimiter, count)
@@ -173,8 +181,9 @@ class Reading:
         self._check_mapping(header)
         self.counts.refuse_use_of(self._columns_there_twice(header))
         if self.sample.sheet is not None:
-            return self.counted(self.sample.sheet.records())
-        return self.counted(DelimitedRows(self.source, self.text(), delimiter or self.sample.delimiter))
+            return self.counted(self.sample.sheet.records(self.sample.titles("")))
+        delimiter = delimiter or self.sample.delimiter
+        return self.counted(DelimitedRows(self.source, self.text(), delimiter, self.sample.titles(delimiter)))
 
     def _columns_there_twice(self, header: list[str]) -> dict[str, CatalogError]:
         positions: dict[str, list[int]] = {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..api.models import REQUIRED_FIELDS, WIRE_NAMES
+from ..api.shapes import is_list, is_object
 from .mapping import ATTRIBUTE_PREFIX
 from .options import ReadingOptions
 from .values.currencies import Unit
@@ -22,6 +23,7 @@ from .values.parsing import (
     BadValue,
     LikeADate,
     Money,
+    NestedValue,
     Notation,
     UnknownWord,
     to_attribute,
@@ -143,7 +145,8 @@ class Draft:
             self.left_out.append((name, str(value).strip()))
         except BadValue as error:
             self.rejected[target] = value
-            self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), error))
+            told = NestedValue(value, column or target) if _is_nested(value) else error
+            self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), told))
 
     def _keep(self, name: str, converted: Any, column: str) -> None:
         if isinstance(converted, Money):
@@ -247,3 +250,7 @@ _NO_NUMBERS = _IDS | {"sku", "attributes"}
 
 def _says_none(name: str, value: object) -> bool:
     return (value is False and name not in _FLAGS) or means_no_value(str(value))
+
+
+def _is_nested(value: object) -> bool:
+    return is_object(value) or (is_list(value) and bool(value) and is_object(value[0]))

@@ -303,3 +303,33 @@ def test_a_currency_is_written_in_capitals():
 def test_no_known_column_names_the_options_as_they_are_written():
     _, message = until_fault(Catalog(named("foo,bar\n1,2\n")))
     assert "map them (mapping={'name': 'COLUMN'}), or say what separates them (delimiter)" in message
+
+
+@pytest.mark.parametrize(
+    "above",
+    [
+        "Price list 2026;;;\n",
+        "Price list 2026\n\n",
+        ";;;\n;Listado;;\n",
+        "Tarifa\nSeptiembre\n;;;\n",
+        "# a | b\nTarifa;;;\n",
+    ],
+)
+def test_titles_above_the_header_are_looked_past(above):
+    content = f"{above}id;nombre;precio;url\n1;A;1,50;u:x\n2;B;x;u:x\n"
+    first, second = read(content)
+    assert (first.external_id, first.name, first.price) == ("1", "A", Decimal("1.50"))
+    assert second.reason.startswith(f"file.csv:{content.count(chr(10))}: price:")
+
+
+def test_a_file_of_one_column_keeps_its_first_row_as_its_header():
+    first, second = read("id\n1\n2\n")
+    assert first.reason.startswith("file.csv:2: name: is required")
+    assert second.external_id == "2"
+
+
+def test_the_advice_names_columns_of_this_file():
+    failure = one_failure("sku,titulo,coste,pvp,web\nA-1,A,1.00,2.00,https://s.example/a\n")
+    assert "externalId: is required" in failure.reason
+    assert "mapping={'externalId': 'sku'}" in failure.reason
+    assert "mapping={'url': 'web'}" in failure.reason

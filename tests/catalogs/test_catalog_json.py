@@ -261,3 +261,20 @@ def test_products_by_their_keys_are_named(indent):
 def test_words_that_programs_write_into_json_are_named(word):
     failure = one_failure(f'[{{"id": "1", "name": "NaN \\" NaN", "stock": {word}}}]', "f.json")
     assert failure.reason == f"f.json:record 1: is not valid JSON: JSON has no {word}; write null"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "path"),
+    [
+        ("price", {"amount": "19.90", "currency": "EUR"}, "price.amount"),
+        ("name", [{"id": "1", "value": "Mesa"}], "name.0.value"),
+        ("stock", {"total": 3}, "stock.total"),
+        ("active", {}, "active.KEY"),
+    ],
+)
+def test_an_object_where_one_value_is_wanted_comes_with_the_path_into_it(field, value, path):
+    record = {"id": "1", "name": "n", "price": 1, "url": "u:x"} | {field: value}
+    failure = one_failure(json.dumps([record]), "f.json")
+    target = {"stock": "stockQuantity", "active": "isActive"}.get(field, field)
+    assert "holds several values" in failure.reason
+    assert failure.reason.endswith(f"name one of them (mapping={{'{target}': '{path}'}})")

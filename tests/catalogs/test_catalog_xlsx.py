@@ -203,3 +203,9 @@ def test_one_far_cell_does_not_take_all_memory(dimension):
         else:
             _, fault = until_fault(Catalog(named(changed.getvalue(), "file")))
             assert "spans over 40,000,000 cells" in fault
+
+
+def test_a_title_above_the_header_is_looked_past():
+    rows = [["Tarifa 2026"], [None, None], ["codigo", "nombre", "precio", "url"], ["A", "Silla", 1.5, "u:x"]]
+    (product,) = Catalog(named(workbook({"Hoja": rows}), "f.xlsx"))
+    assert (product.external_id, product.price) == ("A", Decimal("1.5"))

@@ -9,19 +9,22 @@ from __future__ import annotations
 import csv
 import io
 import re
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..records import Record
 from .byte_source import MAX_RECORD_BYTES, buffered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .byte_source import ByteSource
 
-__all__ = ["DelimitedRows", "column_names", "find_delimiter", "is_comment", "rows_of"]
+__all__ = ["MOST_TITLES", "DelimitedRows", "column_names", "find_delimiter", "is_comment", "rows_of", "titles_above"]
 
 _DELIMITERS = "\t;|,"
+MOST_TITLES = 5
+"""Rows above the header that are looked past."""
 _COMMENT = re.compile(r"#\s+\S")
 _EXCEL_HINT = re.compile(r'\A"?sep=(.)"?\r?\n')
 
@@ -43,7 +46,7 @@ def find_delimiter(sample: str) -> str:
     lines = re.split(r"[\r\n]+", re.sub(r'"[^"]*"', "", sample.lstrip("\r\n")), maxsplit=5)
     if _COMMENT.match(sample.lstrip('\r\n "')):
         lines = [line for line in lines[1:] if not _COMMENT.match(line)] or lines
-    header = lines[0]
+    header = next((line for line in lines if any(sign in line for sign in _DELIMITERS)), lines[0])  # below a title
     best = max(_DELIMITERS, key=header.count)
     return best if best in header else ","
 
@@ -54,10 +57,18 @@ def is_comment(row: list[str]) -> bool:
     return bool(cells) and all(map(_COMMENT.match, cells)) and any("|" in cell for cell in cells)
 
 
+def titles_above(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first rows are titles (``Price list 2026;;;``): they fill one cell, and the header fills more."""
+    for number, row in enumerate(rows[: MOST_TITLES + 1]):
+        if sum(1 for cell in row if cell.strip()) > 1:
+            return number
+    return 0
+
+
 def rows_of(sample: str, delimiter: str, count: int) -> list[list[str]]:
     """The first rows of a file that hold anything, as far as the sample goes."""
     lines = io.StringIO(_EXCEL_HINT.sub("", sample), newline="")
-    rows = (row for row in csv.reader(lines, delimiter=delimiter) if row and not is_comment(row))
+    rows = (row for row in csv.reader(lines, delimiter=delimiter) if any(map(str.strip, row)) and not is_comment(row))
     found: list[list[str]] = []
     try:
         while len(found) < count and (row := next(rows, None)) is not None:
@@ -70,10 +81,12 @@ def rows_of(sample: str, delimiter: str, count: int) -> list[list[str]]:
 class DelimitedRows:
     """The rows of one file; ``header`` is known once iteration has begun."""
 
-    def __init__(self, source: ByteSource, chunks: Iterator[bytes], delimiter: str) -> None:
+    def __init__(self, source: ByteSource, chunks: Iterator[bytes], delimiter: str, titles: int = 0) -> None:
+        """``titles`` are the rows above the header."""
         self._source = source
         self._chunks = chunks
         self._delimiter = delimiter
+        self._titles = titles
         self._line = 0
         self._record_line = 1
         self._record_size = 0
@@ -116,7 +129,8 @@ class DelimitedRows:
 
     def _header(self, rows: Iterator[list[str]]) -> list[str]:
         try:
-            header = next((row for row in rows if any(map(str.strip, row)) and not is_comment(row)), None)
+            filled = (row for row in rows if any(map(str.strip, row)) and not is_comment(row))
+            header = next(islice(filled, self._titles, None), None)
         except csv.Error as error:
             raise self._source.error(1, f"the header is not a row of CSV ({error})") from error
         if header is None:

@@ -15,6 +15,7 @@ import re
 import zipfile
 import zlib
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..records import Record
@@ -65,9 +66,9 @@ class Sheet:
             found.append([str(cell) for cell in row])
         return found
 
-    def records(self) -> Iterator[Record]:
-        """The rows below the header."""
-        rows = self._rows()
+    def records(self, titles: int = 0) -> Iterator[Record]:
+        """The rows below the header, which stands below this many titles."""
+        rows = islice(self._rows(), titles, None)
         _, first = next(rows, (0, None))
         if first is None:
             raise self._source.error("", "holds no rows at all; is it another sheet that holds the products?")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .addresses import first_image
 from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_rating
-from .shown import BadValue, LikeADate, shown
+from .shown import BadValue, LikeADate, NestedValue, shown
 from .text import decoded
 from .words import UnknownWord, to_availability, to_flag
 
@@ -23,6 +23,7 @@ __all__ = [
     "BadValue",
     "LikeADate",
     "Money",
+    "NestedValue",
     "Notation",
     "UnknownWord",
     "is_blank",

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-__all__ = ["BadValue", "LikeADate", "shown"]
+__all__ = ["BadValue", "LikeADate", "NestedValue", "shown"]
 
 _MOST = 60
 
@@ -24,6 +24,17 @@ class LikeADate(BadValue):
             "not save it in a spreadsheet, or format the column as text before"
         )
         self.column = column
+
+
+class NestedValue(BadValue):
+    """An object, or a list of them, where one value is wanted. ``path`` leads to the likeliest of its values."""
+
+    def __init__(self, value: object, column: str) -> None:
+        inner, path = (value[0], f"{column}.0") if isinstance(value, list) else (value, column)
+        keys = [str(key) for key in inner] if isinstance(inner, dict) else []
+        likely = next((key for key in ("amount", "value", "name", "text", "src", "url") if key in keys), None)
+        super().__init__(f"holds several values, {shown(value)}: name one of them")
+        self.path: str = f"{path}.{likely or next(iter(keys), 'KEY')}"
 
 
 def shown(value: object) -> str:
