@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "client": GROUND | {"resources", "transport", "limits", "instrumentation"},
     "markets": GROUND | {"catalogs", "resources"},
     "outbox": GROUND | {"client", "transport"},
+    "blocking": GROUND | {"transport"},
     "diagnosis": GROUND | {"transport"},
     "integrations": GROUND
     | {"catalogs", "client", "instrumentation", "ledger", "limits", "outbox", "resources", "sync", "transport"},

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 
@@ -20,7 +20,7 @@ from .places import Places
 if TYPE_CHECKING:
     from .calls import Call
 
-__all__ = ["AttemptClock", "SessionHolder", "closed_session", "running_clock"]
+__all__ = ["AttemptClock", "SessionHolder", "close_sessions_of_this_loop", "closed_session", "running_clock"]
 
 KEEP_ALIVE = 30.0
 """Seconds an idle connection is kept: less than the 60 s after which load balancers commonly drop it unasked."""
@@ -30,6 +30,10 @@ running_clock: ContextVar[AttemptClock | None] = ContextVar("running_clock", def
 
 _places: WeakKeyDictionary[aiohttp.ClientSession, Places] = WeakKeyDictionary()
 """The places of every session that the SDK opened, so that clients which share one count together."""
+
+
+_opened: WeakSet[SessionHolder] = WeakSet()
+"""Those that have opened a session of their own."""
 
 
 class AttemptClock:
@@ -136,7 +140,7 @@ class SessionHolder:
         elif self._loop is not loop:
             raise UsageError(
                 "this client belongs to another event loop",
-                advice="create one in each loop (asyncio.run starts a new one)",
+                advice="create one in each loop (asyncio.run starts a new one), and in each process after a fork",
             )
         if self._session is None:
             self._session = self._open()
@@ -153,16 +157,28 @@ class SessionHolder:
         )
         if self.places is not None:
             _places[session] = self.places
+        _opened.add(self)
         return session
 
     def mark_closed(self) -> None:
         """Let nothing begin any more."""
         self._closed = True
 
+    async def close_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close, if it is this loop that the session belongs to."""
+        if self._loop is loop:
+            await self.close()
+
     async def close(self) -> None:
         self._closed = True
         if self._owned and self._session is not None:
             await self._session.close()
+
+
+async def close_sessions_of_this_loop() -> None:
+    """Close every session that the SDK has opened in the running loop, and nobody has closed."""
+    for holder in list(_opened):
+        await holder.close_in(asyncio.get_running_loop())
 
 
 def closed_session(*, maybe_processed: bool = False) -> ClientClosed:
