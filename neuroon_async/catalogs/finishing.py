@@ -25,7 +25,7 @@ from ..api.models import REQUIRED_FIELDS, WIRE_NAMES, Product
 from ..api.validation import check_product
 from ..errors import InvalidProduct
 from ..report import ProductFailure
-from .columns import SALE_DATES
+from .columns import SALE_DATES, recognised_field
 from .letters import RawRow, reading_of
 from .mapping import Template
 from .notes import FIELDS_THAT_NOTES_MISS
@@ -295,6 +295,8 @@ class Finisher:
             return "is required, and this record gives null"
         own_ids = self.format is not None and self.format.own_ids
         column = None if self._shapes is None or own_ids else self._shapes.best_for(name)
+        if column is not None and recognised_field(column) == name:
+            column = None  # the very one that is empty here
         if name == "url":
             other = (
                 "" if self._options.shop_url else f"; for an export that holds no addresses, {self._give_shop_url()}"

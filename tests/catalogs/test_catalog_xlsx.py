@@ -209,3 +209,17 @@ def test_a_title_above_the_header_is_looked_past():
     rows = [["Tarifa 2026"], [None, None], ["codigo", "nombre", "precio", "url"], ["A", "Silla", 1.5, "u:x"]]
     (product,) = Catalog(named(workbook({"Hoja": rows}), "f.xlsx"))
     assert (product.external_id, product.price) == ("A", Decimal("1.5"))
+
+
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ([["Notas de la tienda"], ["ayer"]], "named like a product field: Notas de la tienda"),
+        ([], "holds no rows at all"),
+    ],
+)
+def test_a_sheet_without_products_names_the_others(first, told):
+    rows = [["codigo", "nombre", "precio", "url"], ["A", "Silla", 1.5, "u:x"]]
+    _, fault = until_fault(Catalog(named(workbook({"Notas": first, "Productos": rows, "Tallas": []}), "f.xlsx")))
+    assert told in fault
+    assert fault.endswith("; is it another sheet that holds the products? (sheet: Productos, Tallas)")

@@ -98,3 +98,11 @@ def test_one_reason_fills_no_screen(tmp_path):
     told = neuroon("check", path).stdout
     assert told.count("c.csv:") == 6
     assert told.count("… and 17 more for this reason") == 2
+
+
+def test_a_copy_that_ends_early_says_so(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text('id,name,price,url\n1,n,1,https://s.example/1\n2,"open,1,https://s.example/2\n')
+    result = neuroon("check", path, "--write-fixed", tmp_path / "fixed.jsonl")
+    assert result.exit_code == 4
+    assert "which ends where the reading did" in " ".join(result.stderr.split())

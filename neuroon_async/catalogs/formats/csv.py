@@ -32,6 +32,9 @@ class _Delimited:
         builder = GenericBuilder(options.mapping, Notation(options.decimal), reading.use)
         sample = reading.sample
         header = sample.header_by(self.delimiter) if self.delimiter else sample.header
+        if header and sample.sheet is not None and not options.mapping and not builder.recognise(header):
+            found = ", ".join(header[:20])
+            raise reading.source.error(1, f"no column is named like a product field: {found}{sample.sheet.another}")
         if header and not options.mapping and not builder.recognise(header):
             raise reading.source.error(
                 1,

@@ -54,8 +54,17 @@ class Sheet:
             workbook = calamine.load_workbook(file)
             name = _name_of(source, calamine, workbook, wanted, option)
             self._sheet: Any = workbook.get_sheet_by_name(name)
+            self._others = [other for other in workbook.sheet_names if other != name]
+            self._option = option
         except (calamine.CalamineError, OSError) as error:
             raise source.error("", f"cannot be read as a spreadsheet: {error}; save it again as .xlsx") from error
+
+    @property
+    def another(self) -> str:
+        """What to say where this sheet holds no products."""
+        if not self._others:
+            return ""
+        return f"; is it another sheet that holds the products? ({self._option}: {', '.join(self._others[:20])})"
 
     def first_rows(self, count: int) -> list[list[str]]:
         """The first rows that hold anything, as texts, the header among them."""
@@ -71,7 +80,7 @@ class Sheet:
         rows = islice(self._rows(), titles, None)
         _, first = next(rows, (0, None))
         if first is None:
-            raise self._source.error("", "holds no rows at all; is it another sheet that holds the products?")
+            raise self._source.error("", f"holds no rows at all{self.another}")
         header = column_names(str(cell) for cell in first)
         for number, row in rows:
             yield Record(f"{self._source.name}:row {number}", dict(zip(header, row, strict=False)))

@@ -128,7 +128,8 @@ def _show_text(file: str, catalog: Catalog, report: CheckReport, copy: FixedCopy
     if catalog.ignored_fields:
         note(f"not used: {', '.join(list(catalog.ignored_fields)[:12])} (--map attributes.NAME=FIELD keeps a field)")
     if copy is not None:
-        note(f"{copy.products:,} products are in {copy.path}, {copy.changes:,} changes in {copy.changes_path}")
+        until = "" if report.fault is None else ", which ends where the reading did"
+        note(f"{copy.products:,} products are in {copy.path}{until}, {copy.changes:,} changes in {copy.changes_path}")
     if isinstance(report.fault, NothingUsable):
         note(str(report.fault))
 
