@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from .columns import recognised_field
 from .counting import FieldCounts
 from .options import ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError
@@ -82,7 +83,9 @@ class Sample:
 
     @property
     def is_web_page(self) -> bool:
-        return re.match(rb"(?i)<!doctype html|<html", self.start) is not None
+        return (
+            re.match(rb"(?i)<!doctype html|<(?:html|head|body|br|b|p|div|meta|script|title)\b", self.start) is not None
+        )
 
     @property
     def is_xml(self) -> bool:
@@ -102,6 +105,16 @@ class Sample:
     @cached_property
     def _key_paths(self) -> frozenset[str]:
         return key_paths(self.text) if self.is_json else frozenset()
+
+    @cached_property
+    def error_told(self) -> str | None:
+        """What an answer of a web service tells of its failure, where this is one."""
+        fields = {recognised_field(path.rpartition(".")[2]) for path in self._key_paths}
+        if not self.text.lstrip().startswith(b"{") or self._options.mapping or fields & {"name", "price"}:
+            return None
+        told = next((key for key in ("message", "error", "errors") if key in self._key_paths), None)
+        is_error = "error" in self._key_paths or "errors" in self._key_paths or self.has_keys("code", "message")
+        return told if is_error else None
 
     def has_keys(self, *keys: str) -> bool:
         """Is it JSON in which some objects, wherever they stand, have all of these keys?
@@ -208,7 +221,8 @@ class Reading:
     def json_records(self, path: str | None = None, *, lines: bool | None = None) -> Iterator[Record]:
         """The objects of JSON, or (``lines``; by default, without a path, the sample tells) of JSON Lines, counted.
 
-        Of a document, the elements of its array, or of the list at ``path`` (``data.items``), or the one object there;
+        Of a document, the elements of its array, or of the list at ``path`` (``data.items``), or the one object there,
+        which with ``""`` is the whole document;
         without a path, of the list named ``products`` or the only list of objects in it. The user's own path comes
         before all of these.
         """
@@ -237,7 +251,7 @@ class Reading:
 
     def _list_at(self, path: str | None) -> tuple[Iterator[bytes], list[bytes]]:
         if path is not None:
-            return self.text(), [f'"{key}"'.encode() for key in path.split(".")]
+            return self.text(), [f'"{key}"'.encode() for key in path.split(".") if key]
         if not self.sample.text.lstrip().startswith(b"{") or Survey.of(self.sample.text).has_products:
             return self.text(), [PRODUCTS]
         self.replay.keep_all()

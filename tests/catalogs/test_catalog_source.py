@@ -222,3 +222,23 @@ def test_memory_does_not_grow_with_the_file(start, record, format_):
     assert catalog.products > 1_000
     assert catalog.bytes_read > 4_500_000
     assert peak < 1_500_000
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"code": "woocommerce_rest_cannot_view", "message": "No", "data": {"status": 401}}', "as 'message'"),
+        ('{"error": "unauthorized"}', "as 'error'"),
+        ('{\n "errors": [{"message": "x"}]\n}', "as 'errors'"),
+        ("<br />\n<b>Warning</b>: mysqli_connect()\nid;name\n", "is a web page"),
+        ("<p>Service unavailable</p>", "is a web page"),
+    ],
+)
+def test_the_answer_of_a_server_that_failed_is_no_catalog(content, told):
+    _, message = until_fault(Catalog(named(content, "file")))
+    assert told in message
+
+
+def test_a_product_may_speak_of_errors():
+    (product,) = products('{"id": 1, "name": "n", "price": 1, "url": "u:x", "error": null, "message": "m"}', "file")
+    assert product.external_id == "1"

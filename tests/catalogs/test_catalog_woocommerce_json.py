@@ -199,3 +199,13 @@ def test_neighbours_stay_plain_json(neighbour):
     catalog = Catalog(named(json.dumps([neighbour]), "f"), **OPTIONS)
     list(catalog)
     assert catalog.format == "json"
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_answer_for_one_product(indent):
+    product = {
+        "id": 5, "name": "A", "permalink": "https://s/a", "type": "simple", "status": "publish", "regular_price": "10",
+        "stock_status": "instock", "images": [{"src": "https://x/i.jpg"}], "categories": [{"name": "C"}],
+    }  # fmt: skip
+    (found,) = products(json.dumps(product, indent=indent), "f.json")
+    assert (found.external_id, found.price, found.categories) == ("5", 10, ["C"])

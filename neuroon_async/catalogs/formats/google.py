@@ -36,10 +36,11 @@ _ATTRIBUTES = (
     "age_group", "google_product_category", "product_highlight",
     *(f"custom_label_{number}" for number in range(5)),
 )  # fmt: skip
+_STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory")
 _USED = (
     *(name for names in _FIELDS.values() for name in names), "description", "summary", "content", "price", "sale_price",
-    "sale_price_effective_date", "product_type", "fb_product_category", "quantity",
-    "quantity_to_sell_on_facebook", *_ATTRIBUTES,
+    "sale_price_effective_date", "product_type", "fb_product_category",
+    *_STOCK, *_ATTRIBUTES,
 )  # fmt: skip
 
 
@@ -79,7 +80,7 @@ class FeedBuilder:
         draft.put("description", text)
         if levels := _categories(item):
             draft.put("categories", levels)
-        draft.put("stock_quantity", _first(item, "quantity") or _first(item, "quantity_to_sell_on_facebook"))
+        draft.put("stock_quantity", next((text for name in _STOCK if (text := _first(item, name))), ""))
         draft.put("price", _first(item, "price"))
         draft.put("sale_price", _first(item, "sale_price"))
         draft.put_sale_dates(period=_first(item, "sale_price_effective_date"))

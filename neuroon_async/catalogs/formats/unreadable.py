@@ -18,4 +18,8 @@ def why_no_catalog(sample: Sample) -> str | None:
         return "is a zip archive; unpack it"
     if sample.is_web_page:
         return "is a web page, not a catalog; was a login or an error page saved?"
+    if sample.error_told is not None:
+        return (
+            f"is the answer of a web service that has failed, not a catalog; read what it says as {sample.error_told!r}"
+        )
     return None

@@ -310,7 +310,7 @@ class _Splitter:
         if token in {b"[", b"{"}:
             if token == b"[" and not self._found and (depth == 0 or self._path == self._wanted):
                 self._found, self._array_depth, self._element = True, depth + 1, index + 1
-            elif token == b"{" and self._or_object and not self._found and depth and self._path == self._wanted:
+            elif token == b"{" and self._or_object and not self._found and self._path == self._wanted:
                 self._found, self._object_depth, self._element = True, depth + 1, index
             self._open.append(token)
             self._path.append(b"")

@@ -36,7 +36,10 @@ _INCLUDED = (
     r"(?:incl(?:u[a-zéíïò]*|us[ae]?|\.)?|inc\.?|inkl(?:usive)?\.?|inclòs|inclosos|compres[aeio]|comprises?|barne"
     r"|enthalten)"
 )
-_WITH_TAX = re.compile(rf"(?i)[\s(]*(?:{_TAX}\s*{_INCLUDED}|{_INCLUDED}\s*{_TAX}|(?<![a-z])ttc(?![a-z]))\s*\)?")
+_RATE = r"(?:[0-9]{1,2}(?:[.,][0-9]{1,2})?\s*%\s*)?"
+_WITH_TAX = re.compile(
+    rf"(?i)[\s(]*(?:{_RATE}{_TAX}\s*{_RATE}{_INCLUDED}|{_INCLUDED}\s*{_RATE}{_TAX}|(?<![a-z])(?:ttc|brutt?o)(?![a-z]))\s*\)?"
+)
 _SPREADSHEET_POWER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 
 

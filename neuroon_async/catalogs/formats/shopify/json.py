@@ -295,7 +295,7 @@ class _ShopifyJson:
             return build(
                 _without_edges(reading.json_records(place.removesuffix("node").rstrip(".") or None, lines=False))
             )
-        return build(reading.json_records(place or None, lines=False))
+        return build(reading.json_records(place, lines=False))
 
 
 def _is_bulk(sample: Sample) -> bool:

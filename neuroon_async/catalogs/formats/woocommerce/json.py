@@ -167,9 +167,9 @@ class _WooCommerceJson:
     def read(self, reading: Reading) -> Iterable[Draft]:
         sample = reading.sample
         places = [places[0] for keys in (_REST, _STORE, _STORE_WITHOUT_UNIT) if (places := sample.places_of(*keys))]
-        place = places[0] if places else ""
+        place = places[0] if places else None
         lines = not place and sample.is_json_lines
-        return _Builder(reading)(reading.json_records(place or None, lines=lines))
+        return _Builder(reading)(reading.json_records(place, lines=lines))
 
 
 FORMAT = _WooCommerceJson()
