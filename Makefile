@@ -17,7 +17,7 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyt
 # Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test quick oldest matrix docs wheel check lint types format bench campaign prove-limits simulate fuzz clean
+.PHONY: help demo test quick oldest matrix docs pictures wheel check lint types format bench campaign prove-limits simulate fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,9 @@ types: $(VENV)/dev.stamp  ## pyright in its strict mode, and how much of the pub
 docs: $(VENV)/dev.stamp  ## build the documentation site into build/site; any warning fails
 	@$(BIN)/zensical build --strict --clean
 	@$(BIN)/python scripts/llms.py build/site
+
+pictures: $(VENV)/dev.stamp  ## make the pictures of the documentation anew (needs a Chromium)
+	@$(BIN)/python scripts/pictures.py
 
 # The time of the last commit is the time of all files within, so that two builds of one commit are the same bytes.
 wheel: $(VENV)/dev.stamp  ## the wheel and the source distribution, in dist; everyone who builds them gets the same bytes

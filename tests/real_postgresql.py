@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -67,6 +66,8 @@ class PostgreSQL:
 
 def _exists(user: str) -> bool:
     try:
+        import pwd  # noqa: PLC0415 - Windows has none
+
         pwd.getpwnam(user)
     except KeyError:
         return False

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from rich import box
@@ -18,7 +20,7 @@ from rich.text import Text
 from ..api.contract import DOCUMENTED_RATE_LIMITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from ..report import ProductFailure, SyncReport
     from .dry_run import DryRunCost
@@ -36,6 +38,7 @@ __all__ = [
     "out",
     "print_json",
     "print_pairs",
+    "recorded",
     "report_as_json",
     "show_report",
 ]
@@ -46,10 +49,23 @@ PIPED_WIDTH = 160
 _PLACE = re.compile(r"^[^:]*:(?:[a-z]+ )?\d+: | \[request [^\]]*\]$")
 """What sets apart two failures for the same reason: the place in the file, and the request."""
 
+_RECORDER: ContextVar[Console | None] = ContextVar("recorder", default=None)
+
 
 def out() -> Console:
     """Stdout, as it is now."""
-    return _console(stderr=False)
+    return _RECORDER.get() or _console(stderr=False)
+
+
+@contextmanager
+def recorded(columns: int) -> Generator[Console, None, None]:
+    """Stdout that also keeps what is printed on it meanwhile, at a width that depends on no terminal."""
+    console = Console(record=True, width=columns, highlight=False, markup=False, emoji=False)
+    token = _RECORDER.set(console)
+    try:
+        yield console
+    finally:
+        _RECORDER.reset(token)
 
 
 def err() -> Console:

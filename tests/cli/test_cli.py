@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import json
 import os
-import pty
 import re
 import select
 import signal
@@ -19,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from typer.testing import CliRunner
@@ -251,6 +251,7 @@ def test_piped_output_has_no_colours_and_no_bar(server, tmp_path):
 @pytest.mark.slow
 def test_on_a_terminal_the_bar_is_on_stderr_and_json_stays_pure(server, tmp_path):
     server.latency = 0.3
+    pty = pytest.importorskip("pty", reason="this system has no such terminals")
     terminal, stderr = pty.openpty()
     command = [sys.executable, "-c", START, "sync", str(catalog(tmp_path, count=3)), "--json"]
     variables = environment(server) | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"}
@@ -520,9 +521,9 @@ def test_sandbox_on_a_port_that_is_taken(server):
     assert f"port {server.port} is in use" in result.stderr
 
 
-def test_demo(monkeypatch):
+def test_demo(monkeypatch, tmp_path):
     monkeypatch.setattr("neuroon_async.cli.commands.demo._LATENCY", 0.0)
-    result = neuroon("demo", "--products", 1000)
+    result = neuroon("demo", "--products", 1000, "--svg", tmp_path / "demo.svg")
     assert result.exit_code == 0
     assert re.search(r"superseded +2 ", result.stdout)
     assert re.search(r"requests +\d+  2 retries\n", result.stdout)
@@ -531,6 +532,11 @@ def test_demo(monkeypatch):
     assert "exactly those accepted" in result.stdout
     token = re.search(r"24 hours:\n  (\S+)\n", result.stdout)
     assert token is not None
+    picture = ET.parse(tmp_path / "demo.svg")  # well-formed, and it fetches nothing
+    drawn = "".join(picture.getroot().itertext()).replace("\N{NO-BREAK SPACE}", " ")
+    assert "X-ORPHAN-42" in drawn
+    assert token[1] in drawn
+    assert "url(" not in drawn.replace("url(#", "")
 
 
 def test_without_the_extra_one_line_says_what_to_install(monkeypatch, capsys):

@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -19,6 +20,7 @@ from ...transport.retries import RetryPolicy
 from ..console import out, show_report
 from ..exits import exit_codes, report_of, run
 from ..options import Debug
+from ..picture import drawn
 from ..progress import Length, limit_of, progress_bar
 
 __all__ = ["demo_catalog", "run_demo"]
@@ -171,7 +173,7 @@ def _show_outcome(emulator: Emulator, report: SyncReport, token: str) -> None:
     for product in sorted(held.values(), key=lambda held: str(held["externalId"]))[:3]:
         console.print(Text(f"  {product['externalId']:<12} {product['price']:>7} EUR  {product['name']}", style="dim"))
     console.print("\nA token for the search widget, signed on this machine and valid for 24 hours:")
-    console.print(Text(f"  {token}", style="dim"), soft_wrap=True)
+    console.print(Text(f"  {token}", style="dim"), soft_wrap=not console.record)  # to be copied in one piece
     console.print(Text("\nWhat to try next", style="bold"))
     for command, what in (
         ("neuroon sync products.csv --dry-run", "check a file of yours; sends nothing"),
@@ -184,8 +186,11 @@ def _show_outcome(emulator: Emulator, report: SyncReport, token: str) -> None:
 def demo(
     *,
     products: Annotated[int, typer.Option(min=100, max=20_000, help="About how many products.")] = 5_000,
+    svg: Annotated[
+        Path | None, typer.Option(metavar="FILE", dir_okay=False, help="Also draw the output into this SVG file.")
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Sync a made-up catalog with an emulated API on this machine. Needs no account and no network."""
-    with exit_codes(debug=debug):
+    with exit_codes(debug=debug), drawn(svg, title="neuroon demo"):
         run_demo(products)
