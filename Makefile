@@ -22,24 +22,24 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/demo.stamp  ## install, then show a sync against a local server that imitates the API
+demo: $(VENV)/demo.stamp  ## install, then sync a made-up catalog with an emulated API
 	@$(BIN)/neuroon demo
 
 # `coverage run` rather than pytest --cov: pytest imports plugins of this package before pytest-cov starts to measure.
-test: $(VENV)/dev.stamp  ## install, then run the whole suite with coverage (at least 95 %)
+test: $(VENV)/dev.stamp  ## install, then the whole suite with coverage (at least 95 %)
 	@rm -f .coverage .coverage.*
 	@$(BIN)/coverage run -m pytest -n auto
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 
-quick: $(VENV)/dev.stamp  ## the tests that start no real processes, in under a minute
+quick: $(VENV)/dev.stamp  ## the tests that start no real processes, in a minute
 	@$(BIN)/python -m pytest -q -n auto -m "not slow"
 
-oldest: $(VENV)/dev.stamp  ## the quick tests again, with the lowest versions that pyproject.toml allows
+oldest: $(VENV)/dev.stamp  ## the quick tests with the lowest versions that are allowed
 	@$(BIN)/python scripts/matrix.py --quick --sets oldest \
 		--pythons "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
 
-matrix: $(VENV)/dev.stamp  ## the whole suite on each Python that is here, with the oldest and the newest dependencies
+matrix: $(VENV)/dev.stamp  ## the whole suite on each Python here, oldest and newest
 	@$(BIN)/python scripts/matrix.py
 
 lint: $(VENV)/dev.stamp  ## ruff and mypy
@@ -48,20 +48,20 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy
 	@$(BIN)/mypy neuroon_async $(wildcard tests/typing)
 
 # --verifytypes reads the package as it is installed: from another folder, by the interpreter that PATH names first.
-types: $(VENV)/dev.stamp  ## pyright in its strict mode, and how much of the public surface is typed (all of it)
+types: $(VENV)/dev.stamp  ## pyright in strict mode; is the public surface all typed?
 	@$(BIN)/pyright
 	@cd neuroon_async && VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" \
 		pyright --verifytypes neuroon_async --ignoreexternal
 
-docs: $(VENV)/dev.stamp  ## build the documentation site into build/site; any warning fails
+docs: $(VENV)/dev.stamp  ## the documentation site in build/site; any warning fails
 	@$(BIN)/zensical build --strict --clean
 	@$(BIN)/python scripts/llms.py build/site
 
-pictures: $(VENV)/dev.stamp  ## make the pictures of the documentation anew (needs a Chromium)
+pictures: $(VENV)/dev.stamp  ## the pictures of the documentation (needs a Chromium)
 	@$(BIN)/python scripts/pictures.py
 
 # The time of the last commit is the time of all files within, so that two builds of one commit are the same bytes.
-wheel: $(VENV)/dev.stamp  ## the wheel and the source distribution, in dist; everyone who builds them gets the same bytes
+wheel: $(VENV)/dev.stamp  ## wheel and source distribution in dist, always the same bytes
 	@rm -rf dist
 	@SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)" $(BIN)/python -m hatchling build -d dist
 	@cd dist && if command -v sha256sum >/dev/null; then sha256sum *; else shasum -a 256 *; fi
@@ -77,15 +77,15 @@ bench: $(VENV)/dev.stamp  ## measure throughput and memory
 
 ROUNDS ?= 200
 
-campaign: $(VENV)/dev.stamp  ## kill ledgers and outboxes at random moments, ROUNDS times each, against a model
+campaign: $(VENV)/dev.stamp  ## kill ledgers and outboxes at random moments, ROUNDS=200
 	@$(BIN)/python benchmarks/campaign.py --rounds $(ROUNDS)
 
-prove-limits: $(VENV)/dev.stamp  ## three minutes at the real 100 requests in 60 s, for each way a server may count
+prove-limits: $(VENV)/dev.stamp  ## three minutes at the real limits, for each way to count
 	@$(BIN)/python benchmarks/limits.py --real
 
 # RUNS: how many. TOKEN: replay the run that a failure has named. SCENARIO: only this one.
 RUNS := 1000
-simulate: $(VENV)/dev.stamp  ## run the SDK and its emulator through simulated faults: RUNS=1000, or TOKEN=… to replay
+simulate: $(VENV)/dev.stamp  ## the SDK and its emulator under simulated faults, RUNS=1000
 	@PYTHONPATH=tests $(BIN)/python -m simulation $(if $(TOKEN),$(TOKEN),--runs $(RUNS) $(addprefix --scenario ,$(SCENARIO)))
 
 # SECONDS: for how long, in all. TARGET: only this parser.
@@ -107,17 +107,27 @@ $(BIN)/python:
 		fi; \
 	done; \
 	echo "No usable Python 3.11 or newer (with the venv module) among: $(PYTHONS)." >&2; \
-	echo "Install one, or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
+	echo "Install one (Debian and Ubuntu: apt install python3-venv), or name it: make PYTHON=/path/to/python3 $(MAKECMDGOALS)" >&2; \
 	exit 1
 
 # $(1): what to install. On a terminal one line shows how far pip is; elsewhere it is silent until it fails.
 define install
-	@$(PIP) install -qq --upgrade pip && $(PIP) install -e '$(1)' | awk -v live="$$([ -t 2 ] && echo 1)" ' \
-		/^ *(Collecting|Downloading|Building|Installing)/ && live \
-			{ if ($$1 == "Collecting") n += 1; printf "\r\033[K  %d packages: %.50s", n, tolower($$1) " " $$2 } \
-		END { if (live) printf "\r\033[K" }' || { \
+	@live="$$([ -t 2 ] && echo 1)"; n=0 now=; \
+	$(PIP) install -qq --upgrade pip && PYTHONUNBUFFERED=1 $(PIP) install -e '$(1)' | { \
+		while read -r word name _; do \
+			[ -n "$$live" ] || continue; \
+			case "$$word $$name" in \
+				Collecting*) n=$$((n + 1)); now="$$n packages, $$name";; \
+				"Installing collected") now="$$n packages, being installed";; \
+				*) now="$${now:-looking for packages}";; \
+			esac; \
+			printf '\r\033[K  %.70s' "$$now" >&2; \
+		done; \
+		[ -z "$$live" ] || printf '\r\033[K' >&2; \
+	} || { \
 		echo "Nothing was installed. The packages come from PyPI: is there a network? Behind a mirror, set PIP_INDEX_URL." >&2; \
-		exit 1; }
+		exit 1; \
+	}
 endef
 
 $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
@@ -126,6 +136,6 @@ $(VENV)/demo.stamp: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
-	@echo "Installing neuroon-async and the development tools into $(VENV) (once; about a minute)"
+	@echo "Installing neuroon-async and the development tools into $(VENV) (a minute, once)"
 	$(call install,.[dev])
 	@touch $(VENV)/demo.stamp $@
