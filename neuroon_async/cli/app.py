@@ -23,7 +23,7 @@ from .exits import EXIT_CODES_HELP
 
 __all__ = ["app"]
 
-app: typer.Typer = typer.Typer(
+app: typer.Typer = typer.Typer(rich_markup_mode="rich", 
     name="neuroon",
     help="Neuroon's Plugin API from the command line: sync a shop's catalog, verify its domain, sign widget tokens.",
     epilog=EXIT_CODES_HELP,

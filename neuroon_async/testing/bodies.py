@@ -82,6 +82,8 @@ def decode_json(body: bytes) -> Any:
     """
     try:
         return _decoder.decode(body)
+    except msgspec.DecodeError as error:  # no ValueError before msgspec 0.21
+        raise ValueError(str(error)) from None
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
 
