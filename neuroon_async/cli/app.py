@@ -23,8 +23,9 @@ from .exits import EXIT_CODES_HELP
 
 __all__ = ["app"]
 
-app: typer.Typer = typer.Typer(rich_markup_mode="rich", 
+app: typer.Typer = typer.Typer(
     name="neuroon",
+    rich_markup_mode="rich",  # the default of newer versions only
     help="Neuroon's Plugin API from the command line: sync a shop's catalog, verify its domain, sign widget tokens.",
     epilog=EXIT_CODES_HELP,
     no_args_is_help=True,

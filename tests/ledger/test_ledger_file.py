@@ -370,9 +370,7 @@ async def test_a_directory_is_no_ledger(tmp_path):
             await SQLiteLedger(path).shops()
 
 
-@pytest.mark.skipif(
-    sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere"
-)
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root may write everywhere")
 async def test_an_unwritable_ledger_is_told(tmp_path):
     await asyncio.to_thread(_ledger, tmp_path / "l")
     (tmp_path / "l").chmod(0o400)
