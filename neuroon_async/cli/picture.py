@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from rich.console import CONSOLE_SVG_FORMAT
+from rich.console import Console
 from rich.terminal_theme import MONOKAI
 
 from .console import recorded
@@ -19,7 +20,8 @@ __all__ = ["drawn"]
 
 _COLUMNS = 80
 _FONTS = "ui-monospace, 'Cascadia Mono', 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
-_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+_RICH_FORMAT: str = inspect.signature(Console.export_svg).parameters["code_format"].default
+_FORMAT = re.sub(r"@font-face \{\{.*?\}\}\s*", "", _RICH_FORMAT, flags=re.DOTALL)
 """Rich's own loads a font from a server of others."""
 
 
