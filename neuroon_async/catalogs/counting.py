@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .shapes import ColumnShapes
 from .values.parsing import is_blank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .mapping import FieldSource
     from .readers.byte_source import CatalogError
@@ -68,10 +69,29 @@ class FieldCounts:
                 if not is_blank(value) and (name in self._values or len(self._values) < _MAX_COUNTED_FIELDS):
                     self._values[name] += 1
 
-    def passed(self, records: int, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
-        """Count records that took the fast lane, and of which every field is used; ``rows`` makes their rows."""
-        self.records += records
-        self.shapes.postpone(records, rows)
+    def passed(self, texts: Sequence[Any], row_of: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Count records that took the fast lane, as their texts; ``row_of`` makes the row of one.
+
+        The values of columns that nothing uses are counted apart.
+        """
+        self.records += len(texts)
+        if self.shapes.in_question:
+            size = sum(len(text) if isinstance(text, bytes) else sum(map(len, text)) for text in texts)
+            self.shapes.postpone(len(texts), partial(map, row_of, texts), size)
+
+    def unused(self, places: Mapping[str, int], rows: Sequence[Sequence[str]]) -> None:
+        """Count the values of columns that nothing uses. There are fewer of them than names are counted at most."""
+        columns = list(zip(*rows, strict=True))
+        new: list[tuple[int, int, str, int]] = []
+        for name, place in places.items():
+            filled = sum(map(bool, map(str.strip, columns[place])))
+            if filled and name in self._values:
+                self._values[name] += filled
+            elif filled:
+                first = next(row for row, cell in enumerate(columns[place]) if cell.strip())
+                new.append((first, place, name, filled))
+        for _, _, name, filled in sorted(new):  # in the order in which they would have been met, row by row
+            self._values[name] = filled
 
     @property
     def ignored(self) -> dict[str, int]:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .records import Draft
     from .shapes import ColumnShapes
 
-__all__ = ["Change", "Finisher"]
+__all__ = ["Change", "Finisher", "clean_texts", "is_no_parent"]
 
 _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
 _MAX_LEFT_OUT = 100
@@ -209,12 +209,12 @@ class Finisher:
         for name in ("external_id", "sku", "parent_external_id"):
             self._repair(name, fields)
         parent = fields.get("parent_external_id")
-        if parent is not None and (_NO_PARENT.fullmatch(parent) or parent == fields.get("external_id")):
+        if parent is not None and (is_no_parent(parent) or parent == fields.get("external_id")):
             del fields["parent_external_id"]
         self._settle_sale(draft)
         self._settle_currency(draft)
         if not draft.canonical:
-            _clean_texts(fields)
+            clean_texts(fields)
         for name in ("url", "image_url"):
             if fields.get(name):
                 self._complete_address(name, draft)
@@ -326,7 +326,13 @@ def _is_misread(text: object) -> bool:
     return isinstance(text, str) and is_misread(text)
 
 
-def _clean_texts(fields: dict[str, Any]) -> None:
+def is_no_parent(external_id: str) -> bool:
+    """Is it what exports write where there is no parent?"""
+    return _NO_PARENT.fullmatch(external_id) is not None
+
+
+def clean_texts(fields: dict[str, Any]) -> None:
+    """Names and lists on one line, descriptions and attributes as plain text."""
     if isinstance(name := fields.get("name"), str):
         fields["name"] = one_line(name) or None
     if isinstance(description := fields.get("description"), str):

@@ -190,13 +190,20 @@ class Reading:
 
         Raises `CatalogError` for a mapping to a column that is not there: it would fail every row.
         """
-        header = self.sample.header_by(delimiter) if delimiter else self.sample.header
+        if self.sample.sheet is not None:
+            self._check_header(self.sample.header)
+            return self.counted(self.sample.sheet.records(self.sample.titles("")))
+        return self.counted(self.table(delimiter))
+
+    def table(self, delimiter: str | None = None) -> DelimitedRows:
+        """The rows of delimited text, not counted. Raises as `rows` does."""
+        self._check_header(self.sample.header_by(delimiter) if delimiter else self.sample.header)
+        delimiter = delimiter or self.sample.delimiter
+        return DelimitedRows(self.source, self.text(), delimiter, self.sample.titles(delimiter))
+
+    def _check_header(self, header: list[str]) -> None:
         self._check_mapping(header)
         self.counts.refuse_use_of(self._columns_there_twice(header))
-        if self.sample.sheet is not None:
-            return self.counted(self.sample.sheet.records(self.sample.titles("")))
-        delimiter = delimiter or self.sample.delimiter
-        return self.counted(DelimitedRows(self.source, self.text(), delimiter, self.sample.titles(delimiter)))
 
     def _columns_there_twice(self, header: list[str]) -> dict[str, CatalogError]:
         positions: dict[str, list[int]] = {}

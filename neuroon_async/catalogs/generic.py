@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .records import Record
     from .values.parsing import Notation
 
-__all__ = ["GenericBuilder"]
+__all__ = ["GenericBuilder", "is_word"]
 
 _MAX_PLANS = 1_000
 """Sets of field names whose reading is remembered; objects of JSON may all differ."""
@@ -43,7 +43,7 @@ class GenericBuilder:
             value = record.row[column]
             if target in SALE_DATES:
                 setattr(draft, target, "" if is_blank(value) else str(value))
-            elif target == "stock_quantity" and _is_word(value):
+            elif target == "stock_quantity" and is_word(value):
                 draft.put("in_stock", value)
             else:
                 draft.put(target, value, column=column)
@@ -76,7 +76,7 @@ class GenericBuilder:
         return list(plan.items())
 
 
-def _is_word(value: Any) -> bool:
+def is_word(value: Any) -> bool:
     """Does a column for the stock say in a word whether there is any?"""
     if not isinstance(value, str) or any(character.isdigit() for character in value):
         return False

@@ -21,6 +21,8 @@ _MOST_RECORDS = 1_000
 _MOST_COLUMNS = 300
 _FEW = 20
 """Records that may all have different values by chance."""
+_MOST_POSTPONED = 256 * 1024
+"""Bytes of records whose rows are made later."""
 _ADDRESS = re.compile(r"(?i)(?:https?:)?//\S+|www\.\S+")
 _IMAGE = re.compile(r"(?i)\S.*\.(?:jpe?g|png|gif|webp|avif|svg)\b")
 _DATE = re.compile(
@@ -56,22 +58,34 @@ class ColumnShapes:
     def __init__(self) -> None:
         self._records = 0
         self._columns: dict[str, _Column] = defaultdict(_Column)
-        self._postponed: list[tuple[int, Callable[[], Iterable[Mapping[str, Any]]]]] = []
+        self._postponed: list[Callable[[], Iterable[Mapping[str, Any]]]] = []
+        self._postponed_records = self._postponed_bytes = 0
 
     def see(self, row: Mapping[str, Any]) -> None:
         """Take one record into account."""
         self._catch_up()
         self._see(row)
 
-    def postpone(self, records: int, rows: Callable[[], Iterable[Mapping[str, Any]]]) -> None:
-        """Take so many records into account, whose rows are worth making only once somebody asks."""
-        waiting = sum(count for count, _ in self._postponed)
-        if self._records + waiting < _MOST_RECORDS:
-            self._postponed.append((records, rows))
+    @property
+    def in_question(self) -> bool:
+        """Is there anything to learn from further records?"""
+        return self._records + self._postponed_records < _MOST_RECORDS
+
+    def postpone(self, records: int, rows: Callable[[], Iterable[Mapping[str, Any]]], size: int) -> None:
+        """Take so many records into account, whose rows are worth making only once somebody asks.
+
+        ``size`` is what they hold in memory until then, about, in bytes.
+        """
+        self._postponed.append(rows)
+        self._postponed_records += records
+        self._postponed_bytes += size
+        if self._postponed_bytes > _MOST_POSTPONED:
+            self._catch_up()
 
     def _catch_up(self) -> None:
         postponed, self._postponed = self._postponed, []
-        for _, rows in postponed:
+        self._postponed_records = self._postponed_bytes = 0
+        for rows in postponed:
             for row in rows():
                 self._see(row)
 

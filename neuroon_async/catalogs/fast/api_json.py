@@ -150,7 +150,7 @@ def _settle_name(product: Product) -> bool:
 
 def _descriptions_are_plain(products: list[Product]) -> bool:
     texts: list[Any] = [p.description for p in products if p.description is not UNSET and p.description is not None]
-    return not texts or descriptions_at_a_glance(texts)
+    return not texts or (list(map(str.strip, texts)) == texts and descriptions_at_a_glance(texts))
 
 
 def _settle_description(product: Product) -> bool:

@@ -47,11 +47,6 @@ def names_at_a_glance(texts: list[str]) -> bool:
 
 
 def descriptions_at_a_glance(texts: list[str]) -> bool:
-    """Without markup, and without spaces around them."""
+    """Without markup. The texts have no spaces around them."""
     joined = "".join(texts)
-    return (
-        not ("&" in joined or "<" in joined or "#" in joined)
-        and list(map(str.strip, texts)) == texts
-        and "" not in texts
-        and not is_misread(joined)
-    )
+    return not ("&" in joined or "<" in joined or "#" in joined) and "" not in texts and not is_misread(joined)

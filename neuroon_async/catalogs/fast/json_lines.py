@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -77,7 +76,7 @@ class JsonLinesLanes:
 
     def _taken(self, products: list[Product], lines: list[bytes]) -> list[Product]:
         """Count products of the fast lane, and tell which keys they use."""
-        self._counts.passed(len(products), partial(map, decode_object, lines))
+        self._counts.passed(lines, decode_object)
         for name in [*self._unused]:
             values = list(map(self._unused[name], products))
             if values.count(UNSET) < len(values):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..fast.plan import RowPlan
+from ..fast.rows import RowLanes
 from ..generic import GenericBuilder
 from ..values.parsing import Notation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ...api.models import Product
     from ..format import Reading, Sample
     from ..records import Draft
 
@@ -27,9 +30,9 @@ class _Delimited:
         """Any text may be; tabs are found in plain CSV too."""
         return self.delimiter is None
 
-    def read(self, reading: Reading) -> Iterable[Draft]:
-        options = reading.options
-        builder = GenericBuilder(options.mapping, Notation(options.decimal), reading.use)
+    def read(self, reading: Reading) -> Iterable[Draft | list[Product]]:
+        options, notation = reading.options, Notation(reading.options.decimal)
+        builder = GenericBuilder(options.mapping, notation, reading.use)
         sample = reading.sample
         header = sample.header_by(self.delimiter) if self.delimiter else sample.header
         if header and sample.sheet is not None and not options.mapping and not builder.recognise(header):
@@ -42,7 +45,12 @@ class _Delimited:
                 f"column names? map them ({options.names.map('name', 'COLUMN')}), "
                 f"or say what separates them ({options.names.name('delimiter')})",
             )
-        return builder(reading.rows(self.delimiter))
+        if sample.sheet is not None or not reading.fast:
+            return builder(reading.rows(self.delimiter))
+        lanes = RowLanes(
+            reading.table(self.delimiter), reading.counts, lambda header: RowPlan.of(header, options, notation)
+        )
+        return lanes.read(lambda record: builder((record,)))
 
 
 CSV = _Delimited("csv")

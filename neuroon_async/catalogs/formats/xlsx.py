@@ -12,6 +12,7 @@ from .csv import CSV
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ...api.models import Product
     from ..format import Reading, Sample
     from ..records import Draft
 
@@ -25,7 +26,7 @@ class _Xlsx:
     def recognises(self, sample: Sample) -> bool:
         return sample.is_spreadsheet
 
-    def read(self, reading: Reading) -> Iterable[Draft]:
+    def read(self, reading: Reading) -> Iterable[Draft | list[Product]]:
         return CSV.read(reading)
 
 

@@ -6,14 +6,15 @@ what follows; that ends the reading at the end of the file or after 16 MiB, whic
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Protocol
 
 from ..records import Record
-from .byte_source import MAX_RECORD_BYTES, buffered
+from .byte_source import CHUNK_BYTES, MAX_RECORD_BYTES, CatalogError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,25 @@ MOST_TITLES = 5
 """Rows above the header that are looked past."""
 _COMMENT = re.compile(r"#\s+\S")
 _EXCEL_HINT = re.compile(r'\A"?sep=(.)"?\r?\n')
+
+
+_BLOCK = 64
+"""Rows that are handed out together."""
+
+
+_PIECE = 32 * 1024
+"""Bytes that are cut into lines together: what cuts them takes four times as much."""
+
+
+class _Rows(Protocol):
+    """What ``csv.reader`` makes, whose own type is private."""
+
+    @property
+    def line_num(self) -> int: ...
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+    def __next__(self) -> list[str]: ...
 
 
 def column_names(header: Iterable[str]) -> list[str]:
@@ -83,51 +103,101 @@ class DelimitedRows:
 
     def __init__(self, source: ByteSource, chunks: Iterator[bytes], delimiter: str, titles: int = 0) -> None:
         """``titles`` are the rows above the header."""
+        self._titles = titles
+        self.header: list[str] = []
         self._source = source
         self._chunks = chunks
         self._delimiter = delimiter
-        self._titles = titles
-        self._line = 0
+        self._decode = codecs.getincrementaldecoder("utf-8")().decode
+        self._lines_skipped = 0
         self._record_line = 1
-        self._record_size = 0
+        self._since_row = 0
+        """Characters that were handed out since a row ended."""
 
     def __iter__(self) -> Iterator[Record]:
-        # The csv module's own limit is for the whole process; only ever raise it. The bound is kept by `_lines`.
+        for block in self.blocks():
+            if isinstance(block, Record):
+                yield block
+            else:
+                yield from map(self.record, *block)
+
+    def blocks(self) -> Iterator[tuple[list[int], list[list[str]]] | Record]:
+        """Rows that hold anything, many at a time, with the lines that they begin on; and records of what is no row."""
+        # The csv module's own limit is for the whole process; only ever raise it. The bound is kept by `_texts`.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
-        with io.TextIOWrapper(buffered(self._chunks), "utf-8", newline="") as text:
-            rows = csv.reader(self._lines(text), delimiter=self._delimiter, strict=True)
-            header = self._header(rows)
-            while True:
-                self._record_line, self._record_size = self._line + 1, 0
-                try:
-                    row = next(rows)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    if "unexpected end" in str(error):
-                        raise self._source.error(
-                            self._record_line, "a quote is opened in this row and never closed; the file may be cut off"
-                        ) from error
-                    yield Record(self._where(), {}, f"is not a row of CSV ({error}); double the quotes inside a cell")
-                    continue
-                if any(map(str.strip, row)):
-                    yield self._record(header, row)
+        lines = chain.from_iterable(io.StringIO(text, newline="") for text in self._texts())
+        rows = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        self.header = self._header(rows)
+        while True:
+            self._record_line = rows.line_num + self._lines_skipped + 1
+            found: tuple[list[int], list[list[str]]] = ([], [])
+            try:
+                fault = self._gather(rows, *found)
+            except CatalogError:
+                if found[0]:
+                    yield found
+                raise
+            if found[0]:
+                yield found
+            if isinstance(fault, StopIteration):
+                return
+            if fault is not None:
+                yield self._no_row(fault)
 
-    def _lines(self, text: io.TextIOWrapper) -> Iterator[str]:
-        while line := text.readline(MAX_RECORD_BYTES + 1):
-            self._record_size += len(line)
-            if self._record_size > MAX_RECORD_BYTES:
-                raise self._source.error(
-                    self._record_line,
-                    f"this row is longer than {MAX_RECORD_BYTES // 1024 // 1024} MiB; "
-                    "is a quote left open, or is this no CSV file?",
-                )
-            self._line += 1
-            if self._line == 1 and _EXCEL_HINT.match(line):
-                continue
-            yield line
+    def _gather(self, rows: _Rows, numbers: list[int], cells: list[list[str]]) -> csv.Error | StopIteration | None:
+        """Add the next rows to these lists. Returns why there are no more of them."""
+        skipped = self._lines_skipped + 1
+        try:
+            while len(cells) < _BLOCK:
+                row = next(rows)
+                if any(row) and any(map(str.strip, row)):
+                    numbers.append(self._record_line)
+                    cells.append(row)
+                self._record_line = rows.line_num + skipped
+                self._since_row = 0
+        except (StopIteration, csv.Error) as error:
+            return error
+        return None
 
-    def _header(self, rows: Iterator[list[str]]) -> list[str]:
+    def _no_row(self, error: csv.Error) -> Record:
+        if "unexpected end" in str(error):
+            raise self._source.error(
+                self._record_line, "a quote is opened in this row and never closed; the file may be cut off"
+            ) from error
+        return Record(
+            self._where(self._record_line), {}, f"is not a row of CSV ({error}); double the quotes inside a cell"
+        )
+
+    def _texts(self) -> Iterator[str]:
+        """The text in pieces of whole lines."""
+        rest = ""
+        for chunk in self._chunks:
+            for start in range(0, len(chunk), _PIECE):
+                rest += self._decode(chunk[start : start + _PIECE])
+                end = rest.rfind("\n") + 1 or rest.rfind("\r", 0, -1) + 1  # the last one may be half of a line end
+                if end:
+                    yield self._bounded(rest[:end])
+                    rest = rest[end:]
+                elif len(rest) > MAX_RECORD_BYTES:
+                    self._bounded(rest)
+        if rest:
+            yield self._bounded(rest)
+
+    def _bounded(self, text: str) -> str:
+        if self._since_row > MAX_RECORD_BYTES or len(text) > MAX_RECORD_BYTES + CHUNK_BYTES:
+            raise self._source.error(
+                self._record_line,
+                f"this row is longer than {MAX_RECORD_BYTES // 1024 // 1024} MiB; "
+                "is a quote left open, or is this no CSV file?",
+            )
+        self._since_row += len(text)
+        hint = _EXCEL_HINT.match(text) if not self._lines_skipped and self._record_line == 1 else None
+        if hint is not None:
+            self._lines_skipped = 1
+            text = text[hint.end() :]
+        return text
+
+    def _header(self, rows: _Rows) -> list[str]:
         try:
             filled = (row for row in rows if any(map(str.strip, row)) and not is_comment(row))
             header = next(islice(filled, self._titles, None), None)
@@ -137,16 +207,18 @@ class DelimitedRows:
             raise self._source.error("", "holds no rows at all")
         return column_names(header)
 
-    def _record(self, header: list[str], row: list[str]) -> Record:
+    def record(self, line: int, row: list[str]) -> Record:
+        """The record of a row that begins on this line."""
+        header = self.header
         extra = row[len(header) :]
         mapping = dict(zip(header, row, strict=False))
         if len(row) < len(header) or any(map(str.strip, extra)):
             return Record(
-                self._where(),
+                self._where(line),
                 mapping | {f"column {number}": cell for number, cell in enumerate(extra, len(header) + 1)},
                 f"has {len(row)} cells where the header has {len(header)}; check its quotes and delimiters",
             )
-        return Record(self._where(), mapping)
+        return Record(self._where(line), mapping)
 
-    def _where(self) -> str:
-        return f"{self._source.name}:{self._record_line}"
+    def _where(self, line: int) -> str:
+        return f"{self._source.name}:{line}"
