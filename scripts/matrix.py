@@ -20,14 +20,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+NEIGHBOURS = ("tests/integrations",)
+"""What depends most on the versions of others. It starts real servers, so all of it counts as slow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """Which versions are installed, and what is run with them."""
+    """Which versions are installed, and what is run with them: everything, or the neighbours alone."""
 
     install: tuple[str, ...]
-    tests: tuple[str, ...] = ()
+    everything: bool = True
+
+    def runs(self, *, quick: bool) -> list[list[str]]:
+        """pytest's arguments, for one run after another."""
+        if not self.everything:
+            return [[*NEIGHBOURS]]
+        return [["-m", "not slow"], ["-m", "slow", *NEIGHBOURS]] if quick else [[]]
 
 
 SETS = {
@@ -35,7 +43,7 @@ SETS = {
     "oldest": Set(("--resolution", "lowest-direct", "--only-binary", ":all:", "-e", ".[dev]")),
     "newest": Set(("-e", ".[dev]")),
     # arq holds redis below 6, and so taskiq-redis below 1.1: apps that have both must get a pair that works.
-    "arq": Set(("-e", ".[dev]", "arq"), ("tests/integrations",)),
+    "arq": Set(("-e", ".[dev]", "arq"), everything=False),
 }
 
 
@@ -89,7 +97,7 @@ def run_tests(python: Path, arguments: list[str]) -> tuple[int, str]:
     return process.returncode, last.strip().strip("= ")
 
 
-def run_one(version: str, name: str, extra: list[str], say: Callable[[str], None]) -> Outcome:
+def run_one(version: str, name: str, runs: list[list[str]], say: Callable[[str], None]) -> Outcome:
     """One environment, from its making to its tests."""
     python = interpreter(version)
     if python is None:
@@ -102,8 +110,9 @@ def run_one(version: str, name: str, extra: list[str], say: Callable[[str], None
     except subprocess.CalledProcessError as error:
         return Outcome(version, name, f"not installed: uv ended with {error.returncode}", failed=True)
     say(f"Python {version}, {name} dependencies: installed in {time.monotonic() - started:.0f} s, testing")
-    code, told = run_tests(made, [*extra, *SETS[name].tests])
-    return Outcome(version, name, told or f"pytest ended with {code}", failed=code != 0)
+    outcomes = [run_tests(made, arguments) for arguments in runs]
+    told = "; ".join(line or f"pytest ended with {code}" for code, line in outcomes)
+    return Outcome(version, name, told, failed=any(code for code, _ in outcomes))
 
 
 def main() -> int:
@@ -111,16 +120,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pythons", nargs="+", default=PYTHONS, metavar="3.N", help="default: %(default)s")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS, help="default: all")
-    parser.add_argument("--quick", action="store_true", help="leave out the tests marked slow")
+    parser.add_argument("--quick", action="store_true", help="leave out slow tests, but not the neighbours'")
     parser.add_argument(
         "--workers", default="auto", help="processes that test, 0 for none beside; default: %(default)s"
     )
     asked, extra = parser.parse_known_args()
     extra = [*(argument for argument in extra if argument != "--"), "-n", asked.workers]
-    if asked.quick:
-        extra += ["-m", "not slow"]
     outcomes = [
-        run_one(version, name, extra, lambda text: print(f"== {text}", flush=True))
+        run_one(
+            version,
+            name,
+            [[*extra, *run] for run in SETS[name].runs(quick=asked.quick)],
+            lambda text: print(f"== {text}", flush=True),
+        )
         for version in asked.pythons
         for name in asked.sets
     ]
