@@ -117,3 +117,17 @@ def test_ordinary_prices_are_read_as_the_long_way_reads_them(text):
     notation = Notation(grouped=False)
     short, long = to_money(text, notation), to_money(f" {text}", notation)
     assert (short, type(short.amount)) == (long, type(long.amount))
+
+
+def test_columns_that_hold_no_text_and_no_date_are_a_fault_of_the_file():
+    pyarrow = pytest.importorskip("pyarrow")
+    offsets, text = (pyarrow.py_buffer(bytes(each)) for each in ([0, 0, 0, 0, 1, 0, 0, 0], [0xC4]))
+    broken_text = pyarrow.Array.from_buffers(pyarrow.string(), 1, [None, offsets, text])
+    no_date = pyarrow.array([10**8], pyarrow.int32()).cast(pyarrow.date32())
+    for column in (broken_text, no_date):
+        sink = io.BytesIO()
+        table = pyarrow.RecordBatch.from_arrays([column], ["name"])
+        with pyarrow.ipc.new_file(sink, table.schema) as writer:
+            writer.write_batch(table)
+        with pytest.raises(CatalogError, match="^file:row 1: or one of the next 1000 is damaged: "):
+            list(Catalog(named(sink.getvalue(), "file")))

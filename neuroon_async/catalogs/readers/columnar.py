@@ -48,6 +48,18 @@ def _rows(source: ByteSource, batches: Iterable[Any]) -> Iterator[Record]:
     number = 0
     for batch in batches:
         for offset in range(0, batch.num_rows, _BATCH_ROWS):
-            for row in batch.slice(offset, _BATCH_ROWS).to_pylist():
+            for row in _as_python(source, batch.slice(offset, _BATCH_ROWS), number):
                 number += 1
                 yield Record(f"{source.name}:row {number}", row)
+
+
+def _as_python(source: ByteSource, rows: Any, before: int) -> list[dict[str, Any]]:
+    """The rows as dicts. A damaged file may hold what is no text, no date, or lies outside of its columns."""
+    try:
+        rows.validate(full=True)
+        values: list[dict[str, Any]] = rows.to_pylist()
+    except (ArithmeticError, LookupError, ValueError) as error:
+        raise source.error(
+            f"row {before + 1}", f"or one of the next {_BATCH_ROWS} is damaged: {error}; write the file again"
+        ) from error
+    return values
