@@ -10,14 +10,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Set PYTHON to choose an interpreter.
 PYTHON ?=
-# sink.py is the server that the others measure against; campaign.py is a proof, not a measurement.
-BENCHMARKS := $(filter-out benchmarks/sink.py benchmarks/campaign.py,$(wildcard benchmarks/*.py))
+# sink.py is the server that the others measure against; campaign.py and two more are proofs, not measurements.
+BENCHMARKS := $(filter-out $(addprefix benchmarks/,sink.py campaign.py power_loss.py soak.py),$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 # Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types format bench campaign prove-limits simulate fuzz clean
+.PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types format bench campaign prove-limits power-loss soak mutants simulate fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -89,6 +89,18 @@ campaign: $(VENV)/dev.stamp  ## kill ledgers and outboxes at random moments, ROU
 
 prove-limits: $(VENV)/dev.stamp  ## three minutes at the real limits, for each way to count
 	@$(BIN)/python benchmarks/limits.py --real
+
+power-loss: $(VENV)/dev.stamp  ## stop writers at random moments, ROUNDS=500 times each
+	@$(BIN)/python benchmarks/power_loss.py --rounds $(if $(filter file,$(origin ROUNDS)),500,$(ROUNDS))
+
+# REQUESTS: how many.
+REQUESTS ?= 200000
+soak: $(VENV)/dev.stamp  ## clients come and go among faults, and leave nothing behind
+	@$(BIN)/python -X dev benchmarks/soak.py --requests $(REQUESTS)
+
+# ROOM: which part of the package, as tests/mutation/rooms.py names them.
+mutants: $(VENV)/dev.stamp  ## small changes of the code, which tests must notice: ROOM=money
+	@PYTHONPATH=tests PYTHONHASHSEED=0 CI=true $(BIN)/python -m mutation $(ROOM)
 
 # RUNS: how many. TOKEN: replay the run that a failure has named. SCENARIO: only this one.
 RUNS := 1000

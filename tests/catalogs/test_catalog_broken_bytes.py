@@ -129,5 +129,5 @@ def test_columns_that_hold_no_text_and_no_date_are_a_fault_of_the_file():
         table = pyarrow.RecordBatch.from_arrays([column], ["name"])
         with pyarrow.ipc.new_file(sink, table.schema) as writer:
             writer.write_batch(table)
-        with pytest.raises(CatalogError, match="^file:row 1: or one of the next 1000 is damaged: "):
+        with pytest.raises(CatalogError, match=r"^file:row 1: or one of the next 1000 is damaged: "):
             list(Catalog(named(sink.getvalue(), "file")))

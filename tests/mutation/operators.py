@@ -5,8 +5,8 @@
 - numbers one higher, and 0 for 1; ``True`` and ``False``; other texts; ``None`` for what is assigned or returned
 - an argument less, or ``None`` for it; ``break`` for ``continue`` and back; a statement less; a decorator less
 
-Left alone: annotations, docstrings, ``__all__``, what is for type checkers only, the words of messages (texts within
-``raise``, within calls of a log, and f-strings), and ``assert``, which states what cannot be otherwise.
+Left alone: annotations, docstrings, ``__all__``, ``__slots__``, what is for type checkers only, the words of messages
+(texts within ``raise``, within calls of a log, and f-strings), and ``assert``, which states what cannot be otherwise.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class Mutant:
 
     path: Path
     function: str
-    """The function or method that the place is in, as in ``Class.method``; empty outside of any."""
+    """The function, method or class that the place is in, as in ``Class.method``; empty outside of any."""
+    in_function: bool
+    """Does it run when the function is called, and not when it is defined?"""
     line: int
     before: str
     after: str
@@ -67,7 +69,7 @@ class Mutant:
     @property
     def name(self) -> str:
         again = f" ({self.number})" if self.number > 1 else ""
-        return f"{self.function or 'module'}: {self.before} -> {self.after}{again}"
+        return f"{self.function or 'module'}: {self.before} -> {self.after or 'nothing'}{again}"
 
 
 def mutants_of(path: Path) -> list[Mutant]:
@@ -80,7 +82,7 @@ def mutants_of(path: Path) -> list[Mutant]:
             mutated, shown_before, shown_after = _applied(tree, place, before, after)
             key = (place.function, shown_before, shown_after)
             seen[key] = seen.get(key, 0) + 1
-            found.append(Mutant(path, place.function, place.line, *key[1:], seen[key], mutated))
+            found.append(Mutant(path, place.function, place.in_function, place.line, *key[1:], seen[key], mutated))
     return found
 
 
@@ -92,6 +94,7 @@ class _Place:
     road: tuple[tuple[str, int | None], ...]
     statement: tuple[tuple[str, int | None], ...]
     function: str
+    in_function: bool
     line: int
     in_message: bool
     """Within words that people read."""
@@ -101,7 +104,7 @@ class _Places:
     """Walks a tree, leaving out what is not mutated."""
 
     def of(self, tree: ast.Module) -> Iterator[_Place]:
-        yield from self._walk(tree, (), (), "", 0, in_message=False)
+        yield from self._walk(tree, (), (), "", 0, in_function=False, in_message=False)
 
     def _walk(
         self,
@@ -111,6 +114,7 @@ class _Places:
         function: str,
         line: int,
         *,
+        in_function: bool,
         in_message: bool,
     ) -> Iterator[_Place]:
         if isinstance(node, ast.stmt):
@@ -121,8 +125,9 @@ class _Places:
         if isinstance(node, (ast.Raise, ast.JoinedStr)) or _is_log(node):
             in_message = True
         if road:
-            yield _Place(node, road, statement, function, line, in_message)
+            yield _Place(node, road, statement, function, in_function, line, in_message)
         inside = function
+        is_function = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             inside = f"{function}.{node.name}" if function else node.name
         for name, value in ast.iter_fields(node):
@@ -135,7 +140,13 @@ class _Places:
                 at = (*road, (name, index if isinstance(value, list) else None))
                 outside = name in {"decorator_list", "args"} and inside != function
                 yield from self._walk(
-                    child, at, statement, function if outside else inside, line, in_message=in_message
+                    child,
+                    at,
+                    statement,
+                    function if outside else inside,
+                    line,
+                    in_function=in_function or (is_function and not outside),
+                    in_message=in_message,
                 )
 
 
@@ -144,7 +155,11 @@ def _is_left_alone(node: ast.stmt) -> bool:
         return True
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return True
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__all__":
+    if (
+        isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and node.targets[0].id in {"__all__", "__slots__"}
+    ):
         return True
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and _called(node.value) in _TYPING:
         return True

@@ -1,0 +1,278 @@
+"""Clients that come and go, with everything that can go wrong: at the end all is as at the start.
+
+    python [-X dev] benchmarks/soak.py [--requests 200000] [--loop asyncio|eager|uvloop] [--seed 1]
+
+The emulator runs in a process of its own. Waves of calls and bulk syncs meet lost requests and answers, resets, broken
+bodies, errors and servers that never answer; some are cancelled, some time out, and some clients are closed below their
+calls. After each wave no task and no taken slot may be left; at the end there are as many descriptors, sockets, threads
+and objects of the package as after the first waves, and memory has not grown. The longest stretch that one callback
+held the event loop is told in processor time, so other work on the machine does not matter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from neuroon_async import (
+    Conversion,
+    ConversionItem,
+    NeuroonClient,
+    NeuroonError,
+    Product,
+    RateLimit,
+    RetryPolicy,
+    SQLiteLedger,
+)
+from neuroon_async.limits.local import LocalLimiter
+from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault
+from neuroon_async.testing.faults import Ending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WARM_UP = 3
+"""Waves before anything is counted: caches fill, and modules are imported."""
+MOST_GROWTH = 8 * 2**20
+LIMITS = {name: RateLimit(5_000, per=0.2) for name in ("sync_products", "delete_product", "track_conversion", "shop")}
+
+
+class Longest:
+    """The callback that held the loop for longest, in seconds of its thread's processor time, garbage collection apart.
+
+    A collection falls on whoever makes the next object, and takes the longer the more a program holds.
+    """
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.callback = ""
+        self._collecting = 0.0
+        self._began = 0.0
+
+    def _collect(self, phase: str, _: dict[str, int]) -> None:
+        if phase == "start":
+            self._began = time.thread_time()
+        else:
+            self._collecting += time.thread_time() - self._began
+
+    def watch(self) -> None:
+        run = asyncio.Handle._run  # noqa: SLF001 - there is no public hook
+
+        def watched(handle: asyncio.Handle) -> None:
+            started = time.thread_time() - self._collecting
+            run(handle)
+            seconds = time.thread_time() - self._collecting - started
+            if seconds > self.seconds:
+                step = handle._callback  # noqa: SLF001 - likewise; None where it has cancelled itself
+                self.seconds, self.callback = seconds, repr(getattr(step, "__self__", step))[:300]
+
+        gc.callbacks.append(self._collect)
+        asyncio.Handle._run = watched  # noqa: SLF001 - likewise
+
+
+def serve(connection: Any) -> None:
+    """The emulator, until something is said on the connection."""
+
+    async def run() -> None:
+        emulator = Emulator(algorithm="off", keep_bodies=False, keepalive_timeout=5.0)
+        async with emulator:
+            faults = [
+                Fault.drop(processed=False),
+                Fault.drop(processed=True),
+                Fault.reset(),
+                Fault.truncated(),
+                Fault.hang(),
+                Fault.status(500),
+                Fault.status(503, headers={"Retry-After": "0.01"}),
+                Fault.status(429, headers={"Retry-After": "0.01"}),
+                Fault.status(401),
+                Fault.status(200, body=b"<html>login</html>"),
+            ]
+            for number, fault in enumerate(faults):
+                emulator.fail(None, fault, every=(97 + 26 * number) * (5 if fault.ending is Ending.HANG else 1))
+            connection.send(emulator.url)
+            while not connection.poll():
+                emulator.requests.clear()
+                await asyncio.sleep(0.2)
+
+    asyncio.run(run())
+
+
+class Soak:
+    def __init__(self, url: str, folder: Path, seed: int) -> None:
+        self._url = url
+        self._folder = folder
+        self._rng = random.Random(seed)  # noqa: S311 - chance to repeat it by
+        self.requests = 0
+        self.ends: Counter[str] = Counter()
+
+    async def wave(self) -> None:
+        """One client from opening to closing, with calls of every kind."""
+        before = len(asyncio.all_tasks())
+        client = NeuroonClient(
+            shop_id=DEFAULT_SHOP_ID,
+            api_key=DEFAULT_API_KEY,
+            base_url=self._url,
+            rate_limits=LIMITS,
+            retry=RetryPolicy(attempts=3, initial=0.001, maximum=0.01),
+            timeout=2.0,
+        )
+        async with client:
+            tasks = [asyncio.create_task(self._call(client)) for _ in range(400)]
+            tasks += [asyncio.create_task(self._sync(client, number)) for number in range(2)]
+            for task in tasks:
+                if self._rng.random() < 0.1:
+                    asyncio.get_running_loop().call_later(self._rng.random() * 0.2, task.cancel)
+            if self._rng.random() < 0.2:
+                await asyncio.sleep(self._rng.random() * 0.3)
+            else:
+                await asyncio.gather(*tasks, return_exceptions=True)
+        for end in await asyncio.gather(*tasks, return_exceptions=True):
+            self._note(end)
+        await asyncio.sleep(0)
+        limits = client.limits()
+        assert len(asyncio.all_tasks()) == before, f"tasks are left: {asyncio.all_tasks()}"
+        waiting = {name: state.waiting for name, state in limits.items() if state.waiting}
+        assert not waiting, f"calls still wait: {waiting}"
+        await asyncio.sleep(0)
+        self._check_slots(client)
+
+    def _check_slots(self, client: NeuroonClient) -> None:
+        """No slot is in flight any more: each cools, or is free."""
+        limiter = client._transport.limiter  # noqa: SLF001 - what is left inside
+        assert isinstance(limiter, LocalLimiter)
+        for name, endpoint in limiter._endpoints.items():  # noqa: SLF001 - likewise
+            in_flight = endpoint._admission.window.in_flight  # noqa: SLF001 - likewise
+            assert in_flight == 0, f"{name}: {in_flight} slots are in flight after all calls have ended"
+
+    def _note(self, end: object) -> None:
+        assert end is None or isinstance(end, (NeuroonError, TimeoutError, asyncio.CancelledError)), repr(end)
+        self.ends["done" if end is None else type(end).__name__] += 1
+
+    async def _call(self, client: NeuroonClient) -> None:
+        self.requests += 1
+        chance = self._rng.random()
+        number = self._rng.randrange(10**6)
+        if chance < 0.6:
+            lines = [ConversionItem("p", "log", 1, 1)]
+            order = Conversion(order_id=str(number), order_value=1, currency="EUR", conversions=lines)
+            await client.conversions.track(order)
+        elif chance < 0.8:
+            await client.products.sync_batch([product(number % 500)])
+        elif chance < 0.9:
+            await client.products.delete(f"p{number % 500}")
+        else:
+            async with asyncio.timeout(self._rng.random() * 0.2):
+                await client.shop()
+
+    async def _sync(self, client: NeuroonClient, number: int) -> None:
+        ledger = SQLiteLedger(self._folder / f"{number}.ledger", request_lifetime=0)
+        items = [product(self._rng.randrange(500)) for _ in range(self._rng.randrange(200))]
+        report = None
+        try:
+            report = await client.products.sync(items, batch_size=20, concurrency=4, ledger=ledger)
+        except NeuroonError as error:
+            report = error.report
+            raise
+        finally:
+            self.requests += 0 if report is None else report.requests
+
+
+def product(number: int) -> Product:
+    return Product(external_id=f"p{number}", name="x", price=Decimal(number), url="https://shop.example/x")
+
+
+def state_of_process() -> dict[str, int]:
+    gc.collect()
+    process = psutil.Process()
+    ours = sum(str(type(each).__module__).startswith("neuroon_async") for each in gc.get_objects())
+    return {
+        "descriptors": process.num_fds(),
+        "sockets": len(process.net_connections()),
+        "threads": threading.active_count(),
+        "objects of the package": ours,
+        "bytes": process.memory_info().rss,
+    }
+
+
+async def soak(url: str, requests: int, seed: int) -> None:
+    loop = asyncio.get_running_loop()
+    complaints: list[str] = []
+    loop.set_exception_handler(lambda _, context: complaints.append(str(context)[:500]))
+    with tempfile.TemporaryDirectory() as folder:
+        running = Soak(url, Path(folder), seed)
+        for _ in range(WARM_UP):
+            await running.wave()
+        await asyncio.sleep(0.5)
+        longest = Longest()
+        if type(loop).__module__.startswith("asyncio"):
+            longest.watch()
+        start, started = state_of_process(), time.monotonic()
+        running.requests = 0
+        while running.requests < requests:
+            await running.wave()
+        await asyncio.sleep(0.5)
+        end, seconds = state_of_process(), time.monotonic() - started
+    print(f"{running.requests:,} requests in {seconds:.0f} s; {dict(running.ends.most_common())}")
+    print(", ".join(f"{name} {start[name]:,} -> {end[name]:,}" for name in start))
+    if longest.callback:
+        print(f"longest callback {longest.seconds * 1000:.1f} ms of processor time: {longest.callback}")
+    assert not complaints, complaints
+    grown = {name for name in start if name != "bytes" and end[name] > start[name]}
+    assert not grown, f"there are more {grown} than at the start"
+    assert end["bytes"] - start["bytes"] < MOST_GROWTH, "memory has grown"
+
+
+def runner(kind: str) -> Callable[[Any], None]:
+    if kind == "uvloop":
+        import uvloop  # noqa: PLC0415 - only where it is asked for
+
+        return lambda work: asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work)
+
+    def eager() -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        loop.set_task_factory(asyncio.eager_task_factory)  # Python 3.12 and newer
+        return loop
+
+    return lambda work: asyncio.Runner(loop_factory=eager if kind == "eager" else None).run(work)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=200_000)
+    parser.add_argument("--loop", choices=["asyncio", "eager", "uvloop"], default="asyncio")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)
+    ours, theirs = multiprocessing.get_context("spawn").Pipe()
+    server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
+    server.start()
+    try:
+        url = ours.recv()
+        mode = f"{options.loop}{', development mode' if sys.flags.dev_mode else ''}"
+        print(f"Python {sys.version.split()[0]}, {mode}, process {os.getpid()}", flush=True)
+        runner(options.loop)(soak(url, options.requests, options.seed))
+    finally:
+        with contextlib.suppress(OSError):
+            ours.send("end")
+        server.join(5)
+
+
+if __name__ == "__main__":
+    main()
