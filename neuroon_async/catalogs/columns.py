@@ -11,10 +11,12 @@ import unicodedata
 from collections import defaultdict
 from functools import lru_cache
 
-__all__ = ["SALE_DATES", "bounds_in", "claims_of", "recognised_field"]
+__all__ = ["SALE_DATES", "STATES", "bounds_in", "claims_of", "recognised_field"]
 
 SALE_DATES = ("sale_starts", "sale_ends", "sale_period")
 """Not fields of a product: they say when the sale price holds."""
+STATES = ("status", "visibility")
+"""Nor are these: their words may say whether a product is published (``draft``), or something else (``used``)."""
 
 _SPELLINGS: dict[str, str] = {
     # English; then Spanish, French, German, Italian, Portuguese, Catalan, Basque and Galician.
@@ -128,6 +130,14 @@ _SPELLINGS: dict[str, str] = {
         "datafineofferta fimpromocao datafimpromocao fioferta datafioferta"
     ),
     "sale_period": "salepriceeffectivedate saleeffectivedate salepricedates",
+    "status": (
+        "status productstatus poststatus publicationstatus estado estadoproducto estadodelproducto estadopublicacion "
+        "statut stato estat egoera"
+    ),
+    "visibility": (
+        "visibility catalogvisibility visibilityincatalog visibilidad visibilite sichtbarkeit visibilita visibilidade "
+        "visibilitat ikusgarritasuna ikuspena"
+    ),
 }
 _CODES = (
     "referencia ref reference referenceproduit codigo codigoproducto codigodeproducto codigoarticulo code codeproduit "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .columns import SALE_DATES, claims_of
+from .columns import SALE_DATES, STATES, claims_of
 from .records import Draft
-from .values.parsing import BadValue, is_blank, to_availability
+from .values.parsing import BadValue, is_blank, is_published, to_availability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,18 +43,31 @@ class GenericBuilder:
             value = record.row[column]
             if target in SALE_DATES:
                 setattr(draft, target, "" if is_blank(value) else str(value))
+            elif target in STATES:
+                self._put_state(draft, target, value, column)
             elif target == "stock_quantity" and is_word(value):
                 draft.put("in_stock", value)
             else:
                 draft.put(target, value, column=column)
         return draft
 
+    def _put_state(self, draft: Draft, target: str, value: Any, column: str) -> None:
+        """A draft, or what is hidden, is not active, whatever else is said; other words are none of ours."""
+        if "is_active" in self._mapping or is_blank(value) or (target == "visibility" and str(value).strip().isdigit()):
+            return
+        published = is_published(value)
+        if published is None:
+            return
+        self._use([column])
+        if not published or "is_active" not in draft.fields:
+            draft.put("is_active", published)
+
     def _plan(self, columns: tuple[str, ...]) -> list[tuple[str, str]]:
         """``(target, column)`` for what these columns' names say."""
         plan = self._plans.get(columns)
         if plan is None:
             plan = self.recognise(columns)
-            self._use(column for _, column in plan)
+            self._use(column for target, column in plan if target not in STATES)
             if len(self._plans) < _MAX_PLANS:
                 self._plans[columns] = plan
         return plan
@@ -68,8 +81,8 @@ class GenericBuilder:
                     claims[target].append((rank, column))
         plan: dict[str, str] = {}
         for target in sorted(
-            claims, key=lambda target: "." in target
-        ):  # a whole `attributes` first, single ones into it
+            claims, key=lambda target: ("." in target, target in STATES)
+        ):  # a whole `attributes` first, single ones into it; a state after whether it is active
             free = [claim for claim in claims[target] if claim[1] not in plan.values()]
             if free:
                 plan[target] = min(free, key=lambda claim: claim[0])[1]

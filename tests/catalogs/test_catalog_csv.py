@@ -8,6 +8,7 @@ import pytest
 from catalog_files import SHOP, named, one_failure, products, read, until_fault
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from neuroon_async import ConfigurationError, Product, ProductFailure
 from neuroon_async.catalogs import Catalog, CatalogFormat
@@ -333,3 +334,26 @@ def test_the_advice_names_columns_of_this_file():
     assert "externalId: is required" in failure.reason
     assert "mapping={'externalId': 'sku'}" in failure.reason
     assert "mapping={'url': 'web'}" in failure.reason
+
+
+STATES = [
+    ("Publicado", "visible", "", True), ("Borrador", "visible", "", False), ("draft", "", "1", False),
+    ("Usado", "oculto", "", False), ("nuevo", "4", "sí", True), ("future", "", "", False), ("pending", "", "", False),
+    ("", "1", "", UNSET), ("N", "catalog", "", UNSET), ("Agotado", "", "", UNSET), ("0", "", "", False),
+    ("1", "hidden", "", False), ("brouillon", "", "", False), ("Entwurf", "", "ja", False),
+    ("zirriborroa", "", "", False),
+]  # fmt: skip
+
+
+def test_a_state_that_speaks_of_being_published_is_heard():
+    rows = "".join(f"{n};A;1;u:x;{s};{v};{a}\n" for n, (s, v, a, _) in enumerate(STATES))
+    found = products(f"id;nombre;precio;url;estado;visibilidad;activo\n{rows}")
+    assert [product.is_active for product in found] == [active for *_, active in STATES]
+    (product,) = products("id,name,price,url,status\n1,A,1,u:x,draft\n", mapping={"is_active": ""})
+    assert product.is_active is UNSET
+
+
+def test_a_state_that_speaks_of_something_else_is_not_used():
+    catalog = Catalog(named("id,name,price,url,status\n1,A,1,u:x,used\n2,B,1,u:x,new\n"))
+    assert [product.is_active for product in catalog] == [UNSET, UNSET]
+    assert catalog.ignored_fields == {"status": 2}

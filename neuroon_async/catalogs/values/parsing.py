@@ -10,7 +10,7 @@ from .addresses import first_image
 from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_rating
 from .shown import BadValue, LikeADate, NestedValue, shown
 from .text import decoded
-from .words import UnknownWord, to_availability, to_flag
+from .words import UnknownWord, is_published, to_availability, to_flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +27,7 @@ __all__ = [
     "Notation",
     "UnknownWord",
     "is_blank",
+    "is_published",
     "shown",
     "to_attribute",
     "to_availability",

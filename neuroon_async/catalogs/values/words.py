@@ -15,7 +15,7 @@ from .shown import BadValue, shown
 if TYPE_CHECKING:
     from .numbers import Notation
 
-__all__ = ["LONGEST_NO_VALUE", "UnknownWord", "means_no_value", "to_availability", "to_flag"]
+__all__ = ["LONGEST_NO_VALUE", "UnknownWord", "is_published", "means_no_value", "to_availability", "to_flag"]
 
 _SCHEMA = re.compile(r"https?://schema\.org/")
 _SPACES = re.compile(r"[\s_\-.!]+")
@@ -35,10 +35,11 @@ _YES = _words(
 )
 _NO = _words(
     "false, no, n, f, 0, off, disabled, disable, inactive, draft, archived, unpublished, private, hidden, pending, "
-    "trash, falso, falsa, inactivo, inactiva, desactivado, deshabilitado, borrador, privado, oculto, no publicado, no "
-    "visible, faux, non, inactif, désactivé, brouillon, privé, masqué, caché, falsch, nein, inaktiv, deaktiviert, "
-    "entwurf, privat, versteckt, unsichtbar, nicht veröffentlicht, inattivo, disattivato, disabilitato, bozza, "
-    "nascosto, não, nao, inativo, inativa, desativado, rascunho, fals, inactiu, desactivat, esborrany, amagat, "
+    "trash, future, scheduled, auto draft, unlisted, deleted, programado, planifié, geplant, programmato, agendado, "
+    "programat, eliminado, falso, falsa, inactivo, inactiva, desactivado, deshabilitado, borrador, privado, oculto, "
+    "no publicado, no visible, faux, non, inactif, désactivé, brouillon, privé, masqué, caché, falsch, nein, inaktiv, "
+    "deaktiviert, entwurf, privat, versteckt, unsichtbar, nicht veröffentlicht, inattivo, disattivato, disabilitato, "
+    "bozza, nascosto, não, nao, inativo, inativa, desativado, rascunho, fals, inactiu, desactivat, esborrany, amagat, "
     "gezurra, faltsua, ez, inaktibo, ezaktibo, zirriborroa, zirriborro, agochado, fałsz, nie, nieaktywny, onwaar, "
     "nee, inactief"
 )
@@ -114,3 +115,13 @@ def to_availability(value: object, notation: Notation | None = None) -> bool:
         if re.fullmatch(r"[+-]?[0-9]+(?:[.,]0+)?", text):
             return not text.startswith("-") and text.strip("+0.,") != ""
         raise UnknownWord(f"is {shown(value)}, which is no word for it that is known") from None
+
+
+def is_published(value: object) -> bool | None:
+    """What a word for a product's state says of its being published; ``None`` where it speaks of something else."""
+    if isinstance(value, bool):
+        return value
+    text = _plain(value)
+    if len(text) == 1 and not text.isdigit():
+        return None  # a letter is a code of its own
+    return True if text in _YES else False if text in _NO else None
