@@ -106,3 +106,15 @@ def test_a_copy_that_ends_early_says_so(tmp_path):
     result = neuroon("check", path, "--write-fixed", tmp_path / "fixed.jsonl")
     assert result.exit_code == 4
     assert "which ends where the reading did" in " ".join(result.stderr.split())
+
+
+def test_a_dry_run_tells_ids_that_come_several_times(tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text(
+        "id,name,price,url\n1,n,1,https://s.example/1\n2,n,1,https://s.example/2\n1,m,1,https://s.example/1\n"
+    )
+    told = " ".join(neuroon("sync", path, "--dry-run").stderr.split())
+    assert "1: comes 2 times; the last one counts" in told
+    assert "2: comes" not in told
+    document = json.loads(neuroon("sync", path, "--dry-run", "--json").stdout)
+    assert document["duplicates"] == [{"external_id": "1", "times": 2}]

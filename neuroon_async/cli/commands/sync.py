@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -106,6 +107,8 @@ class SyncJob:
     _catalog: Catalog | None = None
     _missing_parents: tuple[list[tuple[str, str]], int] = field(default_factory=lambda: ([], 0))
     """Of a dry run: ``(id, parent)`` where the parent is not known, the first ones, and how many there are."""
+    _duplicates: tuple[list[tuple[str, int]], int] = field(default_factory=lambda: ([], 0))
+    """Of a dry run: the ids that come several times, the first ones with how often, and how many there are."""
     _exchange: DryRunExchange | None = None
     """Of a dry run: counts what the run would cost."""
 
@@ -151,6 +154,11 @@ class SyncJob:
             )
             if relations is not None:
                 copy = remembering["ledger"] if isinstance(remembering["ledger"], LedgerCopy) else None
+                repeated = relations.duplicates()
+                self._duplicates = (
+                    first := list(islice(repeated, _MOST_PARENTS)),
+                    len(first) + sum(1 for _ in repeated),
+                )
                 self._missing_parents = await missing_parents(relations, copy, _MOST_PARENTS)
             return report
 
@@ -163,6 +171,7 @@ class SyncJob:
             more["notes"] = catalog.notes
         title = f"Dry run of {name}: nothing was sent" if self.dry_run else f"Sync of {name}"
         if self.dry_run:
+            more["duplicates"] = [{"external_id": e, "times": times} for e, times in self._duplicates[0]]
             more["missing_parents"] = [{"external_id": e, "parent": parent} for e, parent in self._missing_parents[0]]
         cost = None if self._exchange is None else self._exchange.cost
         if cost is not None:
@@ -176,7 +185,13 @@ class SyncJob:
         if report is not None and not self.output.silent:
             self._add_notes(report, error)
 
-    def _note_parents(self) -> None:
+    def _note_relations(self) -> None:
+        """What products say of each other."""
+        repeated, times_repeated = self._duplicates
+        for external_id, times in repeated:
+            note(f"{external_id}: comes {times} times; the last one counts")
+        if times_repeated > len(repeated):
+            note(f"and {times_repeated - len(repeated):,} more ids that come several times")
         shown, count = self._missing_parents
         where = "this file" if self.ledger.path is None else "this file nor the ledger"
         for external_id, parent in shown:
@@ -196,7 +211,7 @@ class SyncJob:
             note(f"not used: {shown}{rest} (--map attributes.NAME=FIELD keeps a field)")
         for told in catalog.notes if catalog is not None else ():
             note(told)
-        self._note_parents()
+        self._note_relations()
         if report.received == 0 and error is None:
             note("the catalog holds no products")
         was_interrupted = isinstance(error, (KeyboardInterrupt, asyncio.CancelledError))
