@@ -121,9 +121,10 @@ class Draft:
         """
         name, _, attribute = target.partition(".") if "." in target else (target, "", "")
         if value is None or value == "" or (isinstance(value, str) and value.isspace()):
-            if value is None and self.notation.nulls and not attribute:
-                self.fields[name] = None
+            self._put_nothing(value, name, attribute)
             return
+        if isinstance(value, str) and value[0] in "='" and self.notation.lists:
+            value = _unwrapped(name, value.strip())
         if name in _MAY_SAY_NONE and _says_none(name, value):
             return
         if (
@@ -147,6 +148,10 @@ class Draft:
             self.rejected[target] = value
             told = NestedValue(value, column or target) if _is_nested(value) else error
             self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), told))
+
+    def _put_nothing(self, value: object, name: str, attribute: str) -> None:
+        if value is None and self.notation.nulls and not attribute:
+            self.fields[name] = None
 
     def _keep(self, name: str, converted: Any, column: str) -> None:
         if isinstance(converted, Money):
@@ -242,6 +247,7 @@ _SHORTENED = (
     "in a spreadsheet, or format the column as text before"
 )
 _IDS = frozenset({"external_id", "parent_external_id"})
+_WRAPPING = len('=""')
 _FLAGS = frozenset({"in_stock", "is_active"})
 _MAY_SAY_NONE = _FLAGS | {"sale_price", "stock_quantity", "rating", "review_count", "parent_external_id", "currency"}
 _CODES = _IDS | {"sku"}
@@ -254,3 +260,10 @@ def _says_none(name: str, value: object) -> bool:
 
 def _is_nested(value: object) -> bool:
     return is_object(value) or (is_list(value) and bool(value) and is_object(value[0]))
+
+
+def _unwrapped(name: str, text: str) -> str:
+    """A cell without what tells a spreadsheet that it is text: ``="00123"``, and before a code an apostrophe."""
+    if text.startswith('="') and text.endswith('"') and len(text) > _WRAPPING:
+        return text[2:-1]
+    return text[1:] if name in _CODES and text[0] == "'" and text[1:2].isdigit() else text

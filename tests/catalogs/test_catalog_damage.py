@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 from catalog_files import SHOP, named, one_failure, products, read, until_fault
@@ -109,3 +110,29 @@ def test_faults_speak_no_python():
     assert "an entity of HTML" in fault
     _, fault = until_fault(Catalog(named('[{"id":"1"}][]', "f.json")))
     assert "'[' does not belong here" in fault
+
+
+def test_what_tells_a_spreadsheet_that_a_cell_is_text_is_no_part_of_it():
+    content = (
+        'codigo;sku;nombre;precio;url\n="00123";\'00124;="Silla ""A""";="1,50";/a\n'
+        "'abc;';'n;1;/b\n"
+        '"=""7""";;=;2;/c\n'
+    )
+    first, second, third = products(content, shop_url=SHOP)
+    assert (first.external_id, first.sku, first.name, first.price) == ("00123", "00124", 'Silla ""A""', Decimal("1.50"))
+    assert (second.external_id, second.sku, second.name) == ("'abc", "'", "'n")
+    assert (third.external_id, third.name) == ("7", "=")
+    (product,) = products('[{"id": "=\\"1\\"", "name": "n", "price": 1, "url": "u:x"}]', "f.json")
+    assert product.external_id == '="1"'
+
+
+@pytest.mark.parametrize(("written", "active"), [("1.0", True), ("0.0", False), ("1,00", True), ("0,0", False)])
+def test_a_flag_may_be_a_number_with_decimals(written, active):
+    (product,) = products(f"id;name;price;url;active\n1;A;1;/a;{written}\n", shop_url=SHOP)
+    assert product.is_active is active
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_may_come_twice(encoding):
+    (product,) = products("\ufeffid;name;price;url\n1;A;1;/a\n".encode(encoding), shop_url=SHOP)
+    assert product.external_id == "1"

@@ -288,7 +288,10 @@ def _known_encoding(encoding: str) -> str:
 
 
 def _without(mark: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield next(chunks, b"").removeprefix(mark)
+    first = next(chunks, b"")
+    while mark and first.startswith(mark):  # programs that write one do it twice at times
+        first = first[len(mark) :]
+    yield first
     yield from chunks
 
 

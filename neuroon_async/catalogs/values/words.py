@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["LONGEST_NO_VALUE", "UnknownWord", "is_published", "means_no_value", "to_availability", "to_flag"]
 
 _SCHEMA = re.compile(r"https?://schema\.org/")
+_ONE_OR_ZERO = re.compile(r"([01])[.,]0+")
 _SPACES = re.compile(r"[\s_\-.!]+")
 
 
@@ -96,6 +97,8 @@ def to_flag(value: object, notation: Notation | None = None) -> bool:  # noqa: A
         return True
     if text in _NO or text in _NOT_IN_STOCK:
         return False
+    if one_or_zero := _ONE_OR_ZERO.fullmatch(str(value).strip()):
+        return one_or_zero[1] == "1"
     raise BadValue(f"must be true or false (or yes, no, 1, 0), got {shown(value)}")
 
 
