@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ...api.models import WIRE_NAMES, Product
-from ..columns import SALE_DATES
+from ..columns import SALE_DATES, STATES
 from ..generic import GenericBuilder
 from ..mapping import ATTRIBUTE_PREFIX, Column
 from ..values.parsing import BadValue
@@ -87,6 +87,7 @@ class RowPlan:
             len(set(header)) < len(header)
             or len(header) > _MOST_COLUMNS
             or "attributes" in sources
+            or not sources.keys().isdisjoint(STATES)
             or "attributes" in options.mapping
             or not used <= set(header)
             or not all(source.columns for source in sources.values())
