@@ -28,12 +28,12 @@ demo: $(VENV)/demo.stamp  ## install, then sync a made-up catalog with an emulat
 # `coverage run` rather than pytest --cov: pytest imports plugins of this package before pytest-cov starts to measure.
 test: $(VENV)/dev.stamp  ## install, then the whole suite with coverage (at least 95 %)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -n auto
+	@$(BIN)/coverage run -m pytest -q -n auto --dist worksteal
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 
 quick: $(VENV)/dev.stamp  ## the tests that start no real processes, in a minute
-	@$(BIN)/python -m pytest -q -n auto -m "not slow"
+	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
 
 oldest: $(VENV)/dev.stamp  ## the quick tests with the lowest versions that are allowed
 	@$(BIN)/python scripts/matrix.py --quick --sets oldest \
@@ -48,6 +48,7 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy
 	@$(BIN)/mypy neuroon_async $(wildcard tests/typing)
 
 # --verifytypes reads the package as it is installed: from another folder, by the interpreter that PATH names first.
+types: export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
 types: $(VENV)/dev.stamp  ## pyright in strict mode; is the public surface all typed?
 	@$(BIN)/pyright
 	@cd neuroon_async && VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" \
@@ -73,7 +74,7 @@ wheel: $(VENV)/dev.stamp  ## wheel and source distribution in dist, always the s
 	@SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)" $(BIN)/python -m hatchling build -d dist
 	@cd dist && if command -v sha256sum >/dev/null; then sha256sum *; else shasum -a 256 *; fi
 
-check: lint test docs  ## everything that must hold before a change lands
+check: lint types test docs  ## everything that must hold before a change lands
 
 format: $(VENV)/dev.stamp  ## put the code in shape
 	@$(BIN)/ruff format .

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from clients import client_of
 
 import neuroon_async
 from neuroon_async import (
@@ -20,18 +21,6 @@ from neuroon_async.testing import Emulator, Fault
 KEY = "sk_" + "0" * 32
 CREDENTIALS = {"shop_id": "shop_1", "api_key": KEY}
 VARIABLES = ("NEUROON_API_URL", "NEUROON_API_KEY", "NEUROON_SHOP_ID")
-
-
-@pytest.fixture
-async def emulator():
-    async with Emulator(algorithm="off") as running:
-        yield running
-
-
-def client_of(emulator, **options):
-    return NeuroonClient(
-        **{"shop_id": emulator.shop_id, "api_key": emulator.api_key, "base_url": emulator.url, **options}
-    )
 
 
 def address(client):

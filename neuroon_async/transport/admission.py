@@ -8,10 +8,10 @@ kept where the other is not to be had.
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING
 
 from ..errors import RateLimited
+from ..limits.protocols import takes_deadlines
 
 if TYPE_CHECKING:
     from ..instrumentation import Instrumentation
@@ -35,7 +35,7 @@ class Admission:
         self.limiter = limiter
         self._shop_id = shop_id
         self._places = places
-        self._told_deadlines = limiter is not None and _takes_deadline(limiter)
+        self._told_deadlines = limiter if limiter is not None and takes_deadlines(limiter) else None
 
     async def admit(self, call: Call, instrumentation: Instrumentation | None) -> Permit | None:
         """Wait for both. The place goes back by `leave`; the permit, where there is a limit, is for the caller to end.
@@ -114,12 +114,6 @@ class Admission:
 
     async def _permit(self, call: Call, deadline: float | None) -> Permit:
         assert self.limiter is not None  # noqa: S101 - asked only where there is one
-        if deadline is None or not self._told_deadlines:
-            return await self.limiter.acquire(call.endpoint.name, bulk=call.bulk)
-        return await self.limiter.acquire(call.endpoint.name, bulk=call.bulk, deadline=deadline)  # type: ignore[call-arg]
-
-
-def _takes_deadline(limiter: Limiter) -> bool:
-    """Limiters of others may know nothing of deadlines."""
-    parameters = inspect.signature(limiter.acquire).parameters.values()
-    return any(each.name == "deadline" or each.kind is each.VAR_KEYWORD for each in parameters)
+        if deadline is not None and self._told_deadlines is not None:
+            return await self._told_deadlines.acquire(call.endpoint.name, bulk=call.bulk, deadline=deadline)
+        return await self.limiter.acquire(call.endpoint.name, bulk=call.bulk)

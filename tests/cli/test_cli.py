@@ -48,10 +48,10 @@ def served(**options) -> Iterator[Emulator]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(emulator.start(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(emulator.start(), loop).result(60)
         yield emulator
     finally:
-        asyncio.run_coroutine_threadsafe(emulator.stop(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(emulator.stop(), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
@@ -103,14 +103,14 @@ def started(*arguments: object, env: dict[str, str], stdin=subprocess.DEVNULL) -
 
 
 def ended(process: subprocess.Popen, given: str | None = None) -> tuple[int, str, str]:
-    stdout, stderr = process.communicate(given, timeout=20)
+    stdout, stderr = process.communicate(given, timeout=120)
     assert KEY not in stdout + stderr
     assert "Traceback" not in stderr
     return process.returncode, stdout, stderr
 
 
 def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -256,7 +256,7 @@ def test_on_a_terminal_the_bar_is_on_stderr_and_json_stays_pure(server, tmp_path
     command = [sys.executable, "-c", START, "sync", str(catalog(tmp_path, count=3)), "--json"]
     variables = environment(server) | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"}
     with subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=stderr) as process:
-        stdout, _ = process.communicate(timeout=20)
+        stdout, _ = process.communicate(timeout=120)
     drawn = os.read(terminal, 65_536).decode()
     os.close(stderr)
     os.close(terminal)
@@ -503,7 +503,7 @@ def test_sandbox_serves_what_it_says_to_export(tmp_path):
                 break
         assert exported["NEUROON_API_KEY"] == DEFAULT_API_KEY
         assert neuroon("sync", catalog(tmp_path, count=3), env=exported).exit_code == 0
-        with urllib.request.urlopen(f"{exported['NEUROON_API_URL']}/", timeout=5) as response:
+        with urllib.request.urlopen(f"{exported['NEUROON_API_URL']}/", timeout=60) as response:
             page = response.read().decode()
         assert "<h1>Sandbox</h1>" in page
         assert DEFAULT_API_KEY not in page

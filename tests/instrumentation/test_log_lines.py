@@ -3,24 +3,18 @@
 import logging
 import re
 
+import clients
 import pytest
 
 from neuroon_async import NeuroonClient, NeuroonError, Product, RetryPolicy
 from neuroon_async.instrumentation.log_lines import set_up_from_env
-from neuroon_async.testing import Emulator, Fault
+from neuroon_async.testing import Fault
 
 PRODUCT = Product(external_id="A", name="Secret tea", price=1, url="https://shop.example/a")
 
 
-@pytest.fixture
-async def emulator():
-    async with Emulator(algorithm="off") as running:
-        yield running
-
-
 def client_of(emulator, **options):
-    defaults = {"shop_id": emulator.shop_id, "api_key": emulator.api_key, "base_url": emulator.url}
-    return NeuroonClient(**{**defaults, "retry": RetryPolicy(attempts=2, initial=0.0), **options})
+    return clients.client_of(emulator, **{"retry": RetryPolicy(attempts=2, initial=0.0)} | options)
 
 
 async def test_every_request_is_one_line_without_its_content(emulator, caplog):

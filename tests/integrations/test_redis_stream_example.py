@@ -51,7 +51,7 @@ async def add(redis, numbers, price):
 
 
 async def until(condition):
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while not await condition():  # noqa: ASYNC110 - what changes is in other processes
             await asyncio.sleep(0.05)
 
@@ -89,7 +89,7 @@ async def test_changes_are_acknowledged_once_accepted_and_survive_a_kill(mortal_
             expected = {**{f"p{n}": 1 for n in range(40)}, **{f"p{n}": 2 for n in range(40, 90)}}
             assert {key: product["price"] for key, product in emulator.products.items()} == expected
             process.terminate()
-            output, _ = await asyncio.wait_for(process.communicate(), 20)
+            output, _ = await asyncio.wait_for(process.communicate(), 60)
     assert b"stopped; what was not accepted is read again next time" in output
     assert b"Traceback" not in output
 

@@ -54,12 +54,6 @@ from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fa
 OTHER_KEY = "sk_" + "1" * 32
 
 
-@pytest.fixture
-async def emulator():
-    async with Emulator(algorithm="off") as running:
-        yield running
-
-
 def factory_for(emulator, **options):
     settings = {"shop_id": emulator.shop_id, "api_key": emulator.api_key, "base_url": emulator.url}
     return partial(NeuroonClient, **settings, **{"retry": RetryPolicy(attempts=1)} | options)
@@ -86,7 +80,7 @@ async def served(app):
         server.capture_signals = nullcontext  # pytest keeps its own
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.005)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -40,7 +40,7 @@ def products(count: int) -> list[Product]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - conditions of several kinds
             await asyncio.sleep(0.005)
 
@@ -280,7 +280,7 @@ class Worker:
             finish.set()
             if patience is None:
                 self.go_on.set()  # a test that failed shall not wait for its tasks
-            await asyncio.wait_for(listening, 5.0)
+            await asyncio.wait_for(listening, 60)
             await self.broker.shutdown()
 
 
@@ -330,7 +330,7 @@ async def test_a_task_gets_the_client_of_its_shop_and_is_deleted_when_done(shops
 
 
 async def stays_empty(redis: Redis, queue: str) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60):
         while await redis.xlen(queue):  # noqa: ASYNC110 - Redis tells nobody
             await asyncio.sleep(0.005)
     assert (await redis.xpending(queue, "taskiq"))["pending"] == 0
@@ -461,7 +461,7 @@ async def test_workers_wait_for_a_redis_that_is_away(mortal_redis_server, shops,
     mortal_redis_server.start()  # it keeps nothing on disk: the consumer group is gone too
     async with Redis.from_url(mortal_redis_server_url) as redis:
         await redis.xadd("tasks", {"data": "one"})
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60):
         assert (await coming).data == b"one"
     await messages.aclose()
     await broker.shutdown()

@@ -91,7 +91,7 @@ async def test_no_damage_deletes_what_the_source_has(tmp_path, damage):
             emulator.products.update(catalog)
             refused = False
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(60):
                     await sync(client, NOW, SQLiteLedger(path), delete_missing=True)
             except LedgerError:
                 refused = True

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 
 import pytest
+from clients import client_of
 
-from neuroon_async import NeuroonClient, Product, RetryPolicy
+from neuroon_async import Product, RetryPolicy
 from neuroon_async.api.contract import SYNC_PRODUCTS, RateLimit
 from neuroon_async.limits.policy import SINGLE_CALL_WAIT
-from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault
+from neuroon_async.testing import Emulator, Fault
 
 pytestmark = pytest.mark.virtual_time
 
@@ -25,10 +26,6 @@ ALGORITHMS = [
 
 def now():
     return asyncio.get_running_loop().time()
-
-
-def client_of(emulator, **options):
-    return NeuroonClient(shop_id=DEFAULT_SHOP_ID, api_key=DEFAULT_API_KEY, base_url=emulator.url, **options)
 
 
 @asynccontextmanager

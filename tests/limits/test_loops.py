@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 from virtual_time import VirtualTimeLoop
@@ -35,8 +36,10 @@ def test_the_next_loop_wakes_when_the_slots_of_the_last_one_come_back():
         await spend(limiter, 2)
         await give_up(limiter)
 
+    started = time.monotonic()
     asyncio.run(first())
-    assert 0.1 < asyncio.run(seconds(spend(limiter))) < 2
+    assert asyncio.run(seconds(spend(limiter))) < 20
+    assert time.monotonic() - started >= LIMIT.per
     asyncio.run(spend(limiter, 2))
 
 
@@ -49,7 +52,7 @@ def test_callers_left_behind_in_an_ended_loop_are_forgotten():
     assert limiter.state().waiting == 1
     loop.close()  # without cancelling anything, as no `asyncio.run` would
     waiting._log_destroy_pending = False
-    assert asyncio.run(seconds(spend(limiter))) < 2
+    assert asyncio.run(seconds(spend(limiter))) < 20
     assert limiter.state().waiting == 0
 
 

@@ -247,12 +247,12 @@ async def test_an_outbox_delivers_from_it(make):
         async with ConversionOutbox(await make(), **quick).delivering(client) as outbox:
             for number in range(10):
                 assert await outbox.enqueue(order(str(number)))
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await outbox.stats()).pending:  # noqa: ASYNC110 - in the store
                     await asyncio.sleep(0.01)
             assert len(await outbox.dead_letters()) == 1
             assert await outbox.retry_dead() == 1
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await outbox.stats()).delivered < 10:  # noqa: ASYNC110 - likewise
                     await asyncio.sleep(0.01)
         assert len(emulator.conversions) == 10

@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from typing import Any, TypeVar
 
+import clients
 from virtual_time import VirtualTimeLoop
 
 from neuroon_async import NeuroonClient, Product, RetryPolicy
 from neuroon_async.report import SyncReport
-from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
+from neuroon_async.testing import Emulator
 
 T = TypeVar("T")
 HASTY = RetryPolicy(attempts=3, initial=0.01)
@@ -31,12 +32,7 @@ def items(count: int, **fields: Any) -> list[Product]:
 
 
 def client_of(emulator: Emulator, **options: Any) -> NeuroonClient:
-    return NeuroonClient(
-        shop_id=DEFAULT_SHOP_ID,
-        api_key=DEFAULT_API_KEY,
-        base_url=emulator.url,
-        **{"rate_limits": None, "retry": HASTY, **options},
-    )
+    return clients.client_of(emulator, **{"rate_limits": None, "retry": HASTY} | options)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiohttp
+import clients
 import pytest
 from aiohttp.abc import AbstractResolver
 
@@ -19,7 +20,6 @@ from neuroon_async import (
     ConnectionFailed,
     Conversion,
     ConversionItem,
-    NeuroonClient,
     NotFound,
     PermissionDenied,
     Product,
@@ -62,11 +62,8 @@ async def emulator():
         yield running
 
 
-@asynccontextmanager
-async def client_of(emulator, **options):
-    options = {"base_url": emulator.url, "retry": RetryPolicy(attempts=ATTEMPTS, deadline=600.0), **options}
-    async with NeuroonClient(shop_id=emulator.shop_id, api_key=emulator.api_key, **options) as client:
-        yield client
+def client_of(emulator, **options):
+    return clients.client_of(emulator, **{"retry": RetryPolicy(attempts=ATTEMPTS, deadline=600.0)} | options)
 
 
 @pytest.fixture

@@ -7,23 +7,17 @@ import threading
 import aiohttp
 import anyio
 import pytest
+from clients import client_of
 
 from neuroon_async import (
     ClientClosed,
     LocalLimiter,
-    NeuroonClient,
     Product,
     RateLimit,
     RetryPolicy,
 )
 from neuroon_async.testing import Emulator, Fault
 from neuroon_async.transport.open_calls import OpenCalls
-
-
-def client_of(emulator, **options):
-    return NeuroonClient(
-        **{"shop_id": emulator.shop_id, "api_key": emulator.api_key, "base_url": emulator.url, **options}
-    )
 
 
 def products(count):
@@ -235,7 +229,7 @@ async def test_closing_from_another_thread_reaches_the_loop_of_the_call():
     await entered.wait()
     thread = threading.Thread(target=calls.close)
     thread.start()
-    assert await asyncio.wait_for(task, 5.0)
+    assert await asyncio.wait_for(task, 30.0)
     thread.join()
 
 

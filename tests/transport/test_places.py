@@ -7,19 +7,14 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from clients import client_of
 
-from neuroon_async import LocalLimiter, NeuroonClient, NeuroonError, RateLimit, RetryPolicy
+from neuroon_async import LocalLimiter, NeuroonError, RateLimit, RetryPolicy
 from neuroon_async.testing import Emulator, Fault
 from neuroon_async.transport.places import Places
 from neuroon_async.transport.session import SessionHolder
 
 ONCE = RetryPolicy(attempts=1)
-
-
-def client_of(emulator, **options):
-    return NeuroonClient(
-        **{"shop_id": emulator.shop_id, "api_key": emulator.api_key, "base_url": emulator.url, **options}
-    )
 
 
 async def let_run(turns=5):

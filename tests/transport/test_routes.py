@@ -152,7 +152,7 @@ async def test_a_certificate_that_is_not_trusted_is_told_at_once_with_what_to_do
                 ConnectionFailed, match=r"certificate is not trusted.*give its certificate auth"
             ) as caught:
                 await client.shop()
-            assert time.monotonic() - started < 1.0
+            assert time.monotonic() - started < 20  # nine attempts would take minutes
             assert (caught.value.permanent, caught.value.maybe_processed) == (True, False)
     assert seen == []
 

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from aioresponses import aioresponses
+from clients import client_of
 from yarl import URL
 
 from neuroon_async import (
@@ -38,18 +39,6 @@ from neuroon_async.transport.transport import Transport
 KEY = "sk_" + "0" * 32
 ONCE = RetryPolicy(attempts=1)
 PRODUCT = Product(external_id="A", name="Tea", price=1, url="https://shop.example/a")
-
-
-@pytest.fixture
-async def emulator():
-    async with Emulator(algorithm="off") as running:
-        yield running
-
-
-def client_of(emulator, **options):
-    return NeuroonClient(
-        **{"shop_id": emulator.shop_id, "api_key": emulator.api_key, "base_url": emulator.url, **options}
-    )
 
 
 # One attempt, against canned answers
