@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, settings
+from measured import leave_children_unmeasured
 from virtual_time import VirtualTimeLoop
 
 from neuroon_async.testing import Emulator
@@ -19,6 +20,8 @@ settings.register_profile("default", max_examples=50, **_SHARED)
 settings.register_profile("ci", max_examples=100, derandomize=True, print_blob=True, **_SHARED)
 settings.register_profile("thorough", max_examples=5_000, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "default"))
+
+leave_children_unmeasured()
 
 
 @pytest.fixture

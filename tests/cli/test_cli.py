@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import measured
 import pytest
 from typer.testing import CliRunner
 
@@ -89,7 +90,8 @@ def neuroon(*arguments: object, env=NO_CREDENTIALS):
 def started(*arguments: object, env: dict[str, str], stdin=subprocess.DEVNULL) -> Iterator[subprocess.Popen]:
     process = subprocess.Popen(
         [sys.executable, "-c", START, *map(str, arguments)],
-        env={k: v for k, v in os.environ.items() if not k.startswith("NEUROON_")} | env | {"PYTHONPATH": str(PROJECT)},
+        env={name: value for name, value in os.environ.items() if not name.startswith("NEUROON_")}
+        | (env | {"PYTHONPATH": str(PROJECT)} | measured.ENVIRONMENT),
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -254,7 +256,7 @@ def test_on_a_terminal_the_bar_is_on_stderr_and_json_stays_pure(server, tmp_path
     pty = pytest.importorskip("pty", reason="this system has no such terminals")
     terminal, stderr = pty.openpty()
     command = [sys.executable, "-c", START, "sync", str(catalog(tmp_path, count=3)), "--json"]
-    variables = environment(server) | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"}
+    variables = environment(server) | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"} | measured.ENVIRONMENT
     with subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=stderr) as process:
         stdout, _ = process.communicate(timeout=120)
     drawn = os.read(terminal, 65_536).decode()
