@@ -10,14 +10,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Set PYTHON to choose an interpreter.
 PYTHON ?=
-# sink.py is the server that the others measure against; campaign.py and two more are proofs, not measurements.
-BENCHMARKS := $(filter-out $(addprefix benchmarks/,sink.py campaign.py power_loss.py soak.py),$(wildcard benchmarks/*.py))
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
 # Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types format bench campaign prove-limits power-loss soak mutants simulate fuzz clean
+.PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types format bench bench-full campaign prove-limits power-loss soak mutants simulate fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -80,8 +78,11 @@ format: $(VENV)/dev.stamp  ## put the code in shape
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: $(VENV)/dev.stamp  ## measure throughput and memory
-	@for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python "$$script"; done
+bench: $(VENV)/bench.stamp  ## measure, and write benchmarks/RESULTS.md (under twenty minutes; ONLY="calls peers": these)
+	@$(BIN)/python benchmarks/run.py $(if $(ONLY),--only $(ONLY))
+
+bench-full: $(VENV)/bench.stamp  ## the same with more rounds, a million products at every latency, and the real limits
+	@$(BIN)/python benchmarks/run.py --full
 
 ROUNDS ?= 200
 
@@ -159,3 +160,8 @@ $(VENV)/dev.stamp: pyproject.toml | $(BIN)/python
 	@echo "Installing neuroon-async and the development tools into $(VENV) (a minute, once)"
 	$(call install,.[dev])
 	@touch $(VENV)/demo.stamp $@
+
+$(VENV)/bench.stamp: $(VENV)/dev.stamp
+	@echo "Installing what the benchmarks measure beside, and what draws their pictures"
+	$(call install,.[bench])
+	@touch $@

@@ -36,7 +36,7 @@ from neuroon_async.api.models import PRODUCT_FIELDS
 from neuroon_async.catalogs import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
 BATCH = 500
 AT_ONCE = 8
@@ -198,7 +198,10 @@ CLIENTS = {
         algolia, with_id("objectID"), "checks nothing; one request after another; json", "algoliasearch"
     ),
     "typesense, import_": Client(
-        typesense, with_id("id"), "reads a verdict on each document; takes lists only; one after another; json", "typesense"
+        typesense,
+        with_id("id"),
+        "reads a verdict on each document; takes lists only; one after another; json",
+        "typesense",
     ),
 }
 OURS, FASTEST = "this SDK, camelCase dicts", "meilisearch-python-sdk, 8 in flight"
@@ -241,7 +244,9 @@ def run(names: list[str], latency: float, options: argparse.Namespace) -> dict[s
 
 
 def table(runs: dict[str, list[dict[str, float]]]) -> None:
-    print("| client | products/s | over meilisearch, 8 (pairs) | µs CPU a product | peak growth | bytes a product | requests |")
+    print(
+        "| client | products/s | over meilisearch, 8 (pairs) | µs CPU a product | peak growth | bytes a product | requests |"
+    )
     print("|---|---:|---|---:|---:|---:|---:|")
     for name, results in runs.items():
         figures = middle(results)
@@ -282,7 +287,9 @@ def main() -> None:
         return
     names = installed(options.only)
     given = "a generator" if options.streamed else "a list"
-    print(f"{options.products:,} products from {given}, batches of {BATCH}, rounds: {options.rounds}.", versions(), "\n")
+    print(
+        f"{options.products:,} products from {given}, batches of {BATCH}, rounds: {options.rounds}.", versions(), "\n"
+    )
     everything = {}
     for latency in options.latency:
         print(f"Answers after {latency * 1000:.0f} ms:\n")
@@ -290,7 +297,12 @@ def main() -> None:
         table(runs)
         if latency == 0 and not options.streamed and OURS in runs and FASTEST in runs:
             over = pairs(ratios(runs[OURS], runs[FASTEST]))
-            goal("`sync` of camelCase mappings, over meilisearch-python-sdk + orjson, 8 in flight", 0.90, over, options.rounds)
+            goal(
+                "`sync` of camelCase mappings, over meilisearch-python-sdk + orjson, 8 in flight",
+                0.90,
+                over,
+                options.rounds,
+            )
     for name in names:
         print(f"- {name}: {CLIENTS[name].does}.")
     if options.save:

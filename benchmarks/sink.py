@@ -39,7 +39,9 @@ def answer(path: bytes, documents: int) -> bytes:
         item = {"_index": "products", "_id": "SKU-0000001", "_version": 1, "result": "created", "status": 201}
         kind = "application/vnd.elasticsearch+json;compatible-with=9"
         items = [{"index": item}] * documents
-        return _http(200, kind, json.dumps({"took": 1, "errors": False, "items": items}), "X-Elastic-Product: Elasticsearch")
+        return _http(
+            200, kind, json.dumps({"took": 1, "errors": False, "items": items}), "X-Elastic-Product: Elasticsearch"
+        )
     if path.startswith(b"/collections/"):
         return _http(200, "text/plain", "\n".join(['{"success":true}'] * documents))
     return _http(200, kind, json.dumps({"newProducts": documents, "updatedProducts": 0, "failed": 0, "errors": []}))
@@ -113,7 +115,9 @@ async def serve(latency: float) -> None:
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, cores[-1:])
     counted = Counted()
-    server = await asyncio.get_running_loop().create_server(lambda: Sink(latency, counted), "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Sink(latency, counted), "127.0.0.1", 0, backlog=4096
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

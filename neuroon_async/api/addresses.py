@@ -12,13 +12,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .models import Product
 
-__all__ = ["NO_HOST", "PLAIN_PREFIXES", "foreign_scheme", "is_absolute", "names_no_host", "relative_addresses"]
+__all__ = [
+    "NO_HOST",
+    "PLAIN_PREFIXES",
+    "foreign_scheme",
+    "is_absolute",
+    "names_no_host",
+    "plain_address",
+    "relative_addresses",
+]
 
 PLAIN_PREFIXES = ("https://", "http://")
 """What an address most often begins with: unless no host follows, nothing about it needs a closer look."""
 
 NO_HOST = "/?#"
 """What cannot begin a host. As a string, it "holds" the empty text too: the end of an address that stops there."""
+
+plain_address = re.compile(r"https?://[^/?#]").match
+"""Truthy for an address that begins as most do, with a host in it: nothing about it needs a closer look."""
 
 _SCHEME = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+|[a-zA-Z](?=:[/\\])):")
 """No scheme has one letter, but a path on Windows begins so: ``C:\\tea.jpg``."""

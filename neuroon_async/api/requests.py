@@ -10,7 +10,7 @@ from .fast_lane import from_dict
 from .frames import rows_of
 from .items import fields_of
 from .models import Product, SyncRequest, encode, named_fields
-from .shapes import class_of, is_iterable, is_mapping, is_plain_dict, is_text
+from .shapes import class_of, is_iterable, is_list, is_mapping, is_plain_dict, is_text
 from .validation import check_product, encoding_problems, invalid_product, plainly_valid, value_problems
 from .values import plain_fields
 
@@ -84,11 +84,7 @@ def encode_batch(mode: SyncMode, products: list[Product]) -> bytes:
 
 def encode_single_request(mode: SyncMode, items: Any) -> bytes:
     """The body of one request with exactly these products; nothing is left out or merged."""
-    rows: Any = rows_of(items)
-    if rows is None:
-        if isinstance(items, (Product, str, bytes)) or is_mapping(items) or not is_iterable(items):
-            raise InvalidBatch(f"a batch is a list of products, got {class_of(items).__name__}")
-        rows = items
+    rows: Any = items if is_list(items) else _rows_of_batch(items)
     products = [as_product(item) for item in rows]
     if not 1 <= len(products) <= MAX_BATCH_PRODUCTS:
         raise InvalidBatch(
@@ -96,3 +92,13 @@ def encode_single_request(mode: SyncMode, items: Any) -> bytes:
             advice="products.sync() takes any number",
         )
     return encode_batch(mode, products)
+
+
+def _rows_of_batch(items: Any) -> Any:
+    """What is iterated, where that is no list: a data frame's rows, or the items themselves if they are a batch."""
+    rows = rows_of(items)
+    if rows is not None:
+        return rows
+    if isinstance(items, (Product, str, bytes)) or is_mapping(items) or not is_iterable(items):
+        raise InvalidBatch(f"a batch is a list of products, got {class_of(items).__name__}")
+    return items

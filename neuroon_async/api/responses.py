@@ -307,7 +307,9 @@ def _http_date(value: str | None) -> datetime | None:
 
 def _header_count(text: str | None) -> int | None:
     """A header's whole number."""
-    digits = (text or "").strip()
+    if text is None:
+        return None
+    digits = text.strip()
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
 
 

@@ -197,6 +197,10 @@ def _required_fields(document: object) -> Mapping[str, Any]:
 
 def read_count(value: object) -> int | None:
     """A number of things, also as text: ``12``, ``12.0`` or ``"12"``. ``None`` for anything else, ``"1,234"`` too."""
+    if type(value) is int:  # as servers write it, and nearly always
+        return value if 0 <= value <= _MOST_EXACT else None
+    if value is None:
+        return None
     if isinstance(value, str) and len(value) < 32 and value.isascii():
         whole, _, zeros = value.partition(".")
         value = int(whole) if whole.isdigit() and not zeros.strip("0") else None
@@ -206,8 +210,10 @@ def read_count(value: object) -> int | None:
 
 
 def _first_count(answer: Mapping[str, Any], *names: str) -> int | None:
-    counts = (read_count(answer.get(name)) for name in names)
-    return next((count for count in counts if count is not None), None)
+    for name in names:
+        if name in answer and (count := read_count(answer[name])) is not None:
+            return count
+    return None
 
 
 def read_text(value: object) -> str | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET, UnsetType
 
 from ..errors import InvalidConversion, InvalidProduct
-from .addresses import NO_HOST, PLAIN_PREFIXES, foreign_scheme, names_no_host
+from .addresses import foreign_scheme, names_no_host, plain_address
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
 from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, encode
 from .shapes import is_dict, is_list_or_tuple, is_text
@@ -63,44 +63,39 @@ def plainly_valid(product: Product) -> bool:
             and type(v := product.price) in _NUMBERS
             and 0 <= v < _INFINITY
             and type(v := product.url) is str
-            and v.startswith(PLAIN_PREFIXES)
-            and (v[8:9] if v[4] == "s" else v[7:8]) not in NO_HOST
+            and plain_address(v) is not None
             and type(product.sku) in _TEXT
             and ((type(v := product.description) is str and len(v) <= MAX_DESCRIPTION_LENGTH) or type(v) in _ABSENT)
             and ((type(v := product.currency) is str and len(v) <= MAX_CURRENCY_LENGTH) or type(v) in _ABSENT)
-            and (
-                type(v := product.image_url) in _ABSENT
-                or (
-                    type(v) is str
-                    and v.startswith(PLAIN_PREFIXES)
-                    and (v[8:9] if v[4] == "s" else v[7:8]) not in NO_HOST
-                )
-            )
+            and ((v := product.image_url) is UNSET or v is None or (type(v) is str and plain_address(v) is not None))
             and type(product.in_stock) in _FLAG
             and type(product.stock_quantity) in _COUNT
-            and (type(v := product.rating) in _ABSENT or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
+            and ((v := product.rating) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
             and type(product.review_count) in _COUNT
             and type(product.is_active) in _FLAG
-            and (type(v := product.sale_price) in _ABSENT or (type(v) in _NUMBERS and 0 <= v < _INFINITY))
-            and (type(v := product.parent_external_id) in _ABSENT or (type(v) is str and v != ""))
-            and _texts_plainly_valid(product)
+            and ((v := product.sale_price) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v < _INFINITY))
+            and ((v := product.parent_external_id) is UNSET or v is None or (type(v) is str and v != ""))
+            and _plain_texts(product.categories)
+            and _plain_texts(product.brands)
+            and _plain_texts(product.tags)
+            and _plain_attributes(product.attributes)
         )
     except ArithmeticError:  # comparing a signalling Decimal
         return False
 
 
-def _texts_plainly_valid(product: Product) -> bool:
-    # Plain loops: a call or a generator for each field would cost as much as all other checks together.
-    for texts in (product.categories, product.brands, product.tags):
-        if type(texts) is list:
-            for text in texts:
-                if type(text) is not str:
-                    return False
-        elif type(texts) not in _ABSENT:
+def _plain_texts(texts: Any) -> bool:
+    if type(texts) is not list:
+        return texts is UNSET or texts is None
+    for text in texts:  # noqa: SIM110 - a generator would cost as much as all other checks together
+        if type(text) is not str:
             return False
-    attributes = product.attributes
+    return True
+
+
+def _plain_attributes(attributes: Any) -> bool:
     if type(attributes) is not dict:
-        return type(attributes) in _ABSENT
+        return attributes is UNSET or attributes is None
     for name, text in attributes.items():  # noqa: SIM110 - as above
         if type(name) is not str or type(text) is not str:
             return False

@@ -126,10 +126,11 @@ class HttpExchange:
                         proxy=self._route.proxy_for(call.url),
                         ssl=self._route.ssl,
                         timeout=_only_connecting(call.timeout),
-                        # Middlewares of one request replace the session's, which only a given one has.
-                        middlewares=(*getattr(session, "_middlewares", ()), self._send_once),
+                        middlewares=self._middlewares(session, call),
                     ) as response:
                         return await _read_body(response)
+                except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+                    return error if isinstance(error, aiohttp.ClientConnectorError) else loss_of(error)
                 except Exception as error:  # noqa: BLE001 - whatever a library raises becomes an error of the SDK's own
                     return error
                 except BaseException as cut_short:  # noqa: BLE001 - raised again
@@ -151,6 +152,19 @@ class HttpExchange:
         if call.idempotency_key is not None:
             headers[IDEMPOTENCY_KEY_HEADER] = call.idempotency_key
         return headers
+
+    def _middlewares(
+        self, session: aiohttp.ClientSession, call: Call
+    ) -> tuple[aiohttp.ClientMiddlewareType, ...] | None:
+        """What aiohttp's client must pass through. ``None``: what the session has, which only a given one does.
+
+        It never repeats a POST by itself; and where the session adds no header that must not be sent, there is
+        nothing to be done then.
+        """
+        if call.endpoint.method == "POST" and not any(name in session.headers for name in self._unwanted):
+            return None
+        # Those of one request replace the session's.
+        return (*getattr(session, "_middlewares", ()), self._send_once)
 
     async def _send_once(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

@@ -25,6 +25,10 @@ __all__ = ["AttemptClock", "SessionHolder", "close_sessions_of_this_loop", "clos
 KEEP_ALIVE = 30.0
 """Seconds an idle connection is kept: less than the 60 s after which load balancers commonly drop it unasked."""
 
+_AT_ONCE = 0.001
+"""Seconds. A connection that was there so soon was waiting in the pool, and another timer would cost more than it
+moves the end of the attempt."""
+
 running_clock: ContextVar[AttemptClock | None] = ContextVar("running_clock", default=None)
 """The attempt that the current task makes, as aiohttp's trace signals find it."""
 
@@ -75,7 +79,9 @@ class AttemptClock:
 
     def connected(self) -> None:
         self._call.sent = True
-        self.timer.reschedule(self._end())
+        ends, planned = self._end(), self.timer.when()
+        if planned is None or ends - planned > _AT_ONCE:
+            self.timer.reschedule(ends)
 
 
 async def _queued(_session: aiohttp.ClientSession, _context: Any, _parameters: Any) -> None:
