@@ -24,8 +24,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import aiohttp
 from measuring import goal, pin_client, say
 from sink import sink
+from yarl import URL
 
-from neuroon_async import NeuroonClient, Product
+from neuroon_async import NeuroonClient, Product, RateLimit
 from neuroon_async.api.contract import SYNC_PRODUCTS
 from neuroon_async.api.idempotency import idempotency_key
 from neuroon_async.api.requests import encode_single_request
@@ -86,8 +87,6 @@ def stations(
         async with session.post(address, data=BODY, headers=HEADERS) as response:
             return await response.read()
 
-    from yarl import URL  # noqa: PLC0415
-
     transport_url = URL(address, encoded=True)
     return {
         "the whole call": whole,
@@ -132,12 +131,11 @@ class Series:
 
 async def compare(url: str, calls: int, rounds: int) -> dict[str, Series]:
     options: dict[str, Any] = {"shop_id": SHOP, "api_key": KEY, "base_url": url}
-    generous = {"sync_products": None}
     found: dict[str, Series] = {}
     connector = aiohttp.TCPConnector(limit=0)
     async with (
         NeuroonClient(**options, rate_limits=_generous()) as client,
-        NeuroonClient(**options, rate_limits=generous) as unlimited,
+        NeuroonClient(**options, rate_limits=None) as unlimited,
         aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session,
     ):
         asks = stations(client, unlimited, session, url)
@@ -155,8 +153,6 @@ async def compare(url: str, calls: int, rounds: int) -> dict[str, Series]:
 
 def _generous() -> dict[str, Any]:
     """A limit that counts every request and holds none back."""
-    from neuroon_async import RateLimit  # noqa: PLC0415
-
     return {"sync_products": RateLimit(1_000_000, per=0.001)}
 
 

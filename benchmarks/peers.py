@@ -20,6 +20,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -31,7 +32,7 @@ from bulk import products
 from measuring import goal, in_own_process, measured, middle, pairs, pin_client, ratios, say
 from sink import counted, sink
 
-from neuroon_async import NeuroonClient, Product
+from neuroon_async import NeuroonClient
 from neuroon_async.api.models import PRODUCT_FIELDS
 from neuroon_async.catalogs import Catalog
 

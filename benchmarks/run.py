@@ -9,7 +9,7 @@ that begin with GOAL become the table at the top. What is not run stays as it wa
 from __future__ import annotations
 
 import argparse
-import datetime
+import datetime as dt
 import json
 import re
 import shlex
@@ -67,7 +67,7 @@ def run(piece: Piece) -> None:
     )
     if process.returncode:
         sys.exit(f"{piece.command} ended with {process.returncode}; RESULTS.md keeps its section as it was")
-    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     lines = process.stdout.splitlines()
     goals = [line.split("|")[1:] for line in lines if line.startswith(GOAL)]
     text = "\n".join(line.rstrip() for line in lines if not line.startswith(GOAL)).strip()
