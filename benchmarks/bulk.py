@@ -14,18 +14,14 @@ import argparse
 import asyncio
 import hashlib
 import json
-import os
-import resource
-import statistics
-import subprocess
 import sys
-import time
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
+from measuring import goal, in_own_process, measured, middle, pairs, pin_client, ratios, say
 from sink import sink
 
 if TYPE_CHECKING:
@@ -116,53 +112,36 @@ KINDS = {"bare": bare, "sdk": sdk, "checked": checked, "flushed": flushed}
 LABELS = {"bare": "bare loop", "sdk": "neuroon_async", "checked": "checked source", "flushed": "flush_after"}
 
 
-def resident() -> int:
-    """Bytes of memory in use now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def measure(kind: str, url: str, count: int) -> dict[str, float]:
     """One run in this process: it is started for nothing else, so that its peak memory is the run's."""
+    pin_client()
     work = KINDS[kind]
     asyncio.run(work(url, 5_000))  # imports, connections and caches are warm
-    before, cpu, started = resident(), time.process_time(), time.perf_counter()
-    asyncio.run(work(url, count))
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {
-        "rate": count / seconds,
-        "cpu": (time.process_time() - cpu) / count * 1e6,
-        "memory": (max(peak, resident()) - before) / 2**20,
-    }
+    return measured(lambda: asyncio.run(work(url, count)), count)
 
 
-def in_own_process(kind: str, url: str, count: int) -> dict[str, float]:
-    command = [sys.executable, __file__, "--run", kind, url, "--products", str(count)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+GOALS = {
+    "sdk": ("`sync` of `Product`s over the bare loop", 0.80),
+    "checked": ("`sync` of checked `Product`s over the bare loop", 0.95),
+}
 
 
 def compare(latency: float, count: int, rounds: int) -> None:
     runs: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
     with sink(latency) as url:
-        for _ in range(rounds):
+        for number in range(rounds):
             for kind, results in runs.items():
-                results.append(in_own_process(kind, url, count))
-    middle = {
-        kind: {name: statistics.median(result[name] for result in results) for name in results[0]}
-        for kind, results in runs.items()
-    }
+                results.append(in_own_process(__file__, "--run", kind, url, "--products", str(count)))
+            say(f"{latency * 1000:.0f} ms, {count:,} products, round {number + 1} of {rounds}")
+    print(f"{count:,} products, answers after {latency * 1000:.0f} ms:\n")
+    print("| client | products/s | over the bare loop (pairs) | µs CPU a product | peak growth |")
+    print("|---|---:|---|---:|---:|")
     for kind, label in LABELS.items():
-        figures = middle[kind]
-        print(
-            f"{latency * 1000:5.0f} ms  {count:>9,}  {label:14s} {figures['rate']:>11,.0f} products/s"
-            f"  {figures['cpu']:6.2f} µs CPU/product  {figures['memory']:6.1f} MB peak growth"
-        )
-    for kind in list(KINDS)[1:]:
-        ratios = [one["rate"] / bare["rate"] for one, bare in zip(runs[kind], runs["bare"], strict=True)]
-        print(
-            f"          ratio {LABELS[kind]} / bare: {statistics.median(ratios):.2f} "
-            f"(pairs: {', '.join(f'{ratio:.2f}' for ratio in ratios)})"
-        )
+        figures = middle(runs[kind])
+        over = "" if kind == "bare" else pairs(ratios(runs[kind], runs["bare"]))
+        print(f"| {label} | {figures['rate']:,.0f} | {over} | {figures['cpu']:.2f} | {figures['memory']:.1f} MB |")
+        if kind in GOALS and latency == 0 and rounds > 1:
+            goal(*GOALS[kind], over, rounds)
     print()
 
 

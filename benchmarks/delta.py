@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
-from bulk import products, resident
+from bulk import products
+from measuring import resident
 from msgspec.structs import replace
 from sink import sink
 

@@ -13,19 +13,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
 from aiolimiter import AsyncLimiter
+from measuring import goal
 
 from neuroon_async import NeuroonClient, NeuroonError, Product, RateLimit
 from neuroon_async.limits.local import LocalEndpoint
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
 
 CALLS_AT_ONCE = 24
+ROUNDS_OF_A_WINDOW = 5
 LATENCY = 0.02
 JITTER = 0.03
 SERVERS = {
@@ -168,6 +173,31 @@ async def report(servers: list[str], names: list[str], setting: Setting) -> None
             print(f"| {server} | {name} | {refused} | {failed} | {let_through} | {share:.1%} |", flush=True)
 
 
+# A bulk run that fits into one window
+
+
+async def within_one_window() -> None:
+    """A bulk run of 95 requests, under the documented limit and without any."""
+    took = {}
+    documented = DOCUMENTED.limit
+    limits: dict[str, dict[str, RateLimit] | None] = {"held": {"sync_products": documented}, "free": None}
+    for name, rate_limits in limits.items():
+        took[name] = []
+        for _ in range(ROUNDS_OF_A_WINDOW):
+            async with (
+                Emulator(algorithm="off", latency=LATENCY, jitter=0) as emulator,
+                emulator.client(rate_limits=rate_limits) as client,
+            ):
+                source = (product(i) for i in range(95))
+                report = await client.products.sync(source, batch_size=1)
+            assert report.requests == 95, report
+            took[name].append(report.elapsed)
+    held, free = (statistics.median(times) for times in took.values())
+    limit = f"{documented.requests} in {documented.per:g} s"
+    print(f"\n95 requests of a bulk run under {limit}: {held:.2f} s; without a limit: {free:.2f} s")
+    goal("a bulk run of 95 requests under 100 / 60 s", f"no limit: {free:.2f} s", f"{held:.2f} s", ROUNDS_OF_A_WINDOW)
+
+
 # What waiting costs
 
 
@@ -203,6 +233,7 @@ def main() -> None:
         asyncio.run(report(list(SERVERS), ["this SDK, single calls", "this SDK, bulk sync"], DOCUMENTED))
     else:
         asyncio.run(report(list(SERVERS), list(contenders(SCALED.limit)), SCALED))
+        asyncio.run(within_one_window())
         asyncio.run(waiters(10_000))
 
 
