@@ -10,11 +10,12 @@ import neuroon_async
 
 PACKAGE = Path(neuroon_async.__file__).parent
 
-GROUND = {"advice", "cancellation", "errors", "report", "sqlite", "api", "settings"}
+GROUND = {"advice", "api", "cancellation", "errors", "extras", "report", "settings", "sqlite"}
 """What every room may import, besides itself."""
 
 MAY_IMPORT = {
     "advice": set(),
+    "extras": set(),
     "report": set(),
     "cancellation": set(),
     "sqlite": {"cancellation"},
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "diagnosis": GROUND | {"transport"},
     "integrations": GROUND
     | {"catalogs", "client", "instrumentation", "ledger", "limits", "outbox", "resources", "sync", "transport"},
-    "testing": {"advice", "api", "client", "errors", "report", "settings", "transport"},
+    "testing": {"advice", "api", "client", "errors", "extras", "report", "settings", "transport"},
     "cli": None,
     "__init__": None,
     "__main__": None,

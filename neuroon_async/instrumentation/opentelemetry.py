@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING
 
-from opentelemetry import baggage, context, metrics, propagate, trace
+from ..extras import NeedsExtra
+
+with NeedsExtra("otel", __name__):
+    from opentelemetry import baggage, context, metrics, propagate, trace
 
 from ..errors import APIError, NeuroonError, RateLimited
 from ..report import SyncReport

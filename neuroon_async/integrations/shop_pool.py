@@ -12,7 +12,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from ..extras import NeedsExtra
+
+with NeedsExtra("redis", __name__):
+    from redis.asyncio import BlockingConnectionPool, Redis
 
 from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
 from ..client import NeuroonClient

@@ -12,27 +12,30 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import (
-    Column,
-    Double,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    and_,
-    delete,
-    func,
-    insert,
-    inspect,
-    literal_column,
-    select,
-    update,
-)
-from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from ..extras import NeedsExtra
+
+with NeedsExtra("sqlalchemy", __name__):
+    from sqlalchemy import (
+        Column,
+        Double,
+        Index,
+        Integer,
+        LargeBinary,
+        MetaData,
+        String,
+        Table,
+        Text,
+        and_,
+        delete,
+        func,
+        insert,
+        inspect,
+        literal_column,
+        select,
+        update,
+    )
+    from sqlalchemy.dialects import mysql, postgresql, sqlite
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..api.validation import check_conversion
 from ..errors import ConfigurationError

@@ -24,8 +24,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import HTTPConnection, Request  # noqa: TC002 - FastAPI reads the annotations at run time
-from starlette.responses import JSONResponse, Response
+from ..extras import NeedsExtra
+
+with NeedsExtra("starlette", __name__):
+    from starlette.requests import HTTPConnection, Request  # noqa: TC002 - FastAPI reads the annotations at run time
+    from starlette.responses import JSONResponse, Response
 
 from ..client import NeuroonClient
 from ..errors import (

@@ -28,12 +28,15 @@ from collections.abc import AsyncGenerator  # noqa: TC003 - taskiq reads the dep
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
-from redis.asyncio import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError, ResponseError
-from redis.exceptions import TimeoutError as RedisTimeoutError
-from taskiq import AckableMessage, AsyncBroker, Context, TaskiqDepends, TaskiqEvents, TaskiqState
-from taskiq_redis import RedisStreamBroker
+from ..extras import NeedsExtra
+
+with NeedsExtra("taskiq", __name__):
+    from redis.asyncio import Redis
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import RedisError, ResponseError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+    from taskiq import AckableMessage, AsyncBroker, Context, TaskiqDepends, TaskiqEvents, TaskiqState
+    from taskiq_redis import RedisStreamBroker
 
 from ..client import NeuroonClient  # noqa: TC001 - likewise
 from ..errors import ConfigurationError, UsageError

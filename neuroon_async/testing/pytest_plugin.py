@@ -10,7 +10,10 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
-import pytest
+from ..extras import NeedsExtra
+
+with NeedsExtra("testing", __name__):
+    import pytest
 
 from .emulator import Emulator
 
