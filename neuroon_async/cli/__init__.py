@@ -24,4 +24,7 @@ def main() -> None:
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
-    app(prog_name="neuroon")
+    try:
+        app(prog_name="neuroon")
+    except KeyboardInterrupt:  # before a command has begun
+        raise SystemExit(130) from None

@@ -76,7 +76,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, (KeyboardInterrupt, asyncio.CancelledError)):
         return "interrupted" if isinstance(error, KeyboardInterrupt) else "terminated"
     if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
     if isinstance(error, UnsafeFullSync) and not error.unsendable:
         return _FULL_IN_PARTS
     if isinstance(error, NeuroonError):
