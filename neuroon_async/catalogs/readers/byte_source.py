@@ -266,9 +266,9 @@ def _resumed(head: bytes, chunks: Iterator[bytes], fault: CatalogError | None) -
 
 
 def _size_of(path: Path) -> int | None:
+    if path.is_dir():
+        raise CatalogError(f"{path}: is a directory; name the file in it")
     try:
-        if path.is_dir():
-            raise CatalogError(f"{path}: is a directory; name the file in it")
         if not path.is_file():
             path.stat()  # a pipe has no size, but it exists
             return None
