@@ -139,15 +139,18 @@ KINDS = {"outbox": (write_orders, check_outbox), "ledger": (write_digests, check
 # Stopped: all that was written is there, synced or not
 
 
-def stopped(kind: str, rounds: int, rng: random.Random) -> Counter[str]:
+def stopped(kind: str, rounds: int, rng: random.Random, ends: float) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     write, check = KINDS[kind]
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
+            if time.monotonic() > ends:
+                break
             source = Path(folder, f"{number}.sqlite3")
             reading, writing = os.pipe()
             writer = os.fork()
             if writer == 0:
+                os.close(reading)  # so that it ends by itself when this process does
                 try:
                     asyncio.run(write(source, writing, 100_000))
                 finally:
@@ -306,9 +309,11 @@ def calls_of(trace: Path) -> Iterator[tuple[str, str, int]]:
             yield call["name"], call["arguments"], int(call["result"])
 
 
-def traced(kind: str, traces: int, rng: random.Random) -> Counter[str]:
+def traced(kind: str, traces: int, rng: random.Random, ends: float) -> Counter[str]:
     outcomes: Counter[str] = Counter()
     for _ in range(traces):
+        if time.monotonic() > ends:
+            break
         with tempfile.TemporaryDirectory() as folder:
             place, trace = Path(folder, "files"), Path(folder, "trace")
             place.mkdir()
@@ -344,6 +349,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--traces", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="of each kind at most")
     parser.add_argument("--only", choices=sorted(KINDS))
     parser.add_argument("--write", nargs=3, metavar=("KIND", "FILE", "STEPS"), help="be a writer that is traced")
     options = parser.parse_args()
@@ -353,16 +359,16 @@ def main() -> None:
         return
     for kind in KINDS:
         if options.only in {None, kind}:
-            report(f"{kind}, stopped", options.rounds, stopped, kind, options.seed)
+            report(f"{kind}, stopped", options.rounds, stopped, kind, options)
             if shutil.which("strace"):
-                report(f"{kind}, traced", options.traces, traced, kind, options.seed)
+                report(f"{kind}, traced", options.traces, traced, kind, options)
             else:
                 print(f"{kind}, traced: strace is not installed")
 
 
-def report(title: str, rounds: int, work, kind: str, seed: int) -> None:
+def report(title: str, rounds: int, work, kind: str, options: argparse.Namespace) -> None:
     started = time.monotonic()
-    outcome = work(kind, rounds, random.Random(seed))  # noqa: S311
+    outcome = work(kind, rounds, random.Random(options.seed), started + options.seconds)  # noqa: S311
     figures = ", ".join(f"{number:,} {what}" for what, number in outcome.items())
     print(f"{title}: {figures}, nothing lost, in {time.monotonic() - started:.0f} s", flush=True)
 

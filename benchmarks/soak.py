@@ -211,7 +211,7 @@ def state_of_process() -> dict[str, int]:
     }
 
 
-async def soak(url: str, requests: int, seed: int) -> None:
+async def soak(url: str, requests: int, at_most: float, seed: int) -> None:
     loop = asyncio.get_running_loop()
     complaints: list[str] = []
     loop.set_exception_handler(lambda _, context: complaints.append(str(context)[:500]))
@@ -225,7 +225,7 @@ async def soak(url: str, requests: int, seed: int) -> None:
             longest.watch()
         start, started = state_of_process(), time.monotonic()
         running.requests = 0
-        while running.requests < requests:
+        while running.requests < requests and time.monotonic() - started < at_most:
             await running.wave()
         await asyncio.sleep(0.5)
         end, seconds = state_of_process(), time.monotonic() - started
@@ -256,6 +256,7 @@ def runner(kind: str) -> Callable[[Any], None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=200_000)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this long")
     parser.add_argument("--loop", choices=["asyncio", "eager", "uvloop"], default="asyncio")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
@@ -267,7 +268,7 @@ def main() -> None:
         url = ours.recv()
         mode = f"{options.loop}{', development mode' if sys.flags.dev_mode else ''}"
         print(f"Python {sys.version.split()[0]}, {mode}, process {os.getpid()}", flush=True)
-        runner(options.loop)(soak(url, options.requests, options.seed))
+        runner(options.loop)(soak(url, options.requests, options.seconds, options.seed))
     finally:
         with contextlib.suppress(OSError):
             ours.send("end")

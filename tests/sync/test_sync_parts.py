@@ -83,6 +83,8 @@ def test_what_comes_back_is_older_than_what_waits():
     batch = queue.take(3)
     queue.add([item(3, price=9), item(4)])
     assert queue.trim(batch, 1) == [item(3)]
+    assert ids(batch.products) == ["p1"]
+    assert queue.ids_in_flight == {"p1"}
     queue.done(batch)
     assert [(p.external_id, p.price) for p in queue.take(9).products] == [("p2", 1), ("p3", 9), ("p4", 1)]
 
