@@ -76,7 +76,7 @@ class Fuzzing:
         folder = self._work / target.name
         folder.mkdir(parents=True, exist_ok=True)
         limit = f"-runs={self._runs}" if self._runs else f"-max_total_time={max(1, int(seconds))}"
-        options = [limit, f"-seed={self._seed}", "-timeout=120", "-rss_limit_mb=1500", "-reload=0", "-len_control=20"]
+        options = [limit, f"-seed={self._seed}", "-timeout=600", "-rss_limit_mb=1500", "-reload=0", "-len_control=20"]
         done = search(target, folder, CORPUS / target.name, options)
         tally = self.tallies.setdefault(target.name, Tally())
         tally.processor += done.processor
