@@ -300,3 +300,36 @@ def test_a_temporary_database_tells_failures_in_its_owners_words():
         database.insert("INSERT INTO fact VALUES (?, ?)", [(1, "a"), (1, "b")])
     database.insert("INSERT INTO fact VALUES (?, ?)", [(2, "c")])
     assert database.execute("SELECT text FROM fact") == [("a",), ("c",)]
+
+
+async def test_commits_on_and_off_the_disk_take_turns(tmp_path):
+    def pressed(file):
+        return file.execute("PRAGMA synchronous").fetchone()[0]
+
+    async with file_at(tmp_path / "f") as file:
+
+        def work():
+            levels = [pressed(file)]
+            for durable in (False, False, True, True, False):
+                with file.transaction(durable=durable):
+                    levels.append(pressed(file))
+            for durable in (False, True):
+                file.write("INSERT INTO fact (text) VALUES ('x')", durable=durable)
+                levels.append(pressed(file))
+            return levels
+
+        for _ in range(2):
+            assert await file.run(work) == [2, 1, 1, 2, 2, 1, 1, 2]
+            await file.close()
+            await file.open()
+
+
+async def test_a_statement_of_its_own_is_on_the_disk_and_notices_a_file_that_was_taken_away(tmp_path):
+    path = tmp_path / "f"
+    statement = "INSERT INTO fact (text) VALUES (?), (?)"
+    async with file_at(path) as file:
+        assert await file.run(file.write, statement, ("a", "b")) == 2
+        path.unlink()
+        with pytest.raises(Failed) as caught:
+            await file.run(file.write, statement, ("c", "d"))
+        assert caught.value.problem is Problem.GONE

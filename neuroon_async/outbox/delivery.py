@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ..api.contract import LONGEST_WINDOW
+from ..cancellation import finish
 from ..errors import (
     APIError,
     InvalidConversion,
@@ -24,9 +25,13 @@ from ..errors import (
 )
 from ..transport.retries import RetryPolicy
 from .bodies import UnreadableBody, conversion_of
+from .leases import Leases
+from .settling import Settling
 from .store import OutboxUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from ..client import NeuroonClient
     from .store import LeasedConversion, OutboxStore
 
@@ -40,6 +45,8 @@ conversion would meet it, so delivery pauses and loses none."""
 WHILE_REFUSED = RetryPolicy(initial=1.0, maximum=5.0)
 """How often one conversion is tried while the server refuses the key or the address: delivery must be back within
 seconds of the right key, and twelve refusals a minute are no burden."""
+LONGEST_GIVING_WAY = 0.01
+"""Seconds that a worker waits for orders that are being stored, before it sends the next one."""
 ATTEMPT_SHARE = 2 / 3
 """The part of a lease that one attempt may take, the wait for the rate limit included."""
 
@@ -68,7 +75,6 @@ class DeliveryLoop:
         # Attempts are repeated here, where they are recorded, and each ends well within its lease.
         self._client = client.with_options(retry=RetryPolicy(attempts=1, deadline=lease * ATTEMPT_SHARE))
         self._backoff = backoff
-        self._lease = lease
         self._poll_interval = poll_interval
         self._concurrency = concurrency
         self._draining = asyncio.Event()
@@ -77,10 +83,20 @@ class DeliveryLoop:
         self._failures_in_a_row = 0
         self._refusals_in_a_row = 0
         self._probing = False
-        self._leased: deque[LeasedConversion] = deque()
-        """Leased and not begun."""
-        self._leased_until = 0.0
-        self._leasing = asyncio.Lock()
+        self._enqueueing = 0
+        """How many callers wait for their order to be stored."""
+        self._nobody_waits = asyncio.Event()
+        self._nobody_waits.set()
+        self._settling = Settling(store)
+        self._leases = Leases(
+            store,
+            self.worker,
+            seconds=lease,
+            # A time further ahead than any lease or backoff was stored before the clock was set back.
+            furthest=2 * max(lease, backoff.maximum, LONGEST_WINDOW),
+            begin_within=lease * (1 - ATTEMPT_SHARE),
+            smallest=2 * concurrency,
+        )
 
     async def run(self) -> None:
         """Deliver until cancelled, or until `drain` has let it end. Raises what makes further delivery impossible."""
@@ -90,12 +106,35 @@ class DeliveryLoop:
                     workers.create_task(self._work())
         except ExceptionGroup as group:
             raise group.exceptions[0] from None  # what stops one worker stops them all
+        finally:
+            await finish(self._settle_rest())
+
+    @contextmanager
+    def giving_way(self) -> Generator[None]:
+        """Within it an order is being stored, and nothing more is sent for a moment.
+
+        The thread that stores it needs the interpreter, which a busy event loop lets go of only every 5 ms.
+        """
+        self._enqueueing += 1
+        self._nobody_waits.clear()
+        try:
+            yield
+        finally:
+            self._enqueueing -= 1
+            if not self._enqueueing:
+                self._nobody_waits.set()
 
     def drain(self, seconds: float) -> None:
         """Let the workers end once nothing is left that can be tried within this time."""
         self._drain_deadline = asyncio.get_running_loop().time() + seconds
         self._draining.set()
         self.wake.set()
+
+    async def _settle_rest(self) -> None:
+        try:
+            await self._settling.end()
+        except OutboxUnavailable as error:
+            _log.error("%s; what was delivered last will be sent once more", error)
 
     async def _work(self) -> None:
         while True:
@@ -115,6 +154,9 @@ class DeliveryLoop:
     async def _deliver_next(self) -> bool:
         if self._paused_for() > 0 or self._probing:
             return False
+        self._settling.go_on()
+        if self._enqueueing:
+            await self._give_way()
         if not self._refusals_in_a_row:
             return await self._lease_and_deliver()
         self._probing = True  # one conversion finds out whether the key is accepted again
@@ -123,30 +165,19 @@ class DeliveryLoop:
         finally:
             self._probing = False
 
+    async def _give_way(self) -> None:
+        try:
+            async with asyncio.timeout(LONGEST_GIVING_WAY):
+                await self._nobody_waits.wait()
+        except TimeoutError:
+            pass  # orders come one after another: both go on in turns
+
     async def _lease_and_deliver(self) -> bool:
-        leased = await self._next_leased()
+        leased = await self._leases.next(only_one=self._probing)
         if leased is None:
             return False
         await self._deliver(leased)
         return True
-
-    async def _next_leased(self) -> LeasedConversion | None:
-        """From what was leased already, else lease more: a few for all workers at a time."""
-        async with self._leasing:
-            if self._leased and asyncio.get_running_loop().time() > self._leased_until:
-                await self._give_back()  # too long ago: an attempt might outlast the lease
-            if not self._leased:
-                self._leased_until = asyncio.get_running_loop().time() + self._lease * (1 - ATTEMPT_SHARE)
-                # A time further ahead than any lease or backoff was stored before the clock was set back.
-                furthest = 2 * max(self._lease, self._backoff.maximum, LONGEST_WINDOW)
-                count = 1 if self._probing else 2 * self._concurrency
-                self._leased.extend(await self._store.lease(self.worker, self._lease, furthest, count))
-            return self._leased.popleft() if self._leased else None
-
-    async def _give_back(self) -> None:
-        """What was leased and cannot be sent now: another process may be able to."""
-        while self._leased:
-            await self._store.release(self.worker, self._leased.popleft().order_id)
 
     async def _idle_for(self) -> float:
         """Seconds until another look is worth it; infinite at the end, when nothing is left to send."""
@@ -174,7 +205,7 @@ class DeliveryLoop:
         except (RateLimited, ServerError, TransportError, ResponseDecodeError) as error:
             self._failed(error)
             await self._reschedule(leased, error)
-            await self._give_back()
+            await self._leases.give_back()
         except APIError as error:
             if error.status in REFUSALS_OF_THE_BODY:
                 self._got_through()
@@ -182,10 +213,10 @@ class DeliveryLoop:
             else:
                 self._refused(error)
                 await self._store.release(self.worker, leased.order_id)
-                await self._give_back()
+                await self._leases.give_back()
         else:
             self._got_through()
-            await self._store.delivered(leased.order_id)
+            await self._settling.delivered(leased.order_id)
 
     async def _reschedule(self, leased: LeasedConversion, error: NeuroonError) -> None:
         wait = self._backoff.wait(leased.attempts + 1, error)

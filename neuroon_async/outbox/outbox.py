@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
 from ..api.validation import check_conversion
@@ -132,7 +132,8 @@ class ConversionOutbox:
         store = self._opened()
         if not conversion.conversions:
             return False
-        await store.add(conversion.order_id, stored_body(conversion))
+        with nullcontext() if self._delivery is None else self._delivery.giving_way():
+            await store.add(conversion.order_id, stored_body(conversion))
         self._wake()
         return True
 

@@ -1,7 +1,7 @@
 """`SQLiteOutboxStore`: conversions in one SQLite file that any number of processes on a machine share.
 
 It knows the table and how writes share a commit. `neuroon_async.sqlite.SQLiteFile` opens and closes the file, and runs
-everything here in a thread of its own.
+everything here in a thread of its own. Only those who enqueue wait for the disk.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -23,7 +22,7 @@ from .store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, Ou
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["SQLiteOutboxStore"]
 
@@ -31,6 +30,11 @@ T = TypeVar("T")
 _APPLICATION_ID = 0x4E724F62
 _BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's transaction; each takes milliseconds."""
+_CACHE = 8 * 2**20  # bytes of the file kept in memory
+_ONE_STATEMENT = 500
+"""Orders that one statement names: older builds of SQLite take 999 values."""
+_ONE_INSERT = 200
+"""Orders that one statement stores."""
 _FORGOTTEN_AT_ONCE = 500
 """Delivered conversions deleted in one transaction: a shopper may be waiting for the next one."""
 _MIGRATIONS = (
@@ -53,14 +57,24 @@ CREATE TABLE conversions (
         "CREATE INDEX settled ON conversions (state, settled_at)",
     ),
 )
-# One query for each end of the index: a single one with OR would read and sort the whole backlog.
-_FIRST_DUE = """
-SELECT order_id, body, attempts FROM conversions INDEXED BY pending
-WHERE state = 'pending' AND due_at <= ? ORDER BY due_at, rowid LIMIT ?
+_ADD = """
+INSERT INTO conversions (order_id, body, enqueued_at, due_at) VALUES {} ON CONFLICT (order_id) DO NOTHING
 """
-_TOO_FAR_AHEAD = """
+_SELECT_DUE = """
 SELECT order_id, body, attempts FROM conversions INDEXED BY pending
-WHERE state = 'pending' AND due_at > ? ORDER BY due_at, rowid LIMIT ?
+WHERE state = 'pending' AND due_at {} ? ORDER BY due_at, rowid LIMIT ?
+"""
+# Where orders are named, the plus keeps SQLite from going through all that is pending instead.
+_LEASE = """
+UPDATE conversions SET due_at = ?, claim = ? WHERE +state = 'pending' AND +due_at {} ? AND order_id IN ({})
+"""
+_RELEASE = """
+UPDATE conversions SET due_at = ?, claim = NULL WHERE claim = ? AND +state = 'pending' AND order_id IN ({})
+"""
+# What is leased is due later; should the clock say that it is due already, anybody may have it.
+_RELEASE_ALL = """
+UPDATE conversions INDEXED BY pending SET due_at = ?1, claim = NULL
+WHERE state = 'pending' AND due_at > ?1 AND claim = ?2
 """
 
 
@@ -75,7 +89,7 @@ class SQLiteOutboxStore:
         self._keep_delivered = keep_delivered
         self._clock = clock
         self._opening = False
-        self._waiting: deque[_PendingWrite] = deque()
+        self._waiting: deque[_Added] = deque()
         self._commit: _GroupCommit | None = None
         self._file = SQLiteFile(
             self.path,
@@ -84,6 +98,7 @@ class SQLiteOutboxStore:
             explain=self._explain,
             thread_name="neuroon-outbox",
             busy_timeout=_BUSY_TIMEOUT,
+            cache_bytes=_CACHE,
         )
 
     async def open(self, shop_id: str | None) -> None:
@@ -94,7 +109,7 @@ class SQLiteOutboxStore:
             await self._file.open()
             await self._file.run(self._check)
         except BaseException:
-            await self._file.close()
+            await self.close()
             raise
         finally:
             self._opening = False
@@ -102,7 +117,7 @@ class SQLiteOutboxStore:
             try:
                 await self.belong_to(shop_id)
             except BaseException:
-                await self._file.close()
+                await self.close()
                 raise
 
     async def close(self) -> None:
@@ -113,10 +128,21 @@ class SQLiteOutboxStore:
         await self._do(self._belong_to, shop_id)
 
     async def add(self, order_id: str, body: bytes) -> None:
-        await self._write(partial(self._store, order_id, body), durable=True)
+        """Wait for the commit that takes this along: the one about to begin, or a new one.
+
+        It is carried out also where its caller is cancelled.
+        """
+        added = _Added(order_id, body)
+        self._waiting.append(added)
+        if self._commit is None or self._commit.begun:  # asked after it was laid down: see `_GroupCommit`
+            self._commit = _GroupCommit()
+            self._commit.done = self._file.submit(self._add_waiting, self._commit)
+        await asyncio.shield(self._commit.done)  # others wait for it too
+        if added.problem is not None:
+            raise added.problem
 
     async def lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
-        return await self._file.run(self._lease, worker, seconds, furthest, count)
+        return await self._file.run(self._lease, worker, seconds, furthest, min(count, _ONE_STATEMENT))
 
     async def next_due(self) -> float:
         return await self._file.run(self._next_due)
@@ -127,6 +153,15 @@ class SQLiteOutboxStore:
             self._clock(),
             order_id,
         )
+
+    async def delivered_all(self, order_ids: Sequence[str]) -> None:
+        statement = "UPDATE conversions SET state = 'delivered', settled_at = ?, claim = NULL WHERE order_id IN ({})"
+        for some in _portions(order_ids):
+            await self._update(statement.format(_marks(some)), self._clock(), *some)
+
+    async def release_all(self, worker: str, order_ids: Sequence[str]) -> None:
+        for some in _portions(order_ids):
+            await self._update(_RELEASE.format(_marks(some)), self._clock(), worker, *some)
 
     async def mark_dead(self, order_id: str, reason: str) -> None:
         await self._update(
@@ -146,14 +181,10 @@ class SQLiteOutboxStore:
         )
 
     async def release(self, worker: str, order_id: str | None = None) -> None:
-        await self._update(
-            "UPDATE conversions SET due_at = ?, claim = NULL"
-            " WHERE claim = ? AND state = 'pending' AND (? IS NULL OR order_id = ?)",
-            self._clock(),
-            worker,
-            order_id,
-            order_id,
-        )
+        if order_id is None:
+            await self._update(_RELEASE_ALL, self._clock(), worker)
+        else:
+            await self.release_all(worker, [order_id])
 
     async def stats(self) -> OutboxStats:
         rows = await self._file.read(
@@ -188,25 +219,7 @@ class SQLiteOutboxStore:
 
     async def _update(self, statement: str, *parameters: Any) -> None:
         """Not durable: after a power cut the attempt is made again, and the API counts an order once."""
-
-        def update() -> None:
-            self._file.execute(statement, parameters)
-
-        await self._write(update, durable=False)
-
-    async def _write(self, work: Callable[[], Exception | None], *, durable: bool) -> None:
-        """Wait for the commit that takes this along: the one about to begin, or a new one.
-
-        It is carried out also where its caller is cancelled. Raises what ``work`` returns.
-        """
-        write = _PendingWrite(work, durable)
-        self._waiting.append(write)
-        if self._commit is None or self._commit.begun:  # asked after the write was laid down: see `_GroupCommit`
-            self._commit = _GroupCommit()
-            self._commit.done = self._file.submit(self._write_waiting, self._commit)
-        await asyncio.shield(self._commit.done)  # others wait for it too
-        if write.problem is not None:
-            raise write.problem
+        await self._do(partial(self._file.write, statement, parameters, durable=False))
 
     def _explain(self, problem: Problem, detail: str) -> Exception:
         if problem in {Problem.NO_DATABASE, Problem.FOREIGN}:
@@ -243,49 +256,66 @@ class SQLiteOutboxStore:
                     f"the outbox {self.path} belongs to shop {row[0]!r}, not {shop_id!r}: use one file for each shop"
                 )
 
-    def _write_waiting(self, commit: _GroupCommit) -> None:
-        """Carry out all that waits by now in one commit: the disk is asked once for all of it."""
+    def _add_waiting(self, commit: _GroupCommit) -> None:
+        """Store all that waits by now in one commit: the disk is asked once for all of it."""
         commit.begun = True
-        writes = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        added = [self._waiting.popleft() for _ in range(len(self._waiting))]
         try:
-            with self._file.transaction(durable=any(write.durable for write in writes)):
-                problems = [write.work() for write in writes]
+            if not self._add_new(added):
+                with self._file.transaction():
+                    for each in added:
+                        each.problem = self._add_one(each)
         except Exception as error:  # noqa: BLE001 - each caller gets it, none may take silence for success
             problem = self._file.explained(error)
-            for write in writes:
-                write.problem = OutboxUnavailable(str(problem))
-        else:
-            for write, found in zip(writes, problems, strict=True):
-                write.problem = found
+            for each in added:
+                each.problem = OutboxUnavailable(str(problem))
 
-    def _store(self, order_id: str, body: bytes) -> DuplicateOrder | None:
-        known = self._file.execute("SELECT body FROM conversions WHERE order_id = ?", (order_id,)).fetchone()
-        if known is None:
-            now = self._clock()
-            self._file.execute(
-                "INSERT INTO conversions (order_id, body, enqueued_at, due_at) VALUES (?, ?, ?, ?)",
-                (order_id, body, now, now),
-            )
-        elif not same_content(known[0], body):
-            return DuplicateOrder(order_id)
-        return None
+    def _add_new(self, added: list[_Added]) -> bool:
+        """Add these by one statement. ``False`` where some were known, or they are too many for one."""
+        if len(added) > _ONE_INSERT:
+            return False
+        now = self._clock()
+        values = [value for each in added for value in (each.order_id, each.body, now, now)]
+        if self._file.write(_ADD.format(",".join(["(?, ?, ?, ?)"] * len(added))), values) < len(added):
+            return False
+        for each in added:
+            each.problem = None
+        return True
+
+    def _add_one(self, added: _Added) -> DuplicateOrder | None:
+        now = self._clock()
+        if self._file.execute(_ADD.format("(?, ?, ?, ?)"), (added.order_id, added.body, now, now)).rowcount:
+            return None
+        query = "SELECT body FROM conversions WHERE order_id = ?"
+        (known,) = self._file.execute(query, (added.order_id,)).fetchone()
+        return None if same_content(known, added.body) else DuplicateOrder(added.order_id)
 
     def _lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
         now = self._clock()
-        if not self._due(now, furthest, 1):  # looked up without the lock first, which every idle worker would take
-            self._forget_delivered(now)
-            return []
-        with self._file.transaction(durable=False):
-            due = [_leased(row) for row in self._due(now, furthest, count)]
-            self._file.executemany(
-                "UPDATE conversions SET due_at = ?, claim = ? WHERE order_id = ?",
-                ((now + seconds, worker, leased.order_id) for leased in due),
-            )
-        return due
+        # One query for each end of the index: a single one with OR would read and sort the whole backlog.
+        for side, bound in (("<=", now), (">", now + furthest)):
+            leased = self._lease_due(worker, now + seconds, side, bound, count)
+            if leased is not None:
+                return leased
+        self._forget_delivered(now)
+        return []
 
-    def _due(self, now: float, furthest: float, count: int) -> list[tuple[Any, ...]]:
-        due = self._file.execute(_FIRST_DUE, (now, count)).fetchall()
-        return due or self._file.execute(_TOO_FAR_AHEAD, (now + furthest, count)).fetchall()
+    def _lease_due(
+        self, worker: str, until: float, side: str, bound: float, count: int
+    ) -> list[LeasedConversion] | None:
+        """``None`` where none is due: looked up without the lock, which every idle worker would take."""
+        rows = self._file.execute(_SELECT_DUE.format(side), (bound, count)).fetchall()
+        if not rows:
+            return None
+        due = [_leased(row) for row in rows]
+        ids = [leased.order_id for leased in due]
+        changed = self._file.write(_LEASE.format(side, _marks(ids)), (until, worker, bound, *ids), durable=False)
+        if changed == len(due):
+            return due
+        # Another process was faster with the others.
+        query = f"SELECT order_id FROM conversions WHERE claim = ? AND due_at = ? AND order_id IN ({_marks(ids)})"  # noqa: S608 - only marks
+        ours = {order_id for (order_id,) in self._file.execute(query, (worker, until, *ids))}
+        return [leased for leased in due if leased.order_id in ours]
 
     def _next_due(self) -> float:
         row = self._file.execute(
@@ -316,16 +346,15 @@ class SQLiteOutboxStore:
         before = now - self._keep_delivered
         if self._file.execute(f"SELECT 1 {known} LIMIT 1", (before,)).fetchone() is not None:
             some = f"SELECT rowid {known} LIMIT {_FORGOTTEN_AT_ONCE}"
-            with self._file.transaction(durable=False):
-                self._file.execute(f"DELETE FROM conversions WHERE rowid IN ({some})", (before,))  # noqa: S608 - likewise
+            self._file.write(f"DELETE FROM conversions WHERE rowid IN ({some})", (before,), durable=False)  # noqa: S608 - likewise
 
 
 @dataclass(slots=True)
-class _PendingWrite:
+class _Added:
     """On its way to the disk. ``problem`` is why it did not get there; ``None`` once it has."""
 
-    work: Callable[[], Exception | None]
-    durable: bool
+    order_id: str
+    body: bytes
     problem: Exception | None = field(default_factory=lambda: OutboxUnavailable("it was not stored"))
 
 
@@ -338,6 +367,15 @@ class _GroupCommit:
 
     begun: bool = False
     done: asyncio.Future[None] = field(init=False)
+
+
+def _portions(order_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(order_ids), _ONE_STATEMENT):
+        yield order_ids[start : start + _ONE_STATEMENT]
+
+
+def _marks(order_ids: Sequence[str]) -> str:
+    return ",".join("?" * len(order_ids))
 
 
 def _leased(row: tuple[Any, ...]) -> LeasedConversion:

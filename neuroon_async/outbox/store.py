@@ -16,7 +16,15 @@ from ..errors import NeuroonError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DeadLetter", "DuplicateOrder", "LeasedConversion", "OutboxStats", "OutboxStore", "OutboxUnavailable"]
+__all__ = [
+    "BulkOutboxStore",
+    "DeadLetter",
+    "DuplicateOrder",
+    "LeasedConversion",
+    "OutboxStats",
+    "OutboxStore",
+    "OutboxUnavailable",
+]
 
 
 class DuplicateOrder(NeuroonError, ValueError):
@@ -125,3 +133,13 @@ class OutboxStore(Protocol):
     async def purge_dead(self, order_ids: Sequence[str] | None) -> int:
         """Delete these dead letters, or all. Returns how many there were."""
         ...
+
+
+@runtime_checkable
+class BulkOutboxStore(OutboxStore, Protocol):
+    """A store that settles hundreds of conversions as cheaply as one: delivery then leases and settles so many."""
+
+    async def delivered_all(self, order_ids: Sequence[str]) -> None: ...
+
+    async def release_all(self, worker: str, order_ids: Sequence[str]) -> None:
+        """As `release`, of these orders."""

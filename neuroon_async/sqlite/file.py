@@ -70,6 +70,8 @@ class SQLiteFile:
         self._busy_timeout = busy_timeout
         self._synchronous = synchronous
         self._cache_bytes = cache_bytes
+        self._pressed: str = synchronous
+        """How hard commits are pressed to the disk just now."""
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._place = Place(self.path)
@@ -136,16 +138,29 @@ class SQLiteFile:
         ``durable=False``: a power cut may undo it, a crash of the process may not. Neither the disk is waited for nor
         the place looked at.
         """
-        if not durable:
-            self.execute("PRAGMA synchronous = NORMAL")
-        try:
-            with self._begun("BEGIN IMMEDIATE"):
-                yield
-        finally:
-            if not durable:
-                self.execute(f"PRAGMA synchronous = {self._synchronous}")
+        self._press(durable=durable)
+        with self._begun("BEGIN IMMEDIATE"):
+            yield
         if durable:
             self._place.check(self._page_bytes)
+
+    def write(self, statement: str, parameters: Sequence[Any] = (), *, durable: bool = True) -> int:
+        """One statement as a `transaction` of its own: how many rows it has changed.
+
+        It takes less time than three: a thread that works in SQLite gives way to others with every statement, and a
+        busy event loop then holds it up for milliseconds.
+        """
+        self._press(durable=durable)
+        changed = self.execute(statement, parameters).rowcount
+        if durable:
+            self._place.check(self._page_bytes)
+        return changed
+
+    def _press(self, *, durable: bool) -> None:
+        synchronous = self._synchronous if durable else "NORMAL"
+        if self._pressed != synchronous:
+            self.execute(f"PRAGMA synchronous = {synchronous}")
+            self._pressed = synchronous
 
     def check_integrity(self) -> None:
         """Read the whole file and raise the owner's error where anything in it is out of order."""
@@ -184,6 +199,7 @@ class SQLiteFile:
         if self._exclusive:
             self.execute("PRAGMA locking_mode = EXCLUSIVE")
         self.execute(f"PRAGMA synchronous = {self._synchronous}")
+        self._pressed = self._synchronous
         if self._cache_bytes is not None:
             self.execute(f"PRAGMA cache_size = -{self._cache_bytes // 1024}")
         # Reads the header, and takes the lock, before anything is changed.

@@ -22,7 +22,7 @@ from redis.exceptions import RedisClusterException
 
 from neuroon_async import ConnectionFailed, RateLimit, RateLimited, UsageError
 from neuroon_async.integrations.redis import RedisLimiter, link
-from neuroon_async.integrations.redis.limiter import key_base
+from neuroon_async.integrations.redis.keys import key_base
 
 SHOP = "shop_test"
 

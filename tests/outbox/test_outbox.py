@@ -190,6 +190,46 @@ async def test_a_full_disk_is_told_and_survived(path):
         assert await outbox.enqueue(order("after"))
 
 
+async def test_nothing_reads_the_whole_backlog(path):
+    """Whatever an order's fate, its statement must not go through all that are queued: somebody waits for it."""
+    steps = 0
+
+    def count():
+        nonlocal steps
+        steps += 1
+
+    async with ConversionOutbox(path) as outbox:
+        rows = [(f"B{number}", b"{}", number, number) for number in range(20_000)]
+        fill = "INSERT INTO conversions (order_id, body, enqueued_at, due_at) VALUES (?, ?, ?, ?)"
+
+        def filled(file):
+            with file.transaction():
+                file.executemany(fill, rows)
+
+        await in_file(outbox, filled)
+        store = outbox._store
+        await in_file(outbox, lambda file: file._connection.set_progress_handler(count, 1_000))
+        work = [
+            lambda: outbox.enqueue(order("new")),
+            lambda: store.lease("w", 60, 600, 8),
+            lambda: store.delivered("B0"),
+            lambda: store.delivered_all(["B1", "B2"]),
+            lambda: store.release("w", "B3"),
+            lambda: store.release_all("w", ["B4", "B5"]),
+            lambda: store.reschedule("B6", "w", 60),
+            lambda: store.mark_dead("B7", "no"),
+            lambda: store.release("w"),
+            store.next_due,
+            lambda: store.dead_letters(0),
+            lambda: store.retry_dead(["B7"]),
+            lambda: store.purge_dead(["B7"]),
+        ]
+        for number, each in enumerate(work):
+            steps = 0
+            await each()
+            assert steps < 5, number
+
+
 async def test_used_outside_of_its_context(path):
     outbox = ConversionOutbox(path)
     with pytest.raises(ConfigurationError, match="async with"):
@@ -436,6 +476,24 @@ async def test_cancellation_ends_at_once_and_keeps_everything(path, emulator, cl
             await task
     async with ConversionOutbox(path) as outbox:
         assert (await outbox.stats()).pending == 1
+
+
+@pytest.mark.parametrize("end", ["drained", "cut short"])
+async def test_what_was_delivered_last_is_noted_before_the_end(path, emulator, client, monkeypatch, end):
+    monkeypatch.setattr("neuroon_async.outbox.settling.PAUSE", 0.3)
+    async with quick(path) as outbox:
+        for number in range(5):
+            await outbox.enqueue(order(str(number)))
+        try:
+            async with outbox.delivering(client):
+                await until(lambda: len(emulator.conversions) == 5)
+                await asyncio.sleep(0.02)  # until the client has read the answers
+                if end == "cut short":
+                    raise ZeroDivisionError
+        except ZeroDivisionError:
+            pass
+        stats = await outbox.stats()
+        assert (stats.pending, stats.delivered) == (0, 5)
 
 
 async def test_an_error_in_the_app_passes_through_as_it_is(path, client):

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from neuroon_async import ConfigurationError, Conversion, ConversionItem, NeuroonClient
-from neuroon_async.outbox import ConversionOutbox, DuplicateOrder, OutboxStore
+from neuroon_async.outbox import BulkOutboxStore, ConversionOutbox, DuplicateOrder, OutboxStore
 from neuroon_async.outbox.bodies import stored_body
 from neuroon_async.outbox.sqlite_store import SQLiteOutboxStore
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault
@@ -257,3 +257,23 @@ async def test_an_outbox_delivers_from_it(make):
                     await asyncio.sleep(0.01)
         assert len(emulator.conversions) == 10
         assert {one.deliveries for one in emulator.conversions.values()} == {1}
+
+
+async def test_hundreds_are_settled_as_one_is(make):
+    store = await make()
+    if not isinstance(store, BulkOutboxStore):
+        pytest.skip("it settles one at a time")
+    names = [f"{number} ü'\x00?" for number in range(1_203)]
+    await asyncio.gather(*(store.add(name, body(name)) for name in names))
+    leased = [order_id for count in (500, 500, 202) for order_id in await lease(store, "w", count=count)]
+    assert leased == names[:1_202]
+    await store.delivered_all(leased[:600])
+    await store.release_all("another", leased[600:])
+    assert await lease(store, "v", count=1_203) == names[1_202:]
+    await store.release_all("w", [*leased[600:1_200], "unknown"])
+    await store.delivered_all([])
+    assert await counts(store) == (603, 600, 0)
+    again = [*await lease(store, "v", count=500), *await lease(store, "v", count=500)]
+    assert sorted(again) == sorted(leased[600:1_200])
+    await store.release_all("v", leased[:600])  # these are delivered
+    assert await counts(store) == (603, 600, 0)

@@ -19,13 +19,14 @@ import uuid
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from ...cancellation import finish
 from ...errors import ConfigurationError
 from ...ledger.protocols import LedgerError
 from ...ledger.sqlite import REQUEST_LIFETIME
 from .commands import Commands
+from .keys import key_base
 from .ledger_scripts import (
     ANSWERED,
     COMPARE,
@@ -44,7 +45,7 @@ from .ledger_scripts import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping
 
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis, RedisCluster
 
     from ...ledger.protocols import LedgerRun
 
@@ -55,13 +56,13 @@ _log = logging.getLogger("neuroon_async.ledger")
 PATIENCE = 5.0
 """Seconds that Redis gets to carry out one script."""
 _ONE_SCRIPT = 500
-_UNDONE = (RedisError, OSError)  # the built-in TimeoutError is an OSError
+_UNDONE = (RedisError, RedisClusterException, OSError)  # the built-in TimeoutError is an OSError
 
 
 class RedisLedger:
     """A ledger for many processes, for any number of shops: whichever of them syncs a shop finds what was sent.
 
-    ``redis``: your own ``redis.asyncio.Redis`` (Redis 5 or later), used and never closed.
+    ``redis``: your own ``redis.asyncio.Redis`` or ``RedisCluster`` (Redis 5 or later), used and never closed.
     ``prefix``: what the keys begin with (default ``neuroon``).
     ``lease``: seconds for which the lock of a run outlives a process that crashed (default 30); a live one renews it
     three times in that time.
@@ -84,7 +85,7 @@ class RedisLedger:
 
     def __init__(
         self,
-        redis: Redis,
+        redis: Redis | RedisCluster,
         prefix: str = "neuroon",
         *,
         lease: float = 30.0,
@@ -94,6 +95,7 @@ class RedisLedger:
             raise ConfigurationError(f"lease must be a number of seconds above 0, got {lease}")
         if not 0 <= request_lifetime < math.inf:
             raise ConfigurationError(f"request_lifetime must be 0 seconds or more, got {request_lifetime}")
+        key_base(prefix, "")
         self._redis = redis
         self._prefix = prefix
         self._lease = lease
@@ -115,8 +117,7 @@ class RedisLedger:
 
     @asynccontextmanager
     async def _locked(self, shop: str) -> AsyncGenerator[_RedisRun, None]:
-        # The braces keep one shop's keys on one node of a cluster, as scripts require.
-        lock = _Lock(self._redis, f"{self._prefix}:ledger:{{{shop}}}", shop, self._lease, self._lifetime)
+        lock = _Lock(self._redis, key_base(f"{self._prefix}:ledger", shop), shop, self._lease, self._lifetime)
         run: _RedisRun | None = None
         renewing: asyncio.Task[None] | None = None
         try:
@@ -130,7 +131,7 @@ class RedisLedger:
 class _Lock:
     """The right of one run to a shop's keys, and the only way to them."""
 
-    def __init__(self, redis: Redis, base: str, shop: str, lease: float, lifetime: float = 0.0) -> None:
+    def __init__(self, redis: Redis | RedisCluster, base: str, shop: str, lease: float, lifetime: float = 0.0) -> None:
         self._redis = redis
         self._shop = shop
         self._lease = lease

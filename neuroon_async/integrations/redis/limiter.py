@@ -17,13 +17,14 @@ from ...api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from ...errors import UsageError
 from ...limits.shared import SharedLimiter
 from ...limits.tables import shared_table
+from .keys import key_base
 from .link import RedisLink
 from .slots import SCRIPTS, RedisSlots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis, RedisCluster
 
 __all__ = ["RedisLimiter"]
 
@@ -53,6 +54,7 @@ class RedisLimiter(SharedLimiter):
     Args:
         redis: Your own ``redis.asyncio.Redis`` or ``RedisCluster`` (Redis 5 or later), used and never closed. At most
             16 of its connections are used at a time, and no more than half of its pool, by any number of limiters.
+            While a node of a cluster is away, all limiters of the client do without Redis.
         shop_id: The shop whose limits these are.
         rate_limits: Override the documented table by endpoint name. Processes that disagree are told by a warning.
         latency: Seconds, at least the clients' ``timeout``: for so long a request may still arrive whose answer nobody
@@ -72,7 +74,7 @@ class RedisLimiter(SharedLimiter):
 
     def __init__(
         self,
-        redis: Redis,
+        redis: Redis | RedisCluster,
         *,
         shop_id: str,
         rate_limits: Mapping[str, RateLimit] = DOCUMENTED_RATE_LIMITS,
@@ -104,11 +106,3 @@ class RedisLimiter(SharedLimiter):
         """Wait until Redis has been told of every ended request. The limiter stays usable."""
         await super().aclose()
         await self._slots.rest()
-
-
-def key_base(prefix: str, shop_id: str) -> str:
-    """What the keys of one shop begin with. Braces keep them on one node of a cluster, as scripts require."""
-    if "{}" in prefix:
-        raise UsageError("must not hold {}: the keys of a shop would lie on several nodes of a cluster", where="prefix")
-    quoted = shop_id.replace("%", "%25").replace("{", "%7B").replace("}", "%7D")
-    return f"{prefix}:{{{quoted}}}"

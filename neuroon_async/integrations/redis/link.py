@@ -24,7 +24,7 @@ from .commands import Commands, within
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis, RedisCluster
 
 __all__ = ["RedisLink"]
 
@@ -42,13 +42,13 @@ PROBE = 1.0
 MOST_CONNECTIONS = 16
 
 _FAILURES = (RedisError, RedisClusterException, OSError)  # the built-in TimeoutError is an OSError
-_links: weakref.WeakKeyDictionary[Redis, RedisLink] = weakref.WeakKeyDictionary()
+_links: weakref.WeakKeyDictionary[Redis | RedisCluster, RedisLink] = weakref.WeakKeyDictionary()
 
 
 class RedisLink:
     """One per client: get it by `RedisLink.of`. ``scripts`` are loaded whenever Redis comes back."""
 
-    def __init__(self, redis: Redis, scripts: tuple[str, ...]) -> None:
+    def __init__(self, redis: Redis | RedisCluster, scripts: tuple[str, ...]) -> None:
         self._redis = weakref.ref(redis)  # as a value under its own weak key
         self._scripts = scripts
         pool = getattr(redis, "connection_pool", None)  # a cluster's client has none
@@ -62,7 +62,7 @@ class RedisLink:
         self._start_anew(None)
 
     @classmethod
-    def of(cls, redis: Redis, scripts: tuple[str, ...]) -> RedisLink:
+    def of(cls, redis: Redis | RedisCluster, scripts: tuple[str, ...]) -> RedisLink:
         link = _links.get(redis)
         if link is None:
             link = _links[redis] = cls(redis, scripts)

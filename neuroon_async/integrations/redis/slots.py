@@ -19,7 +19,7 @@ from ...limits.store import Full, Taken
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis, RedisCluster
 
     from ...api.contract import RateLimit
     from .link import RedisLink
@@ -216,7 +216,14 @@ class RedisSlots:
     """One endpoint's slots: ``base`` begins the names of its keys, ``process`` tells this process from others."""
 
     def __init__(
-        self, link: RedisLink, redis: Redis, base: str, limit: RateLimit, *, latency: float, process: str
+        self,
+        link: RedisLink,
+        redis: Redis | RedisCluster,
+        base: str,
+        limit: RateLimit,
+        *,
+        latency: float,
+        process: str,
     ) -> None:
         self._link = link
         self._redis = redis
