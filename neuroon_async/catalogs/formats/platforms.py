@@ -90,6 +90,11 @@ _PLATFORMS = (
         external_id=("sku",), name=("name",), price=("price",), url=("url_path", "url_key"),
     ),
     _csv(
+        "Shopify's file of inventories", "Handle", "Title", "Option1 Name", "SKU", "COO",
+        advice="it holds no prices; export the products, whose file is read, or",
+        external_id=("Handle",), name=("Title",),
+    ),
+    _csv(
         "PrestaShop's file of combinations", "Product ID*", "Attribute (Name:Type:Position)*",
         advice="it holds neither names nor prices of its own; read the file of products, or",
         external_id=("Reference",),

@@ -62,7 +62,9 @@ def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None)
             )
     if number == 0 and not items.is_feed:
         raise source.error(
-            "", f"is XML, but no product feed: <rss>, <feed> or <channel> is expected, not <{items.root}>"
+            "",
+            f"is XML, but no product feed: <rss>, <feed> or <channel> is expected, not <{items.root}>; "
+            "export a feed for Google Merchant, or CSV or JSON",
         )
 
 
