@@ -29,8 +29,10 @@ _OTHER_SPACES = re.compile("[\u00a0\u202f\u2009]")
 _GROUP_SIGNS = re.compile(r"[., ']")
 _MONEY = re.compile(r"(?P<before>[^0-9+-]*?)(?P<number>[+-]?[.,]?[0-9](?:[0-9.,' ]*[0-9])?)(?P<after>[^0-9]*)")
 _NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<body>[0-9][0-9.,' ]*|[.,][0-9]+)")
-_NO_CENTS = re.compile(r"(?<=[0-9])[.,]\s?[-\u2013\u2014]{1,2}(?![0-9])")
-"""``49,-``"""
+_NO_CENTS = re.compile(r"(?<=[0-9])[.,:]\s?[-\u2013\u2014]{1,2}(?![0-9])")
+"""``49,-``, in Sweden ``49:-``."""
+_CENTS_BY_COLON = re.compile(r"(?<=[0-9]):(?=[0-9]{2}(?![0-9:]))")
+"""``49:90``"""
 _TAX = r"(?:iva|ive|vat|gst|tax(?:es)?|mwst|ust|tva|btw|moms|bez|impuestos?|impostos?|imposte|impostos|taxa)\.?"
 _INCLUDED = (
     r"(?:incl(?:u[a-zéíïò]*|us[ae]?|\.)?|inc\.?|inkl(?:usive)?\.?|inclòs|inclosos|compres[aeio]|comprises?|barne"
@@ -151,6 +153,7 @@ def to_money(value: object, notation: Notation) -> Money:
     text = _plain(value)
     if not text.isdecimal():
         text = _NO_CENTS.sub("", _WITH_TAX.sub(" ", html.unescape(text))).strip()
+        text = _CENTS_BY_COLON.sub(",", text) if ":" in text else text
     match = _MONEY.fullmatch(text)
     if match is None:
         raise BadValue(_no_amount(value))
