@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Finisher", "clean_texts", "is_no_parent"]
 
 _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
+_DISPENSABLE = frozenset({"stockQuantity", "rating", "reviewCount", "isActive"})
+"""Fields that a catalog may do without where its words for them are its own."""
 _MAX_LEFT_OUT = 100
 _NO_PARENT = re.compile(r"0+(?:[.,]0+)?")
 
@@ -183,6 +185,8 @@ class Finisher:
             return f"{problem}. Where it is right, {as_it_is} takes it as it is"
         if isinstance(problem, NestedValue):
             return f"{problem} ({self._options.names.map(name, problem.path)})"
+        if isinstance(problem, BadValue) and name in _DISPENSABLE:
+            return f"{problem} ({self._options.names.map(name, '')} leaves the field out)"
         return str(problem)
 
     def _override(self, draft: Draft) -> None:

@@ -136,3 +136,12 @@ def test_a_flag_may_be_a_number_with_decimals(written, active):
 def test_a_byte_order_mark_may_come_twice(encoding):
     (product,) = products("\ufeffid;name;price;url\n1;A;1;/a\n".encode(encoding), shop_url=SHOP)
     assert product.external_id == "1"
+
+
+@pytest.mark.parametrize(("field", "text"), [("stock", "10+"), ("rating", "good"), ("active", "x")])
+def test_a_value_that_a_catalog_can_do_without_comes_with_the_way_to(field, text):
+    content = f"id;name;price;url;{field}\n1;A;1;/a;{text}\n"
+    failure = one_failure(content, shop_url=SHOP)
+    target = {"stock": "stockQuantity", "active": "isActive"}.get(field, field)
+    assert failure.reason.endswith(f"got '{text}' (mapping={{'{target}': ''}} leaves the field out)")
+    assert products(content, shop_url=SHOP, mapping={target: ""})

@@ -134,7 +134,8 @@ def test_complaints_name_record_field_and_rule():
     assert failure.external_id == "1"
     assert failure.reason == (
         "f.json:record 1: price: must be an amount such as 49.99 or 49.99 EUR, got 'abc'; "
-        "isActive: must be true or false (or yes, no, 1, 0), got 'perhaps'"
+        "isActive: must be true or false (or yes, no, 1, 0), got 'perhaps' "
+        "(mapping={'isActive': ''} leaves the field out)"
     )
     assert failure.product == {"id": "1", "name": "n", "price": "abc", "url": "u:x", "isActive": "perhaps"}
     assert "price: must be 0 or more" in one_failure('[{"id":"1","name":"n","price":-1,"url":"u:x"}]').reason
