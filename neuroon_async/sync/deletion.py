@@ -162,7 +162,7 @@ class ProductDeletion:
         """Nothing is left to do: `dispatch` has seen everything through."""
 
     async def _deliver(self, deletion: Deletion) -> None:
-        retry = OutageRetry(self.health)
+        retry = OutageRetry(self.health, deletion.stats)
         try:
             await retry.run(partial(self._delete, deletion))
         except (AuthenticationFailed, PermissionDenied, ConfigurationError, LedgerError):

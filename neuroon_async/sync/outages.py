@@ -11,6 +11,7 @@ from ..errors import APIError, NeuroonError, RateLimited, ResponseDecodeError, S
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ..transport.calls import CallStats
     from ..transport.retries import RetryPolicy
     from .costs import Costs
 
@@ -120,8 +121,9 @@ class ServiceHealth:
 class OutageRetry:
     """The one loop that outlasts an outage, for one request. A round is all the attempts that the policy allows."""
 
-    def __init__(self, health: ServiceHealth) -> None:
+    def __init__(self, health: ServiceHealth, stats: CallStats) -> None:
         self._health = health
+        self._stats = stats
         self._answers = health.answers
         self._beside_answers = 0
         self.rounds: int = 0
@@ -131,7 +133,7 @@ class OutageRetry:
         """What ``send`` returns, tried again while the whole service is down. Raises its last error."""
         while True:
             try:
-                answer = await send()
+                answer = await self._round(send)
             except (TransportError, ServerError, RateLimited, ResponseDecodeError) as error:
                 # An unreadable success is a proxy's page, most likely; under the same key, asking again is safe.
                 if not await self._another_round(error):
@@ -142,6 +144,14 @@ class OutageRetry:
             else:
                 self._health.answered()
                 return answer
+
+    async def _round(self, send: Callable[[], Awaitable[T]]) -> T:
+        """All attempts of a round after the first one are retries, its first one too."""
+        requests = self._stats.requests
+        try:
+            return await send()
+        finally:
+            self._stats.retries += self.rounds > 0 and self._stats.requests > requests
 
     async def _another_round(self, error: NeuroonError) -> bool:
         """Wait, and say whether to try again.

@@ -66,7 +66,7 @@ class BatchSender:
                 raise
 
         try:
-            return await OutageRetry(self._health).run(ask)
+            return await OutageRetry(self._health, stats).run(ask)
         except (APIError, ResponseDecodeError) as error:
             self._recorder.answered(error.request_id)
             raise

@@ -170,8 +170,10 @@ class Transport:
     async def _until_closed(self, run: Coroutine[Any, Any, SyncReport]) -> SyncReport:
         with self.open_calls.scope() as scope:
             return await run
-        closed = ClientClosed("this client was closed during a bulk run", maybe_processed=True)
-        closed.report = getattr(scope.interruption, "report", None)
+        report: SyncReport | None = getattr(scope.interruption, "report", None)
+        sent = report is None or report.requests > 0
+        closed = ClientClosed("this client was closed during a bulk run", maybe_processed=sent)
+        closed.report = report
         closed.shop_id = self.settings.shop_id
         raise closed
 

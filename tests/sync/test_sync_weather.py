@@ -214,6 +214,17 @@ async def test_a_fault_on_every_fourth_request_loses_and_doubles_nothing():
     assert_apart(emulator)
 
 
+async def test_every_request_after_the_first_is_a_retry_in_a_further_round_of_an_outage_too():
+    async with shop({"retry": RetryPolicy(attempts=2, initial=0.5)}) as (emulator, client):
+        for endpoint, work in (
+            ("sync_products", lambda: client.products.sync(items(3))),
+            ("delete_product", lambda: client.products.delete_many(["p0"])),
+        ):
+            emulator.fail(endpoint, Fault.status(503), times=5)
+            report = await work()
+            assert (report.failed, report.requests, report.retries) == (0, 6, 5)
+
+
 async def test_the_documented_limit_is_kept_and_the_waiting_shown():
     seen = []
     async with shop(

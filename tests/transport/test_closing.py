@@ -126,6 +126,20 @@ async def test_a_bulk_run_ends_with_its_report(where):
 
 
 @pytest.mark.virtual_time
+@pytest.mark.parametrize("limiter", [None, Stuck()], ids=["sent", "never sent"])
+async def test_a_bulk_run_that_sent_nothing_did_nothing(limiter):
+    async with Emulator(algorithm="off") as emulator:
+        emulator.fail("sync_products", Fault.hang())
+        client = client_of(emulator, limiter=limiter)
+        run = asyncio.create_task(client.products.sync(products(5)))
+        await asyncio.sleep(1.0)
+        await client.aclose()
+        with pytest.raises(ClientClosed) as caught:
+            await run
+        assert caught.value.maybe_processed == (limiter is None) == bool(emulator.requests)
+
+
+@pytest.mark.virtual_time
 async def test_deletions_end_with_their_report_too():
     async with Emulator(algorithm="off") as emulator:
         client = client_of(emulator)
