@@ -1,11 +1,12 @@
 """Kill campaigns: processes die at random moments, round after round, and what is left is held against a model.
 
-    python benchmarks/campaign.py [--rounds 200] [--seed 1] [--only ledger|outbox]
+    python benchmarks/campaign.py [--rounds 200] [--seed 1] [--only ledger|redis|outbox]
 
 ``ledger``: syncs with a ledger file are killed around a random write or at a random time, over a catalog that changes
 all the while. After each death a whole run must bring the server exactly to the catalog, and a further one must send
-nothing. ``outbox``: two processes that share a file sell, deliver and are killed together. Every acknowledged order
-must arrive in the end, and none with two bodies.
+nothing. ``redis``: the same for the ledger in Redis, in worse weather (`redis_campaign`). ``outbox``: two processes
+that share a file sell, deliver and are killed together. Every acknowledged order must arrive in the end, and none with
+two bodies.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ TESTS = Path(__file__).resolve().parents[1] / "tests"
 for folder in (TESTS, TESTS / "ledger", TESTS / "outbox"):
     sys.path.insert(0, str(folder))
 
+from redis_campaign import redis_ledgers  # noqa: E402 - found through the path above
 from sync.sync_shop import prices  # noqa: E402 - found through the path above
 from test_ledger_crash import driven_shop  # noqa: E402 - found through the path above
 from test_outbox import bodies_by_order, connected, crashing_shops, quick, settled  # noqa: E402 - found through the path above
@@ -73,10 +75,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=["ledger", "outbox"])
+    parser.add_argument("--only", choices=["ledger", "redis", "outbox"])
     options = parser.parse_args()
     campaigns = {
         "ledger": lambda: ledgers(options.rounds, random.Random(options.seed)),  # noqa: S311 - a seed to repeat it by
+        "redis": lambda: redis_ledgers(options.rounds, random.Random(options.seed)),  # noqa: S311 - likewise
         "outbox": lambda: outboxes(options.rounds),
     }
     for name, campaign in campaigns.items():

@@ -14,12 +14,15 @@ import pytest
 
 
 class RedisServer:
-    """A Redis server on a unix socket that keeps nothing on disk. It can be stopped and started again."""
+    """A Redis server on a unix socket. It can be killed and started again.
 
-    def __init__(self, binary: str, folder: Path) -> None:
+    ``durable``: it has everything on disk before it answers. Otherwise it keeps nothing there.
+    """
+
+    def __init__(self, binary: str, folder: Path, *, durable: bool = False) -> None:
         self.socket = str(folder / "redis.sock")
-        self._command = [binary, "--port", "0", "--unixsocket", self.socket, "--save", "", "--appendonly", "no"]
-        self._command += ["--dir", str(folder)]
+        self._command = [binary, "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", str(folder)]
+        self._command += ["--appendonly", "yes" if durable else "no", "--appendfsync", "always"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

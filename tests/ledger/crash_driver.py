@@ -2,7 +2,7 @@
 
 The driver imports everything once and forks for each order, so that a round takes milliseconds. An order is
 ``{"url", "ledger", "ids", "price", "delete_missing", "die_at"}``: with ``die_at`` the child kills itself at that
-ledger operation, before it if even and after it if odd.
+ledger operation, before it if even and after it if odd. ``ledger`` is a file, or with ``lease`` the socket of a Redis.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from neuroon_async import NeuroonClient, Product, RetryPolicy, SQLiteLedger
+from neuroon_async import Ledger, NeuroonClient, Product, RetryPolicy, SQLiteLedger
 from neuroon_async.ledger.sqlite_run import SQLiteRun
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID
 
@@ -54,18 +54,31 @@ async def sync(order: dict[str, Any]) -> None:
         base_url=order["url"],
         rate_limits=None,
         retry=RetryPolicy(attempts=3, initial=0.01),
+        timeout=order.get("timeout", 30.0),
     ) as client:
         await client.products.sync(
             (
                 Product(external_id=external_id, name="x", price=order["price"], url="https://shop.example/x")
                 for external_id in order["ids"]
             ),
-            ledger=SQLiteLedger(order["ledger"], request_lifetime=order.get("request_lifetime", 0)),
+            ledger=ledger_of(order),
             delete_missing=order.get("delete_missing", False),
             max_delete_fraction=1,
             concurrency=CONCURRENCY,
             batch_size=BATCH_SIZE,
         )
+
+
+def ledger_of(order: dict[str, Any]) -> Ledger:
+    lifetime = order.get("request_lifetime", 0)
+    if "lease" not in order:
+        return SQLiteLedger(order["ledger"], request_lifetime=lifetime)
+    from redis.asyncio import Redis  # noqa: PLC0415 - optional
+
+    from neuroon_async.integrations.redis import RedisLedger  # noqa: PLC0415 - likewise
+
+    redis = Redis(unix_socket_path=order["ledger"])
+    return RedisLedger(redis, lease=order["lease"], request_lifetime=lifetime)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +33,13 @@ class Driver:
         self.process = process
         self.emulator = emulator
         self.ledger = str(ledger)
+        self.child = 0
+        """The process of the sync that was begun last."""
 
     async def run(self, ids: list[str], price: float, kill_after: float | None = None, **order: Any) -> int:
         order |= {"url": self.emulator.url, "ledger": self.ledger, "ids": ids, "price": price}
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
-        child = int(await self.process.stdout.readline())
+        child = self.child = int(await self.process.stdout.readline())
         ended = asyncio.create_task(self.process.stdout.readline())
         if kill_after is not None:
             await asyncio.sleep(kill_after)
@@ -51,20 +53,34 @@ class Driver:
 
 
 @asynccontextmanager
-async def driven_shop(tmp_path: Path, **emulator: Any) -> AsyncIterator[tuple[Emulator, Driver]]:
-    async with shop(**emulator) as (server, _):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            DRIVER,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-        try:
-            yield server, Driver(process, server, tmp_path / "catalog.ledger")
-        finally:
-            process.stdin.close()
-            await process.wait()
+async def driven_shop(
+    tmp_path: Path, *, ledger: Path | None = None, drivers: int = 1, quiet: bool = False, **emulator: Any
+) -> AsyncIterator[tuple[Any, ...]]:
+    """The emulator and its drivers. ``quiet``: what goes wrong in them is expected, and not shown."""
+    async with AsyncExitStack() as stack:
+        server, _ = await stack.enter_async_context(shop(**emulator))
+        driving = [
+            await stack.enter_async_context(driver_of(server, ledger or tmp_path / "catalog.ledger", quiet=quiet))
+            for _ in range(drivers)
+        ]
+        yield server, *driving
+
+
+@asynccontextmanager
+async def driver_of(server: Emulator, ledger: Path, *, quiet: bool) -> AsyncIterator[Driver]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        DRIVER,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL if quiet else None,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    try:
+        yield Driver(process, server, ledger)
+    finally:
+        process.stdin.close()
+        await process.wait()
 
 
 def sent_since(emulator: Emulator, first: int) -> list[str]:
