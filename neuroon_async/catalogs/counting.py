@@ -76,8 +76,13 @@ class FieldCounts:
         """
         self.records += len(texts)
         if self.shapes.in_question:
-            size = sum(len(text) if isinstance(text, bytes) else sum(map(len, text)) for text in texts)
+            size = sum(map(_size_of, texts))
             self.shapes.postpone(len(texts), partial(map, row_of, texts), size)
+
+    def add(self, name: str, count: int) -> None:
+        """Count further values of a field that was met before."""
+        if name in self._values:
+            self._values[name] += count
 
     def unused(self, places: Mapping[str, int], rows: Sequence[Sequence[str]]) -> None:
         """Count the values of columns that nothing uses. There are fewer of them than names are counted at most."""
@@ -97,3 +102,10 @@ class FieldCounts:
     def ignored(self) -> dict[str, int]:
         """Field → the number of records that had a value which nothing used."""
         return {name: count for name, count in self._values.items() if name not in self._used}
+
+
+def _size_of(text: Any) -> int:
+    """About how much memory the texts of a record take."""
+    if isinstance(text, bytes):
+        return len(text)
+    return sum(map(len, text.values() if isinstance(text, dict) else text))

@@ -259,10 +259,11 @@ def test_a_library_that_is_not_installed_names_its_extra(monkeypatch):
         ConfigurationError, match=r"XML needs the library absent: pip install 'neuroon-async\[catalogs\]'"
     ):
         require("absent.part", "catalogs", "XML")
-    monkeypatch.setitem(sys.modules, "defusedxml", None)
-    with pytest.raises(ConfigurationError, match=r"neuroon-async\[catalogs\]"):
-        list(Catalog(named(RSS)))
-    assert list(Catalog(named("id,name,price,url\n1,n,2,u:x\n")))  # plain files need none of it
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigurationError, match=r"neuroon-async\[parquet\]"):
+        list(Catalog(named(b"PAR1PAR1", "f.parquet")))
+    assert list(Catalog(named("id,name,price,url\n1,n,2,u:x\n")))  # text needs none of it
+    assert list(Catalog(named(RSS)))
 
 
 @pytest.mark.parametrize("kind", ["parquet", "arrow"])

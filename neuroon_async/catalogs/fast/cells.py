@@ -20,6 +20,7 @@ from ..generic import is_word
 from ..mapping import ATTRIBUTE_PREFIX
 from ..records import Draft
 from ..values.addresses import complete
+from ..values.currencies import is_code
 from ..values.damage import digits_of_float
 from ..values.text import is_misread
 from .glances import addresses_at_a_glance, descriptions_at_a_glance, ids_at_a_glance, names_at_a_glance
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ..options import ReadingOptions
     from ..values.parsing import Notation
 
-__all__ = ["DECLINED", "CellColumn"]
+__all__ = ["DECLINED", "CellColumn", "with_unit"]
 
 DECLINED: Final = object()
 """In place of a value: the row is for the careful lane."""
@@ -51,8 +52,17 @@ class CellColumn:
     """How the cells of one field become its values. Calls with different cells share only what was found to be so."""
 
     def __init__(
-        self, target: str, options: ReadingOptions, notation: Notation, *, column: str, is_template: bool = False
+        self,
+        target: str,
+        options: ReadingOptions,
+        notation: Notation,
+        *,
+        column: str | None = None,
+        is_template: bool = False,
+        prepare: Callable[[str], Any] | None = None,
     ) -> None:
+        """``prepare`` is what the format makes of a cell before it is put."""
+        self._prepare = prepare
         self._target = target
         self._options = options
         self._notation = notation
@@ -100,7 +110,8 @@ class CellColumn:
         if target == "stock_quantity" and is_word(cell):
             return DECLINED
         draft = Draft("", {}, self._notation)
-        draft.put(self._target, cell, column=self._column, is_template=self._is_template)
+        value = cell if self._prepare is None else self._prepare(cell)
+        draft.put(self._target, value, column=self._column, is_template=self._is_template)
         if draft.problems or draft.left_out or draft.ambiguous or draft.units.get(target) is not None:
             return DECLINED
         fields = draft.fields
@@ -114,7 +125,7 @@ class CellColumn:
             return DECLINED
         if isinstance(value, str) and (is_misread(value) or (target in _IDS and digits_of_float(value))):
             return DECLINED
-        return next(iter(value.values())) if attribute else value
+        return next(iter(fields[target].values())) if attribute else value
 
 
 def _ids(cells: list[str]) -> list[Any] | None:
@@ -137,6 +148,18 @@ def _names(cells: list[str]) -> list[Any] | None:
 def _descriptions(cells: list[str]) -> list[Any] | None:
     texts = list(map(str.strip, cells))
     return texts if max(map(len, texts)) <= MAX_DESCRIPTION_LENGTH and descriptions_at_a_glance(texts) else None
+
+
+def with_unit(cells: list[str]) -> tuple[list[str], str | None]:
+    """Amounts without the code of a currency that stands behind all of them (``49.99 EUR``), and that code.
+
+    Cells that are empty stay so. Where there is no such code, the cells as they are.
+    """
+    code = next((cell[-3:] for cell in cells if cell), "")
+    ending = f" {code}"
+    if is_code(code) and all(cell.endswith(ending) and cell[-5:-4].isdigit() for cell in cells if cell):
+        return [cell[:-4] for cell in cells], code
+    return cells, None
 
 
 def _amounts(cells: list[str]) -> list[Any] | None:

@@ -88,7 +88,7 @@ class RowLanes:
             return [None] * len(rows)
         width = len(self._table.header)
         whole = rows if set(map(len, rows)) == {width} else [row for row in rows if len(row) == width]
-        made = iter(self._plan.products(whole, list(zip(*whole, strict=True)))) if whole else iter(())
+        made = iter(self._plan.products(whole)) if whole else iter(())
         return [next(made) if len(row) == width else None for row in rows]
 
     def _taken(self, products: list[Product], rows: list[list[str]]) -> list[Product]:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from ..readers.feed_xml import xml_items
+from ..fast.feed import FeedFields, FeedLanes
+from ..mapping import ATTRIBUTE_PREFIX
+from ..readers.feed_xml import xml_item_blocks, xml_items
 from ..records import Draft
 from ..values.parsing import Notation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from ...api.models import Product
     from ...api.shapes import RawValue
     from ..format import Reading, Sample
     from ..records import Record
@@ -37,6 +40,7 @@ _ATTRIBUTES = (
     *(f"custom_label_{number}" for number in range(5)),
 )  # fmt: skip
 _STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory")
+_CATEGORY_PATHS = ("product_type", "google_product_category", "fb_product_category")
 _USED = (
     *(name for names in _FIELDS.values() for name in names), "description", "summary", "content", "price", "sale_price",
     "sale_price_effective_date", "product_type", "fb_product_category",
@@ -101,11 +105,14 @@ class FeedBuilder:
 
 def _categories(item: Mapping[str, Any]) -> list[str]:
     """The levels of the shop's own ``product_type``, else of Google's or Meta's category where it is no mere number."""
-    columns = ("product_type", "google_product_category", "fb_product_category")
     paths: list[str] = []
-    for name in columns:
+    for name in _CATEGORY_PATHS:
         if paths := [text for text in _texts(item, name) if not text.isdigit()]:
             break
+    return _levels(paths)
+
+
+def _levels(paths: Iterable[str]) -> list[str]:
     levels = (level.strip() for path in paths for level in path.replace("&gt;", ">").split(">"))
     return list(dict.fromkeys(level for level in levels if level))
 
@@ -120,6 +127,29 @@ def _first(item: Mapping[str, Any], name: str) -> str:
     return next(iter(_texts(item, name)), "")
 
 
+_FAST = FeedFields(
+    names={
+        **_FIELDS,
+        "description": ("description", "summary", "content"),
+        "categories": _CATEGORY_PATHS,
+        "stock_quantity": _STOCK,
+        "price": ("price",),
+        "sale_price": ("sale_price",),
+        "sale_period": ("sale_price_effective_date",),
+        "in_stock": ("availability",),
+        **{f"{ATTRIBUTE_PREFIX}{name}": (name,) for name in _ATTRIBUTES},
+    },
+    accepts={"categories": lambda path: not path.isdigit()},
+    prepare={
+        "brands": lambda text: [text] if text else None,
+        "categories": lambda text: _levels([text]) or None,
+    },
+    used=frozenset(_USED),
+    is_exact=lambda name: field_name(name) == name,
+)
+"""What `FeedBuilder` says of items whose fields are one text each."""
+
+
 class _Google:
     name = "google"
     own_ids = False
@@ -127,11 +157,16 @@ class _Google:
     def recognises(self, sample: Sample) -> bool:
         return sample.is_xml or _is_google(sample.header)
 
-    def read(self, reading: Reading) -> Iterable[Draft]:
-        build = FeedBuilder(reading.use, reading.options.decimal)
+    def read(self, reading: Reading) -> Iterable[Draft | list[Product]]:
+        options = reading.options
+        build = FeedBuilder(reading.use, options.decimal)
         if not reading.sample.is_xml:
             return build(reading.rows())
-        return build(reading.counted(xml_items(reading.source, reading.replay.chunks(), reading.options.encoding)))
+        source, chunks = reading.source, reading.replay.chunks()
+        if options.mapping or not reading.fast:
+            return build(reading.counted(xml_items(source, chunks, options.encoding)))
+        lanes = FeedLanes(reading, _FAST, Notation(options.decimal, lists=False))
+        return lanes.read(xml_item_blocks(source, chunks, options.encoding), lambda record: build((record,)))
 
 
 FORMAT = _Google()

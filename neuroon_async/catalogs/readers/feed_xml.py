@@ -1,16 +1,15 @@
 """Items of an XML feed (RSS 2.0 or Atom), one at a time. What their fields mean is for the format.
 
-XML is read by the expat parser of the standard library behind defusedxml: entity declarations and external entities
-are refused, no tree is built, and an item that outgrows 16 MiB ends the reading.
+XML is read by the expat parser of the standard library itself: declarations of entities and references to external
+ones are refused by its handlers, no tree is built, and an item that outgrows 16 MiB ends the reading.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from xml.etree.ElementTree import ParseError
+from xml.parsers import expat
 
 from ..records import Record
-from ..values.text import require
 from .byte_source import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -18,29 +17,41 @@ if TYPE_CHECKING:
 
     from .byte_source import ByteSource
 
-__all__ = ["xml_items"]
+__all__ = ["item_place", "xml_item_blocks", "xml_items"]
 
+_MOST_NAMES = 10_000
 _UNDEFINED_ENTITY = 11
 """Expat's code for an entity that nothing declares."""
 
 
 def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None) -> Iterator[Record]:
     """The items of an XML feed; a field that occurs several times is a list."""
-    defused = require("defusedxml.ElementTree", "catalogs", "an XML feed")
-    refused = require("defusedxml", "catalogs", "an XML feed").DefusedXmlException
-    items = _Items()
-    parser = defused.DefusedXMLParser(target=items, encoding=encoding, forbid_entities=True, forbid_external=True)
-    number = since_item = position = 0
+    for first, items in xml_item_blocks(source, chunks, encoding):
+        for number, item in enumerate(items, first):
+            yield Record(item_place(source, number), item)
+
+
+def item_place(source: ByteSource, number: int) -> str:
+    """Where an item stands."""
+    return f"{source.name}:item {number}"
+
+
+def xml_item_blocks(
+    source: ByteSource, chunks: Iterator[bytes], encoding: str | None
+) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """The same items, many at a time, with the number of the first."""
+    items = _Items(encoding)
+    number = 1
+    since_item = position = 0
     for chunk in _and_end(chunks):
         fault: Exception | None = None
         try:
-            parser.feed(chunk) if chunk else parser.close()
-        except ParseError as error:
-            line, column = error.position
-            fault = source.error(f"{line}:{column + 1}", _not_well_formed(error))
-        except refused as error:
-            entity = getattr(error, "name", None)
-            named = f" ({entity})" if entity else ""
+            items.feed(chunk)
+        except expat.ExpatError as error:
+            where = f"{error.lineno}:{error.offset + 1}"
+            fault = source.error(where, _not_well_formed(error))
+        except _Refused as refused:
+            named = f" ({refused})" if str(refused) else ""
             fault = source.error(f"byte {position}", f"declares entities{named}, which may be an attack; remove them")
         except (LookupError, ValueError) as error:  # of the encoding that the declaration names
             fault = source.error(
@@ -48,10 +59,10 @@ def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None)
                 f"declares an encoding that cannot be read here ({error}); correct the declaration, or give encoding=",
             )
         since_item += len(chunk)
-        for item in items.take():
-            number += 1
+        if found := items.take():
+            yield number, found
+            number += len(found)
             since_item = 0
-            yield Record(f"{source.name}:item {number}", item)
         if fault is not None:
             raise fault
         position += len(chunk)
@@ -60,7 +71,7 @@ def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None)
                 f"byte {position}",
                 f"no item has ended in {MAX_RECORD_BYTES // 1024 // 1024} MiB; is this a product feed?",
             )
-    if number == 0 and not items.is_feed:
+    if number == 1 and not items.is_feed:
         raise source.error(
             "",
             f"is XML, but no product feed: <rss>, <feed> or <channel> is expected, not <{items.root}>; "
@@ -68,7 +79,7 @@ def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None)
         )
 
 
-def _not_well_formed(error: ParseError) -> str:
+def _not_well_formed(error: expat.ExpatError) -> str:
     if error.code == _UNDEFINED_ENTITY:
         return (
             "is not well-formed XML: it holds an entity of HTML, such as &eacute; or &nbsp;, which XML does not know; "
@@ -82,67 +93,106 @@ def _and_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield b""
 
 
-class _Items:
-    """The parser's target: gathers the direct children of each ``item`` or ``entry``, and nothing else."""
+class _Refused(Exception):
+    """An entity that may be an attack; the text is its name."""
 
-    def __init__(self) -> None:
+
+class _Items:
+    """A parser that gathers the direct children of each ``item`` or ``entry``, and nothing else."""
+
+    def __init__(self, encoding: str | None) -> None:
         self.root = ""
         self._depth = 0
-        self._item_depth: int | None = None
-        self._item: dict[str, tuple[bool, list[str]]] = {}
+        self._field_depth = 0
+        """How deep the fields of an item stand; 0 outside of items."""
+        self._item: dict[str, Any] = {}
+        self._own: dict[str, bool] = {}
+        """For each field of the item, is it Google's own?"""
         self._text: list[str] = []
         self._done: list[dict[str, Any]] = []
+        self._names: dict[str, tuple[bool, str]] = {}
+        self._parser = parser = expat.ParserCreate(encoding, "}")
+        parser.buffer_text = True
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
+        parser.CharacterDataHandler = self._text.append
+        parser.EntityDeclHandler = _refuse_entity
+        parser.UnparsedEntityDeclHandler = _refuse_entity
+        parser.ExternalEntityRefHandler = _refuse_reference
+        parser.SkippedEntityHandler = self._undefined
 
     @property
     def is_feed(self) -> bool:
         return self.root.lower() in {"rss", "feed", "channel", "rdf"}
 
+    def feed(self, chunk: bytes) -> None:
+        """Parse what comes; nothing ends the text."""
+        self._parser.Parse(chunk, not chunk)
+        if not self._field_depth:
+            self._text.clear()
+
     def take(self) -> list[dict[str, Any]]:
         done, self._done = self._done, []
         return done
 
-    def start(self, tag: str, attributes: dict[str, str]) -> None:
-        self._depth += 1
-        _, name = _split(tag)
-        self.root = self.root or name
-        if self._item_depth is None:
+    def _start(self, tag: str, attributes: dict[str, str]) -> None:
+        self._depth = depth = self._depth + 1
+        if depth == self._field_depth:
+            self._text.clear()
+            if tag.endswith("link") and self._name(tag)[1] == "link":
+                self._start_link(attributes)
+        elif not self._field_depth:
+            name = self._name(tag)[1]
+            self.root = self.root or name
             if name in {"item", "entry"}:
-                self._item_depth, self._item = self._depth, {}
-        elif self._depth == self._item_depth + 1:
-            self._text = []
-            if name == "link" and attributes.get("href") and attributes.get("rel", "alternate") == "alternate":
-                self._text.append(attributes["href"])  # Atom
+                self._field_depth, self._item, self._own = depth + 1, {}, {}
 
-    def data(self, text: str) -> None:
-        if self._item_depth is not None and self._depth >= self._item_depth + 1:
-            self._text.append(text)
+    def _start_link(self, attributes: dict[str, str]) -> None:
+        if attributes.get("href") and attributes.get("rel", "alternate") == "alternate":
+            self._text.append(attributes["href"])  # Atom
 
-    def end(self, tag: str) -> None:
-        depth, self._depth = self._depth, self._depth - 1
-        if self._item_depth is None:
-            return
-        if depth == self._item_depth:
-            self._done.append({name: texts[0] if len(texts) == 1 else texts for name, (_, texts) in self._item.items()})
-            self._item_depth = None
-        elif depth == self._item_depth + 1:
-            self._keep(tag, "".join(self._text).strip())
+    def _end(self, tag: str) -> None:
+        depth = self._depth
+        self._depth = depth - 1
+        if depth == self._field_depth:
+            text = "".join(self._text).strip()
+            if text:
+                self._keep(tag, text)
+        elif depth == self._field_depth - 1:
+            self._done.append(self._item)
+            self._field_depth = 0
+            self._text.clear()
 
     def _keep(self, tag: str, text: str) -> None:
         """Google's own field wins over the feed's of the same name (``g:id`` over Atom's ``id``)."""
-        namespace, name = _split(tag)
-        own = "base.google.com" in namespace
-        if not text:
-            return
-        known = self._item.get(name)
-        if known is None or (own and not known[0]):
-            self._item[name] = (own, [text])
-        elif own == known[0]:
-            known[1].append(text)
+        own, name = self._name(tag)
+        known = self._own.get(name)
+        if known is None or (own and not known):
+            self._own[name], self._item[name] = own, text
+        elif own == known:
+            before = self._item[name]
+            self._item[name] = [*before, text] if isinstance(before, list) else [before, text]
 
-    def close(self) -> None:
-        """Nothing is left to do: the items were taken as they ended."""
+    def _name(self, tag: str) -> tuple[bool, str]:
+        """Is it a field of Google's, and its name."""
+        found = self._names.get(tag)
+        if found is None:
+            namespace, _, name = tag.rpartition("}")
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
+            found = self._names[tag] = ("base.google.com" in namespace, name)
+        return found
+
+    def _undefined(self, _name: str, _is_parameter: bool) -> None:
+        error = expat.ExpatError("undefined entity")
+        error.code = _UNDEFINED_ENTITY
+        error.lineno, error.offset = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber
+        raise error
 
 
-def _split(tag: str) -> tuple[str, str]:
-    namespace, _, name = tag.rpartition("}")
-    return namespace, name
+def _refuse_entity(name: str, *_: object) -> None:
+    raise _Refused(name)
+
+
+def _refuse_reference(*_: object) -> int:
+    raise _Refused
