@@ -339,6 +339,22 @@ async def test_doubts_of_a_version_before_are_young(process, connect, prefix):
         assert await run.unchanged({"A": ONE}) == {"A"}
 
 
+async def test_a_clock_of_redis_that_is_set_back_during_a_run_hides_no_older_request(process, connect, prefix):
+    products = f"{prefix}:ledger:{{{SHOP}}}:products"
+    async with process().run(SHOP) as run:
+        await run.invalidate(["A", "B"])
+    async with process().run(SHOP) as run:
+        await run.invalidate(["A", "B"])
+        for external_id in ("A", "B"):  # as if that had been noted by a clock that was an hour back
+            sent, older = (int(part) for part in (await connect().hget(products, external_id))[1:].split(b":"))
+            await connect().hset(products, external_id, f"?{sent - 3_600_000}:{older}")
+        await run.record({"A": ONE})
+        await run.forget(["B"])
+    async with process().run(SHOP) as run:
+        assert await run.unchanged({"A": ONE}) == set()
+        assert (await run.missing())[1] == 2
+
+
 async def test_when_a_run_may_have_sent_is_kept_for_as_long_as_it_matters(process, connect, prefix):
     async with process(request_lifetime=50).run(SHOP) as run:
         await run.invalidate(["A"])

@@ -256,7 +256,7 @@ class _RedisRun:
 
     async def record(self, digests: Mapping[str, bytes]) -> None:
         for some in _portions(digests):
-            await self._lock.do(RECORD, self._lock.began, self._any_repeated(some), *_pairs(some, digests))
+            await self._lock.do(RECORD, self._any_repeated(some), *_pairs(some, digests))
         self._settle(digests)
 
     async def repeated(self, ids: Collection[str]) -> None:
@@ -264,12 +264,12 @@ class _RedisRun:
 
     async def answered(self, ids: Collection[str]) -> None:
         for some in _portions(self.open.intersection(ids)):
-            await self._lock.do(ANSWERED, self._lock.began, *map(_key, some))
+            await self._lock.do(ANSWERED, *map(_key, some))
         self._settle(ids)
 
     async def forget(self, ids: Collection[str]) -> None:
         for some in _portions(ids):
-            await self._lock.do(FORGET, self._lock.began, self._any_repeated(some), *map(_key, some))
+            await self._lock.do(FORGET, self._any_repeated(some), *map(_key, some))
         self._settle(ids)
 
     async def forget_all(self) -> int:

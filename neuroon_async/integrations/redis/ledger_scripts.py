@@ -105,17 +105,17 @@ return {1}
 """
 )
 
-# ARGV: when this run began, whether an earlier attempt was never answered, ids and their digests in turn.
+# ARGV: whether an earlier attempt was never answered, ids and their digests in turn. An older request counts whenever
+# this one was sent: the clock may have been set back since, or be that of another node.
 RECORD = (
     _GUARD
     + _NOW
     + _READ_DOUBT
     + """
-local began, attempt = tonumber(ARGV[4]), ARGV[5] == '1' and now or nil
-for i = 6, #ARGV, 2 do
-    local sent, older = doubt(redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
-    local value = ARGV[i + 1] .. time[1]
-    if older and sent >= began then value = '?0' else older = nil end
+local attempt = ARGV[4] == '1' and now or nil
+for i = 5, #ARGV, 2 do
+    local _, older = doubt(redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
+    local value = older and '?0' or ARGV[i + 1] .. time[1]
     older = attempt or older
     if older then value = value .. ':' .. string.format('%.0f', older) end
     redis.call('HSET', KEYS[2], ARGV[i], value)
@@ -124,14 +124,14 @@ return {1}
 """
 )
 
-# ARGV: when this run began, ids.
+# ARGV: ids.
 ANSWERED = (
     _GUARD
     + _READ_DOUBT
     + """
-for i = 5, #ARGV do
+for i = 4, #ARGV do
     local sent, older = doubt(redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
-    if sent and sent ~= '' and sent >= tonumber(ARGV[4]) then
+    if sent ~= '' and sent > 0 then
         redis.call('HSET', KEYS[2], ARGV[i], older and '?0:' .. string.format('%.0f', older) or '?0')
     end
 end
@@ -139,17 +139,16 @@ return {1}
 """
 )
 
-# ARGV: when this run began, whether an earlier attempt was never answered, ids. What an older request may bring back,
-# or an older attempt may delete once more after it has come back, stays in doubt.
+# ARGV: whether an earlier attempt was never answered, ids. What an older request may bring back, or an older attempt
+# may delete once more after it has come back, stays in doubt.
 FORGET = (
     _GUARD
     + _NOW
     + _READ_DOUBT
     + """
-local began, attempt = tonumber(ARGV[4]), ARGV[5] == '1' and now or nil
-for i = 6, #ARGV do
-    local sent, older = doubt(redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
-    if sent == '' or sent < began then older = nil end
+local attempt = ARGV[4] == '1' and now or nil
+for i = 5, #ARGV do
+    local _, older = doubt(redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
     older = attempt or older
     if older then
         redis.call('HSET', KEYS[2], ARGV[i], '?0:' .. string.format('%.0f', older))
