@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import socket
 import ssl
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +23,7 @@ from .certificates import read_certificate
 from .observations import Connection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from .certificates import Certificate
 
@@ -90,7 +92,7 @@ async def connect(way: Way) -> Connection:
     except OSError as error:
         return replace(seen, problem=_broken(way, error, seen))
     if way.own_authorities:
-        seen = replace(seen, trusted_by_system=await _trusted(way, ssl.create_default_context()))
+        seen = replace(seen, trusted_by_system=await _trusted(way))
     return seen
 
 
@@ -121,7 +123,7 @@ def _first_stop(way: Way) -> tuple[str, int]:
 
 
 @asynccontextmanager
-async def _stream(way: Way) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _stream(way: Way) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection that leads to the server, over the proxy where there is one; not yet encrypted."""
     host, port = _first_stop(way)
     behind_tls = way.proxy is not None and urlsplit(way.proxy).scheme == "https"
@@ -185,7 +187,23 @@ async def _certificate_of(way: Way) -> Certificate | None:
     return None
 
 
-async def _trusted(way: Way, context: ssl.SSLContext) -> bool | None:
+def _system_context() -> ssl.SSLContext | None:
+    """What trusts the system's authorities alone: ``SSL_CERT_FILE`` would stand in for them. ``None``: not known."""
+    if not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
+        return ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
+    if not file.is_file() and not folder.is_dir():
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(file if file.is_file() else None, folder if folder.is_dir() else None)
+    return context
+
+
+async def _trusted(way: Way) -> bool | None:
+    context = _system_context()
+    if context is None:
+        return None
     try:
         async with _stream(way) as (_, writer):
             await _secure(way, writer, context)

@@ -93,7 +93,7 @@ async def examine(access: Access) -> Observations:
     connection = await connect(_way(access, route, proxy))
     exchanges: dict[Probe, Exchange] = {}
     if connection.problem is None and setup.problem is None and access.api_key is not None and access.shop_id:
-        exchanges = await _ask(access, access.api_key, access.shop_id, route)
+        exchanges = await _ask(access, access.api_key, access.shop_id, route, proxy)
     return Observations(setup, at, connection, exchanges)
 
 
@@ -154,7 +154,7 @@ class _Asking:
         )
 
 
-async def _ask(access: Access, key: Secret, shop_id: str, route: Route) -> dict[Probe, Exchange]:
+async def _ask(access: Access, key: Secret, shop_id: str, route: Route, proxy: str | None) -> dict[Probe, Exchange]:
     """The questions, each only where the answers before it leave it a sense."""
     session = SessionHolder(None)
     settings = Settings(
@@ -173,7 +173,7 @@ async def _ask(access: Access, key: Secret, shop_id: str, route: Route) -> dict[
         seen[Probe.VERIFICATION_DATA] = own = await here.ask(VERIFICATION_DATA, shop_id=shop_id)
         if isinstance(first.outcome, Response):
             seen[Probe.SHOP_AGAIN] = await here.ask(SHOP)
-            with_referer = _Asking(access, settings, session, _with_referer(route))
+            with_referer = _Asking(access, settings, session, _with_referer(route, proxy))
             seen[Probe.REFERER] = await with_referer.ask(SHOP)
         if own.status != 429:
             seen[Probe.FOREIGN_SHOP] = await here.ask(VERIFICATION_DATA, shop_id=_NOBODY)
@@ -191,9 +191,8 @@ def _worth_asking_more(shop: Exchange) -> bool:
     return isinstance(shop.outcome, APIError) and shop.outcome.status in {403, 429}
 
 
-def _with_referer(route: Route) -> Route:
+def _with_referer(route: Route, proxy: str | None) -> Route:
     """The SDK refuses this header to everybody else: what the server makes of it is the question here."""
-    other = Route()
+    other = Route(proxy)
     other.ssl, other.headers = route.ssl, {**route.headers, "Referer": _REFERER}
-    other._proxy = route._proxy  # noqa: SLF001 - a copy
     return other

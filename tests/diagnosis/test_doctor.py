@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import re
 import socket
+import ssl
 import time
 
 import pytest
@@ -232,6 +233,19 @@ async def test_a_trusted_certificate_is_told_with_its_end_and_who_can_read_along
     assert findings["certificate"].verdict is verdict
     assert says in findings["certificate"].what
     assert "Proxies of the office can read all that is sent" in findings["authority"].what
+
+
+async def test_the_authority_is_told_also_where_a_variable_gives_it(authority, ca_file, tmp_path, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca_file))
+    known = ssl.get_default_verify_paths()._replace(openssl_capath=str(tmp_path), openssl_cafile="/nowhere")
+    issued = authority.issue_cert("127.0.0.1")
+    async with Emulator(api_key=KEY) as emulator, in_front_of(emulator.port, issued) as port:
+        access = access_to(emulator, base_url=f"https://127.0.0.1:{port}", ca_file=ca_file)
+        for paths, says in ((known, True), (known._replace(openssl_capath="/nowhere"), False)):
+            monkeypatch.setattr(ssl, "get_default_verify_paths", lambda paths=paths: paths)
+            findings, _ = await doctor(access)
+            assert ("authority" in findings) is says
+            assert problems(findings) == {}
 
 
 async def test_through_a_proxy(authority, ca_file):
