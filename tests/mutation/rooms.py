@@ -42,5 +42,8 @@ ROOMS = {
     "bisection": Room(_in("sync", "bisection"), ("sync",)),
     "variants": Room(_in("sync", "variants", "deferred"), ("sync",)),
     "ledger": Room(_in("ledger", "pages", "journal", "missing", "rows", "sqlite_run", "sqlite"), ("ledger",)),
-    "money": Room(_in("catalogs/values", "numbers", "parsing", "prices", "currencies"), ("catalogs",)),
+    "money": Room(
+        _in("catalogs/values", "numbers", "parsing", "prices", "currencies"),
+        _in("catalogs", *(f"test_catalog_{name}" for name in ("numbers", "values", "notations", "currencies", "csv"))),
+    ),
 }

@@ -453,3 +453,12 @@ async def test_a_bulk_deadline_bounds_the_whole_run(fault):
 
 def products(count):
     return [Product(external_id=f"P{n}", name="Tea", price=1, url="https://shop.example/a") for n in range(count)]
+
+
+def test_a_budget_may_be_empty_from_the_start():
+    budget = RetryBudget(0)
+    assert not budget.spend(budget.cost_of(ServerError(500)))
+    budget.refund(5)
+    assert budget.tokens == 0
+    with pytest.raises(ConfigurationError):
+        RetryBudget(-1)

@@ -1,0 +1,82 @@
+"""How single numbers and amounts are read: what each text says, and what it leaves open."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from neuroon_async.catalogs.values.numbers import Money, Notation, to_integer, to_money, to_number
+from neuroon_async.catalogs.values.parsing import AmbiguousNumber, BadValue, to_text
+
+PLAIN = Notation()
+
+
+def test_numbers_that_are_clear():
+    for text, number, sign in (
+        ("1,299.50", Decimal("1299.50"), "."),
+        ("1.299,50", Decimal("1299.50"), ","),
+        ("49.90", Decimal("49.90"), "."),
+        ("49,90", Decimal("49.90"), ","),
+        ("1234.567", Decimal("1234.567"), "."),
+        ("0.125", Decimal("0.125"), "."),
+        ("1.299.000", 1_299_000, None),
+        ("1299", 1_299, None),
+    ):
+        assert to_money(f"{text} EUR", PLAIN).amount == number, text
+        assert to_money(f"{text} EUR", PLAIN).sign == sign, text
+
+
+def test_a_number_with_three_digits_behind_its_sign_is_open_until_told():
+    for text, grouped, decimals in (("1.299", 1_299, Decimal("1.299")), ("123,456", 123_456, Decimal("123.456"))):
+        with pytest.raises(AmbiguousNumber):
+            to_number(text, PLAIN)
+        shown = "." if "." in text else ","
+        other = "," if shown == "." else "."
+        assert to_number(text, Notation(decimal=shown)) == decimals
+        assert to_number(text, Notation(decimal=other)) == grouped
+        assert to_number(text, Notation(grouped=False)) == decimals
+
+
+def test_what_is_no_number_is_told_with_what_happened_to_it():
+    for value, told in (
+        (True, "true"),
+        ("abc", "'abc'"),
+        ("1,2E+12", "'1,2E+12'; a spreadsheet has shortened it"),
+        ("1.23.4", "'1.23.4'"),
+        ("12.34.567,5", "'12.34.567,5'"),
+    ):
+        with pytest.raises(BadValue) as caught:
+            to_number(value, PLAIN)
+        assert str(caught.value) == f"must be a number, got {told}"
+
+
+def test_a_unit_that_ends_in_a_letter_takes_no_sign_with_it():
+    for text in ("kr.5", "R.5", "Rs,50"):
+        with pytest.raises(BadValue, match="must be an amount"):
+            to_money(text, PLAIN)
+    assert to_money("kr. 5", PLAIN) == to_money("kr 5", PLAIN)
+
+
+def test_whole_numbers_are_whole():
+    for value, whole in (("3.0000", 3), ("1.250", 1_250), (4.0, 4), ("0012", 12), ("9" * 40, int("9" * 40))):
+        assert to_integer(value, PLAIN) == whole
+    for value in ("1.5", 2.5, float("nan"), float("inf"), -float("inf"), "3.000", Decimal("0.1"), True):
+        with pytest.raises(BadValue):
+            to_integer(value, PLAIN)
+
+
+def test_a_text_may_be_a_whole_number_and_nothing_else():
+    assert to_text(5) == "5"
+    assert to_text("  a ") == "a"
+    for value in (True, 1.5, None, ["a"]):
+        with pytest.raises(BadValue, match="must be text"):
+            to_text(value)
+
+
+def test_amounts_below_nothing_are_refused_and_money_stays_money():
+    for value in (-1, "-0.01", "-5 EUR", Decimal("-0.5")):
+        with pytest.raises(BadValue, match="must be 0 or more"):
+            to_money(value, PLAIN)
+    assert to_money(0, PLAIN) == Money(0)
+    assert to_money(Money(3), PLAIN) == Money(3)
