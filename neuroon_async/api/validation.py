@@ -84,8 +84,13 @@ def plainly_valid(product: Product) -> bool:
         return False
 
 
+_LIST: type[Any] = list
+_DICT: type[Any] = dict
+"""Of no further type: a type checker would ask what they hold, which is found out here."""
+
+
 def _plain_texts(texts: Any) -> bool:
-    if type(texts) is not list:
+    if type(texts) is not _LIST:
         return texts is UNSET or texts is None
     for text in texts:  # noqa: SIM110 - a generator would cost as much as all other checks together
         if type(text) is not str:
@@ -94,7 +99,7 @@ def _plain_texts(texts: Any) -> bool:
 
 
 def _plain_attributes(attributes: Any) -> bool:
-    if type(attributes) is not dict:
+    if type(attributes) is not _DICT:
         return attributes is UNSET or attributes is None
     for name, text in attributes.items():  # noqa: SIM110 - as above
         if type(name) is not str or type(text) is not str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .shapes import ColumnShapes
 from .values.parsing import is_blank
@@ -108,4 +108,5 @@ def _size_of(text: Any) -> int:
     """About how much memory the texts of a record take."""
     if isinstance(text, bytes):
         return len(text)
-    return sum(map(len, text.values() if isinstance(text, dict) else text))
+    texts: Iterable[str] = cast("dict[str, str]", text).values() if isinstance(text, dict) else text
+    return sum(map(len, texts))

@@ -133,13 +133,14 @@ def _context_of(ssl: object) -> tls.SSLContext:
         raise ConfigurationError(
             f"must be an SSLContext or the path of a file of certificate authorities, got {ssl!r}", where="ssl"
         )
+    path = os.fspath(cast("str | os.PathLike[str]", ssl))
     context = tls.create_default_context()
     try:
-        context.load_verify_locations(cafile=os.fspath(cast("str | os.PathLike[str]", ssl)))
+        context.load_verify_locations(cafile=path)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         why = (error.strerror if isinstance(error, OSError) else None) or error
         raise ConfigurationError(
-            f"{os.fspath(ssl)} cannot be read as a file of certificate authorities: {why}", where="ssl"
+            f"{path} cannot be read as a file of certificate authorities: {why}", where="ssl"
         ) from None
     return context
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from itertools import chain
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -79,7 +80,7 @@ class ApiObjects:
         return (
             self._known.lists(map(tuple, lists))
             and self._known.texts(chain.from_iterable(attributes))
-            and self._known.texts(chain.from_iterable(map(dict.values, attributes)))
+            and self._known.texts(chain.from_iterable(map(methodcaller("values"), attributes)))
         )
 
     def _settle_lists(self, product: Product) -> bool:

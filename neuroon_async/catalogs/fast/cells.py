@@ -79,7 +79,7 @@ class CellColumn:
         known = self._known
         values = [known[cell] if cell in known else self._learn(cell) for cell in cells]
         if self._target in _LISTS:
-            values = [value.copy() if type(value) is list else value for value in values]
+            values = [value.copy() if value.__class__ is list else value for value in values]
         if DECLINED in values:
             declined.update(place for place, value in enumerate(values) if value is DECLINED)
         return values

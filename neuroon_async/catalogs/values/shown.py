@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import cast
 
 import msgspec
 
@@ -30,10 +31,12 @@ class NestedValue(BadValue):
     """An object, or a list of them, where one value is wanted. ``path`` leads to the likeliest of its values."""
 
     def __init__(self, value: object, column: str) -> None:
-        inner, path = (value[0], f"{column}.0") if isinstance(value, list) else (value, column)
-        keys = [str(key) for key in inner] if isinstance(inner, dict) else []
+        several = shown(value)
+        inner: object = cast("list[object]", value)[0] if isinstance(value, list) else value
+        path = f"{column}.0" if isinstance(value, list) else column
+        keys = list(map(str, cast("dict[object, object]", inner))) if isinstance(inner, dict) else []
         likely = next((key for key in ("amount", "value", "name", "text", "src", "url") if key in keys), None)
-        super().__init__(f"holds several values, {shown(value)}: name one of them")
+        super().__init__(f"holds several values, {several}: name one of them")
         self.path: str = f"{path}.{likely or next(iter(keys), 'KEY')}"
 
 

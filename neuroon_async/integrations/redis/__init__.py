@@ -1,9 +1,11 @@
 """Limits and ledger in Redis, shared by many machines (extra ``redis``)."""
 
+from importlib import import_module
+
 from ...extras import NeedsExtra
 
 with NeedsExtra("redis", __name__):
-    import redis as _redis  # noqa: F401 - before the modules below, which could not say what is missing
+    import_module("redis")  # before the modules below, which could not say what is missing
 
 from .ledger import RedisLedger
 from .limiter import RedisLimiter
