@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ..advice import Advice
 from ..errors import ConfigurationError
 from ..settings import check_header_value, is_loopback
+from .failures import system_words
 
 if TYPE_CHECKING:
     from yarl import URL
@@ -138,7 +139,7 @@ def _context_of(ssl: object) -> tls.SSLContext:
     try:
         context.load_verify_locations(cafile=path)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        why = (error.strerror if isinstance(error, OSError) else None) or error
+        why = system_words(error) if isinstance(error, OSError) else error
         raise ConfigurationError(
             f"{path} cannot be read as a file of certificate authorities: {why}", where="ssl"
         ) from None
