@@ -1,6 +1,6 @@
 """Kill campaigns: processes die at random moments, round after round, and what is left is held against a model.
 
-    python benchmarks/campaign.py [--rounds 200] [--seed 1] [--only ledger|redis|outbox]
+    python benchmarks/campaign.py [--rounds 200] [--seed 1] [--only ledger|redis|outbox] [--seconds S]
 
 ``ledger``: syncs with a ledger file are killed around a random write or at a random time, over a catalog that changes
 all the while. After each death a whole run must bring the server exactly to the catalog, and a further one must send
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import random
 import sys
 import tempfile
@@ -76,10 +77,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=["ledger", "redis", "outbox"])
+    parser.add_argument("--seconds", type=float, default=math.inf, help="for redis: begin no round after this long")
     options = parser.parse_args()
     campaigns = {
         "ledger": lambda: ledgers(options.rounds, random.Random(options.seed)),  # noqa: S311 - a seed to repeat it by
-        "redis": lambda: redis_ledgers(options.rounds, random.Random(options.seed)),  # noqa: S311 - likewise
+        "redis": lambda: redis_ledgers(options.rounds, random.Random(options.seed), options.seconds),  # noqa: S311 - likewise
         "outbox": lambda: outboxes(options.rounds),
     }
     for name, campaign in campaigns.items():

@@ -10,6 +10,7 @@ request can live any more, a further run must send nothing.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import tempfile
@@ -62,11 +63,18 @@ class Campaign:
         self.outcomes["processes killed" if code == -signal.SIGKILL else "ended first"] += 1
         return price
 
+    async def begun(self, ids: list[str], price: float) -> tuple[asyncio.Task[int], int]:
+        """A run that has been at it for a moment, and its process."""
+        self.first.child = 0
+        run = asyncio.create_task(self.run(self.first, ids, price))
+        while not self.first.child:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(self.rng.uniform(0, 0.5))
+        return run, self.first.child
+
     async def stopped(self, ids: list[str], price: float) -> float:
         """Its lease ends while it stands still, and it goes on when another run has sent newer prices, or is at it."""
-        run = asyncio.create_task(self.run(self.first, ids, price))
-        await asyncio.sleep(self.rng.uniform(0, 0.5))
-        child = self.first.child
+        run, child = await self.begun(ids, price)
         with suppress(ProcessLookupError):
             os.kill(child, signal.SIGSTOP)
             self.outcomes["processes stopped"] += 1
@@ -79,8 +87,7 @@ class Campaign:
         return price + 1
 
     async def without_redis(self, ids: list[str], price: float) -> float:
-        run = asyncio.create_task(self.run(self.first, ids, price))
-        await asyncio.sleep(self.rng.uniform(0, 0.5))
+        run, _ = await self.begun(ids, price)
         self.redis.stop()
         self.outcomes["Redis killed"] += 1
         await asyncio.sleep(self.rng.choice((0.0, 0.3)))
@@ -88,10 +95,15 @@ class Campaign:
         await run
         return price
 
-    async def rounds(self, count: int) -> None:
+    async def rounds(self, count: int, seconds: float) -> None:
+        """So many, or as many as end within this time."""
+        deadline = asyncio.get_running_loop().time() + seconds
         price = 1.0
         every = [f"p{number:03}" for number in range(60)]
         for number in range(count):
+            if asyncio.get_running_loop().time() > deadline:
+                return
+            self.outcomes["rounds"] += 1
             self.emulator.requests.clear()
             ids = self.rng.sample(every, self.rng.randint(5, len(every)))
             interrupted: Callable[[list[str], float], Awaitable[float]] = self.rng.choice(
@@ -119,7 +131,7 @@ class Campaign:
         self.emulator.faults[:] = faults
 
 
-async def redis_ledgers(rounds: int, rng: random.Random) -> Counter[str]:
+async def redis_ledgers(rounds: int, rng: random.Random, seconds: float = math.inf) -> Counter[str]:
     binary = redis_binary()
     if binary is None:
         return Counter({"skipped, for there is no redis-server": 1})
@@ -136,5 +148,5 @@ async def redis_ledgers(rounds: int, rng: random.Random) -> Counter[str]:
         emulator.fail("delete_product", Fault.slow(2 * PATIENCE), every=11)
         emulator.fail(None, Fault.drop(processed=True), every=13)
         campaign = Campaign(emulator, drivers, redis, rng)
-        await campaign.rounds(rounds)
+        await campaign.rounds(rounds, seconds)
     return campaign.outcomes

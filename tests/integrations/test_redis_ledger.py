@@ -355,6 +355,33 @@ async def test_a_clock_of_redis_that_is_set_back_during_a_run_hides_no_older_req
         assert (await run.missing())[1] == 2
 
 
+async def test_a_killed_run_may_have_sent_until_its_lock_was_last_renewed(process, connect, prefix):
+    base = f"{prefix}:ledger:{{{SHOP}}}"
+    async with process(request_lifetime=100).run(SHOP) as run:
+        await run.invalidate(["A"])
+        await run.record({"A": OTHER})
+    now = int((await connect().time())[0]) * 1_000
+    for shown, held in ((now, set()), (now - 500_000, {"A"})):  # it invalidated long ago, and went on sending
+        await connect().hset(f"{base}:products", "A", f"?{now - 500_000}")
+        await connect().set(f"{base}:sending", shown)
+        async with process(request_lifetime=100).run(SHOP) as run:
+            await run.invalidate(["A"])
+            await run.record({"A": ONE})
+            assert await run.unchanged({"A": ONE}) == held
+
+
+async def test_an_attempt_counts_from_its_repetition_and_not_from_an_older_request(process, connect, prefix):
+    products = f"{prefix}:ledger:{{{SHOP}}}:products"
+    now = int((await connect().time())[0]) * 1_000
+    async with process(request_lifetime=100).run(SHOP) as run:
+        for name, work in (("A", lambda: run.record({"A": ONE})), ("B", lambda: run.forget(["B"]))):
+            await connect().hset(products, name, f"?{now}:{now - 99_000}")
+            await run.repeated([name])
+            await work()
+            doubt = (await connect().hget(products, name)).removeprefix(b"?0:")
+            assert int(doubt) >= now
+
+
 async def test_when_a_run_may_have_sent_is_kept_for_as_long_as_it_matters(process, connect, prefix):
     async with process(request_lifetime=50).run(SHOP) as run:
         await run.invalidate(["A"])

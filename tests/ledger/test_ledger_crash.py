@@ -34,9 +34,10 @@ class Driver:
         self.emulator = emulator
         self.ledger = str(ledger)
         self.child = 0
-        """The process of the sync that was begun last."""
+        """The process of the sync that was begun last; 0 until it is there."""
 
     async def run(self, ids: list[str], price: float, kill_after: float | None = None, **order: Any) -> int:
+        self.child = 0
         order |= {"url": self.emulator.url, "ledger": self.ledger, "ids": ids, "price": price}
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         child = self.child = int(await self.process.stdout.readline())
