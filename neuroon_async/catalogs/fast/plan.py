@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...api.models import REQUIRED_FIELDS
 from ..columns import SALE_DATES, STATES
 from ..generic import GenericBuilder
 from ..mapping import ATTRIBUTE_PREFIX, Column
@@ -57,6 +58,7 @@ class RowPlan:
         if (
             len(set(header)) < len(header)
             or len(header) > _MOST_COLUMNS
+            or not sources.keys() >= set(REQUIRED_FIELDS)
             or "attributes" in sources
             or not sources.keys().isdisjoint(STATES)
             or "attributes" in options.mapping

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_TITLES", "DelimitedRows", "column_names", "find_delimiter", "is_comment", "rows_of", "titles_above"]
 
 _DELIMITERS = "\t;|,"
+FEWEST_COLUMNS = 3
+"""A table of products has an id, a name and a price at least."""
 MOST_TITLES = 5
 """Rows above the header that are looked past."""
 _COMMENT = re.compile(r"#\s+\S")
@@ -78,10 +80,11 @@ def is_comment(row: list[str]) -> bool:
 
 
 def titles_above(rows: Sequence[Sequence[str]]) -> int:
-    """How many of the first rows are titles (``Price list 2026;;;``): they fill one cell, and the header fills more."""
+    """How many of the first rows are titles (``Price list 2026;;;``): each fills one cell, and the header more."""
     for number, row in enumerate(rows[: MOST_TITLES + 1]):
-        if sum(1 for cell in row if cell.strip()) > 1:
-            return number
+        filled = sum(1 for cell in row if cell.strip())
+        if filled > 1:
+            return number if filled >= FEWEST_COLUMNS else 0
     return 0
 
 
