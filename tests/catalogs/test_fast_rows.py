@@ -9,13 +9,12 @@ from random import Random
 from typing import Any
 
 import pytest
-from catalog_files import named
+from catalog_files import read
 from hypothesis import given, note
 from hypothesis import strategies as st
 from two_lanes import ODD, assert_lanes_agree, odd_text
 
 from neuroon_async import Product
-from neuroon_async.catalogs import Catalog
 from neuroon_async.catalogs.readers import delimited
 
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -164,4 +163,4 @@ def test_rows_without_a_required_column_are_no_products(missing):
     header = [name for name in ("id", "name", "price", "url") if name != missing]
     values = {"id": "A1", "name": "Tea", "price": "1.50", "url": "https://s.example/a"}
     content = "\n".join([",".join(header), *[",".join(values[name] for name in header)] * 200]) + "\n"
-    assert not any(isinstance(item, Product) for item in Catalog(named(content, "c.csv")))
+    assert not any(isinstance(item, Product) for item in read(content))
