@@ -7,7 +7,7 @@ import io
 import shlex
 import sys
 import threading
-from itertools import islice
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from ..api.models import Product
@@ -15,7 +15,7 @@ from ..catalogs import OptionNames
 from .progress import Length
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from ..catalogs import Catalog
     from ..catalogs.relations import Relations
@@ -68,27 +68,39 @@ class CatalogFeed:
         return Length(self.count * size // min(position, size), sure=False)
 
     async def __aiter__(self) -> AsyncIterator[Product | ProductFailure]:
-        items = iter(self.catalog)
+        async for items in self.in_lists():
+            for item in items:
+                yield item
 
-        def read() -> tuple[list[Product | ProductFailure], Exception | None]:
-            chunk: list[Product | ProductFailure] = []
-            try:
-                chunk.extend(islice(items, _CHUNK))  # keeps what came before a fault
-            except Exception as error:  # noqa: BLE001 - raised below, after the chunk
-                return chunk, error
-            return chunk, None
-
+    async def in_lists(self) -> AsyncIterator[list[Product | ProductFailure]]:
+        """The same items, in the lists in which a thread hands them over."""
+        lists = self.catalog.in_lists()
         while not self.exhausted:
-            chunk, fault = await _in_thread(read)
+            chunk, ended, fault = await _in_thread(partial(_next_chunk, lists))
             if self._relations is not None:
                 for item in chunk:
                     if isinstance(item, Product):
                         self._relations.see(item)
-            self.exhausted = fault is None and len(chunk) < _CHUNK
-            for item in chunk:
-                yield item
+            self.exhausted = ended
+            if chunk:
+                yield chunk
             if fault is not None:
                 raise fault
+
+
+def _next_chunk(
+    lists: Iterator[Sequence[Product | ProductFailure]],
+) -> tuple[list[Product | ProductFailure], bool, Exception | None]:
+    """The next lists as one, whether the catalog has ended, and the fault that it came to after them."""
+    chunk: list[Product | ProductFailure] = []
+    try:
+        for items in lists:
+            chunk.extend(items)
+            if len(chunk) >= _CHUNK:
+                return chunk, False, None
+    except Exception as error:  # noqa: BLE001 - raised in the loop, after what came before it
+        return chunk, False, error
+    return chunk, True, None
 
 
 def standard_input() -> BinaryIO:

@@ -29,8 +29,9 @@ class ItemReader(Generic[T]):
     """Hands out chunks of converted items.
 
     Each item is converted before the next one is asked for, so a source may yield one object again and again.
-    ``convert`` must not raise; without it items are handed out as they are. What was read but not yet handed out,
-    because reading was interrupted, is in ``buffer``.
+    ``convert`` must not raise; without it items are handed out as they are, and those of a source with a method
+    ``in_lists`` are taken as the lists that it yields, not one by one. What was read but not yet handed out, because
+    reading was interrupted, is in ``buffer``.
 
     With ``flush_after`` (seconds) a read ends early once the oldest item since the last `flushed` is that old: an async
     source is then read by a task of its own, so that it can be waited for without being cancelled.
@@ -53,7 +54,11 @@ class ItemReader(Generic[T]):
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
         kind = class_of(iterable)
-        if is_async_iterable(iterable):
+        in_lists = getattr(iterable, "in_lists", None) if convert is None and flush_after is None else None
+        self._in_lists = callable(in_lists)
+        if callable(in_lists):
+            self._iterator = in_lists()
+        elif is_async_iterable(iterable):
             self._iterator = aiter(iterable)
         elif is_iterable(iterable) and not isinstance(iterable, (str, bytes, Mapping)):
             self._iterator = iter(iterable)
@@ -103,6 +108,9 @@ class ItemReader(Generic[T]):
             self._iterator.close()
 
     async def _read_all(self, count: int) -> None:
+        if self._in_lists:
+            await self._read_lists(count)
+            return
         if not isinstance(self._iterator, AsyncIterator):
             items = islice(self._iterator, count)
             # Both `extend` and `map` are lazy: an item is converted, and kept, before the next one is made.
@@ -113,6 +121,21 @@ class ItemReader(Generic[T]):
             buffer.append(item if convert is None else convert(item))
             if len(buffer) == count:
                 return
+
+    async def _read_lists(self, count: int) -> None:
+        buffer = self.buffer
+        if len(buffer) >= count:
+            return
+        if isinstance(self._iterator, AsyncIterator):
+            async for items in self._iterator:
+                buffer.extend(items)
+                if len(buffer) >= count:
+                    return
+        else:
+            for items in self._iterator:
+                buffer.extend(items)
+                if len(buffer) >= count:
+                    return
 
     async def _read_for_a_while(self, count: int) -> None:
         if not isinstance(self._iterator, AsyncIterator):
