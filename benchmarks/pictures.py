@@ -103,32 +103,37 @@ def _within_windows(log: list[list[float]], per: float) -> tuple[list[float], li
 
 
 def peers() -> Figure:
-    """Speed beside the others at 100,000 products, and memory at a million."""
+    """Speed beside the others at 100,000 products, and memory at a million where that was measured."""
+    million = (FOUND / "million.json").exists()
     speed = _figures("peers.json", "rate")
-    memory = _figures("million.json", "memory")
+    memory = _figures("million.json" if million else "peers.json", "memory")
     names = sorted(speed, key=lambda name: speed[name])
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), sharey=True)
     _bars(left, names, speed, "{:,.0f}")
     left.set_title("products a second", loc="left", fontsize=12)
-    _bars(right, names, memory, "{:,.0f} MB")
     right.set_xscale("log")
-    right.set_title("memory for a million products, beyond what was there", loc="left", fontsize=12)
+    _bars(right, names, memory, "{:,.0f} MB")
+    count = "a million" if million else "100,000"
+    right.set_title(f"memory for {count} products, beyond what was there", loc="left", fontsize=12)
     figure.tight_layout()
     return figure
 
 
 def _figures(file: str, name: str) -> dict[str, float]:
     runs: dict[str, list[dict[str, float]]] = json.loads((FOUND / file).read_text())["0.0"]
-    return {client: statistics.median(run[name] for run in results) for client, results in runs.items()}
+    return {
+        client: statistics.median(run[name] for run in results)
+        for client, results in runs.items()
+        if all(name in run for run in results)
+    }
 
 
 def _bars(axes: Axes, names: list[str], figures: dict[str, float], label: str) -> None:
-    there = [name for name in names if name in figures]
-    colours = [OURS if name.startswith("this SDK") else OTHERS for name in there]
-    bars = axes.barh(there, [max(1.0, figures[name]) for name in there], color=colours, height=0.66)
-    axes.bar_label(bars, [f" {label.format(figures[name])}" for name in there], fontsize=10, color=INK)
-    axes.set_xticks([])
-    axes.minorticks_off()
+    colours = [OURS if name.startswith("this SDK") else OTHERS for name in names]
+    bars = axes.barh(names, [max(1.0, figures.get(name, 1.0)) for name in names], color=colours, height=0.66)
+    told = [f" {label.format(figures[name])}" if name in figures else " not measured" for name in names]
+    axes.bar_label(bars, told, fontsize=10, color=INK)
+    axes.xaxis.set_visible(False)
     axes.tick_params(length=0)
     axes.spines["bottom"].set_visible(False)
     axes.margins(x=0.22)
@@ -156,7 +161,7 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     if (FOUND / "window.json").exists():
         save(window(), "window")
-    if (FOUND / "peers.json").exists() and (FOUND / "million.json").exists():
+    if (FOUND / "peers.json").exists():
         save(peers(), "peers")
 
 
