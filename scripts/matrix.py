@@ -40,7 +40,7 @@ class Set:
 
 SETS = {
     # The lowest that pyproject.toml allows of each package that it names, where there is a wheel for this Python.
-    "oldest": Set(("--resolution", "lowest-direct", "--only-binary", ":all:", "-e", ".[dev]")),
+    "oldest": Set(("--compile-bytecode", "--resolution", "lowest-direct", "--only-binary", ":all:", "-e", ".[dev]")),
     "newest": Set(("-e", ".[dev]")),
     # arq holds redis below 6, and so taskiq-redis at 1.0.9, which does not work with taskiq 0.13.
     "arq": Set(("-e", ".[dev]", "arq", "taskiq<0.13"), everything=False),
