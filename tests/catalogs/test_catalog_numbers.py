@@ -22,6 +22,8 @@ def test_numbers_that_are_clear():
         ("0.125", Decimal("0.125"), "."),
         ("1.299.000", 1_299_000, None),
         ("1299", 1_299, None),
+        ("1\u2019299.50", Decimal("1299.50"), "."),  # a typographic apostrophe, as Switzerland groups
+        ("1\u202f299,50", Decimal("1299.50"), ","),  # a narrow space, as France does
     ):
         assert to_money(f"{text} EUR", PLAIN).amount == number, text
         assert to_money(f"{text} EUR", PLAIN).sign == sign, text
@@ -80,3 +82,9 @@ def test_amounts_below_nothing_are_refused_and_money_stays_money():
             to_money(value, PLAIN)
     assert to_money(0, PLAIN) == Money(0)
     assert to_money(Money(3), PLAIN) == Money(3)
+
+
+def test_forty_digits_are_read_and_more_are_none():
+    assert to_number("1" * 39 + ".5", PLAIN) == Decimal("1" * 39 + ".5")
+    with pytest.raises(BadValue):
+        to_number("1" * 40 + ".5", PLAIN)

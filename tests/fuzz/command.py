@@ -30,7 +30,7 @@ WORK = TESTS.parent / "build" / "fuzz"
 TURN = 60.0
 """Seconds of one turn of a target of weight 1."""
 _STATUS = re.compile(r"#(\d+)\s+\w+\s+cov: (\d+) ft: \d+ corp: (\d+)")
-_KEPT = re.compile(r"^(broken|crash|timeout|oom|leak|slow-unit)-(?!.*\.txt$)")
+_KEPT = re.compile(r"^(broken|crash|timeout|oom|leak)-(?!.*\.txt$)")
 
 
 def corpus_of(name: str) -> list[Path]:
@@ -76,7 +76,15 @@ class Fuzzing:
         folder = self._work / target.name
         folder.mkdir(parents=True, exist_ok=True)
         limit = f"-runs={self._runs}" if self._runs else f"-max_total_time={max(1, int(seconds))}"
-        options = [limit, f"-seed={self._seed}", "-timeout=600", "-rss_limit_mb=1500", "-reload=0", "-len_control=20"]
+        options = [
+            limit,
+            f"-seed={self._seed}",
+            "-timeout=600",
+            "-rss_limit_mb=1500",
+            "-report_slow_units=100000",
+            "-reload=0",
+            "-len_control=20",
+        ]
         done = search(target, folder, CORPUS / target.name, options)
         tally = self.tallies.setdefault(target.name, Tally())
         tally.processor += done.processor
