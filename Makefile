@@ -133,8 +133,8 @@ $(BIN)/python:
 
 # $(1): what to install. On a terminal one line shows how far pip is; elsewhere it is silent until it fails.
 define install
-	@live="$$([ -t 2 ] && echo 1)"; n=0 now=; \
-	$(PIP) install -qq --upgrade pip && PYTHONUNBUFFERED=1 $(PIP) install -e '$(1)' | { \
+	@live= quiet=-qq n=0 now=; if [ -t 2 ]; then live=1 quiet=; fi; \
+	$(PIP) install -qq --upgrade pip && PYTHONUNBUFFERED=1 $(PIP) install $$quiet -e '$(1)' | { \
 		while read -r word name _; do \
 			[ -n "$$live" ] || continue; \
 			case "$$word $$name" in \
