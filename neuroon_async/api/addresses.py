@@ -10,6 +10,8 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .models import Product
 
 __all__ = [
@@ -28,7 +30,7 @@ PLAIN_PREFIXES = ("https://", "http://")
 NO_HOST = "/?#"
 """What cannot begin a host. As a string, it "holds" the empty text too: the end of an address that stops there."""
 
-plain_address = re.compile(r"https?://[^/?#]").match
+plain_address: Callable[[str], re.Match[str] | None] = re.compile(r"https?://[^/?#]").match
 """Truthy for an address that begins as most do, with a host in it: nothing about it needs a closer look."""
 
 _SCHEME = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+|[a-zA-Z](?=:[/\\])):")
