@@ -30,7 +30,7 @@ test: $(VENV)/dev.stamp  ## install, then the whole suite with coverage (at leas
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 
-quick: $(VENV)/dev.stamp  ## the tests that start no real processes, in a minute
+quick: $(VENV)/dev.stamp  ## the tests that start no real processes (three minutes on two cores)
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
 
 oldest: $(VENV)/dev.stamp  ## the quick tests with the lowest versions that are allowed
