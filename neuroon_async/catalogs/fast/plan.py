@@ -62,7 +62,6 @@ class RowPlan:
             or "attributes" in sources
             or not sources.keys().isdisjoint(STATES)
             or "attributes" in options.mapping
-            or not {"external_id", "name", "price", "url"} <= sources.keys()
             or not used <= set(header)
             or not all(source.columns for source in sources.values())
             or any(not name or one_line(name) != name for name in names)
