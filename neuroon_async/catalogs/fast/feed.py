@@ -13,6 +13,7 @@ from ..readers.feed_xml import item_place
 from ..records import Record
 from .cells import CellColumn
 from .fields import FieldColumns
+from .turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,22 +95,14 @@ class FeedLanes:
         plain = [self._is_plain(item) for item in items]
         made = iter(self._products(list(compress(items, plain))))
         products = [next(made) if is_plain else None for is_plain in plain]
-        taken: list[Product] = []
-        start = 0
-        for place, product in enumerate(products):
-            if product is not None:
-                taken.append(product)
-                continue
-            if taken:
-                yield self._taken(taken, items[start:place])
-                taken = []
-            start = place + 1
+
+        def carefully(place: int) -> Iterator[Draft]:
             record = Record(item_place(self._source, number + place), items[place])
             self._counts.see(record)
             yield from careful(record)
             self._known.update(filter(self._fields.is_exact, items[place]))
-        if taken:
-            yield self._taken(taken, items[start:])
+
+        return in_turns(products, lambda run, where: self._taken(run, items[where]), carefully)
 
     def _is_plain(self, item: dict[str, Any]) -> bool:
         """Are its names known and its values texts?"""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ from msgspec import UNSET
 from ...api.models import WIRE_NAMES
 from ..readers.json_records import decode_object, json_record, line_blocks
 from .api_json import ApiObjects
+from .turns import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ...api.models import Product
     from ..format import Reading
@@ -42,37 +44,28 @@ class JsonLinesLanes:
         for number, lines in line_blocks(self._source, self._text()):
             for start in range(0, len(lines), _GROUP):
                 group = lines[start : start + _GROUP]
-                products = self._products(group)
-                if all(products):
-                    yield self._taken(products, group)  # type: ignore[arg-type]
-                else:
-                    yield from self._mixed(number + start, group, products, careful)
+                yield from self._group(number + start, group, careful)
 
     def _products(self, lines: list[bytes]) -> list[Product | None]:
         return [None] * len(lines) if self._fast is None else self._fast.products(lines)
 
-    def _mixed(
-        self,
-        number: int,
-        lines: list[bytes],
-        products: list[Product | None],
-        careful: Callable[[Record], Iterator[Draft]],
+    def _group(
+        self, number: int, lines: list[bytes], careful: Callable[[Record], Iterator[Draft]]
     ) -> Iterator[Draft | list[Product]]:
-        taken: list[Product] = []
-        texts: list[bytes] = []
-        for place, (line, product) in enumerate(zip(lines, products, strict=True), number):
-            if product is not None:
-                taken.append(product)
-                texts.append(line)
-            elif line and not line.isspace():
-                if taken:
-                    yield self._taken(taken, texts)
-                    taken, texts = [], []
-                record = json_record(f"{self._source.name}:{place}", line)
-                self._counts.see(record)
-                yield from careful(record)
-        if taken:
-            yield self._taken(taken, texts)
+        numbers: Sequence[int] = range(number, number + len(lines))
+        products = self._products(lines)
+        if not all(products):
+            filled = [bool(line) and not line.isspace() for line in lines]
+            numbers = list(compress(numbers, filled))
+            lines = list(compress(lines, filled))
+            products = list(compress(products, filled))
+
+        def carefully(place: int) -> Iterator[Draft]:
+            record = json_record(f"{self._source.name}:{numbers[place]}", lines[place])
+            self._counts.see(record)
+            return careful(record)
+
+        return in_turns(products, lambda run, where: self._taken(run, lines[where]), carefully)
 
     def _taken(self, products: list[Product], lines: list[bytes]) -> list[Product]:
         """Count products of the fast lane, and tell which keys they use."""

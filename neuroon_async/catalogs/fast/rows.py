@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..records import Record
+from .turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -64,23 +65,11 @@ class RowLanes:
     def _group(
         self, numbers: list[int], rows: list[list[str]], careful: Callable[[Record], Iterator[Draft]]
     ) -> Iterator[Draft | list[Product]]:
-        products = self._products(rows)
-        if products and all(products):
-            yield self._taken(products, rows)  # type: ignore[arg-type]
-            return
-        taken: list[Product] = []
-        start = 0
-        for place, product in enumerate(products):
-            if product is not None:
-                taken.append(product)
-                continue
-            if taken:
-                yield self._taken(taken, rows[start:place])
-                taken = []
-            yield from self._carefully(self._table.record(numbers[place], rows[place]), careful)
-            start = place + 1
-        if taken:
-            yield self._taken(taken, rows[start:])
+        return in_turns(
+            self._products(rows),
+            lambda run, where: self._taken(run, rows[where]),
+            lambda place: self._carefully(self._table.record(numbers[place], rows[place]), careful),
+        )
 
     def _products(self, rows: list[list[str]]) -> list[Product | None]:
         """Of rows as wide as the header; ``None`` for those that are not, and for those that the plan declines."""
