@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from ..advice import Advice
-from ..transport.failures import Reason, certificate_reason, proxy_reason, system_words
+from ..transport.failures import CHECK_PROXY, NO_SUCH_NAME, Reason, certificate_reason, proxy_reason, system_words
 from .certificates import read_certificate
 from .observations import Connection
 
@@ -30,10 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Way", "connect"]
 
 _LONGEST_HEAD = 16_384
-_NO_NAME = Advice(
-    "check the address and this machine's network; where only a proxy leads out, name it: {proxy}",
-    {"proxy": "http://host:port"},
-)
+_NO_HTTP_PROXY = Reason("the proxy does not answer as an HTTP proxy", CHECK_PROXY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +49,7 @@ class Way:
 
     @property
     def port(self) -> int:
-        parts = urlsplit(self.base_url)
-        return parts.port or (443 if parts.scheme == "https" else 80)
+        return _port_of(self.base_url)
 
     @property
     def encrypted(self) -> bool:
@@ -108,7 +104,7 @@ async def _look_up(way: Way) -> tuple[str, ...]:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         who = "the proxy" if way.proxy is not None else "the host"
-        advice = Advice("check {proxy}", {"proxy": ...}) if way.proxy is not None else _NO_NAME
+        advice = CHECK_PROXY if way.proxy is not None else NO_SUCH_NAME
         raise _Failed(Reason(f"cannot find {who} {host}: {system_words(error)}", advice)) from None
     except UnicodeError:
         raise _Failed(Reason(f"cannot find the host {host}: it is no name that can exist")) from None
@@ -118,8 +114,12 @@ async def _look_up(way: Way) -> tuple[str, ...]:
 def _first_stop(way: Way) -> tuple[str, int]:
     if way.proxy is None:
         return way.host, way.port
-    parts = urlsplit(way.proxy)
-    return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+    return urlsplit(way.proxy).hostname or "", _port_of(way.proxy)
+
+
+def _port_of(address: str) -> int:
+    parts = urlsplit(address)
+    return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 @asynccontextmanager
@@ -152,13 +152,11 @@ async def _ask_proxy(way: Way, reader: asyncio.StreamReader, writer: asyncio.Str
     try:
         answer = await reader.readuntil(b"\r\n\r\n")
     except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        raise _Failed(
-            Reason("the proxy does not answer as an HTTP proxy", Advice("check {proxy}", {"proxy": ...}))
-        ) from None
+        raise _Failed(_NO_HTTP_PROXY) from None
     version, _, status = answer[:_LONGEST_HEAD].decode("latin-1").partition("\r\n")[0].partition(" ")
     code, _, words = status.partition(" ")
     if not version.startswith("HTTP/") or not code.isdigit():
-        raise _Failed(Reason("the proxy does not answer as an HTTP proxy", Advice("check {proxy}", {"proxy": ...})))
+        raise _Failed(_NO_HTTP_PROXY)
     if not 200 <= int(code) < 300:
         raise _Failed(proxy_reason(int(code), " ".join(words.split())[:300]))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..api.contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RateLimit
+from ..api.shapes import is_mapping
 from ..errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["limit_table", "shared_table"]
 
 
 def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimit | None]:
     """The documented limits with some replaced by name. Raises `UsageError` for a name or a kind there is none of."""
-    if not _is_mapping(overrides):
+    if not is_mapping(overrides):
         raise UsageError(f"must map endpoint names to RateLimit, got {type(overrides).__name__}", where="rate_limits")
     unknown = overrides.keys() - ENDPOINTS.keys()
     if unknown:
@@ -24,10 +28,6 @@ def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimi
         if not _is_limit(limit):
             raise UsageError(f"must be a RateLimit or None, got {limit!r}", where=f"rate_limits[{name!r}]")
     return {**DOCUMENTED_RATE_LIMITS, **overrides}
-
-
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
 
 
 def _is_limit(value: object) -> bool:

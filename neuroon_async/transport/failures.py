@@ -6,6 +6,7 @@ named, unless nothing else is known of an exception.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import socket
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "CHECK_PROXY",
+    "NO_SUCH_NAME",
     "ConnectionLost",
     "Reason",
     "certificate_reason",
@@ -38,6 +41,11 @@ _LONGEST_TEXT = 300
 _ERROR_NUMBER = re.compile(r"\[Errno (\d+)\]")
 _TOO_LONG = "Got more than"
 """How aiohttp's two parsers tell of headers over their limit: one by a class, the other in words alone."""
+CHECK_PROXY = Advice("check {proxy}", {"proxy": ...})
+NO_SUCH_NAME = Advice(
+    "check the address and this machine's network; where only a proxy leads out, name it: {proxy}",
+    {"proxy": "http://host:port"},
+)
 _OWN_AUTHORITY = Advice(
     "where a proxy of your network reads TLS, give its certificate authority: {ssl}", {"ssl": "/path/to/ca.pem"}
 )
@@ -117,18 +125,14 @@ def _not_connected(error: aiohttp.ClientConnectorError) -> Reason:
     words = system_words(error.os_error)
     advice: Advice | None = None
     if isinstance(error.os_error, socket.gaierror):
-        advice = Advice(
-            "check the address and this machine's network; where only a proxy leads out, name it: {proxy}",
-            {"proxy": "http://host:port"},
-        )
-        return Reason(f"cannot find the host {error.host}: {words}", advice)
+        return Reason(f"cannot find the host {error.host}: {words}", NO_SUCH_NAME)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        return Reason(f"cannot connect to the proxy {where}: {words}", Advice("check {proxy}", {"proxy": ...}))
+        return Reason(f"cannot connect to the proxy {where}: {words}", CHECK_PROXY)
     if isinstance(error.os_error, ssl.SSLError):
         if getattr(error.os_error, "reason", None) in _NO_TLS:
             advice = Advice("what answers there does not speak TLS: check {base_url}", {"base_url": ...})
         return Reason(f"no secure connection to {where}: {words}", advice)
-    if isinstance(error.os_error, ConnectionRefusedError) or words == os.strerror(111):
+    if isinstance(error.os_error, ConnectionRefusedError) or words == os.strerror(errno.ECONNREFUSED):
         advice = Advice(
             "nothing answers at this port: check {base_url}, and whether the server runs", {"base_url": ...}
         )

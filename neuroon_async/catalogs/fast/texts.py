@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...api.addresses import NO_HOST, PLAIN_PREFIXES
+from ...api.addresses import plain_address
 from ...api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
 from ..values.damage import MONTH_STARTS, digits_of_float, is_error_code, is_like_a_date, is_shortened
 from ..values.text import html_to_text, is_misread, one_line
@@ -47,7 +47,7 @@ def is_plain_parent(text: str) -> bool:
 
 def is_plain_address(text: str) -> bool:
     """Is it an address with scheme and host in which nothing needs to be encoded?"""
-    return text.split() == [text] and ("&" not in text or "&amp;" not in text) and _names_its_host(text)
+    return text.split() == [text] and ("&" not in text or "&amp;" not in text) and plain_address(text) is not None
 
 
 def is_plain_image(text: str) -> bool:
@@ -55,12 +55,8 @@ def is_plain_image(text: str) -> bool:
     return (
         text.split() == [text]
         and not ("," in text or ";" in text or "|" in text)  # an entity ends with a semicolon
-        and _names_its_host(text)
+        and plain_address(text) is not None
     )
-
-
-def _names_its_host(text: str) -> bool:
-    return text.startswith(PLAIN_PREFIXES) and (text[8:9] if text[4] == "s" else text[7:8]) not in NO_HOST
 
 
 def name_of(text: str) -> str | None:
