@@ -7,6 +7,8 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +16,9 @@ from measured import leave_children_unmeasured
 from virtual_time import VirtualTimeLoop
 
 from neuroon_async.testing import Emulator
+
+if TYPE_CHECKING:
+    import trustme
 
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("default", max_examples=50, **_SHARED)
@@ -29,6 +34,14 @@ async def emulator() -> AsyncIterator[Emulator]:
     """The emulated API in the test's own loop, without rate limits. A module may shadow it with one of its own."""
     async with Emulator(algorithm="off") as running:
         yield running
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """The file of the module's own certificate authority, its fixture ``authority``."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
 
 
 def pytest_asyncio_loop_factories(

@@ -19,11 +19,11 @@ PACKAGE = Path(neuroon_async.__file__).parent
 PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 MOST = {
-    "type: ignore": 12,
+    "type: ignore": 9,
     "pyright: ignore": 0,
-    "noqa": 100,
-    "Any in public signatures": 32,
-    "blocks that are not run": 8,
+    "noqa": 95,
+    "Any in public signatures": 29,
+    "blocks that are not run": 6,
 }
 
 

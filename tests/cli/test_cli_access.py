@@ -19,13 +19,6 @@ def authority():
     return trustme.CA()
 
 
-@pytest.fixture
-def ca_file(authority, tmp_path):
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
 @pytest.fixture(autouse=True)
 def once(monkeypatch):
     monkeypatch.setattr("neuroon_async.client.RetryPolicy", lambda: RetryPolicy(attempts=1))

@@ -188,13 +188,6 @@ def authority():
     return trustme.CA(organization_name="Proxies of the office")
 
 
-@pytest.fixture
-def ca_file(authority, tmp_path):
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
 NOW = dt.datetime.now(dt.UTC)
 
 

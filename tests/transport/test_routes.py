@@ -24,13 +24,6 @@ def authority():
     return trustme.CA()
 
 
-@pytest.fixture
-def ca_file(authority, tmp_path):
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
 def client_of(port=443, **options):
     return NeuroonClient(
         **{"shop_id": "s", "api_key": KEY, "base_url": f"https://{HOST}:{port}", "retry": ONCE, **options}

@@ -308,42 +308,36 @@ def _four(*changes: tuple[int, int, int, int]) -> bytes:
     return b"".join(map(bytes, changes))
 
 
+def _bytes_of(name: str, weight: float, sound: Callable[[], bytes], check: Callable[[Path], None]) -> Target:
+    """A file of which bytes are changed."""
+    return Target(
+        f"{name}-bytes",
+        lambda data: check(with_bytes(sound(), data)),
+        weight,
+        seeds=lambda: [b"", _four((0, 1, 0, 0)), _four((128, 0, 255, 255)), _four((100, 7, 1, 3), (200, 0, 9, 9))],
+        longest=64,
+    )
+
+
+def _values_of(
+    name: str, sound: Callable[[], bytes], check: Callable[[Path], None], columns: tuple[tuple[str, str], ...]
+) -> Target:
+    """A file of whose tables values are changed."""
+    return Target(
+        f"{name}-values",
+        lambda data: check(with_values(sound(), data, columns)),
+        1.5,
+        seeds=lambda: [_four((column, 1, kind, 0)) for column in range(len(columns)) for kind in (0, 3, 6)],
+        longest=96,
+    )
+
+
 TARGETS = (
-    Target(
-        "ledger-bytes",
-        lambda data: check_ledger(with_bytes(sound_ledger(), data)),
-        1.0,
-        seeds=lambda: [b"", _four((0, 1, 0, 0)), _four((128, 0, 255, 255)), _four((100, 7, 1, 3), (200, 0, 9, 9))],
-        longest=64,
-    ),
-    Target(
-        "ledger-values",
-        lambda data: check_ledger(with_values(sound_ledger(), data, LEDGER_COLUMNS)),
-        1.5,
-        seeds=lambda: [_four((column, 1, kind, 0)) for column in range(len(LEDGER_COLUMNS)) for kind in (0, 3, 6)],
-        longest=96,
-    ),
-    Target(
-        "outbox-bytes",
-        lambda data: check_outbox(with_bytes(sound_outbox(), data)),
-        1.0,
-        seeds=lambda: [b"", _four((0, 1, 0, 0)), _four((128, 0, 255, 255)), _four((100, 7, 1, 3), (200, 0, 9, 9))],
-        longest=64,
-    ),
-    Target(
-        "outbox-values",
-        lambda data: check_outbox(with_values(sound_outbox(), data, OUTBOX_COLUMNS)),
-        1.5,
-        seeds=lambda: [_four((column, 1, kind, 0)) for column in range(len(OUTBOX_COLUMNS)) for kind in (0, 3, 6)],
-        longest=96,
-    ),
-    Target(
-        "limits-bytes",
-        lambda data: check_limits(with_bytes(sound_limits(), data)),
-        0.5,
-        seeds=lambda: [b"", _four((0, 1, 0, 0)), _four((128, 0, 255, 255)), _four((100, 7, 1, 3), (200, 0, 9, 9))],
-        longest=64,
-    ),
+    _bytes_of("ledger", 1.0, sound_ledger, check_ledger),
+    _values_of("ledger", sound_ledger, check_ledger, LEDGER_COLUMNS),
+    _bytes_of("outbox", 1.0, sound_outbox, check_outbox),
+    _values_of("outbox", sound_outbox, check_outbox, OUTBOX_COLUMNS),
+    _bytes_of("limits", 0.5, sound_limits, check_limits),
     Target(
         "limits-state",
         lambda data: check_limits(with_state(data)),
