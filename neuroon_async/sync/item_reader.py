@@ -54,9 +54,11 @@ class ItemReader(Generic[T]):
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
         kind = class_of(iterable)
-        in_lists = getattr(iterable, "in_lists", None) if convert is None and flush_after is None else None
-        self._in_lists = callable(in_lists)
-        if callable(in_lists):
+        in_lists: Callable[[], Iterator[Any] | AsyncIterator[Any]] | None = None
+        if convert is None and flush_after is None:
+            in_lists = getattr(iterable, "in_lists", None)
+        self._in_lists = in_lists is not None
+        if in_lists is not None:
             self._iterator = in_lists()
         elif is_async_iterable(iterable):
             self._iterator = aiter(iterable)
