@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
-from .catalogs import IN_PYTHON, Catalog
+from .catalogs import Catalog
 from .errors import UsageError
 from .report import SyncReport
 from .resources.products import Products
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
 
-    from .catalogs import OptionNames
+    from .catalogs import CatalogOptions
 
 __all__ = ["Market", "MarketResult", "sync_markets"]
 
@@ -68,16 +68,13 @@ class MarketResult:
 async def sync_markets(
     source: str | os.PathLike[str] | BinaryIO,
     markets: Sequence[Market],
-    *,
-    option_names: OptionNames = IN_PYTHON,
-    **reading: Any,
+    **reading: Unpack[CatalogOptions],
 ) -> dict[str, MarketResult]:
     """Sync one catalog to several shops side by side.
 
     Args:
         source: A path, or a binary file, perhaps gzipped. What cannot seek is copied to a temporary file first.
         markets: The shops; their names must differ.
-        option_names: What options are called in messages.
         **reading: Options of `Catalog` that all markets share.
 
     Returns:
@@ -93,7 +90,7 @@ async def sync_markets(
         raise UsageError(f"markets must be at least one, each with a name of its own; got {', '.join(names) or 'none'}")
     with ExitStack() as stack:
         seekable = await _seekable(source, stack)
-        catalogs = [Catalog(seekable, option_names=option_names, **_merged(reading, market)) for market in markets]
+        catalogs = [Catalog(seekable, **_merged(reading, market)) for market in markets]
         runs = [_run(market, catalog) for market, catalog in zip(markets, catalogs, strict=True)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run) for run in runs]
@@ -109,9 +106,9 @@ async def _seekable(source: str | os.PathLike[str] | BinaryIO, stack: ExitStack)
     return copy
 
 
-def _merged(shared: Mapping[str, Any], market: Market) -> dict[str, Any]:
-    mapping: dict[str, Any] = {**(shared.get("mapping") or {}), **(market.reading.get("mapping") or {})}
-    return {**shared, **market.reading, "mapping": mapping}
+def _merged(shared: CatalogOptions, market: Market) -> CatalogOptions:
+    own = cast("CatalogOptions", market.reading)
+    return {**shared, **own, "mapping": {**(shared.get("mapping") or {}), **(own.get("mapping") or {})}}
 
 
 async def _run(market: Market, catalog: Catalog) -> MarketResult:

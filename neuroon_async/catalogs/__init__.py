@@ -12,7 +12,7 @@ CSV need nothing but the core; the shops' exports and feeds need the extra ``cat
 
 from __future__ import annotations
 
-from .catalog import Catalog, read_catalog
+from .catalog import Catalog, CatalogOptions, read_catalog
 from .checking import CheckReport, Finding, check_catalog
 from .first_contact import NothingUsable
 from .options import IN_PYTHON, OptionNames
@@ -25,6 +25,7 @@ __all__ = [
     "Catalog",
     "CatalogError",
     "CatalogFormat",
+    "CatalogOptions",
     "CheckReport",
     "Finding",
     "NothingUsable",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, TypedDict, Unpack
 
 from ..api.models import Product
 from ..errors import ConfigurationError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ..report import ProductFailure
     from .options import OptionNames
 
-__all__ = ["Catalog", "read_catalog"]
+__all__ = ["Catalog", "CatalogOptions", "read_catalog"]
 
 _SAMPLE_BYTES = 64 * 1024
 _WITH_ONE_NOTATION = {
@@ -268,16 +268,17 @@ class Catalog:
         return format_
 
     def _refuse_new_ids(self, format_: Format) -> None:
+        option = self._options.names.name("mapping")
         for target in SALE_DATES:
             if target in self._options.mapping:
                 raise ConfigurationError(
-                    f"mapping: {target} has no effect on a {format_.name} export, which says itself when a sale holds; "
-                    f"give {self._options.names.set('format', 'csv')} to map every field yourself"
+                    f"{option}: {target} has no effect on a {format_.name} export, which says itself when a sale "
+                    f"holds; give {self._options.names.set('format', 'csv')} to map every field yourself"
                 )
         for target in _EXPORT_IDS:
             if target in self._options.mapping:
                 raise ConfigurationError(
-                    f"mapping: {target} comes from the {format_.name} export itself, which links variants by it; "
+                    f"{option}: {target} comes from the {format_.name} export itself, which links variants by it; "
                     f"give {self._options.names.set('format', 'csv')} to map every field yourself"
                 )
 
@@ -289,41 +290,32 @@ def _as_enum(name: str) -> str:
         return name
 
 
-def read_catalog(
-    source: str | os.PathLike[str] | BinaryIO,
-    *,
-    format: CatalogFormat | str = CatalogFormat.AUTO,  # noqa: A002 - the word that users look for
-    mapping: Mapping[str, str] | None = None,
-    shop_url: str | None = None,
-    currency: str | None = None,
-    fit: bool = False,
-    encoding: str | None = None,
-    delimiter: str | None = None,
-    decimal: str | None = None,
-    today: date | None = None,
-    keep_going: bool = False,
-    list: str | None = None,  # noqa: A002 - likewise
-    sheet: str | None = None,
-    option_names: OptionNames = IN_PYTHON,
-) -> Catalog:
-    """The products of a file, ready to be iterated or given to ``client.products.sync``. See `Catalog`.
+class CatalogOptions(TypedDict, total=False):
+    """The options of `Catalog`, for functions that pass them on."""
+
+    format: CatalogFormat | str
+    mapping: Mapping[str, str] | None
+    shop_url: str | None
+    currency: str | None
+    fit: bool
+    encoding: str | None
+    delimiter: str | None
+    decimal: str | None
+    today: date | None
+    keep_going: bool
+    list: str | None
+    sheet: str | None
+    option_names: OptionNames
+
+
+def read_catalog(source: str | os.PathLike[str] | BinaryIO, **options: Unpack[CatalogOptions]) -> Catalog:
+    """The products of a file, ready to be iterated or given to ``client.products.sync``.
+
+    Args:
+        source: A path, or a binary file.
+        **options: Those of `Catalog`, which also says what each means and what is raised.
 
     >>> for item in read_catalog("products.csv", shop_url="https://shop.example"):  # doctest: +SKIP
     ...     print(item)
     """
-    return Catalog(
-        source,
-        format=format,
-        mapping=mapping,
-        shop_url=shop_url,
-        currency=currency,
-        fit=fit,
-        encoding=encoding,
-        delimiter=delimiter,
-        decimal=decimal,
-        today=today,
-        keep_going=keep_going,
-        list=list,
-        sheet=sheet,
-        option_names=option_names,
-    )
+    return Catalog(source, **options)

@@ -87,21 +87,22 @@ class Template:
     """``(literal text, column after it, filter)``"""
 
     @classmethod
-    def parse(cls, target: str, text: str) -> Template:
+    def parse(cls, text: str, place: str) -> Template:
+        """``place`` is what a message begins with. Raises `ConfigurationError`."""
         parts: list[tuple[str, str | None, str | None]] = []
         literal, position = "", 0
         while position < len(text):
             match = _TEMPLATE_PART.match(text, position)
             if match is None:
                 raise ConfigurationError(
-                    f"mapping for {target}: the brace at character {position + 1} of {text!r} has no partner; "
+                    f"{place}: the brace at character {position + 1} of {text!r} has no partner; "
                     "a column stands in braces, a literal brace is doubled"
                 )
             position = match.end()
             if match["field"] is None:
                 literal += match["text"].replace("{{", "{").replace("}}", "}")
                 continue
-            column, filter_name = _split_filter(target, match["field"])
+            column, filter_name = _split_filter(match["field"], place)
             parts.append((literal, column, filter_name))
             literal = ""
         if literal:
@@ -133,12 +134,12 @@ FieldSource = Column | Template
 _TEMPLATE_PART = re.compile(r"(?P<text>(?:[^{}]|\{\{|\}\})+)|\{(?P<field>[^{}]+)\}")
 
 
-def _split_filter(target: str, field: str) -> tuple[str, str | None]:
+def _split_filter(field: str, place: str) -> tuple[str, str | None]:
     column, colon, name = field.rpartition(":")
     if not colon or not re.fullmatch("[a-z]+", name):
         return field.strip(), None
     if name not in _FILTERS:
-        raise ConfigurationError(f"mapping for {target}: no filter {name!r}; there are {', '.join(_FILTERS)}")
+        raise ConfigurationError(f"{place}: no filter {name!r}; there are {', '.join(_FILTERS)}")
     return column.strip(), name
 
 
@@ -187,9 +188,10 @@ _SALE_TARGETS = {
 _FILTERS: dict[str, Callable[[str], str]] = {"slug": slug, "hash": _hash, "quote": _quote}
 
 
-def compile_mapping(mapping: Mapping[str, str]) -> dict[str, FieldSource | None]:
+def compile_mapping(mapping: Mapping[str, str], option: str = "mapping") -> dict[str, FieldSource | None]:
     """Target → where its value comes from; ``None`` leaves the target out.
 
+    ``option`` is what the mapping is called where the user set it, for messages.
     Raises `ConfigurationError` for an unknown target, one given twice, or a template that does not parse.
     """
     compiled: dict[str, FieldSource | None] = {}
@@ -197,14 +199,14 @@ def compile_mapping(mapping: Mapping[str, str]) -> dict[str, FieldSource | None]
         target = name if name.startswith(ATTRIBUTE_PREFIX) else PRODUCT_FIELDS.get(name) or _SALE_TARGETS.get(name)
         if target is None:
             raise ConfigurationError(
-                f"mapping: {name!r} is not a product field; there are {', '.join(WIRE_NAMES)} and attributes.NAME"
+                f"{option}: {name!r} is not a product field; there are {', '.join(WIRE_NAMES)} and attributes.NAME"
             )
         if target in compiled:
-            raise ConfigurationError(f"mapping: {target} is given twice")
+            raise ConfigurationError(f"{option}: {target} is given twice")
         if not is_text(value):
-            raise ConfigurationError(f"mapping for {name}: must name a column or be a template, got {shown(value)}")
+            raise ConfigurationError(f"{option} for {name}: must name a column or be a template, got {shown(value)}")
         if "{" in value or "}" in value:
-            compiled[target] = Template.parse(name, value)
+            compiled[target] = Template.parse(value, f"{option} for {name}")
         else:
             compiled[target] = Column(value.strip()) if value.strip() else None
     return compiled

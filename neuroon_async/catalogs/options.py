@@ -86,7 +86,7 @@ class ReadingOptions:
         if decimal not in {None, ".", ","}:
             raise ConfigurationError(f"{names.name('decimal')} must be '.' or ',', got {decimal!r}")
         return cls(
-            mapping=compile_mapping(mapping or {}),
+            mapping=compile_mapping(mapping or {}, names.name("mapping")),
             given_mapping=dict(mapping or {}),
             shop_url=_checked_shop_url(shop_url, names),
             currency=_checked_currency(currency, names),

@@ -31,7 +31,7 @@ class _ShellOptionNames(OptionNames):
     """``--shop-url`` for ``shop_url``."""
 
     def name(self, option: str) -> str:
-        return "--" + option.replace("_", "-")
+        return "--map" if option == "mapping" else "--" + option.replace("_", "-")
 
     def set(self, option: str, value: object) -> str:
         return self.name(option) if value is True else f"{self.name(option)} {shlex.quote(str(value))}"

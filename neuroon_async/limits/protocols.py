@@ -27,7 +27,10 @@ class LimitState:
     paused_for: float
     """Seconds until the pause after a 429 ends; 0 without one."""
     next_in: float = 0.0
-    """Seconds until the first of those held back may leave; 0 where none is, or where that is not known yet."""
+    """Seconds until the first of those held back may leave; 0 where none is, or where that is not known yet.
+
+    Where it depends on answers that are still to come, it is the least that it can be.
+    """
 
 
 class Permit(Protocol):

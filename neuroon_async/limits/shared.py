@@ -100,6 +100,7 @@ class SharedEndpoint:
             available=self._known_left(now),
             waiting=len(self._singles) + len(self._bulk),
             paused_for=max(0.0, self._not_before - now),
+            next_in=self._next_in(now),
         )
 
     def answered(self, permit: SharedPermit, headers: Mapping[str, str] | None, pause: float | None) -> None:
@@ -251,6 +252,13 @@ class SharedEndpoint:
             await self._store.hand_back(self._own.members(now), now - (self._absent_since or now))
             self._fallback = None
             self._absent_since = None
+
+    def _next_in(self, now: float) -> float:
+        """Seconds until the first of those held back may leave, as far as that is known."""
+        if self._fallback is not None:
+            return self._fallback.state().next_in
+        known = [line.known for line in (self._singles, self._bulk) if line.known > now]
+        return min(known) - now if known else 0.0
 
     def _known_left(self, now: float) -> int:
         """How many slots were left when the store last answered; all of them if that is a window ago."""

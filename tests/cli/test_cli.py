@@ -152,7 +152,7 @@ def test_1_when_some_products_failed_and_the_others_arrived(server, tmp_path):
         (["sync", "FILE"], "NEUROON_API_KEY and NEUROON_SHOP_ID are not set"),
         (["sync", "FILE", "--dry-run", "--map", "title"], "--map takes FIELD=COLUMN"),
         (["sync", "FILE", "--dry-run", "--map", "name=a", "--map", "name=b"], "--map gives 'name' twice"),
-        (["sync", "FILE", "--dry-run", "--map", "nome=title"], "'nome' is not a product field"),
+        (["sync", "FILE", "--dry-run", "--map", "nome=title"], "error: --map: 'nome' is not a product field"),
         (["sync", "FILE", "--dry-run", "--currency", "euro"], "currency must be a code of three letters"),
         (["sync", "FILE", "--dry-run", "--batch-size", "501"], "batch-size"),
         (["sync", "FILE", "--dry-run", "--dead-letter", "FILE"], "is the file being synced"),

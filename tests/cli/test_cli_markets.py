@@ -70,7 +70,9 @@ def test_a_dry_run_needs_no_keys(config):
         (('file = "c.csv"', ""), "needs file"),
         (("[reading]", "[reading"), "is not TOML"),
         (('name = "en"', 'name = "es"'), "a name of its own"),
-        (('currency = "EUR"', 'currency = "euro"'), "--currency must be a code of three letters"),
+        (('currency = "EUR"', 'currency = "euro"'), "error: currency must be a code of three letters"),
+        (('name = "name_en"', 'nom = "name_en"'), "error: map: 'nom' is not a product field"),
+        (('name = "name_en"', 'name = "{name_en"'), "error: map for name: the brace at character 1"),
     ],
 )
 def test_files_that_cannot_work(config, change, message):
@@ -85,3 +87,11 @@ def test_a_key_that_is_not_set(config):
     result = neuroon("markets", config, env={"KEY_ES": "", "KEY_EN": ""})
     assert result.exit_code == 2
     assert "KEY_ES is not set" in result.stderr
+
+
+def test_notes_name_what_the_file_can_hold(config):
+    (config.parent / "c.csv").write_text(CATALOG.replace("1.50", "").replace("price", "sale_price"))
+    config.write_text(CONFIG.replace("{url}", "http://127.0.0.1:9"))
+    result = neuroon("markets", config, "--dry-run", "--only", "es")
+    assert 'map.price = "COLUMN"' in result.stdout + result.stderr
+    assert "--" not in result.stdout + result.stderr

@@ -113,6 +113,22 @@ def wait_of(seconds: float, since: float) -> object:
 # The rule
 
 
+async def test_it_tells_when_the_first_of_those_held_back_may_leave(process):
+    here, there = process(2, 30.0), process(2, 30.0)
+    started = time.monotonic()
+    await spend(there, 2)
+    assert here.limits()["shop"].next_in == 0.0
+    waiting = [asyncio.create_task(here.acquire("shop", bulk=bulk)) for bulk in (True, False)]
+    async with asyncio.timeout(A_WHILE):
+        while not here.limits()["shop"].next_in:
+            await asyncio.sleep(0.01)
+    assert here.limits()["shop"].next_in == wait_of(30, started)
+    for task in waiting:
+        task.cancel()
+    await asyncio.wait(waiting)
+    assert here.limits()["shop"].next_in == 0.0
+
+
 async def test_it_takes_deadlines_and_tells_of_every_endpoint(process):
     limiter = process(7, 30.0)
     assert takes_deadlines(limiter)

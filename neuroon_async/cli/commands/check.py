@@ -10,28 +10,16 @@ from typing import Annotated, Any
 
 import typer
 
-from ...catalogs import Catalog, CatalogFormat, CheckReport, Finding, NothingUsable, check_catalog, read_catalog
+from ...catalogs import Catalog, CheckReport, Finding, NothingUsable, check_catalog, read_catalog
 from ...catalogs.first_contact import kind_of
 from ...catalogs.fixing import FixedCopy
 from ...errors import ConfigurationError
 from ..console import clean, note, out, print_json
 from ..exits import ExitCode, exit_codes
 from ..findings import as_github, as_junit
-from ..options import (
-    Currency,
-    Decimal,
-    Delimiter,
-    Encoding,
-    Fit,
-    Format,
-    KeepGoing,
-    ListPath,
-    Map,
-    Sheet,
-    ShopUrl,
-    reading_options,
-)
-from ..reading import IN_THE_SHELL, standard_input
+from ..groups import with_groups
+from ..options import FileReading
+from ..reading import standard_input
 
 __all__ = ["check"]
 
@@ -49,20 +37,11 @@ class OutputKind(StrEnum):
     GITHUB = "github"
 
 
+@with_groups
 def check(
     *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The catalog; - reads standard input. May be gzipped.")],
-    catalog_format: Format = CatalogFormat.AUTO,
-    mapping: Map = None,
-    shop_url: ShopUrl = None,
-    currency: Currency = None,
-    fit: Fit = False,
-    encoding: Encoding = None,
-    delimiter: Delimiter = None,
-    decimal: Decimal = None,
-    list_path: ListPath = None,
-    sheet: Sheet = None,
-    keep_going: KeepGoing = False,
+    reading: FileReading,
     output: Annotated[OutputKind, typer.Option(help="text; json, junit or github for pipelines.")] = OutputKind.TEXT,
     write_fixed: Annotated[
         Path | None,
@@ -76,20 +55,9 @@ def check(
 ) -> None:
     """Check a catalog: what would be sent, what is wrong and where. Sends nothing, and needs no API key."""
     with exit_codes(debug=debug):
-        reading = reading_options(
-            mapping,
-            format=catalog_format,
-            shop_url=shop_url,
-            currency=currency,
-            fit=fit or write_fixed is not None,
-            encoding=encoding,
-            delimiter=delimiter,
-            decimal=decimal,
-            list=list_path,
-            sheet=sheet,
-            keep_going=keep_going,
-        )
-        catalog = read_catalog(standard_input() if file == "-" else file, option_names=IN_THE_SHELL, **reading)
+        options = reading.options()
+        options["fit"] = reading.fit or write_fixed is not None
+        catalog = read_catalog(standard_input() if file == "-" else file, **options)
         report, copy = _checked(catalog, file, write_fixed)
         _SHOWN[output](file, catalog, report, copy)
         if report.fault is not None and not isinstance(report.fault, NothingUsable):

@@ -12,13 +12,15 @@ from ...errors import UsageError
 from ...report import SyncReport
 from ..bulk import Output, run_bulk
 from ..exits import exit_codes
-from ..options import AllowPlainHttp, ApiKey, ApiUrl, CaFile, Concurrency, Debug, Json, Proxy, Quiet, ShopId, connect
+from ..groups import with_groups
+from ..options import Concurrency, Credentials, Debug, Json, Network, Quiet, connect
 from ..progress import Length, limit_of, progress_bar
 from ..reading import standard_input
 
 __all__ = ["delete"]
 
 
+@with_groups
 def delete(
     *,
     ids: Annotated[
@@ -26,12 +28,8 @@ def delete(
     ] = None,
     file: Annotated[str | None, typer.Option(help="A file with one id a line.")] = None,
     concurrency: Concurrency = 8,
-    api_url: ApiUrl = None,
-    shop_id: ShopId = None,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    proxy: Proxy = None,
-    allow_plain_http: AllowPlainHttp = False,
+    credentials: Credentials,
+    network: Network,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -41,9 +39,7 @@ def delete(
 
     async def work() -> SyncReport:
         external_ids = ids_of(ids or [], file)
-        async with connect(
-            api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http
-        ) as client:
+        async with connect(credentials, network) as client:
             length = Length(len(external_ids), sure=True)
             with progress_bar(
                 "Deleting", lambda: length, next_in=limit_of(client), quiet=output.quiet, lines=not output.silent

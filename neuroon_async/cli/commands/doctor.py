@@ -21,7 +21,8 @@ from ...diagnosis.support import support_block
 from ...settings import Secret
 from ..console import clean, out, print_json
 from ..exits import ExitCode, as_option, exit_codes, run
-from ..options import AllowPlainHttp, ApiKey, ApiUrl, CaFile, Debug, Json, Proxy, ShopId
+from ..groups import with_groups
+from ..options import Credentials, Debug, Json, Network
 
 __all__ = ["doctor"]
 
@@ -29,14 +30,11 @@ _SIGNS = {Verdict.GOOD: ("✓", "+", "green"), Verdict.NOTE: ("!", "!", "yellow"
 """For each verdict: its sign, the sign in an encoding that lacks it, and its colour."""
 
 
+@with_groups
 def doctor(
     *,
-    api_url: ApiUrl = None,
-    shop_id: ShopId = None,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    proxy: Proxy = None,
-    allow_plain_http: AllowPlainHttp = False,
+    credentials: Credentials,
+    network: Network,
     timeout: Annotated[
         float,
         typer.Option(min=0.1, max=120.0, help="Seconds for each step and each request.", rich_help_panel="Access"),
@@ -50,12 +48,12 @@ def doctor(
     """
     with exit_codes(debug=debug):
         access = Access(
-            base_url=(api_url or Environment.PRODUCTION).strip().rstrip("/"),
-            shop_id=shop_id or None,
-            api_key=Secret(api_key) if api_key else None,
-            proxy=proxy,
-            ca_file=ca_file,
-            allow_plain_http=allow_plain_http,
+            base_url=(credentials.api_url or Environment.PRODUCTION).strip().rstrip("/"),
+            shop_id=credentials.shop_id or None,
+            api_key=Secret(credentials.api_key) if credentials.api_key else None,
+            proxy=network.proxy,
+            ca_file=network.ca_file,
+            allow_plain_http=network.allow_plain_http,
             timeout=timeout,
             environ=os.environ,
         )

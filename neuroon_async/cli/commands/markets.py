@@ -2,18 +2,19 @@
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
+import json
 import os
 import tomllib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from ...api.contract import Environment
 from ...api.shapes import is_list, is_object
-from ...catalogs import CatalogError
+from ...catalogs import CatalogError, CatalogOptions, OptionNames
 from ...client import NeuroonClient
 from ...errors import ConfigurationError
 from ...ledger.sqlite import SQLiteLedger
@@ -22,24 +23,27 @@ from ...resources.products import Products
 from ..console import note, print_json, report_as_json, show_report
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
 from ..exits import ExitCode, code_of, exit_codes, explain, run
-from ..options import CaFile, Proxy, connect
-from ..reading import IN_THE_SHELL
+from ..groups import with_groups
+from ..options import Credentials, Network, connect
 
 __all__ = ["markets"]
 
-_READING = {
-    "format",
-    "map",
-    "shop_url",
-    "currency",
-    "fit",
-    "encoding",
-    "delimiter",
-    "decimal",
-    "list",
-    "sheet",
-    "keep_going",
-}
+
+class _OptionNamesInTheFile(OptionNames):
+    """``shop_url = "https://shop.example"``, as TOML writes it."""
+
+    def name(self, option: str) -> str:
+        return "map" if option == "mapping" else option
+
+    def set(self, option: str, value: object) -> str:
+        return f"{self.name(option)} = {json.dumps(value)}"
+
+    def map(self, field: str, source: str) -> str:
+        key = json.dumps(field) if "." in field else field
+        return f"map.{key} = {json.dumps(source, ensure_ascii=False)}"
+
+
+_READING = CatalogOptions.__annotations__.keys() - {"mapping", "option_names", "today"} | {"map"}
 _MARKET = _READING | {
     "name",
     "shop_id",
@@ -56,20 +60,18 @@ class _Plan:
     """What the TOML file says, checked."""
 
     file: Path
-    reading: dict[str, Any]
+    reading: CatalogOptions
     shops: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    access: dict[str, Any] = field(default_factory=dict[str, Any])
-    """How the shops are reached: options of `connect`."""
 
 
+@with_groups
 def markets(
     *,
     config: Annotated[Path, typer.Argument(metavar="MARKETS.toml", help="The catalog and its shops.")],
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this market; may be repeated.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
-    ca_file: CaFile = None,
-    proxy: Proxy = None,
+    network: Network,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     r"""Sync one catalog to several shops: a language and a currency each, and a report each.
@@ -78,9 +80,7 @@ def markets(
     variable that holds the key), currency, shop_url, ledger, and in \[market.map] the columns of its language.
     """
     with exit_codes(debug=debug):
-        plan = _read(config, only or [])
-        plan.access = {"ca_file": ca_file, "proxy": proxy}
-        results = run(_sync(plan, dry_run=dry_run))
+        results = run(_sync(_read(config, only or []), network, dry_run=dry_run))
         codes = {name: _code(result) for name, result in results.items()}
         if as_json:
             shops = {name: _as_json(result, codes[name]) for name, result in results.items()}
@@ -136,32 +136,33 @@ def _refuse_unknown(path: Path, where: str, table: object, known: set[str]) -> N
         )
 
 
-def _reading(table: dict[str, Any]) -> dict[str, Any]:
-    reading = {name: value for name, value in table.items() if name in _READING and name != "map"}
-    return reading | ({"mapping": table["map"]} if "map" in table else {})
+def _reading(table: dict[str, Any]) -> CatalogOptions:
+    reading = {"mapping" if name == "map" else name: value for name, value in table.items() if name in _READING}
+    return cast("CatalogOptions", reading)
 
 
 def _in_folder(shop: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**shop, "ledger": folder / shop["ledger"]} if "ledger" in shop else shop
 
 
-async def _sync(plan: _Plan, *, dry_run: bool) -> dict[str, MarketResult]:
+async def _sync(plan: _Plan, network: Network, *, dry_run: bool) -> dict[str, MarketResult]:
     if not plan.file.exists():
         raise CatalogError(f"{plan.file}: cannot be opened: No such file or directory")
     async with AsyncExitStack() as stack:
         shops: list[Market] = []
         for shop in plan.shops:
-            products = _dry(shop) if dry_run else (await stack.enter_async_context(_client(shop, plan.access))).products
+            products = _dry(shop) if dry_run else (await stack.enter_async_context(_client(shop, network))).products
             shops.append(Market(shop["name"], products, _reading(shop), _sending(shop, dry_run=dry_run)))
-        return await sync_markets(plan.file, shops, option_names=IN_THE_SHELL, **plan.reading)
+        reading: CatalogOptions = {**plan.reading, "option_names": _OptionNamesInTheFile()}
+        return await sync_markets(plan.file, shops, **reading)
 
 
-def _client(shop: dict[str, Any], access: dict[str, Any]) -> NeuroonClient:
+def _client(shop: dict[str, Any], network: Network) -> NeuroonClient:
     variable = shop["api_key_variable"]
     key = os.environ.get(variable)
     if not key:
         raise ConfigurationError(f"{variable} is not set: it must hold the API key of market {shop['name']!r}")
-    return connect(shop.get("api_url"), key, shop["shop_id"], **access)
+    return connect(Credentials(shop.get("api_url"), shop["shop_id"], key), network)
 
 
 def _dry(shop: dict[str, Any]) -> Products:

@@ -7,25 +7,23 @@ from msgspec.structs import asdict
 
 from ..console import print_json, print_pairs
 from ..exits import exit_codes, run
-from ..options import AllowPlainHttp, ApiKey, ApiUrl, CaFile, Debug, Json, Proxy, ShopId, connect
+from ..groups import with_groups
+from ..options import Credentials, Debug, Json, Network, connect
 
 __all__ = ["shop"]
 
 
+@with_groups
 def shop(
     *,
-    api_url: ApiUrl = None,
-    shop_id: ShopId = None,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    proxy: Proxy = None,
-    allow_plain_http: AllowPlainHttp = False,
+    credentials: Credentials,
+    network: Network,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Show the shop's plan. A quick test of the credentials too."""
     with exit_codes(debug=debug):
-        client = connect(api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http)
+        client = connect(credentials, network)
 
         async def ask() -> None:
             async with client:

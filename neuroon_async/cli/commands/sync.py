@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...api.contract import MAX_BATCH_PRODUCTS, SHOP_ID_VARIABLE, Environment, SyncMode
-from ...catalogs import Catalog, CatalogFormat, read_catalog
+from ...catalogs import Catalog, CatalogOptions, read_catalog
 from ...catalogs.relations import Relations
 from ...client import NeuroonClient
 from ...errors import ConfigurationError, UnsafeFullSync
@@ -26,33 +26,10 @@ from ..bulk import Output, run_bulk
 from ..console import note
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport, missing_parents
 from ..exits import exit_codes
-from ..options import (
-    AllowPlainHttp,
-    ApiKey,
-    ApiUrl,
-    CaFile,
-    Concurrency,
-    Currency,
-    Debug,
-    Decimal,
-    Delimiter,
-    Encoding,
-    Fit,
-    Format,
-    Json,
-    KeepGoing,
-    ListPath,
-    Map,
-    Proxy,
-    Quiet,
-    Sheet,
-    ShopId,
-    ShopUrl,
-    connect,
-    reading_options,
-)
+from ..groups import with_groups
+from ..options import Concurrency, Credentials, Debug, FileReading, Json, Network, Quiet, connect
 from ..progress import limit_of, progress_bar
-from ..reading import IN_THE_SHELL, CatalogFeed, standard_input
+from ..reading import CatalogFeed, standard_input
 
 if TYPE_CHECKING:
     from ...ledger.protocols import Ledger
@@ -100,8 +77,7 @@ class SyncJob:
     ledger: LedgerOptions = field(default_factory=LedgerOptions)
     dry_run: bool = False
     dead_letter: Path | None = None
-    reading: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """Keyword arguments of `read_catalog`."""
+    reading: CatalogOptions = field(default_factory=CatalogOptions)
     sending: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Keyword arguments of ``products.sync``."""
     _catalog: Catalog | None = None
@@ -116,9 +92,7 @@ class SyncJob:
         run_bulk(self._run(), self._present)
 
     async def _run(self) -> SyncReport:
-        self._catalog = catalog = read_catalog(
-            standard_input() if self.file == "-" else self.file, option_names=IN_THE_SHELL, **self.reading
-        )
+        self._catalog = catalog = read_catalog(standard_input() if self.file == "-" else self.file, **self.reading)
         if self.dry_run:
             self._exchange = DryRunExchange()
             return await self._send(Products(self._dry_run_transport(self._exchange)), catalog, float)
@@ -242,26 +216,13 @@ def _check_dead_letter(path: Path, source: str, ledger: Path | None) -> None:
         path.unlink()  # a clean run leaves none behind
 
 
+@with_groups
 def sync(
     *,
     file: Annotated[str, typer.Argument(metavar="FILE", help="The catalog; - reads standard input. May be gzipped.")],
-    api_url: ApiUrl = None,
-    shop_id: ShopId = None,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    proxy: Proxy = None,
-    allow_plain_http: AllowPlainHttp = False,
-    catalog_format: Format = CatalogFormat.AUTO,
-    mapping: Map = None,
-    shop_url: ShopUrl = None,
-    currency: Currency = None,
-    fit: Fit = False,
-    encoding: Encoding = None,
-    delimiter: Delimiter = None,
-    decimal: Decimal = None,
-    list_path: ListPath = None,
-    sheet: Sheet = None,
-    keep_going: KeepGoing = False,
+    credentials: Credentials,
+    network: Network,
+    reading: FileReading,
     mode: Annotated[
         SyncMode,
         typer.Option(
@@ -316,28 +277,14 @@ def sync(
     with exit_codes(debug=debug):
         job = SyncJob(
             file,
-            connect=lambda: connect(
-                api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http
-            ),
+            connect=lambda: connect(credentials, network),
             output=Output(json=as_json, quiet=quiet),
-            api_url=api_url,
-            shop_id=shop_id,
+            api_url=credentials.api_url,
+            shop_id=credentials.shop_id,
             ledger=LedgerOptions(ledger, delete_missing, max_delete_fraction),
             dry_run=dry_run,
             dead_letter=dead_letter,
-            reading=reading_options(
-                mapping,
-                format=catalog_format,
-                shop_url=shop_url,
-                currency=currency,
-                fit=fit,
-                encoding=encoding,
-                delimiter=delimiter,
-                decimal=decimal,
-                list=list_path,
-                sheet=sheet,
-                keep_going=keep_going,
-            ),
+            reading=reading.options(),
             sending={"mode": mode, "concurrency": concurrency, "batch_size": batch_size},
         )
         job.execute()

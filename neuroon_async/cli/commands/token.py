@@ -12,24 +12,24 @@ from ...api.contract import WIDGET_TOKEN_LIFETIME, Environment
 from ...resources.widget import WidgetTokenSigner
 from ..console import out, print_json
 from ..exits import exit_codes
-from ..options import ApiKey, ApiUrl, Debug, Json, ShopId, credentials
+from ..groups import with_groups
+from ..options import Credentials, Debug, Json
 
 __all__ = ["token"]
 
 
+@with_groups
 def token(
     *,
     tag: Annotated[bool, typer.Option("--tag", help="Print the <script> element that carries it.")] = False,
-    api_url: ApiUrl = None,
-    shop_id: ShopId = None,
-    api_key: ApiKey = None,
+    credentials: Credentials,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Sign a widget token, valid for 24 hours. No request is made."""
     with exit_codes(debug=debug):
-        key, shop = credentials(api_key, shop_id)
-        address = (api_url or "").rstrip("/")
+        key, shop = credentials.complete()
+        address = (credentials.api_url or "").rstrip("/")
         environment = Environment.DEVELOPMENT if address == Environment.DEVELOPMENT else Environment.PRODUCTION
         signed_at = int(time.time())
         signer = WidgetTokenSigner(shop, key, environment=environment, clock=lambda: signed_at)

@@ -12,22 +12,20 @@ from ...api.results import Verification, VerificationData
 from ...errors import UsageError
 from ..console import note, out, print_json, print_pairs
 from ..exits import exit_codes, run
-from ..options import AllowPlainHttp, ApiKey, ApiUrl, CaFile, Debug, Json, Proxy, ShopId, connect
+from ..groups import with_groups
+from ..options import Credentials, Debug, Json, Network, connect
 
 __all__ = ["verify"]
 
 
+@with_groups
 def verify(
     *,
     domain: Annotated[str | None, typer.Argument(help="Such as https://shop.example")] = None,
     status: Annotated[bool, typer.Option("--status", help="Show the state of the verification.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the verification.")] = False,
-    api_url: ApiUrl = None,
-    shop_id: ShopId = None,
-    api_key: ApiKey = None,
-    ca_file: CaFile = None,
-    proxy: Proxy = None,
-    allow_plain_http: AllowPlainHttp = False,
+    credentials: Credentials,
+    network: Network,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -37,9 +35,7 @@ def verify(
             raise UsageError("give exactly one: a DOMAIN to verify, --status, or --remove")
 
         async def talk() -> Verification | VerificationData | None:
-            async with connect(
-                api_url, api_key, shop_id, ca_file=ca_file, proxy=proxy, allow_plain_http=allow_plain_http
-            ) as client:
+            async with connect(credentials, network) as client:
                 if domain is not None:
                     return await client.domain.verify(domain)
                 if status:
