@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
 from .catalogs import Catalog
 from .errors import UsageError
-from .report import SyncReport
+from .report import SyncProgress, SyncReport
 from .resources.products import Products
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from .catalogs import CatalogOptions
 
-__all__ = ["Market", "MarketResult", "sync_markets"]
+__all__ = ["Market", "MarketProgress", "MarketResult", "sync_markets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,20 @@ class MarketResult:
         return self.error is None and self.report is not None and self.report.ok
 
 
+@dataclass(frozen=True, slots=True)
+class MarketProgress:
+    """A moment of one market's run: its progress, and the reading of its catalog so far."""
+
+    name: str
+    progress: SyncProgress
+    catalog: Catalog
+
+
 async def sync_markets(
     source: str | os.PathLike[str] | BinaryIO,
     markets: Sequence[Market],
+    *,
+    on_progress: Callable[[MarketProgress], None] | None = None,
     **reading: Unpack[CatalogOptions],
 ) -> dict[str, MarketResult]:
     """Sync one catalog to several shops side by side.
@@ -75,6 +86,8 @@ async def sync_markets(
     Args:
         source: A path, or a binary file, perhaps gzipped. What cannot seek is copied to a temporary file first.
         markets: The shops; their names must differ.
+        on_progress: Called for each market as ``products.sync`` calls its own ``on_progress``, which a market may have
+            besides.
         **reading: Options of `Catalog` that all markets share.
 
     Returns:
@@ -91,7 +104,7 @@ async def sync_markets(
     with ExitStack() as stack:
         seekable = await _seekable(source, stack)
         catalogs = [Catalog(seekable, **_merged(reading, market)) for market in markets]
-        runs = [_run(market, catalog) for market, catalog in zip(markets, catalogs, strict=True)]
+        runs = [_run(market, catalog, on_progress) for market, catalog in zip(markets, catalogs, strict=True)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(run) for run in runs]
     return {task.result().name: task.result() for task in tasks}
@@ -111,9 +124,28 @@ def _merged(shared: CatalogOptions, market: Market) -> CatalogOptions:
     return {**shared, **own, "mapping": {**(shared.get("mapping") or {}), **(own.get("mapping") or {})}}
 
 
-async def _run(market: Market, catalog: Catalog) -> MarketResult:
+async def _run(market: Market, catalog: Catalog, on_progress: Callable[[MarketProgress], None] | None) -> MarketResult:
+    sending = dict(market.sending)
+    if on_progress is not None:
+        sending["on_progress"] = _both(sending.get("on_progress"), market.name, catalog, on_progress)
     try:
-        report = await market.products.sync(catalog, **market.sending)
+        report = await market.products.sync(catalog, **sending)
     except Exception as error:  # noqa: BLE001 - told in the result: no market ends another
         return MarketResult(market.name, getattr(error, "report", None), error, catalog)
     return MarketResult(market.name, report, None, catalog)
+
+
+def _both(
+    own: Callable[[SyncProgress], None] | None,
+    name: str,
+    catalog: Catalog,
+    on_progress: Callable[[MarketProgress], None],
+) -> Callable[[SyncProgress], None]:
+    """The market's own callback, if any, and that for all markets."""
+
+    def tell(progress: SyncProgress) -> None:
+        if own is not None:
+            own(progress)
+        on_progress(MarketProgress(name, progress, catalog))
+
+    return tell

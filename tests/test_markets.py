@@ -39,6 +39,18 @@ async def shops():
         yield spain, france
 
 
+async def test_progress_of_each_market_is_told_to_its_own_callback_and_to_the_one_for_all(shops):
+    spain, france = shops
+    own, all_of_them = [], []
+    async with client_of(spain, "shop_es") as es, client_of(france, "shop_fr") as fr:
+        markets = [Market("es", es.products, SPANISH, {"on_progress": own.append}), Market("fr", fr.products, FRENCH)]
+        results = await sync_markets(Pipe(CONTENT.encode()), markets, on_progress=all_of_them.append)
+    assert own == [moment.progress for moment in all_of_them if moment.name == "es"]
+    last = {moment.name: moment for moment in all_of_them}
+    assert [(name, moment.progress.accepted) for name, moment in sorted(last.items())] == [("es", 1200), ("fr", 1200)]
+    assert all(moment.catalog is results[name].catalog for name, moment in last.items())
+
+
 @pytest.mark.parametrize("pipe", [False, True])
 async def test_each_market_gets_its_language_and_currency(shops, tmp_path, pipe):
     spain, france = shops

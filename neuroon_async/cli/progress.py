@@ -17,15 +17,17 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .console import clock, err
+from .console import clean, clock, err
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterable, Mapping
+
+    from rich.console import Console
 
     from ..client import NeuroonClient
     from ..report import SyncProgress
 
-__all__ = ["Length", "limit_of", "progress_bar", "status_parts"]
+__all__ = ["Length", "limit_of", "progress_bar", "progress_table", "status_parts"]
 
 LINES_EVERY = 10.0
 """Seconds between two lines where there is no terminal. A run that is shorter prints none."""
@@ -69,10 +71,11 @@ def progress_bar(
     if quiet or not (lines or console.is_terminal):
         yield None
         return
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield _lines(title, length, next_in)
+    if not _can_redraw(console):
+        show_line = _lines(title)
+        yield lambda progress: show_line(progress, length(), next_in())
         return
-    with Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=True) as live:
+    with _live(console) as live:
 
         def show(progress: SyncProgress) -> None:
             live.update(_bar(title, progress, length(), next_in(), console.width), refresh=True)
@@ -80,21 +83,72 @@ def progress_bar(
         yield show
 
 
-def _lines(
-    title: str, length: Callable[[], Length | None], next_in: Callable[[], float]
-) -> Callable[[SyncProgress], None]:
+@contextmanager
+def progress_table(
+    names: Iterable[str], *, lines: bool = True
+) -> Generator[Callable[[str, SyncProgress, Length | None, float], None] | None, None, None]:
+    """As `progress_bar`, for runs side by side: each has a line.
+
+    What it gives is called with the run's name, its progress, how many products there are as far as is known, and in
+    how many seconds the rate limit lets its next request go.
+    """
+    console = err()
+    if not (lines or console.is_terminal):
+        yield None
+        return
+    if not _can_redraw(console):
+        show_line = {name: _lines(name) for name in names}
+        yield lambda name, progress, length, next_in: show_line[name](progress, length, next_in)
+        return
+    rows: dict[str, tuple[SyncProgress, Length | None, float] | None] = dict.fromkeys(names)
+    with _live(console) as live:
+
+        def show(name: str, progress: SyncProgress, length: Length | None, next_in: float) -> None:
+            rows[name] = progress, length, next_in
+            live.update(_table(rows), refresh=True)
+
+        yield show
+
+
+def _can_redraw(console: Console) -> bool:
+    return console.is_terminal and not console.is_dumb_terminal
+
+
+def _live(console: Console) -> Live:
+    return Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False, redirect_stderr=True)
+
+
+def _lines(title: str) -> Callable[[SyncProgress, Length | None, float], None]:
     due = time.monotonic() + LINES_EVERY
 
-    def show(progress: SyncProgress) -> None:
+    def show(progress: SyncProgress, length: Length | None, next_in: float) -> None:
         nonlocal due
         now = time.monotonic()
         if now < due:
             return
         due = now + LINES_EVERY
-        parts = [part.plain for part in status_parts(progress, length(), next_in())]
-        err().print(Text(f"{title}: {', '.join(parts)}"), soft_wrap=True)
+        parts = [part.plain for part in status_parts(progress, length, next_in)]
+        err().print(Text(f"{clean(title)}: {', '.join(parts)}"), soft_wrap=True)
 
     return show
+
+
+def _table(rows: Mapping[str, tuple[SyncProgress, Length | None, float] | None]) -> Table:
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column(overflow="fold", max_width=20)
+    table.add_column(width=12)
+    table.add_column(no_wrap=True, justify="right")
+    table.add_column(ratio=1, overflow="fold")
+    for name, row in rows.items():
+        title = Text(clean(name), style="bold")
+        if row is None:
+            table.add_row(title, ProgressBar(total=1), "", Text("not begun", style="dim"))
+            continue
+        progress, length, next_in = row
+        length = _at_least(length, progress.done)
+        parts = status_parts(progress, length, next_in, brief=True)
+        table.add_row(title, _drawn(progress, length), _share(progress, length), Text(" · ").join(parts))
+    return table
 
 
 def _bar(title: str, progress: SyncProgress, length: Length | None, next_in: float, width: int) -> Group:
@@ -103,13 +157,13 @@ def _bar(title: str, progress: SyncProgress, length: Length | None, next_in: flo
     bar.add_column(no_wrap=True)
     bar.add_column(ratio=1)
     bar.add_column(no_wrap=True, justify="right")
-    known = length is not None and length.products > 0
-    bar.add_row(
-        Text(title, style="bold"),
-        ProgressBar(total=length.products if length and known else None, completed=progress.done, pulse=not known),
-        _share(progress, length),
-    )
+    bar.add_row(Text(title, style="bold"), _drawn(progress, length), _share(progress, length))
     return Group(bar, *_in_lines(status_parts(progress, length, next_in), width))
+
+
+def _drawn(progress: SyncProgress, length: Length | None) -> ProgressBar:
+    total = length.products if length is not None and length.products > 0 else None
+    return ProgressBar(total=total, completed=progress.done, pulse=total is None)
 
 
 def _in_lines(parts: list[Text], width: int) -> list[Text]:
@@ -123,12 +177,15 @@ def _in_lines(parts: list[Text], width: int) -> list[Text]:
     return lines
 
 
-def status_parts(progress: SyncProgress, length: Length | None, next_in: float = 0.0) -> list[Text]:
-    """What there is to say, part by part."""
+def status_parts(
+    progress: SyncProgress, length: Length | None, next_in: float = 0.0, *, brief: bool = False
+) -> list[Text]:
+    """What there is to say, part by part. ``brief`` leaves out the pace and the requests."""
     length = _at_least(length, progress.done)
     parts = [Text(f"{progress.done:,}{'' if length is None else f'/{length}'} products", style="cyan")]
-    parts.append(Text(f"{progress.rate:,.0f}/s", style="cyan"))
-    parts.append(Text(f"{progress.requests:,} request{'' if progress.requests == 1 else 's'}", style="cyan"))
+    if not brief:
+        parts.append(Text(f"{progress.rate:,.0f}/s", style="cyan"))
+        parts.append(Text(f"{progress.requests:,} request{'' if progress.requests == 1 else 's'}", style="cyan"))
     if progress.failed:
         parts.append(Text(f"{progress.failed:,} failed", style="red"))
     if progress.failing_for is not None and progress.gives_up_in is not None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..catalogs.relations import Relations
     from ..report import ProductFailure
 
-__all__ = ["IN_THE_SHELL", "CatalogFeed", "standard_input"]
+__all__ = ["IN_THE_SHELL", "CatalogFeed", "guessed_length", "standard_input"]
 
 _CHUNK = 500
 T = TypeVar("T")
@@ -44,6 +44,14 @@ IN_THE_SHELL = _ShellOptionNames()
 """The options of reading as the command calls them, for the messages of a catalog."""
 
 
+def guessed_length(catalog: Catalog) -> Length | None:
+    """How many products a catalog has, by the share of its bytes that was read; ``None`` where nothing tells."""
+    count, size, position = catalog.products + catalog.failed, catalog.total_bytes, catalog.bytes_read
+    if not size or not position or not count:
+        return None
+    return Length(count * size // min(position, size), sure=False)
+
+
 class CatalogFeed:
     """The catalog as an async iterable, and a guess at its length while it is read."""
 
@@ -60,12 +68,7 @@ class CatalogFeed:
 
     def length(self) -> Length | None:
         """How many products there are: known at the end, till then guessed from the share of the file that was read."""
-        if self.exhausted:
-            return Length(self.count, sure=True)
-        size, position = self.catalog.total_bytes, self.catalog.bytes_read
-        if not size or not position or not self.count:
-            return None
-        return Length(self.count * size // min(position, size), sure=False)
+        return Length(self.count, sure=True) if self.exhausted else guessed_length(self.catalog)
 
     async def __aiter__(self) -> AsyncIterator[Product | ProductFailure]:
         async for items in self.in_lists():

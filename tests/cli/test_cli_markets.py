@@ -7,6 +7,8 @@ import json
 import pytest
 from test_cli import KEY, neuroon, served
 
+from neuroon_async.cli import progress
+
 CATALOG = "id,name_es,name_en,price,url\n1,Taza,Mug,1.50,/1\n2,Plato,Plate,2.50,/2\n"
 CONFIG = """
 file = "c.csv"
@@ -52,6 +54,15 @@ def test_one_report_a_shop(config):
         assert again.exit_code == 0
         assert "unchanged" in again.stdout
         assert KEY not in result.stdout + result.stderr + again.stdout
+
+
+def test_a_piped_run_prints_lines_of_each_market_and_json_none(config, monkeypatch):
+    monkeypatch.setattr(progress, "LINES_EVERY", 0.0)
+    config.write_text(CONFIG.replace("{url}", "http://127.0.0.1:9"))
+    told = neuroon("markets", config, "--dry-run").stderr
+    assert "es: 2/~2 products" in told
+    assert "en: 2/~2 products" in told
+    assert "products" not in neuroon("markets", config, "--dry-run", "--json").stderr
 
 
 def test_a_dry_run_needs_no_keys(config):

@@ -12,7 +12,7 @@ from test_cli import catalog, environment, neuroon, served
 
 from neuroon_async import RateLimit, SyncProgress
 from neuroon_async.cli import console, progress
-from neuroon_async.cli.progress import Length, _bar, limit_of, progress_bar, status_parts
+from neuroon_async.cli.progress import Length, _bar, _table, limit_of, progress_bar, progress_table, status_parts
 from neuroon_async.testing import Emulator
 
 NOW = SyncProgress(
@@ -79,6 +79,36 @@ def test_nothing_is_cut(moment, width):
     words = " ".join(shown.split())
     for part in status_parts(moment, length, 52.0):
         assert part.plain in words
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_markets_have_a_row_each_and_nothing_is_cut(width):
+    moment = replace(NOW, done=12_345_678, received=12_345_678, failed=1_234)
+    rows = {
+        "es": (moment, Length(98_765_432, sure=False), 0.0),
+        "a-market-with-a-long-name": (replace(moment, waiting_for_limit=True), None, 52.0),
+        "fr": None,
+    }
+    out = io.StringIO()
+    Console(file=out, width=width, force_terminal=True, color_system=None).print(_table(rows))
+    shown = out.getvalue()
+    assert "…" not in shown
+    assert max(map(len, shown.splitlines())) <= width
+    words = "".join(shown.split())
+    for part in ("~12%", "12,345,678/~98,800,000", "1,234failed", "0:52left", "notbegun", "-name"):
+        assert part in words, part
+
+
+def test_lines_of_several_markets_name_the_market(monkeypatch, capsys):
+    clock = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    with progress_table(["es", "fr"]) as show:
+        for seconds in range(1, 16):
+            clock[0] = 100.0 + seconds
+            show("es", replace(NOW, done=seconds * 100), EXACT, 0.0)
+    assert capsys.readouterr().err.splitlines() == ["es: 1,000/9,000 products, 100/s, 5 requests, 10 failed, ETA ~1:20"]
+    with progress_table(["es"], lines=False) as nobody:
+        assert nobody is None
 
 
 def test_lines_appear_from_time_to_time_where_there_is_no_terminal(monkeypatch, capsys):

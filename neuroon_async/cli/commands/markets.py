@@ -8,7 +8,7 @@ import tomllib
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,13 +18,18 @@ from ...catalogs import CatalogError, CatalogOptions, OptionNames
 from ...client import NeuroonClient
 from ...errors import ConfigurationError
 from ...ledger.sqlite import SQLiteLedger
-from ...markets import Market, MarketResult, sync_markets
+from ...markets import Market, MarketProgress, MarketResult, sync_markets
 from ...resources.products import Products
 from ..console import note, print_json, report_as_json, show_report
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
 from ..exits import ExitCode, code_of, exit_codes, explain, run
 from ..groups import with_groups
 from ..options import Credentials, Network, connect
+from ..progress import limit_of, progress_table
+from ..reading import guessed_length
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["markets"]
 
@@ -80,7 +85,7 @@ def markets(
     variable that holds the key), currency, shop_url, ledger, and in \[market.map] the columns of its language.
     """
     with exit_codes(debug=debug):
-        results = run(_sync(_read(config, only or []), network, dry_run=dry_run))
+        results = run(_sync(_read(config, only or []), network, dry_run=dry_run, lines=not as_json))
         codes = {name: _code(result) for name, result in results.items()}
         if as_json:
             shops = {name: _as_json(result, codes[name]) for name, result in results.items()}
@@ -145,16 +150,28 @@ def _in_folder(shop: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**shop, "ledger": folder / shop["ledger"]} if "ledger" in shop else shop
 
 
-async def _sync(plan: _Plan, network: Network, *, dry_run: bool) -> dict[str, MarketResult]:
+async def _sync(plan: _Plan, network: Network, *, dry_run: bool, lines: bool) -> dict[str, MarketResult]:
     if not plan.file.exists():
         raise CatalogError(f"{plan.file}: cannot be opened: No such file or directory")
     async with AsyncExitStack() as stack:
         shops: list[Market] = []
+        waits: dict[str, Callable[[], float]] = {}
         for shop in plan.shops:
-            products = _dry(shop) if dry_run else (await stack.enter_async_context(_client(shop, network))).products
+            if dry_run:
+                products = _dry(shop)
+            else:
+                client = await stack.enter_async_context(_client(shop, network))
+                products, waits[shop["name"]] = client.products, limit_of(client)
             shops.append(Market(shop["name"], products, _reading(shop), _sending(shop, dry_run=dry_run)))
         reading: CatalogOptions = {**plan.reading, "option_names": _OptionNamesInTheFile()}
-        return await sync_markets(plan.file, shops, **reading)
+        show = stack.enter_context(progress_table([shop.name for shop in shops], lines=lines))
+
+        def on_progress(market: MarketProgress) -> None:
+            if show is not None:
+                next_in = waits.get(market.name, float)()
+                show(market.name, market.progress, guessed_length(market.catalog), next_in)
+
+        return await sync_markets(plan.file, shops, on_progress=on_progress, **reading)
 
 
 def _client(shop: dict[str, Any], network: Network) -> NeuroonClient:
