@@ -15,7 +15,7 @@ __all__ = ["SALE_DATES", "STATES", "bounds_in", "claims_of", "recognised_field"]
 
 SALE_DATES = ("sale_starts", "sale_ends", "sale_period")
 """Not fields of a product: they say when the sale price holds."""
-STATES = ("status", "visibility")
+STATES = ("status", "visibility", "shown")
 """Nor are these: their words may say whether a product is published (``draft``), or something else (``used``)."""
 
 _SPELLINGS: dict[str, str] = {
@@ -72,7 +72,7 @@ _SPELLINGS: dict[str, str] = {
     ),
     "brands": (
         "brands brand vendor manufacturer marca marcas fabricante marque marques fabricant marke marken hersteller "
-        "produttore marques marka markak"
+        "produttore marchio marchi marques marka markak fabrikatzailea"
     ),
     "tags": (
         "tags tag keywords etiquetas palabrasclave etiquettes motscles schlagworter schlagwoerter stichworte etichette "
@@ -99,7 +99,7 @@ _SPELLINGS: dict[str, str] = {
         "nombrederessenyes balorazioak numerodevaloracions"
     ),
     "is_active": (
-        "isactive active published enabled activo activa publicado publicada habilitado actif publie aktiv "
+        "isactive active published enabled activo activa activado habilitado publicado publicada actif publie aktiv "
         "veroffentlicht veroeffentlicht attivo attiva pubblicato ativo ativa actiu publicat aktibo argitaratua"
     ),
     "sale_price": (
@@ -138,6 +138,7 @@ _SPELLINGS: dict[str, str] = {
         "visibility catalogvisibility visibilityincatalog visibilidad visibilite sichtbarkeit visibilita visibilidade "
         "visibilitat ikusgarritasuna ikuspena"
     ),
+    "shown": "visible isvisible productvisible mostrado affiche sichtbar visibile visivel ikusgai onlinestatus",
 }
 _CODES = (
     "referencia ref reference referenceproduit codigo codigoproducto codigodeproducto codigoarticulo code codeproduit "

@@ -4,8 +4,9 @@ A `Finisher` turns each `Draft` into exactly one `Product` or `ProductFailure`. 
 
 - A mapping comes first. It drops what the format has gathered for its target, complaints too.
 - A number that may be two is settled by the other numbers of its column, or refused (`notations.NumberNotations`).
+- So is one in a currency without decimals: ``¥1,200`` of a record in JPY.
 - A sale price that is 0, not below the price, or outside its dates is none.
-- A parent of ``0``, and a product that names itself its parent, have none.
+- A parent of ``0``, and a product that names itself its parent, have none. A rating that nobody has given is none.
 - Names, categories, brands and tags stand on one line, descriptions and attributes become plain text.
 - Addresses get scheme and host; spaces in them are encoded, and ``&amp;`` is the sign that it stands for.
 - The currency is the record's own, else the one that is written beside its prices, else the catalog's.
@@ -29,9 +30,10 @@ from .columns import SALE_DATES, recognised_field
 from .letters import RawRow, reading_of
 from .mapping import Template
 from .notes import FIELDS_THAT_NOTES_MISS
-from .values.addresses import complete
-from .values.currencies import Unit, unit_named
+from .values.addresses import complete, is_broken
+from .values.currencies import WITHOUT_DECIMALS, Unit, unit_named
 from .values.damage import digits_of_float
+from .values.numbers import SIGNS, to_money
 from .values.parsing import AmbiguousNumber, BadValue, LikeADate, NestedValue, is_blank, shown
 from .values.prices import holds_on, on_sale
 from .values.text import cut, html_to_text, is_misread, one_line
@@ -51,7 +53,7 @@ _CUT_AT = {"name": MAX_NAME_LENGTH, "description": MAX_DESCRIPTION_LENGTH}
 _DISPENSABLE = frozenset({"stockQuantity", "rating", "reviewCount", "isActive"})
 """Fields that a catalog may do without where its words for them are its own."""
 _MAX_LEFT_OUT = 100
-_NO_PARENT = re.compile(r"0+(?:[.,]0+)?")
+_NO_PARENT = re.compile(r"(?i)0+(?:[.,]0+)?|-1|false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ class Finisher:
         self._options = draft.options or self._default_options
         self._override(draft)
         if draft.ambiguous:
+            self._read_whole_amounts(draft)
             self._notations.settle(draft)
         fields = draft.fields
         before = dict(fields) if self.on_change is not None else {}
@@ -215,6 +218,8 @@ class Finisher:
         parent = fields.get("parent_external_id")
         if parent is not None and (is_no_parent(parent) or parent == fields.get("external_id")):
             del fields["parent_external_id"]
+        if fields.get("rating") == 0 and fields.get("review_count") == 0:
+            del fields["rating"]
         self._settle_sale(draft)
         self._settle_currency(draft)
         if not draft.canonical:
@@ -224,6 +229,20 @@ class Finisher:
                 self._complete_address(name, draft)
         if self._options.fit:
             self._fit_texts(fields)
+
+    def _read_whole_amounts(self, draft: Draft) -> None:
+        """Where a currency has no decimals, a sign in an amount can only group thousands."""
+        default = draft.fields.get("currency") or self._options.currency
+        for target in [name for name in ("price", "sale_price") if name in draft.ambiguous]:
+            value = draft.ambiguous[target].value
+            try:
+                readings = {sign: to_money(value, replace(draft.notation, decimal=sign)) for sign in SIGNS}
+            except BadValue:
+                continue
+            sign, money = next((sign, money) for sign, money in readings.items() if isinstance(money.amount, int))
+            possible = money.unit.currencies if money.unit else frozenset({default})
+            if possible <= WITHOUT_DECIMALS or (default in possible and default in WITHOUT_DECIMALS):
+                draft.read_ambiguous(target, sign)
 
     def _repair(self, name: str, fields: dict[str, Any]) -> None:
         """Take a long id without the decimals that a program has added."""
@@ -286,7 +305,10 @@ class Finisher:
 
     def _complete_address(self, name: str, draft: Draft) -> None:
         address = complete(draft.fields[name], self._options.shop_url)
-        if address is None:
+        if address is None and is_broken(draft.fields[name]):
+            broken = f"{shown(draft.fields[name])} is no address; it is written as https://shop.example/tea"
+            draft.problems.append((WIRE_NAMES[name], broken))
+        elif address is None:
             relative = f"{shown(draft.fields[name])} is relative; {self._give_shop_url()}"
             draft.problems.append((WIRE_NAMES[name], relative))
         else:

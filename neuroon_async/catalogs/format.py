@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from ..api.models import REQUIRED_FIELDS
 from .columns import recognised_field
 from .counting import FieldCounts
 from .options import ReadingOptions
@@ -148,16 +149,27 @@ class Sample:
     def rows(self, delimiter: str, count: int) -> list[list[str]]:
         """The first rows of text that is delimited so, or of the sheet, from the header on."""
         rows = self._rows(delimiter, count + MOST_TITLES)
-        return rows[titles_above(rows) :][:count]
+        return rows[_above_header(rows) :][:count]
 
     def titles(self, delimiter: str) -> int:
         """How many rows stand above the header."""
-        return titles_above(self._rows(delimiter, MOST_TITLES + 1))
+        return _above_header(self._rows(delimiter, MOST_TITLES + 1))
 
     def _rows(self, delimiter: str, count: int) -> list[list[str]]:
         if self.sheet is not None:
             return self.sheet.first_rows(count)
         return rows_of(self.text.decode(errors="ignore"), delimiter, count)
+
+
+def _above_header(rows: list[list[str]]) -> int:
+    """How many of the first rows stand above the header: titles, and names of groups of columns, as merged cells are.
+
+    The row below names more of the required fields than such a row does, and three at least.
+    """
+    above = titles_above(rows)
+    named = [len({*map(recognised_field, row)} & {*REQUIRED_FIELDS}) for row in rows[: MOST_TITLES + 1]]
+    best = max(named[above:], default=0)
+    return named.index(best, above) if best > max(named[above], 2) else above
 
 
 @dataclass(slots=True)

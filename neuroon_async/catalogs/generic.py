@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .columns import SALE_DATES, STATES, claims_of
 from .records import Draft
-from .values.parsing import BadValue, is_blank, is_published, to_availability
+from .values.parsing import BadValue, is_blank, is_published, tells_more_than_none, to_availability
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .records import Record
     from .values.parsing import Notation
 
-__all__ = ["GenericBuilder", "is_word"]
+__all__ = ["GenericBuilder", "is_word", "state_of"]
 
 _MAX_PLANS = 1_000
 """Sets of field names whose reading is remembered; objects of JSON may all differ."""
@@ -53,9 +53,7 @@ class GenericBuilder:
 
     def _put_state(self, draft: Draft, target: str, value: Any, column: str) -> None:
         """A draft, or what is hidden, is not active, whatever else is said; other words are none of ours."""
-        if "is_active" in self._mapping or is_blank(value) or (target == "visibility" and str(value).strip().isdigit()):
-            return
-        published = is_published(value)
+        published = None if "is_active" in self._mapping else state_of(target, value)
         if published is None:
             return
         self._use([column])
@@ -89,10 +87,19 @@ class GenericBuilder:
         return list(plan.items())
 
 
+def state_of(name: str, value: Any) -> bool | None:
+    """What a column of `STATES` says of a product's being published; ``None`` where it speaks of something else."""
+    if is_blank(value) or (name == "visibility" and str(value).strip().isdigit()):
+        return None
+    return is_published(value)
+
+
 def is_word(value: Any) -> bool:
-    """Does a column for the stock say in a word whether there is any?"""
-    if not isinstance(value, str) or any(character.isdigit() for character in value):
+    """Does a column for the stock say in words whether there is any (``En stock``, ``10+``), rather than how many?"""
+    if not isinstance(value, str):
         return False
+    if any(character.isdigit() for character in value):
+        return tells_more_than_none(value)
     try:
         to_availability(value)
     except BadValue:

@@ -249,12 +249,25 @@ _SHORTENED = (
 _IDS = frozenset({"external_id", "parent_external_id"})
 _WRAPPING = len('=""')
 _FLAGS = frozenset({"in_stock", "is_active"})
-_MAY_SAY_NONE = _FLAGS | {"sale_price", "stock_quantity", "rating", "review_count", "parent_external_id", "currency"}
+_MAY_SAY_NONE = _FLAGS | {
+    "sale_price",
+    "stock_quantity",
+    "rating",
+    "review_count",
+    "parent_external_id",
+    "currency",
+    "url",
+    "categories",
+    "brands",
+    "tags",
+}
 _CODES = _IDS | {"sku"}
 _NO_NUMBERS = _IDS | {"sku", "attributes"}
 
 
 def _says_none(name: str, value: object) -> bool:
+    if is_list(value):
+        return bool(value) and all(isinstance(item, str) and means_no_value(item) for item in value)
     return (value is False and name not in _FLAGS) or means_no_value(str(value))
 
 

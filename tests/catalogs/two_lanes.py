@@ -20,12 +20,13 @@ _ADDRESSES = (
     "https://", "https://s.example/a,https://s.example/b", "https://s.example/a.jpg;https://s.example/b.jpg",
     "//s.example/x", "/x", "https://s.example/a|b", "www.s.example/x", "ftp://s.example/x", "javascript:x",
     "tea.jpg", "a.jpg|b.jpg", "n/a", " https://s.example/x", "https://s.example/x ", "https://s.example/a\u00a0b",
+    "https:/s.example/x", "https//s.example/x", r"\\s\x", r"img\a.jpg", "https://s.example/a||https://s.example/b",
     "HTTPS://s.example/x", "https://s.example/a https://s.example/b",
 )  # fmt: skip
 _IDS = (
     "Feb-01", "01-feb", "mar.-12", "2026-01-31", "1/2/2026", "8436571234567.0", "ag-12", "SET-12", "Jan-1",
     "#REF!", "#N/A", "#hash", "8,43657E+12", "1E-5", "1e5", "+5", "-1", "-", "n/a", "None", "null", "NaN", "0",
-    "0.0", "00", "7", "1", " x", "x ", "\u00a0x", "A B", "'5", "A", "ﬁ", "SKU-1", "SKU-2", "P1",
+    "0.0", "00", "7", "1", "False", " x", "x ", "\u00a0x", "A B", "'5", "A", "ﬁ", "SKU-1", "SKU-2", "P1",
     '="00123"', '="A"', '=""', "=", "'00124", "'", "1234567,0",
 )  # fmt: skip
 _NAMES = (
@@ -36,24 +37,25 @@ _NAMES = (
 )  # fmt: skip
 _LISTS = (
     "a|b", "a;b", "a,b", "a|a", "a| |b", '["a","b"]', '["a"', "a &amp; b|c", "a&eacute;|c", "<b>x</b>|y", "#N/A",
-    "7", "A > B",
+    "7", "A > B", "A > B | C", ">", "-", "n/a",
 )  # fmt: skip
 _MONEY = (
     "12.50", "1.299", "1,299", "49,90", "1.299,00", "€9", "5 EUR", "9.90 USD", "USD 3", "$5", "0", "0.00", "-1",
     "- ", "free", "", "12.5", "012", ".5", "5.", "1e3", "1E+3", "9.999", "99999999999999999999", "12 ", " 12",
-    "4,50 € IVA incl.", "n/a", "#N/A", '="1,50"', "12,50 € inkl. 19% MwSt.",
+    "¥1,200", "1,200 JPY", "<b>5</b>", "4,50 € IVA incl.", "n/a", "#N/A", '="1,50"', "12,50 € inkl. 19% MwSt.",
 )  # fmt: skip
 _NUMBERS = (
     "0", "7", "-3", "3.0", "3,0", "1.299", "1,299", "4.5", "4,5", "5.1", "many", "n/a", "", "٣", "1e2", "+5",
-    "3.000", "#N/A",
+    "3.000", "#N/A", "10+", "0+", "3 uds", "< 5", "4.5/5", "5 stars",
 )  # fmt: skip
 _WORDS = (
     "yes", "no", "Yes", "true", "TRUE", "0", "1", "2", "-1", "preorder", "out of stock", "In Stock", "draft",
-    "maybe", "?", "1.0", "0,0", "na", "https://schema.org/InStock", "n/a", "", " yes ", "#N/A",
+    "maybe", "?", "1.0", "0,0", "na", "https://schema.org/InStock", "n/a", "", " yes ", "#N/A", "∞", "staging",
 )  # fmt: skip
 _CODES = ("EUR", "eur", "Usd", "EURO", "ZZZ", "€", "$", "n/a", "NAN", "nil", " EUR", "", "XX", "USD", "#N/A")
 _DATES = (
     "2026-01-01", "2099-01-01", "2020-01-01", "1/2/2026", "13/2/2026", "1/2/2099", "tomorrow", "0000-00-00", "", "-",
+    "NULL",
 )  # fmt: skip
 _PERIODS = ("2020-01-01/2030-01-01", "2020-01-01/2021-01-01", "/2099-01-01", "2026-01-01", "x/y", "")
 _BLANK = ("", " ", "\u00a0")

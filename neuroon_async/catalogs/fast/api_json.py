@@ -51,6 +51,7 @@ class ApiObjects:
             (_descriptions_are_plain, _settle_description),
             (self._lists_are_known, self._settle_lists),
             (_nothing_is_on_sale, _settle_sale),
+            (_nothing_is_rated, _settle_rating),
             (self._currencies_are_plain, self._settle_currency),
         )
         """For each concern: is it plain for all of these products; and settle it for one, or decline the product."""
@@ -162,6 +163,17 @@ def _settle_description(product: Product) -> bool:
     if description is not None:
         force_setattr(product, "description", description)
     return description is not None
+
+
+def _nothing_is_rated(products: list[Product]) -> bool:
+    return not [p for p in products if p.rating is not UNSET]
+
+
+def _settle_rating(product: Product) -> bool:
+    """A rating that nobody has given is none."""
+    if product.rating == 0 and product.review_count == 0:
+        force_setattr(product, "rating", UNSET)
+    return True
 
 
 def _nothing_is_on_sale(products: list[Product]) -> bool:

@@ -81,6 +81,9 @@ class FieldColumns:
         if "parent_external_id" in values:
             pairs = zip(values["parent_external_id"], values["external_id"], strict=True)
             values["parent_external_id"] = [UNSET if parent == own else parent for parent, own in pairs]
+        if "rating" in values and "review_count" in values:
+            pairs = zip(values["rating"], values["review_count"], strict=True)
+            values["rating"] = [UNSET if rating == count == 0 else rating for rating, count in pairs]
         if "sale_price" in values:
             self._settle_sales(values, cells, declined, one_unit=codes.get("price") == codes.get("sale_price"))
         self._settle_currencies(values, codes.get("price"), count, declined)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...api.addresses import plain_address
 from ...api.contract import MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH
+from ..finishing import is_no_parent
 from ..values.damage import MONTH_STARTS, digits_of_float, is_error_code, is_like_a_date, is_shortened
 from ..values.text import html_to_text, is_misread, one_line
 from ..values.words import LONGEST_NO_VALUE, means_no_value
@@ -23,6 +24,7 @@ __all__ = [
     "name_of",
 ]
 
+_LONGEST_NO_PARENT = max(LONGEST_NO_VALUE, len("false"))
 _MOST_TEXTS = 4_096
 """Texts that are remembered. Where they all differ, remembering more of them would not help."""
 
@@ -42,7 +44,9 @@ def is_plain_id(text: str) -> bool:
 
 def is_plain_parent(text: str) -> bool:
     """Is it an id that no export writes where there is no parent?"""
-    return is_plain_id(text) and text[0] != "0" and (len(text) > LONGEST_NO_VALUE or not means_no_value(text))
+    if not is_plain_id(text) or text[0] == "0":
+        return False
+    return len(text) > _LONGEST_NO_PARENT or not (means_no_value(text) or is_no_parent(text))
 
 
 def is_plain_address(text: str) -> bool:
@@ -104,8 +108,12 @@ class KnownTexts:
         return True
 
     def learn_list(self, texts: Sequence[str]) -> bool:
-        """Is this list clean? It gets known if it is."""
-        if len(set(texts)) < len(texts) or not (self.texts(texts) or self.learn(texts)):
+        """Is this list clean, and of more than words for no value? It gets known if it is."""
+        if (
+            all(map(means_no_value, texts))
+            or len(set(texts)) < len(texts)
+            or not (self.texts(texts) or self.learn(texts))
+        ):
             return False
         if len(self._lists) >= _MOST_TEXTS:
             self._lists.clear()

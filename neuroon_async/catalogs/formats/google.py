@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..columns import STATES
 from ..fast.feed import FeedFields, FeedLanes
+from ..generic import state_of
 from ..mapping import ATTRIBUTE_PREFIX
 from ..readers.feed_xml import xml_item_blocks, xml_items
 from ..records import Draft
@@ -44,7 +46,7 @@ _CATEGORY_PATHS = ("product_type", "google_product_category", "fb_product_catego
 _USED = (
     *(name for names in _FIELDS.values() for name in names), "description", "summary", "content", "price", "sale_price",
     "sale_price_effective_date", "product_type", "fb_product_category",
-    *_STOCK, *_ATTRIBUTES,
+    *_STOCK, *_ATTRIBUTES, *STATES,
 )  # fmt: skip
 
 
@@ -89,6 +91,9 @@ class FeedBuilder:
         draft.put("sale_price", _first(item, "sale_price"))
         draft.put_sale_dates(period=_first(item, "sale_price_effective_date"))
         draft.put("in_stock", _first(item, "availability"))
+        states = [state_of(name, _first(item, name)) for name in STATES]  # of Meta's catalogs
+        if False in states:
+            draft.put("is_active", value=False)
         draft.put_attributes({name: ", ".join(_texts(item, name)) for name in _ATTRIBUTES})
         return draft
 
@@ -145,7 +150,7 @@ _FAST = FeedFields(
         "categories": lambda text: _levels([text]) or None,
     },
     used=frozenset(_USED),
-    is_exact=lambda name: field_name(name) == name,
+    is_exact=lambda name: field_name(name) == name and name not in STATES,
 )
 """What `FeedBuilder` says of items whose fields are one text each."""
 

@@ -28,7 +28,7 @@ import msgspec
 from ..readers.byte_source import CatalogError
 from ..records import Draft
 from ..values.addresses import is_absolute
-from ..values.parsing import BadValue, Money, Notation, to_flag, to_integer, to_money
+from ..values.parsing import BadValue, Money, Notation, to_integer, to_money
 from ..values.prices import Prices, holds_on, on_sale
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
     if not managed:
         draft.put("in_stock", value=True)
         return
-    draft.put("in_stock", _cell(row, "is_in_stock"), to_flag)
+    draft.put("in_stock", _cell(row, "is_in_stock"))
     if _cell(row, "product_type").lower() not in _MADE_OF_OTHERS:
         draft.put("stock_quantity", _cell(row, "qty"), _pieces)
 

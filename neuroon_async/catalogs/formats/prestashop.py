@@ -57,7 +57,8 @@ _IMPORT_IDS = ("Product ID", "ID", "id")
 _CATEGORIES = "Categories (x,y,z...)"
 _DESCRIPTIONS = ("Description", "Short description", "Summary")
 _CODES = {"EAN13": "gtin", "UPC": "upc", "MPN": "mpn"}
-_FEATURES = "Feature(Name:Value:Position)"
+_FEATURES = "Feature"
+"""How the column of features begins; releases write more or less about it in parentheses."""
 _DISCOUNT = ("Discount amount", "Discount percent", "Discount from (yyyy-mm-dd)", "Discount to (yyyy-mm-dd)")
 _OUT_OF_STOCK = ("Out of stock action", "Out of stock")
 _VISIBILITY = "Visibility"
@@ -155,7 +156,8 @@ class _Builder:
         prices = [column for column in (columns.taxed, columns.untaxed) if column]
         reading.use([*columns.fields, *prices])
         if columns.is_import:
-            reading.use([_CATEGORIES, *_DESCRIPTIONS, *_CODES, _FEATURES, *_DISCOUNT, _TAX_RULE])
+            reading.use([_CATEGORIES, *_DESCRIPTIONS, *_CODES, *_DISCOUNT, _TAX_RULE])
+            reading.use(column for column in reading.sample.header if column.startswith(_FEATURES))
             reading.use([*_OUT_OF_STOCK, _VISIBILITY])
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
@@ -252,7 +254,8 @@ def _put_texts(draft: Draft, row: Mapping[str, Any]) -> None:
     levels = [level.strip() for path in paths for level in path.split("/")]
     draft.put("categories", [level for level in dict.fromkeys(levels) if level] or None)
     draft.put_attributes({name: row.get(column) for column, name in _CODES.items() if row.get(column) != "0"})
-    for feature in str(row.get(_FEATURES) or "").split(","):
+    features = next((text for column, text in row.items() if column.startswith(_FEATURES)), None)
+    for feature in str(features or "").split(","):
         name, colon, rest = feature.partition(":")
         if colon and name.strip():
             draft.put(f"attributes.{name.strip()}", rest.partition(":")[0].strip())

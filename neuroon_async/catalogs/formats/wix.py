@@ -20,7 +20,7 @@ from ..grouping import grouped
 from ..mapping import slug
 from ..records import Draft
 from ..values.addresses import is_absolute
-from ..values.parsing import BadValue, Money, Notation, to_integer, to_money, to_number
+from ..values.parsing import BadValue, Money, Notation, to_money, to_number
 from ..values.prices import Prices, on_sale
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
     if not stock:
         return
     if any(character.isdigit() for character in stock):
-        draft.put("stock_quantity", stock, to_integer)
+        draft.put("stock_quantity", stock)
         quantity = draft.fields.get("stock_quantity")
         if isinstance(quantity, int):
             draft.put("in_stock", quantity > 0)

@@ -78,7 +78,7 @@ def _wraps_a_nested_list(document: dict[str, Any]) -> bool:
     inner = [value for value in document.values() if is_object(value)]
     lists = [item for value in inner for item in value.values() if is_list(item)]
     has_list = any(isinstance(first, dict) for found in lists for first in found[:1])
-    return has_list and not any(recognised_field(key) for key in document)
+    return has_list and not {"name", "price"} <= set(map(recognised_field, document))
 
 
 def _is_a_record(first: dict[str, Any], line: bytes, *, followed: bool) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 if TYPE_CHECKING:
     from ...api.shapes import RawValue
 
-__all__ = ["complete", "first_image", "is_absolute"]
+__all__ = ["complete", "first_image", "is_absolute", "is_broken"]
 
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _IMAGE_ENDINGS = "jpe?g|png|gif|webp|avif|svg|bmp|tiff?|jfif|heic"
@@ -18,8 +18,9 @@ _FILE_ENDINGS = f"{_IMAGE_ENDINGS}|x?html?|php[0-9]?|aspx?|jspx?|cgi|pdf|mp4|web
 _IMAGE = re.compile(rf"(?i)[^\s].*\.(?:{_IMAGE_ENDINGS})(?:\?\S*)?")
 _HOST = rf"(?:[\w-]+\.)+(?!(?:{_FILE_ENDINGS})(?:[/?#:]|$))[A-Za-z]{{2,24}}(?::[0-9]+)?"
 _BEGINS_WITH_HOST = re.compile(rf"(?i)(?:www\.{_HOST}(?=[/?#]|$)|{_HOST}(?=/))")
-_NEXT_ADDRESS = re.compile(rf"(?i)(?:\s*[,;|]\s*|\s+)(?=https?:|//\w|{_HOST}/)")
+_NEXT_ADDRESS = re.compile(rf"(?i)[\s,;|]+(?=https?:|//\w|{_HOST}/)")
 _SPACES = re.compile(r"\s+")
+_BROKEN = re.compile(r"(?i)\s*(?:https?:(?!//)|https?//|<|\\\\)")
 _IN_HTML = re.compile(r"""(?i)<(?:img|source)\b[^<>]*?\bsrc\s*=\s*["']?([^"'\s<>]+)""")
 _NO_IMAGE = re.compile(r"(?i)n/?[ad]|n\.\s?[ad]\.?|s/[nd]|\.+|/+")
 """Words that stand for no value, and look like a path or a file."""
@@ -30,8 +31,15 @@ def is_absolute(address: str) -> bool:
     return _SCHEME.match(address) is not None
 
 
+def is_broken(address: str) -> bool:
+    """Is it an address that was written wrongly (``https:/x``, ``https//x``), or none (markup, a network path)?"""
+    return _BROKEN.match(address) is not None
+
+
 def complete(address: str, shop_url: str | None) -> str | None:
-    """The address with scheme and host, and spaces encoded; ``None`` where the shop's address is needed and unknown.
+    """The address with scheme and host, and spaces encoded.
+
+    ``None`` where the shop's address is needed and unknown, and for one that `is_broken`.
 
     >>> complete("www.shop.example/año nuevo.jpg", None)
     'https://www.shop.example/año%20nuevo.jpg'
@@ -39,6 +47,10 @@ def complete(address: str, shop_url: str | None) -> str | None:
     address = _SPACES.sub("%20", address.strip())
     if address.startswith(("https://", "http://")):
         return address
+    if is_broken(address):
+        return None
+    if not is_absolute(address):
+        address = address.replace("\\", "/")
     if is_absolute(address) and not _BEGINS_WITH_HOST.match(address):
         return address
     if address.startswith("//"):
@@ -71,7 +83,7 @@ def first_image(value: RawValue) -> str | None:
     text = _NEXT_ADDRESS.split(text, maxsplit=1)[0]
     if not is_absolute(text) and not text.startswith("//"):
         for separator in "|;,":
-            parts = [part.strip() for part in text.split(separator)]
+            parts = [part.strip() for part in text.split(separator) if part.strip()]
             if len(parts) > 1 and all(_IMAGE.fullmatch(part) for part in parts):
                 return parts[0]
     is_address = "/" in text or "." in text or is_absolute(text)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from .currency_words import CURRENCY_WORDS
 
-__all__ = ["Unit", "is_code", "unit_named"]
+__all__ = ["WITHOUT_DECIMALS", "Unit", "is_code", "unit_named"]
 
 _CODES = frozenset(
     re.findall(
@@ -25,6 +25,8 @@ _CODES = frozenset(
     )
 )
 """ISO 4217, those that prices can be in."""
+WITHOUT_DECIMALS = frozenset(re.findall("[A-Z]{3}", "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"))
+"""Those of which there is no smaller coin, as ISO 4217 says: ``¥1,200`` is over a thousand."""
 _SIGNS = {
     "€": "EUR", "£": "GBP", "zł": "PLN", "kč": "CZK", "ft": "HUF", "₺": "TRY", "₴": "UAH", "₽": "RUB", "₹": "INR",
     "₪": "ILS", "₩": "KRW", "₫": "VND", "฿": "THB", "₱": "PHP", "₦": "NGN", "₲": "PYG", "₡": "CRC", "r$": "BRL",

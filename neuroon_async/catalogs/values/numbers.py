@@ -15,12 +15,25 @@ from typing import Literal
 
 from ...api.models import Number
 from .currencies import Unit, unit_named
-from .shown import BadValue, shown
+from .shown import BadValue, UnknownWord, shown
+from .text import one_line
 
-__all__ = ["AmbiguousNumber", "Money", "Notation", "Sign", "to_integer", "to_money", "to_number", "to_rating"]
+__all__ = [
+    "SIGNS",
+    "AmbiguousNumber",
+    "Money",
+    "Notation",
+    "Sign",
+    "to_integer",
+    "to_money",
+    "to_number",
+    "to_pieces",
+    "to_rating",
+]
 
 Sign = Literal[".", ","]
 """What separates decimals."""
+SIGNS: tuple[Sign, Sign] = (".", ",")
 
 _MAX_DIGITS = 40
 _ORDINARY = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,2})?")
@@ -41,6 +54,14 @@ _INCLUDED = (
 _RATE = r"(?:[0-9]{1,2}(?:[.,][0-9]{1,2})?\s*%\s*)?"
 _WITH_TAX = re.compile(
     rf"(?i)[\s(]*(?:{_RATE}{_TAX}\s*{_RATE}{_INCLUDED}|{_INCLUDED}\s*{_RATE}{_TAX}|(?<![a-z])(?:ttc|brutt?o)(?![a-z]))\s*\)?"
+)
+_OUT_OF_FIVE = re.compile(
+    r"(?i)([0-9.,]+)\s*(?:(?:/|out\s+of|de|sur|von|di|su|em)\s*5(?:[.,]0+)?)?"
+    r"\s*(?:stars?|estrellas?|étoiles?|sternen?|stelle|estrelas?|estrelles|izar|[★⭐])?"
+)
+_PIECES = re.compile(
+    r"(?i)([+-]?[0-9][0-9.,' ]*?)\s*(?:uds?|u|un|unid|unidad(?:es)?|units?|pcs?|pieces?|pièces?|pz|pezzi|stk|stück|st|"
+    r"ale|unitats?|unidades?|in\s+stock|en\s+stock|auf\s+lager|available|left|disponib[a-z]+)\.?"
 )
 _SPREADSHEET_POWER = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]+)?[eE][+-]?[0-9]+")
 
@@ -152,7 +173,8 @@ def to_money(value: object, notation: Notation) -> Money:
         return Money(Decimal(value), None, ".") if "." in value else Money(int(value))
     text = _plain(value)
     if not text.isdecimal():
-        text = _NO_CENTS.sub("", _WITH_TAX.sub(" ", html.unescape(text))).strip()
+        text = one_line(text) if "<" in text else html.unescape(text)  # <span>12,50&nbsp;€</span>
+        text = _NO_CENTS.sub("", _WITH_TAX.sub(" ", text)).strip()
         text = _CENTS_BY_COLON.sub(",", text) if ":" in text else text
     match = _MONEY.fullmatch(text)
     if match is None:
@@ -189,8 +211,24 @@ def _no_amount(value: str) -> str:
 
 
 def to_rating(value: object, notation: Notation) -> Number:
-    """A number up to 5, so never one with grouped thousands."""
+    """A number up to 5, so never one with grouped thousands; ``4,5/5`` and ``4.5 out of 5 stars`` are such."""
+    if isinstance(value, str) and (out_of_five := _OUT_OF_FIVE.fullmatch(value.strip())):
+        value = out_of_five[1]
     return to_number(value, Notation(decimal=notation.decimal, grouped=False))
+
+
+def to_pieces(value: object, notation: Notation) -> int:
+    """A whole number of pieces: ``3 uds``, ``12 in stock``. Raises `UnknownWord` for what tells no number at all."""
+    if isinstance(value, str) and (pieces := _PIECES.fullmatch(_plain(value))):
+        value = pieces[1]
+    try:
+        return to_integer(value, notation)
+    except AmbiguousNumber:
+        raise
+    except BadValue as error:
+        if isinstance(value, str) and _NUMBER.fullmatch(_plain(value)) is None:
+            raise UnknownWord(str(error)) from None
+        raise
 
 
 def to_integer(value: object, notation: Notation) -> int:

@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from .addresses import first_image
-from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_rating
-from .shown import BadValue, LikeADate, NestedValue, shown
+from .currencies import unit_named
+from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_pieces, to_rating
+from .shown import BadValue, LikeADate, NestedValue, UnknownWord, shown
 from .text import decoded
-from .words import UnknownWord, is_published, to_availability, to_flag
+from .words import is_published, tells_more_than_none, to_availability, to_flag
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ __all__ = [
     "is_blank",
     "is_published",
     "shown",
+    "tells_more_than_none",
     "to_attribute",
     "to_availability",
     "to_flag",
@@ -65,9 +67,18 @@ def to_code(value: object, notation: Notation | None = None) -> str:
 
 
 def to_currency(value: object, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
-    """A code in capitals, as ISO 4217 writes it, so that ``eur`` and ``EUR`` are one currency to the server."""
+    """A code in capitals, as ISO 4217 writes it; so ``eur``, ``€`` and ``euro`` are one currency to the server.
+
+    Raises `BadValue` for a sign that may be several currencies (``$``), and for what is no code.
+    """
     text = to_text(value)
-    return text.upper() if len(text) == 3 and text.isascii() else text
+    if len(text) == 3 and text.isascii() and text.isalpha():
+        return text.upper()
+    unit = unit_named(text)
+    if unit is None or len(unit.currencies) != 1:
+        told = f"; {shown(text)} may be {', '.join(sorted(unit.currencies)[:4])} …" if unit else ""
+        raise BadValue(f"must be a code such as EUR, got {shown(text)}{told}")
+    return min(unit.currencies)
 
 
 def to_image(value: RawValue, notation: Notation | None = None) -> str | None:  # noqa: ARG001 - one signature for all
@@ -107,6 +118,15 @@ def _named(item: RawValue) -> RawValue:
 def to_texts(value: RawValue, notation: Notation) -> list[str]:
     """A list of texts; a cell separates them by ``|``, else by ``;``, else by ``,``."""
     return _to_texts(value, notation, "|;,")
+
+
+def to_categories(value: RawValue, notation: Notation) -> list[str]:
+    """As `to_texts`, with the names of all levels: of ``Ropa > Camisas`` both. Those in a list stay whole."""
+    found = to_texts(value, notation)
+    if not isinstance(value, str) or _json_list(value) is not None:
+        return found
+    levels = [level.strip() for path in found for level in path.split(">")]
+    return list(dict.fromkeys(level for level in levels if level))
 
 
 def to_brands(value: RawValue, notation: Notation) -> list[str]:
@@ -152,11 +172,11 @@ CONVERTERS: dict[str, Callable[[Any, Notation], Any]] = {
     "description": to_text,
     "currency": to_currency,
     "image_url": to_image,
-    "categories": to_texts,
+    "categories": to_categories,
     "brands": to_brands,
     "tags": to_texts,
     "in_stock": to_availability,
-    "stock_quantity": to_integer,
+    "stock_quantity": to_pieces,
     "rating": to_rating,
     "review_count": to_integer,
     "is_active": to_flag,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .numbers import Money
 from .shown import BadValue, shown
+from .words import means_no_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,7 +50,7 @@ def holds_on(today: date, starts: str, ends: str) -> bool:
 
 def _holds(text: str, judge: Callable[[date], bool]) -> bool:
     text = text.strip()
-    if not text or _NO_DATE.fullmatch(text):
+    if not text or _NO_DATE.fullmatch(text) or means_no_value(text):
         return True
     verdicts = {judge(day) for day in _possible_days(text)}
     if not verdicts:

@@ -7,13 +7,17 @@ from typing import cast
 
 import msgspec
 
-__all__ = ["BadValue", "LikeADate", "NestedValue", "shown"]
+__all__ = ["BadValue", "LikeADate", "NestedValue", "UnknownWord", "shown"]
 
 _MOST = 60
 
 
 class BadValue(ValueError):
     """A value that cannot become the field's; the text says why."""
+
+
+class UnknownWord(BadValue):
+    """A word for the stock that is not known: the product is sent without it, and the words are counted."""
 
 
 class LikeADate(BadValue):

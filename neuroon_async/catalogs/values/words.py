@@ -10,16 +10,20 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from .shown import BadValue, shown
+from .shown import BadValue, UnknownWord, shown
 
 if TYPE_CHECKING:
     from .numbers import Notation
 
-__all__ = ["LONGEST_NO_VALUE", "UnknownWord", "is_published", "means_no_value", "to_availability", "to_flag"]
+__all__ = ["LONGEST_NO_VALUE", "is_published", "means_no_value", "tells_more_than_none", "to_availability", "to_flag"]
 
 _SCHEMA = re.compile(r"https?://schema\.org/")
 _ONE_OR_ZERO = re.compile(r"([01])[.,]0+")
 _SPACES = re.compile(r"[\s_\-.!]+")
+_AT_LEAST = re.compile(
+    r"(?i)(?:[>≥]\s*=?|\+|(?:more|más|mas|mehr|plus|oltre|mais|més|máis)\s+(?:than|de|als|di|do\s+que)|over|über)\s*([0-9]+)"
+    r"|([0-9]+)\s*(?:\+|ou\s+plus|o\s+más|or\s+more|und\s+mehr|o\s+més|ou\s+mais|o\s+più)"
+)
 
 
 def _words(text: str) -> frozenset[str]:
@@ -36,7 +40,8 @@ _YES = _words(
 )
 _NO = _words(
     "false, no, n, f, 0, off, disabled, disable, inactive, draft, archived, unpublished, private, hidden, pending, "
-    "trash, future, scheduled, auto draft, unlisted, deleted, programado, planifié, geplant, programmato, agendado, "
+    "trash, staging, whitelist only, future, scheduled, auto draft, unlisted, "
+    "deleted, programado, planifié, geplant, programmato, agendado, "
     "programat, eliminado, falso, falsa, inactivo, inactiva, desactivado, deshabilitado, borrador, privado, oculto, "
     "no publicado, no visible, faux, non, inactif, désactivé, brouillon, privé, masqué, caché, falsch, nein, inaktiv, "
     "deaktiviert, entwurf, privat, versteckt, unsichtbar, nicht veröffentlicht, inattivo, disattivato, disabilitato, "
@@ -49,6 +54,7 @@ _IN_STOCK = _words(
     "on back order, en stock, disponible, hay existencias, con existencias, en existencias, con stock, en inventario, "
     "en stock, dispo, en magasin, auf lager, lieferbar, verfügbar, vorrätig, sofort lieferbar, "
     "disponibile, in magazzino, in giacenza, disponível, em stock, em estoque, em existência, com stock, "
+    "unlimited, infinite, ∞, ilimitado, ilimitada, illimité, unbegrenzt, illimitato, il·limitat, mugagabea, "
     "en estoc, en existència, amb estoc, eskuragarri, stockean, izakinak, biltegian, "
     "dispoñible, en existencias, en existencia, op voorraad, leverbaar, dostępny, w magazynie, в наличии"
 )
@@ -78,10 +84,6 @@ LONGEST_NO_VALUE = max(map(len, _NO_VALUE))
 def means_no_value(text: str) -> bool:
     """Is it what exports write where a field that is no text has no value?"""
     return text.strip().casefold() in _NO_VALUE
-
-
-class UnknownWord(BadValue):
-    """A word for the stock that is not known: the product is sent without it, and the words are counted."""
 
 
 def _plain(value: object) -> str:
@@ -115,9 +117,18 @@ def to_availability(value: object, notation: Notation | None = None) -> bool:
         return to_flag(value, notation)
     except BadValue:
         text = str(value).strip()
+        if tells_more_than_none(text):
+            return True
         if re.fullmatch(r"[+-]?[0-9]+(?:[.,]0+)?", text):
             return not text.startswith("-") and text.strip("+0.,") != ""
         raise UnknownWord(f"is {shown(value)}, which is no word for it that is known") from None
+
+
+def tells_more_than_none(text: str) -> bool:
+    """Does it say how many there are at least (``10+``, ``> 5``, ``más de 20``), and is that one or more?"""
+    text = text.strip()
+    at_least = _AT_LEAST.fullmatch(text)
+    return at_least is not None and (text.startswith(">") or bool((at_least[1] or at_least[2]).strip("0")))
 
 
 def is_published(value: object) -> bool | None:

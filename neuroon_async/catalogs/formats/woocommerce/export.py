@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from ...headers import Renaming
 from ...readers.byte_source import CatalogError
 from ...records import Draft, Record
-from ...values.parsing import BadValue, Notation, is_blank, to_flag, to_integer, to_money
+from ...values.parsing import BadValue, Notation, is_blank, to_money
 from ...values.prices import Prices, holds_on, on_sale
 from .headers import english_name, is_untranslated
 from .index import INHERITED, Index
@@ -184,10 +184,10 @@ class _Builder:
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
     stock = cell(row, "Stock")
     if stock and stock.lower() != "parent":
-        draft.put("stock_quantity", stock, to_integer)
+        draft.put("stock_quantity", stock)
     available = cell(row, "In stock?")
     if not is_blank(available):
-        draft.put("in_stock", available.lower() == "backorder" or available, to_flag)
+        draft.put("in_stock", available.lower() == "backorder" or available)
 
 
 def _is_in_unknown_language(sample: Sample) -> bool:
