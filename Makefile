@@ -15,7 +15,7 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyt
 # Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types format bench bench-full campaign prove-limits power-loss soak mutants simulate fuzz clean
+.PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types strict surface format bench bench-full campaign prove-limits power-loss soak mutants simulate fuzz clean
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -30,7 +30,9 @@ test: $(VENV)/dev.stamp  ## install, then the whole suite with coverage (at leas
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 
-quick: $(VENV)/dev.stamp  ## the tests that start no real processes (three minutes on two cores)
+# Hypothesis tries fewer examples here (tests/conftest.py): `make test` has the rest.
+quick: export HYPOTHESIS_PROFILE ?= quick
+quick: $(VENV)/dev.stamp  ## the tests that start no real processes and take no seconds
 	@$(BIN)/python -m pytest -q -n auto --dist worksteal -m "not slow"
 
 oldest: $(VENV)/dev.stamp  ## the quick tests with the lowest versions that are allowed
@@ -45,10 +47,14 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy neuroon_async $(wildcard tests/typing)
 
-# --verifytypes reads the package as it is installed: from another folder, by the interpreter that PATH names first.
-types: export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
-types: $(VENV)/dev.stamp  ## pyright in strict mode; is the public surface all typed?
+types: strict surface  ## pyright in strict mode; is the public surface all typed?
+
+strict surface: export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+strict: $(VENV)/dev.stamp
 	@$(BIN)/pyright
+
+# --verifytypes reads the package as it is installed: from another folder, by the interpreter that PATH names first.
+surface: $(VENV)/dev.stamp
 	@cd neuroon_async && VIRTUAL_ENV="$(CURDIR)/$(VENV)" PATH="$(CURDIR)/$(BIN):$$PATH" \
 		pyright --verifytypes neuroon_async --ignoreexternal
 
@@ -72,7 +78,10 @@ wheel: $(VENV)/dev.stamp  ## wheel and source distribution in dist, always the s
 	@SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct 2>/dev/null || echo 1580601600)" $(BIN)/python -m hatchling build -d dist
 	@cd dist && if command -v sha256sum >/dev/null; then sha256sum *; else shasum -a 256 *; fi
 
-check: lint types test docs  ## everything that must hold before a change lands
+# What needs one processor each runs side by side; the tests, which take all there are, come after.
+check: $(VENV)/dev.stamp  ## everything that must hold before a change lands
+	@$(MAKE) --no-print-directory -j 2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) lint strict surface docs
+	@$(MAKE) --no-print-directory test
 
 format: $(VENV)/dev.stamp  ## put the code in shape
 	@$(BIN)/ruff format .

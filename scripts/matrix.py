@@ -125,7 +125,9 @@ def main() -> int:
         "--workers", default="auto", help="processes that test, 0 for none beside; default: %(default)s"
     )
     asked, extra = parser.parse_known_args()
-    extra = [*(argument for argument in extra if argument != "--"), "-n", asked.workers]
+    extra = [*(argument for argument in extra if argument != "--"), "-n", asked.workers, "--dist", "worksteal"]
+    if asked.quick:
+        os.environ.setdefault("HYPOTHESIS_PROFILE", "quick")  # the versions of others matter here, not one more example
     outcomes = [
         run_one(
             version,

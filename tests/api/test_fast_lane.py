@@ -208,7 +208,7 @@ def mappings(draw):
     return camel(fields) if names == "camel" else fields
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(mappings())
 @example(TEA | {"tags": {"a", "b"}})
 @example(TEA | {"price": True})
@@ -239,7 +239,7 @@ JSON_VALUE = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(st.dictionaries(st.sampled_from(sorted({*WIRE_NAMES, *WIRE_NAMES.values(), "x"})), JSON_VALUE, max_size=4))
 @example({"stockQuantity": 3.0})
 @example({"price": "NaN"})

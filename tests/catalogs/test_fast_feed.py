@@ -6,6 +6,7 @@ from datetime import date
 from random import Random
 from xml.sax.saxutils import escape
 
+import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from two_lanes import ODD, assert_lanes_agree, odd_text
@@ -81,6 +82,7 @@ def test_both_lanes_read_feeds_alike(seed, options):
     assert_lanes_agree(content, "f.xml", **options)
 
 
+@pytest.mark.slow
 def test_both_lanes_read_each_odd_text_alike_beside_a_plain_one(monkeypatch):
     monkeypatch.setattr(feed, "_GROUP", 2)
     plain = [(name, texts[0]) for name, (_, texts) in FIELDS.items() if name not in {"summary", "adult"}]

@@ -332,6 +332,7 @@ def selling_app(emulator, **options):
     return app
 
 
+@pytest.mark.slow
 @pytest.mark.virtual_time
 async def test_an_hour_of_requests_leaves_no_task_and_no_connection_behind():
     """600 requests, one every six seconds by the loop's clock, under the documented limits."""
@@ -358,6 +359,7 @@ async def test_an_hour_of_requests_leaves_no_task_and_no_connection_behind():
         assert len(emulator.conversions) == 601
 
 
+@pytest.mark.slow
 async def test_bursts_and_vanishing_browsers_leave_nothing_behind(emulator):
     emulator.latency = 0.01
     app = selling_app(emulator, rate_limits=None)

@@ -150,7 +150,7 @@ async def test_deletions_keep_to_the_rate_limit(ledger):
 @pytest.mark.parametrize("turns", range(0, 40, 4))
 async def test_cancelled_while_deleting_the_books_balance_and_the_next_run_ends_it(ledger, turns):
     async with shop(latency=0.001) as (emulator, client):
-        await sync(client, items(120), ledger)
+        await sync(client, items(70), ledger)
         options = {"delete_missing": True, "max_delete_fraction": 1.0, "concurrency": 2}
         deleting = asyncio.create_task(client.products.sync(items(5), ledger=ledger, **options))
         while not emulator.requests_to("delete_product"):  # noqa: ASYNC110 - on the other side of a socket

@@ -72,6 +72,7 @@ def assert_full_use(emulator, limit, windows):
     assert arrived >= 0.98 * windows * limit.requests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("send", [single_calls, bulk])
 @pytest.mark.parametrize("server", ALGORITHMS)
 async def test_three_minutes_at_the_documented_limit(server, send):
@@ -97,6 +98,7 @@ async def test_a_slow_server_is_never_asked_too_often(server):
     assert throttled(emulator) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ALGORITHMS[1:3])
 async def test_a_pace_just_above_the_limit_uses_all_of_it(server):
     """Eight requests of 4 s are 120 a minute: what is kept back for single calls must not add up unused."""

@@ -30,6 +30,7 @@ def test_no_schedule_breaks_an_invariant(record_property):
     record_property("simulation", ran.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_seed_gives_the_same_run_each_time(name, tmp_path):
     outcomes = []

@@ -46,10 +46,10 @@ SPREADS = {
     ("status", "message", "fields"),
     [
         (400, "", {}),
-        (400, "Validation failed", {}),
-        (422, "", {}),
+        pytest.param(400, "Validation failed", {}, marks=pytest.mark.slow),
+        pytest.param(422, "", {}, marks=pytest.mark.slow),
         (400, "description: is not to our taste", {"description": "?"}),
-        (400, "name: is not to our taste", {}),
+        pytest.param(400, "name: is not to our taste", {}, marks=pytest.mark.slow),
     ],
     ids=["silent", "useless", "unprocessable", "rare field", "common field"],
 )
@@ -121,7 +121,7 @@ async def test_variants_of_a_suspected_parent_are_not_lost_with_it():
     assert report.failures[0].external_id == "p9"
 
 
-@settings(max_examples=25)
+@settings(max_examples=settings.default.max_examples // 4)
 @given(data=st.data())
 def test_any_bad_products_are_found_and_all_good_ones_delivered(data):
     count = data.draw(st.integers(1, 120))
