@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .readers.byte_source import CatalogError
 
@@ -10,25 +10,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from .readers.byte_source import ByteSource
-    from .records import Record
 
 __all__ = ["grouped"]
+
+T = TypeVar("T")
 
 _MAX_ROWS = 10_000
 """Rows of one product. Shopify, which allows most, has 2,048 variants and 250 images."""
 
 
-def grouped(records: Iterable[Record], key_of: Callable[[Record], str], source: ByteSource) -> Iterator[list[Record]]:
-    """Neighbouring records of one key. A record with a problem or without a key is a group of its own, and ends none.
+def grouped(records: Iterable[T], key_of: Callable[[T], str], source: ByteSource) -> Iterator[list[T]]:
+    """Neighbouring records of one key. A record without a key is a group of its own, and ends none.
 
     Raises `CatalogError` where a group outgrows all bounds. Where the records themselves end with a fault, what was
     read before it comes first.
     """
-    rows: list[Record] = []
+    rows: list[T] = []
     current = ""
     try:
         for record in records:
-            key = "" if record.problem else key_of(record)
+            key = key_of(record)
             if not key:
                 yield [record]
                 continue

@@ -48,6 +48,10 @@ class Renaming:
             row = {self._names.get(column, column): value for column, value in record.row.items()}
             yield replace(record, row=row, as_read=record.row)
 
+    def known(self, column: str) -> str:
+        """What the builder calls this column."""
+        return self._names.get(column, column)
+
     def columns(self, names: Iterable[str]) -> Iterator[str]:
         """The file's columns behind known names."""
         return (self._columns.get(name, name) for name in names)

@@ -22,6 +22,7 @@ from ..records import Draft
 from ..values.addresses import complete
 from ..values.currencies import is_code
 from ..values.damage import digits_of_float
+from ..values.shown import BadValue
 from ..values.text import is_misread
 from .glances import addresses_at_a_glance, descriptions_at_a_glance, ids_at_a_glance, names_at_a_glance
 
@@ -61,7 +62,7 @@ class CellColumn:
         is_template: bool = False,
         prepare: Callable[[str], Any] | None = None,
     ) -> None:
-        """``prepare`` is what the format makes of a cell before it is put."""
+        """``prepare`` is what the format makes of a cell that is not empty, before it is put."""
         self._prepare = prepare
         self._target = target
         self._options = options
@@ -104,15 +105,23 @@ class CellColumn:
             self._known[cell] = value
         return value
 
+    def _draft(self, cell: str) -> Draft | None:
+        """A draft with this cell alone; ``None`` where it is another field's, or the format cannot read it."""
+        if self._target == "stock_quantity" and is_word(cell):
+            return None
+        draft = Draft("", {}, self._notation)
+        try:
+            value = self._prepare(cell) if self._prepare is not None and cell else cell
+        except BadValue:
+            return None
+        draft.put(self._target, value, column=self._column, is_template=self._is_template)
+        return draft
+
     def _value(self, cell: str) -> Any:
         """What the careful lane makes of this cell; ``UNSET`` where it is as if it were not there."""
         target, _, attribute = self._target.partition(".")
-        if target == "stock_quantity" and is_word(cell):
-            return DECLINED
-        draft = Draft("", {}, self._notation)
-        value = cell if self._prepare is None else self._prepare(cell)
-        draft.put(self._target, value, column=self._column, is_template=self._is_template)
-        if draft.problems or draft.left_out or draft.ambiguous or draft.units.get(target) is not None:
+        draft = self._draft(cell)
+        if draft is None or draft.problems or draft.left_out or draft.ambiguous or draft.units.get(target) is not None:
             return DECLINED
         fields = draft.fields
         clean_texts(fields)

@@ -146,7 +146,7 @@ _FAST = FeedFields(
     },
     accepts={"categories": lambda path: not path.isdigit()},
     prepare={
-        "brands": lambda text: [text] if text else None,
+        "brands": lambda text: [text],
         "categories": lambda text: _levels([text]) or None,
     },
     used=frozenset(_USED),

@@ -49,7 +49,7 @@ def _cell(row: Mapping[str, Any], *columns: str) -> str:
 
 
 def _handle(record: Record) -> str:
-    return _cell(record.row, "handleId", "handle")
+    return "" if record.problem else _cell(record.row, "handleId", "handle")
 
 
 def _kind(record: Record) -> str:
@@ -66,7 +66,7 @@ class _Builder:
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
         for rows in grouped(records, _handle, self._reading.source):
             first = rows[0]
-            if first.problem or not _handle(first):
+            if not _handle(first):
                 yield Draft.unusable(first, first.problem or "handleId: is required; it tells the product of the row")
             elif _kind(first) != "product":
                 for record in rows:

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...fast.groups import GroupLanes
 from ...headers import Renaming, plain
-from .products import ShopifyProducts
+from ...readers.delimited import column_names
+from .plan import ShopifyPlan
+from .products import ShopifyProducts, handle_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ....api.models import Product
     from ...format import Reading, Sample
     from ...records import Draft
 
@@ -64,12 +68,23 @@ class _Shopify:
     def recognises(self, sample: Sample) -> bool:
         return _is_shopify(sample.header)
 
-    def read(self, reading: Reading) -> Iterable[Draft]:
+    def read(self, reading: Reading) -> Iterable[Draft | list[Product]]:
         older = Renaming(reading.sample.header, _older_name)
         build = ShopifyProducts(
             reading.source, reading.options.shop_url, lambda names: reading.use(older.columns(names))
         )
-        return build(older.rename(reading.rows()))
+        header = column_names(reading.sample.header)
+        plan = ShopifyPlan.of(header, list(map(older.known, header)), reading.options)
+        if plan is None or reading.sample.sheet is not None or not reading.fast:
+            return build(older.rename(reading.rows()))
+        lanes = GroupLanes(
+            reading.table(),
+            reading.source,
+            reading.counts,
+            lambda record: next(map(handle_of, older.rename((record,)))),
+            plan,
+        )
+        return lanes.read(lambda rows: build.group(list(older.rename(rows))))
 
 
 FORMAT = _Shopify()

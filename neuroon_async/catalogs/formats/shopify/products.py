@@ -26,27 +26,40 @@ from ...values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_i
 from ...values.prices import Prices, on_sale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ...readers.byte_source import ByteSource
 
-__all__ = ["ShopifyProducts"]
+__all__ = [
+    "ATTRIBUTES",
+    "NOTATION",
+    "OPTIONS",
+    "USED",
+    "ShopifyProducts",
+    "handle_of",
+    "is_active",
+    "levels",
+    "sells_on",
+    "tags",
+    "variant_id",
+    "variant_name",
+]
 
-_NOTATION = Notation(decimal=".", grouped=False)
-_OPTIONS = (1, 2, 3)
-_ATTRIBUTES = {
+NOTATION = Notation(decimal=".", grouped=False)
+OPTIONS = (1, 2, 3)
+ATTRIBUTES = {
     "Variant Barcode": "barcode",
     "Google Shopping / MPN": "mpn",
     "Google Shopping / Gender": "gender",
     "Google Shopping / Age Group": "age_group",
     "Google Shopping / Condition": "condition",
 }
-_USED = (
+USED = (
     "Handle", "Title", "Body (HTML)", "Vendor", "Type", "Product Category", "Tags", "Published", "Status",
     "Variant SKU", "Variant Inventory Tracker", "Variant Inventory Qty", "Variant Inventory Policy", "Variant Price",
     "Variant Compare At Price", "Variant Available", "Currency", "URL", "Gift Card",
-    "Image Src", "Image Position", "Variant Image", *_ATTRIBUTES,
-    *(f"Option{number} {part}" for number in _OPTIONS for part in ("Name", "Value")),
+    "Image Src", "Image Position", "Variant Image", *ATTRIBUTES,
+    *(f"Option{number} {part}" for number in OPTIONS for part in ("Name", "Value")),
 )  # fmt: skip
 
 
@@ -56,16 +69,19 @@ class ShopifyProducts:
     def __init__(self, source: ByteSource, shop_url: str | None, use: Callable[[Iterable[str]], None]) -> None:
         self._source = source
         self._shop_url = shop_url
-        use(_USED)
+        use(USED)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
-        for rows in grouped(records, _handle, self._source):
-            problem = rows[0].problem
-            if problem or not _handle(rows[0]):
-                problem = problem or "Handle: is required; it tells which product the row belongs to"
-                yield Draft.unusable(rows[0], problem)
-            else:
-                yield from self.product(rows)
+        for rows in grouped(records, handle_of, self._source):
+            yield from self.group(rows)
+
+    def group(self, rows: list[Record]) -> Iterator[Draft]:
+        """The products of the rows of one handle, or what is wrong with a row that has none."""
+        if handle_of(rows[0]):
+            yield from self.product(rows)
+        else:
+            problem = rows[0].problem or "Handle: is required; it tells which product the row belongs to"
+            yield Draft.unusable(rows[0], problem)
 
     def product(self, rows: list[Record]) -> Iterator[Draft]:
         """The products of one handle: one, or a parent and its variants."""
@@ -78,7 +94,7 @@ class ShopifyProducts:
                     f"Title: is empty in the first row of {handle!r}; all rows of one handle must stand together",
                 )
             return
-        options = [name for number in _OPTIONS if (name := _cell(first.row, f"Option{number} Name"))]
+        options = [name for number in OPTIONS if (name := _cell(first.row, f"Option{number} Name"))]
         variants = [record for record in rows if record is first or _is_variant(record.row)]
         shared = self._shared(handle, rows)
         if len(variants) == 1 and _values(first.row, 3)[0] in {"", "Default Title"}:
@@ -91,18 +107,13 @@ class ShopifyProducts:
     def _shared(self, handle: str, rows: list[Record]) -> dict[str, Any]:
         """What every product of this handle has in common, as the export writes it."""
         row = rows[0].row
-        status = _cell(row, "Status").lower()
-        published = _cell(row, "Published")
-        active: Any = None
-        if published or status:
-            active = (not published or published.lower() == "true") and status in {"", "active"}
         return {
             "name": _cell(row, "Title"),
             "description": _cell(row, "Body (HTML)"),
             "brands": [_cell(row, "Vendor")],
-            "categories": _categories(row),
-            "tags": [tag.strip() for tag in _cell(row, "Tags").split(",")],
-            "is_active": active,
+            "categories": [kind] if (kind := _cell(row, "Type")) else levels(_cell(row, "Product Category")),
+            "tags": tags(_cell(row, "Tags")),
+            "is_active": is_active(_cell(row, "Published"), _cell(row, "Status")),
             "image_url": _main_image(rows),
             "url": _cell(row, "URL") or (f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None),
             "currency": _cell(row, "Currency"),
@@ -110,7 +121,7 @@ class ShopifyProducts:
         }
 
     def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
-        draft = Draft.of(record, _NOTATION)
+        draft = Draft.of(record, NOTATION)
         draft.put("external_id", external_id)
         for target, value in shared.items():
             if value not in ([], [""]):
@@ -124,9 +135,9 @@ class ShopifyProducts:
 
     def _variant(self, handle: str, record: Record, options: list[str], shared: Mapping[str, Any]) -> Draft:
         values = [value for value in _values(record.row, max(1, len(options))) if value]
-        draft = self._start("/".join([handle, *(re.sub("[%/]", _escape, v) for v in values)]), record, shared)
+        draft = self._start(variant_id(handle, values), record, shared)
         if values:
-            draft.put("name", f"{shared['name']} - {' / '.join(values)}")
+            draft.put("name", variant_name(shared["name"], values))
         draft.put("parent_external_id", handle)
         draft.put("image_url", _cell(record.row, "Variant Image"))
         draft.put_attributes(dict(zip(options, _values(record.row, len(options)), strict=True)))
@@ -154,17 +165,32 @@ class ShopifyProducts:
 def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     """SKU, prices, stock and attributes of the row of one variant."""
     draft.put("sku", _cell(row, "Variant SKU").lstrip("'"))  # spreadsheets are told "text" by an apostrophe
-    draft.put_attributes({name: _cell(row, column).lstrip("'") for column, name in _ATTRIBUTES.items()})
+    draft.put_attributes({name: _cell(row, column).lstrip("'") for column, name in ATTRIBUTES.items()})
     price = _cell(row, "Variant Price")
     try:
         if price:
             compare_at = _cell(row, "Variant Compare At Price")
-            draft.put_prices(
-                _prices(to_money(price, _NOTATION), to_money(compare_at, _NOTATION) if compare_at else None)
-            )
+            draft.put_prices(_prices(to_money(price, NOTATION), to_money(compare_at, NOTATION) if compare_at else None))
     except BadValue as error:
         draft.reject("price", price, error)
     _put_stock(draft, row)
+
+
+def is_active(published: str, status: str) -> bool | None:
+    """Is a product of these states shown? ``None`` where neither of them is told."""
+    if not published and not status:
+        return None
+    return (not published or published.lower() == "true") and status.lower() in {"", "active"}
+
+
+def variant_id(handle: str, values: Sequence[str]) -> str:
+    """Of a variant with these values of the product's options."""
+    return "/".join([handle, *(re.sub("[%/]", _escape, value) for value in values)])
+
+
+def variant_name(title: str, values: Sequence[str]) -> str:
+    """The same."""
+    return f"{title} - {' / '.join(values)}"
 
 
 def _prices(price: Money, compare_at: Money | None) -> Prices:
@@ -187,18 +213,24 @@ def _put_quantity(draft: Draft, row: Mapping[str, Any]) -> None:
             draft.put("in_stock", value=True)
         return
     try:
-        count = to_integer(quantity, _NOTATION)
+        count = to_integer(quantity, NOTATION)
     except BadValue as error:
         draft.reject("stock_quantity", quantity, error)
         return
-    goes_on = _cell(row, "Variant Inventory Policy").lower() in {"continue", "true"}
+    goes_on = sells_on(_cell(row, "Variant Inventory Policy"))
     draft.put("in_stock", count > 0 or not tracked or goes_on, to_flag)
     if tracked or count > 0:
         draft.put("stock_quantity", count)
 
 
-def _handle(record: Record) -> str:
-    return _cell(record.row, "Handle")
+def sells_on(policy: str) -> bool:
+    """Does the shop take orders for what is sold out?"""
+    return policy.lower() in {"continue", "true"}
+
+
+def handle_of(record: Record) -> str:
+    """Which product a row belongs to; empty where it tells of none."""
+    return "" if record.problem else _cell(record.row, "Handle")
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:
@@ -206,7 +238,7 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
 
 
 def _values(row: Mapping[str, Any], count: int) -> list[str]:
-    return [_cell(row, f"Option{number} Value") for number in _OPTIONS[:count]]
+    return [_cell(row, f"Option{number} Value") for number in OPTIONS[:count]]
 
 
 def _is_variant(row: Mapping[str, Any]) -> bool:
@@ -214,11 +246,14 @@ def _is_variant(row: Mapping[str, Any]) -> bool:
     return bool(_values(row, 1)[0] or _cell(row, "Variant Price") or _cell(row, "Variant SKU"))
 
 
-def _categories(row: Mapping[str, Any]) -> list[str]:
-    """The shop's own type; else the levels of Shopify's standard category, ``A > B > C``."""
-    if kind := _cell(row, "Type"):
-        return [kind]
-    return [level.strip() for level in _cell(row, "Product Category").split(">")]
+def levels(category: str) -> list[str]:
+    """The levels of Shopify's standard category, ``A > B > C``, which counts where the shop has no type of its own."""
+    return [level.strip() for level in category.split(">")]
+
+
+def tags(text: str) -> list[str]:
+    """The tags of a product."""
+    return [tag.strip() for tag in text.split(",")]
 
 
 def _main_image(rows: list[Record]) -> str:
