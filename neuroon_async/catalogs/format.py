@@ -166,6 +166,8 @@ def _above_header(rows: list[list[str]]) -> int:
 
     The row below names more of the required fields than such a row does, and three at least.
     """
+    if not rows:
+        return 0
     above = titles_above(rows)
     named = [len({*map(recognised_field, row)} & {*REQUIRED_FIELDS}) for row in rows[: MOST_TITLES + 1]]
     best = max(named[above:], default=0)
