@@ -12,6 +12,7 @@ Objects of an ORM carry much besides a product's fields: `ignored_fields` names 
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -45,17 +46,22 @@ class _Kind:
 
 def fields_of(item: object) -> dict[Any, Any]:
     """The fields that an item carries, by its own names. Raises `InvalidProduct` where it is of no known kind."""
-    kind = _kind_of(class_of(item))
-    if kind is None:
-        raise InvalidProduct(
-            None, [("product", f"must be {_ACCEPTED}, got {type(item).__name__}, which to_product= can convert")]
-        )
     try:
+        kind = _kind_of(class_of(item))
+        if kind is None:
+            raise InvalidProduct(None, [("product", f"must be {_ACCEPTED}, {_not_taken(item)}")])
         return kind.take(item)
     except InvalidProduct:
         raise
     except Exception as error:
         raise InvalidProduct(None, [("product", f"cannot be read: {error!r}")]) from error
+
+
+def _not_taken(item: object) -> str:
+    if inspect.iscoroutine(item):
+        item.close()  # it will not be awaited, and Python would say so once more
+        return "got a coroutine, which nobody has awaited"
+    return f"got {type(item).__name__}, which to_product= can convert"
 
 
 def ignored_fields(item: object) -> tuple[str, ...]:

@@ -282,15 +282,15 @@ def _details(
 def read_retry_after(value: str | None, *, date: str | None = None, now: datetime | None = None) -> float | None:
     """Seconds to wait by a ``Retry-After`` header: a number of seconds or an HTTP date.
 
-    A date is compared with the answer's own ``Date`` header (``date``), so that a wrong clock on either side does not
-    matter, and with ``now`` where that is missing. ``None`` where the value is absent, unreadable, or not in the
-    future: such a value is no guidance.
+    Of several numbers, as two proxies may leave them, the longest counts. A date is compared with the answer's own
+    ``Date`` header (``date``), so that a wrong clock on either side does not matter, and with ``now`` where that is
+    missing. ``None`` where the value is absent, unreadable, or not in the future: such a value is no guidance.
     """
     if value is None:
         return None
-    seconds = _positive(value.strip())
-    if seconds is not None:
-        return seconds
+    waits = [wait for part in value.split(",") if (wait := _positive(part.strip())) is not None]
+    if waits:
+        return max(waits)
     until = _http_date(value)
     answered = _http_date(date) or now
     if until is None or answered is None:

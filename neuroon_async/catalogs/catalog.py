@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final, TypedDict, Unpack
 
 from ..api.models import Product
+from ..api.sources import ListSource
 from ..errors import ConfigurationError
 from .columns import SALE_DATES
 from .counting import FieldCounts
@@ -47,7 +48,7 @@ _WITH_ONE_NOTATION = {
 _EXPORT_IDS = ("external_id", "parent_external_id")
 
 
-class Catalog:
+class Catalog(ListSource):
     """The products of a file, as an iterable that reads while it is iterated, in bounded memory.
 
     Each record gives `Product`s, or a `ProductFailure` whose reason names file, line and field; reading goes on after

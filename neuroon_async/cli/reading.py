@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
 
 from ..api.models import Product
+from ..api.sources import ListSource
 from ..catalogs import OptionNames
 from .progress import Length
 
@@ -52,7 +53,7 @@ def guessed_length(catalog: Catalog) -> Length | None:
     return Length(count * size // min(position, size), sure=False)
 
 
-class CatalogFeed:
+class CatalogFeed(ListSource):
     """The catalog as an async iterable, and a guess at its length while it is read."""
 
     def __init__(self, catalog: Catalog, relations: Relations | None = None) -> None:

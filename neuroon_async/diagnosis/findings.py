@@ -18,6 +18,7 @@ from ..api.contract import (
 from ..api.responses import RateLimitHeaders, Response
 from ..errors import APIError, NeuroonError, RateLimited, RequestTimeout, ServerError, TransportError
 from ..settings import is_loopback
+from ..transport.failures import origin_of
 from .answers import field_of
 from .clock import skew_of
 from .observations import KeyShape, Probe
@@ -228,7 +229,7 @@ def _credentials(seen: Observations) -> Iterator[Finding]:
         return
     elsewhere = seen.exchanges.get(Probe.ELSEWHERE)
     if it.status == 401 and elsewhere is not None and isinstance(elsewhere.outcome, Response):
-        address = _origin(elsewhere.url)
+        address = origin_of(elsewhere.url) or elsewhere.url
         name = next((known.name.title() for known in Environment if known == address), "the other environment")
         yield bad(
             "credentials",
@@ -384,8 +385,3 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

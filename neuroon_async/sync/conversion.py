@@ -16,6 +16,7 @@ from ..api.items import ignored_fields
 from ..api.models import Product, encode
 from ..api.requests import as_product
 from ..api.shapes import is_container, is_mapping
+from ..api.sources import vouches_for_products
 from ..api.validation import encoding_problems, plainly_valid
 from ..errors import InvalidProduct
 from ..report import ProductFailure
@@ -82,7 +83,7 @@ def converter(
     to_product = options.to_product
     if options.full:
         conversion = read_for_full
-    elif to_product is None and _is_checked(source):
+    elif to_product is None and vouches_for_products(source):
         return None
     else:
         conversion = read_and_check if options.ledger is None else read
@@ -93,13 +94,9 @@ def product_check(
     source: object, options: SyncOptions, remarks: Remarks
 ) -> Callable[[Product], Product | ProductFailure] | None:
     """What checks the products that a ledger has not seen; ``None`` where all were checked as they were read."""
-    if options.ledger is None or (options.to_product is None and _is_checked(source)):
+    if options.ledger is None or (options.to_product is None and vouches_for_products(source)):
         return None
     return lambda product: product if plainly_valid(product) else _carefully(product, remarks)
-
-
-def _is_checked(source: object) -> bool:
-    return getattr(source, "yields_checked_products", False) is True
 
 
 def _converting(

@@ -134,7 +134,7 @@ class VariantStore:
 
 def _spill_failed(detail: str) -> SpillFailed:
     return SpillFailed(
-        f"products that wait for their parents could not be put into a temporary file ({detail}): make room on its "
+        f"products that wait to be sent could not be put into a temporary file ({detail}): make room on its "
         "disk, or name another folder in the environment variable SQLITE_TMPDIR"
     )
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..api.shapes import class_of, is_async_iterable, is_iterable
+from ..api.sources import is_list_source
 from ..errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ class ItemReader(Generic[T]):
     """Hands out chunks of converted items.
 
     Each item is converted before the next one is asked for, so a source may yield one object again and again.
-    ``convert`` must not raise; without it items are handed out as they are, and those of a source with a method
-    ``in_lists`` are taken as the lists that it yields, not one by one. What was read but not yet handed out, because
-    reading was interrupted, is in ``buffer``.
+    ``convert`` must not raise; without it items are handed out as they are, and those of a `ListSource` are taken as
+    the lists that it yields, not one by one. What was read but not yet handed out, because reading was interrupted, is
+    in ``buffer``.
 
     With ``flush_after`` (seconds) a read ends early once the oldest item since the last `flushed` is that old: an async
     source is then read by a task of its own, so that it can be waited for without being cancelled.
@@ -53,19 +54,17 @@ class ItemReader(Generic[T]):
         self._flush_after = flush_after
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
-        kind = class_of(iterable)
-        in_lists: Callable[[], Iterator[Any] | AsyncIterator[Any]] | None = None
-        if convert is None and flush_after is None:
-            in_lists = getattr(iterable, "in_lists", None)
-        self._in_lists = in_lists is not None
-        if in_lists is not None:
-            self._iterator = in_lists()
+        given: object = iterable
+        self._in_lists = False
+        if convert is None and flush_after is None and is_list_source(iterable):
+            self._in_lists = True
+            self._iterator = iterable.in_lists()
         elif is_async_iterable(iterable):
-            self._iterator = aiter(iterable)
+            self._iterator = _whole_async(aiter(iterable))
         elif is_iterable(iterable) and not isinstance(iterable, (str, bytes, Mapping)):
-            self._iterator = iter(iterable)
+            self._iterator = _whole(iter(iterable))
         else:
-            raise UsageError(f"must be an iterable or async iterable, got {kind.__name__}", where="the source")
+            raise _no_source(given)
         self._wanted = 0
         self._wants_more = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -181,3 +180,48 @@ class ItemReader(Generic[T]):
         if self._flush_at is None and self._flush_after is not None:
             self._flush_at = asyncio.get_running_loop().time() + self._flush_after
             self._arrived.set()
+
+
+class _Whole:
+    """An iterator that is not iterable itself: ``for`` takes such a one, and so do the loops here."""
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self._iterator = iterator
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._iterator)
+
+
+class _WholeAsync:
+    """Likewise for ``async for``."""
+
+    def __init__(self, iterator: AsyncIterator[Any]) -> None:
+        self._iterator = iterator
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await anext(self._iterator)
+
+
+def _whole(iterator: Any) -> Iterator[Any]:
+    return iterator if isinstance(iterator, Iterator) else _Whole(iterator)
+
+
+def _whole_async(iterator: Any) -> AsyncIterator[Any]:
+    return iterator if isinstance(iterator, AsyncIterator) else _WholeAsync(iterator)
+
+
+def _no_source(given: object) -> UsageError:
+    advice = None
+    if inspect.iscoroutine(given):
+        given.close()  # it will not be awaited, and Python would say so once more
+        advice = "await it first"
+    elif inspect.isroutine(given):
+        advice = "call it: what it returns may be one"
+    kind = class_of(given).__name__
+    return UsageError(f"must be an iterable or async iterable, got {kind}", where="the source", advice=advice)

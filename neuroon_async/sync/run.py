@@ -7,7 +7,7 @@ cancellation. What becomes of the items is its `Pipeline`'s business: that of a 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import APIError, NeuroonError
 from ..report import ProductFailure
@@ -173,11 +173,12 @@ def _how_it_ended(error: BaseException) -> str:
     return f"stopped by {type(error).__name__}{status}"
 
 
-def _first(error: BaseException) -> BaseException:
-    """The error to raise: a run has one reason to stop, the others followed from it."""
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
-    return error
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error to raise: a run has one reason to stop, the others followed from it.
+
+    Only the task group's own group is opened: one that the source or a callback has raised is theirs.
+    """
+    return group.exceptions[0]
 
 
 def attach_report(error: BaseException, report: SyncReport) -> None:

@@ -42,6 +42,7 @@ __all__ = ["Exchange", "ExchangeResult", "HttpExchange"]
 CONNECT_TIMEOUT = 10.0
 """Seconds for the TCP and TLS handshake with one address, within the timeout of the attempt."""
 _LARGE_BODY = 2**20
+_REDIRECTS = {300, 301, 302, 303, 305, 307, 308}
 _CHECKED_BY_SERVER = ("Origin", "Referer")
 """The server compares them with the shop's address, so no default of a given session may add them."""
 
@@ -71,7 +72,7 @@ class Exchange(Protocol):
 
 @dataclass(slots=True)
 class _Answer:
-    """An answer as it arrived. ``problem`` says why its body cannot be used; ``body`` then only begins it."""
+    """An answer as it arrived. ``problem`` says why its body cannot be used."""
 
     status: int
     headers: Mapping[str, str]
@@ -112,6 +113,7 @@ class HttpExchange:
         clock: AttemptClock,
         more_headers: Mapping[str, str] | None,
     ) -> _Answer | Exception:
+        refusal: _Answer | None = None
         try:
             async with clock.timer:
                 try:
@@ -128,18 +130,20 @@ class HttpExchange:
                         timeout=_only_connecting(call.timeout),
                         middlewares=self._middlewares(session, call),
                     ) as response:
+                        refusal = _refusal(response)
                         return await _read_body(response)
                 except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                    return error if isinstance(error, aiohttp.ClientConnectorError) else loss_of(error)
+                    lost = error if isinstance(error, aiohttp.ClientConnectorError) else loss_of(error)
+                    return refusal or lost
                 except Exception as error:  # noqa: BLE001 - whatever a library raises becomes an error of the SDK's own
-                    return error
+                    return refusal or error
                 except BaseException as cut_short:  # noqa: BLE001 - raised again
                     # Without aiohttp's frames and what it was doing: they hold the headers, and error trackers show
                     # local variables.
                     cut_short.__context__ = cut_short.__cause__ = None
                     raise cut_short.with_traceback(None)  # noqa: B904 - the same exception, not one caused by it
         except TimeoutError as expired:
-            return expired
+            return refusal or expired
 
     def _headers_of(self, call: Call, more_headers: Mapping[str, str] | None) -> CIMultiDict[str]:
         """All headers of an attempt; those that the SDK itself sends win over ``more_headers``."""
@@ -194,7 +198,7 @@ class HttpExchange:
             return outcome
         body = answer.body if answer.problem is None else answer.problem.encode()
         error = read_error(answer.status, answer.headers, body, now=datetime.now(UTC), redact=redact)
-        if 300 <= answer.status < 400:
+        if answer.status in _REDIRECTS:
             _name_redirect(error, answer.headers.get("Location"), redact)
         return error
 
@@ -233,6 +237,13 @@ def _only_connecting(timeout: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=min(timeout, CONNECT_TIMEOUT))
 
 
+def _refusal(response: aiohttp.ClientResponse) -> _Answer | None:
+    """What stands of an answer whose body does not arrive: an error is told by its status and headers already."""
+    if 200 <= response.status < 300:
+        return None
+    return _Answer(response.status, response.headers, b"", "the rest of the answer did not arrive")
+
+
 async def _read_body(response: aiohttp.ClientResponse) -> _Answer:
     """The whole answer, unpacked and bounded. Of one that cannot be read, what its status and headers say."""
     unpacked = UnpackedAnswer(response.headers.get("Content-Encoding"))
@@ -247,8 +258,8 @@ async def _read_body(response: aiohttp.ClientResponse) -> _Answer:
 
 def _name_redirect(error: APIError, location: str | None, redact: Callable[[str], str]) -> None:
     """Say where a redirect leads, without its path: that may hold anything."""
-    origin = None if location is None else origin_of(location)
-    leads = "elsewhere" if location is None else "to another path" if origin is None else f"to {redact(origin)}"
+    origin = origin_of(location) if location else None
+    leads = "elsewhere" if not location else "to another path" if origin is None else f"to {redact(origin)}"
     error.message = error.what = f"the server redirects {leads}, and the API key must not travel on"
     error.args = (error.message,)
     error.advice = Advice("check {base_url}: it must be the address that answers itself", {"base_url": ...})

@@ -157,6 +157,8 @@ def origin_of(address: str) -> str | None:
         return None
     if not host:
         return None
+    if ":" in host:  # an IPv6 address, whose brackets are gone
+        host = f"[{host}]"
     return f"{parts.scheme or 'https'}://{host}" + (f":{port}" if port is not None else "")
 
 

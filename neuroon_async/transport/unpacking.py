@@ -13,6 +13,9 @@ ACCEPT_ENCODING = "gzip, deflate"
 _STEP = 64 * 1024
 """Bytes that one step of unpacking may give."""
 _ZLIB_METHOD = 8
+_GZIP = {"gzip", "x-gzip"}
+_TEXT_BEGINS = b"{[< \t\r\n\xef"
+"""First bytes of JSON, of pages, and of a byte order mark. Data that gzip has packed begins with none of them."""
 
 
 class UnreadableAnswer(Exception):
@@ -40,10 +43,11 @@ class UnpackedAnswer:
     """
 
     def __init__(self, encoding: str | None) -> None:
-        self._encoding = (encoding or "").strip().lower()
+        packings = [name.strip().lower() for name in (encoding or "").split(",")]
+        self._encoding = ", ".join(name for name in packings if name not in {"", "identity"})
         self._chunks: list[bytes] = []
         self._size = 0
-        self._packed = self._encoding in {"gzip", "x-gzip", "deflate"}
+        self._packed = self._encoding in {*_GZIP, "deflate"}
         self._decompressor: _Decompressor | None = None
 
     @property
@@ -52,6 +56,8 @@ class UnpackedAnswer:
         return self._chunks[0][:4096] if self._chunks else b""
 
     def feed(self, data: bytes) -> None:
+        if data and self._encoding in _GZIP and self._decompressor is None and data[0] in _TEXT_BEGINS:
+            self._encoding, self._packed = "", False  # unpacked on its way, by something that left the header in place
         if self._packed:
             self._unpack(data)
         else:
@@ -62,7 +68,7 @@ class UnpackedAnswer:
         if self._decompressor is not None and not self._decompressor.eof:
             raise DamagedAnswer(f"its {self._encoding} data breaks off")
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        if self._encoding in {"", "identity"} or self._packed or body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in b"{[":
+        if not self._encoding or self._packed or body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in b"{[":
             return body
         raise UnreadableAnswer(f"Content-Encoding {self._encoding} cannot be read")
 

@@ -244,6 +244,8 @@ def test_no_answer_whatever_makes_the_reading_fail(status, body, headers):
         ("nan", None),
         ("inf", None),
         ("1e999", None),
+        ("5, 60", 60.0),
+        ("60, soon", 60.0),
         ("Sun, 01 Mar 2026 12:01:30 GMT", 90.0),
         ("Sun, 01 Mar 2026 12:01:30", 90.0),
         ("Sun, 01 Mar 2026 14:01:30 +0200", 90.0),

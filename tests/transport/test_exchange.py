@@ -17,6 +17,7 @@ from neuroon_async import (
     ConnectionFailed,
     NeuroonClient,
     NeuroonError,
+    RateLimited,
     RequestTimeout,
     ResponseDecodeError,
     RetryPolicy,
@@ -86,7 +87,7 @@ def http(body=b"{}", status="200 OK", *headers):
             ServerError,
             "502 Bad Gateway: Content-Encoding br cannot",
         ),
-        (http(b"{}", "200 OK", b"Content-Encoding: gzip"), ConnectionFailed, "its gzip data is damaged"),
+        (http(b"not packed", "200 OK", b"Content-Encoding: gzip"), ConnectionFailed, "its gzip data is damaged"),
         (
             http(gzip.compress(b'{"a":1}', mtime=0)[:-5], "200 OK", b"Content-Encoding: gzip"),
             ConnectionFailed,
@@ -107,6 +108,9 @@ def http(body=b"{}", status="200 OK", *headers):
         (http(b"", "302 X", b"Location: /login"), APIError, "redirects to another path, and the API key must not"),
         (http(b"", "301 X"), APIError, "redirects elsewhere"),
         (http(b"", "302 X", b"Location: https://[broken"), APIError, "redirects to another path"),
+        (http(b"", "302 X", b"Location: "), APIError, "redirects elsewhere"),
+        (http(b"", "302 X", b"Location: http://user:secret@[::1]:81/x"), APIError, "redirects to http://[::1]:81, and"),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", APIError, "304 Not Modified [shop shop_7]"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else None,
 )
@@ -131,6 +135,49 @@ async def test_answers_that_proxies_change_are_read():
         assert (await client.shop()).max_products == 5
     async with answering(http(b"{}", "103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK")) as client:
         await client.shop()
+
+
+@pytest.mark.parametrize("body", [b'{"maxProducts":4}', b'\xef\xbb\xbf{"maxProducts":4}', b' {"maxProducts":4}'])
+async def test_an_answer_that_was_unpacked_on_its_way_is_read(body):
+    async with answering(http(body, "200 OK", b"Content-Encoding: gzip, identity")) as client:
+        assert (await client.shop()).max_products == 4
+
+
+CUT = b"Content-Length: 500\r\n\r\n{"
+
+
+@pytest.mark.parametrize(
+    ("rest", "ends"),
+    [(CUT, True), (CUT, False), (b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nzzz", False)],
+    ids=["cut off", "stalled", "damaged"],
+)
+async def test_an_error_is_told_by_its_status_where_its_body_does_not_arrive(rest, ends):
+    asked = 0
+    gone = asyncio.Event()
+
+    async def serve(reader, writer):
+        nonlocal asked
+        asked += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7\r\nX-Request-ID: r-1\r\n" + rest)
+        await writer.drain()
+        if not ends:
+            await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        gone.set()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with NeuroonClient(
+            shop_id="shop_7", api_key=KEY, base_url=url, retry=RetryPolicy(deadline=5), timeout=0.3
+        ) as client:
+            with pytest.raises(RateLimited, match="did not arrive") as caught:
+                await client.domain.verify("https://shop.example")
+            assert (caught.value.retry_after, caught.value.request_id, asked) == (7, "r-1", 1)
+            assert client.limits()["verify_domain"].paused_for > 6
+        await gone.wait()
 
 
 async def test_only_packings_that_can_be_read_are_asked_for():

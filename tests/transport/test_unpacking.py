@@ -73,7 +73,12 @@ def test_packed_data_that_breaks_off_or_goes_wrong_is_damaged(data):
 
 def test_what_is_not_packed_as_it_says_is_damaged():
     with pytest.raises(DamagedAnswer, match="its gzip data is damaged"):
-        unpack("gzip", b"{}")
+        unpack("gzip", b"not packed")
+
+
+@pytest.mark.parametrize("body", [b'{"a":1}', b"[]", b" {}", b"\xef\xbb\xbf{}", b"<html>"])
+def test_text_that_was_unpacked_on_its_way_is_the_body(body):
+    assert unpack("gzip", body, cuts=[1]) == body
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "aws-chunked"])
