@@ -171,7 +171,7 @@ def _above_header(rows: list[list[str]]) -> int:
     above = titles_above(rows)
     named = [len({*map(recognised_field, row)} & {*REQUIRED_FIELDS}) for row in rows[: MOST_TITLES + 1]]
     best = max(named[above:], default=0)
-    return named.index(best, above) if best > max(named[above], 2) else above
+    return named.index(best, above) if best > max([2, *named[above : above + 1]]) else above
 
 
 @dataclass(slots=True)

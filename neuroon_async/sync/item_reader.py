@@ -209,11 +209,11 @@ class _WholeAsync:
 
 
 def _whole(iterator: Any) -> Iterator[Any]:
-    return iterator if isinstance(iterator, Iterator) else _Whole(iterator)
+    return _Whole(iterator) if not hasattr(iterator, "__iter__") else iterator
 
 
 def _whole_async(iterator: Any) -> AsyncIterator[Any]:
-    return iterator if isinstance(iterator, AsyncIterator) else _WholeAsync(iterator)
+    return _WholeAsync(iterator) if not hasattr(iterator, "__aiter__") else iterator
 
 
 def _no_source(given: object) -> UsageError:
