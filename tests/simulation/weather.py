@@ -31,6 +31,11 @@ _HARMLESS = (
 )
 """After any of these a repetition is right, and helps."""
 _LATE = (Fault.slow(3.0), Fault.slow(25.0))
+_STORM = 0.9
+_KINDS = 6
+"""Of faults in one run, at most."""
+_LONGEST_STORM = 72
+"""Faults in all."""
 
 
 def faults(world: World, endpoint: str | None = None, *, late: bool = True) -> None:
@@ -38,10 +43,12 @@ def faults(world: World, endpoint: str | None = None, *, late: bool = True) -> N
 
     ``late``: among them such after which the server acts on a request that its sender gave up long ago.
     """
-    chance = world.random.choice((0.0, 0.05, 0.2, 0.5, 0.9))
+    chance = world.random.choice((0.0, 0.05, 0.2, 0.5, _STORM))
+    # A request that fails for two rounds while others are answered is given up, rightly: no storm may be that long.
+    most = 3 if chance == _STORM and world.attempts < _LONGEST_STORM // 2 else _LONGEST_STORM // _KINDS
     kinds = _HARMLESS + (_LATE if late else ())
-    for fault in world.random.sample(kinds, world.random.randint(1, 6)):
-        times = world.random.randint(1, 12)
+    for fault in world.random.sample(kinds, world.random.randint(1, _KINDS)):
+        times = world.random.randint(1, most)
         world.emulator.fail(endpoint, fault, times=times, when=_by_chance(world, chance))
 
 

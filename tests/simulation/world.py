@@ -24,10 +24,10 @@ T = TypeVar("T")
 SERVER = "shop"
 
 
-def patient() -> RetryPolicy:
+def patient(attempts: int = 12) -> RetryPolicy:
     """Never gives up within any weather that a scenario makes. A fresh budget each time: clients share none."""
     budget = RetryBudget(1_000_000)
-    return RetryPolicy(attempts=12, initial=0.5, maximum=8.0, outage_patience=50_000.0, budget=budget)
+    return RetryPolicy(attempts=attempts, initial=0.5, maximum=8.0, outage_patience=50_000.0, budget=budget)
 
 
 class Killed(Exception):
@@ -49,6 +49,11 @@ class World:
 
     simulation: Simulation
     emulator: Emulator = field(init=False)
+    attempts: int = field(init=False)
+    """Of each request in a round: few let an outage's rounds begin, many outlast the longest storm of faults."""
+
+    def __post_init__(self) -> None:
+        self.attempts = self.random.choice((12, 40))
 
     @property
     def random(self) -> random.Random:
@@ -105,7 +110,7 @@ class World:
     async def worker(self, host: str = "worker", *, twice: bool = False, **options: Any) -> AsyncIterator[Worker]:
         """A client of the shop. ``twice``: some of its requests arrive twice."""
         connector = SimulatedConnector(SERVER)
-        defaults: dict[str, Any] = {"rate_limits": None, "retry": patient(), "timeout": 10.0}
+        defaults: dict[str, Any] = {"rate_limits": None, "retry": patient(self.attempts), "timeout": 10.0}
         async with aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -21,7 +21,8 @@ async def deletions(simulation: Simulation) -> None:
     random = world.random
     names = [f"p{number}" for number in range(random.choice((1, 8, 40)))]
     strangers = [f"never/there?{number}" for number in range(random.choice((0, 3)))]
-    ids = (names + strangers) * random.choice((1, 1, 2))
+    copies = random.choice((1, 1, 2))
+    ids = (names + strangers) * copies
     random.shuffle(ids)
     async with world.server(), world.worker() as worker:
         await simulation.spawn(worker.client.products.sync([product(name, 1) for name in names]), host=worker.host)
@@ -38,7 +39,9 @@ async def deletions(simulation: Simulation) -> None:
                 partial = getattr(error, "report", None)
                 if partial is not None:
                     assert_balanced(partial)
-                    assert partial.deleted <= len(names) - len(world.emulator.products) + len(strangers)
+                    # Of an id that comes twice, the second deletion may count too: a 404 after a lost answer.
+                    gone = len(names) - len(world.emulator.products)
+                    assert partial.deleted <= copies * (gone + len(strangers)), str(partial)
         await world.settle(worker)
         if report is not None:
             assert_balanced(report)
