@@ -1,0 +1,167 @@
+"""Which tests run which lines of a room, how long each takes, and in which order they are tried on a mutant."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import pickle
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import coverage
+import pytest
+
+from mutation.operators import Mutant
+from mutation.rooms import TESTS, Room
+
+__all__ = ["Chosen", "Learned", "keep", "kept", "learn", "time_tests"]
+
+_FEW = 10
+"""Tests that noticed others in the same file, tried before the quickest ones."""
+
+
+@dataclass(slots=True)
+class Learned:
+    lines: dict[str, dict[int, list[str]]]
+    """Of each file, the tests that run each line."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Processor time of each test that passes without any mutant."""
+    longest: float = 0.0
+    """The test that takes longest, on the clock."""
+    modules: tuple[str, ...] = ()
+    """What others wrote and the tests import: needed, and never mutated."""
+
+
+def learn(session: pytest.Session, room: Room) -> Learned:
+    """Run all tests, measured."""
+    measured = coverage.Coverage(data_file=None, include=[str(path) for path in room.paths], config_file=False)
+    measured.start()
+    passed = _run_all(session, before=measured.switch_context)
+    measured.stop()
+    data = measured.get_data()
+    lines = {
+        file: {
+            line: [each for each in tests if each in passed] for line, tests in data.contexts_by_lineno(file).items()
+        }
+        for file in data.measured_files()
+    }
+    ours = ("neuroon_async", "conftest", "mutation", "__", "_pytest", "pytest")
+    local = str(TESTS)
+    modules = tuple(
+        name
+        for name, module in sys.modules.items()
+        if not name.startswith(ours) and not str(getattr(module, "__file__", None) or local).startswith(local)
+    )
+    return Learned(lines, modules=modules)
+
+
+def time_tests(session: pytest.Session) -> tuple[dict[str, float], float]:
+    """Run all tests as they run with a mutant: seconds of processor time of those that pass, and the longest wait."""
+    waits: list[float] = [0.0]
+    seconds = _run_all(session, waits=waits)
+    return seconds, max(waits)
+
+
+def _run_all(
+    session: pytest.Session, before: Callable[[str], object] = str, waits: list[float] | None = None
+) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    for item, following in zip(session.items, [*session.items[1:], None], strict=True):
+        before(item.nodeid)
+        started, began = time.process_time(), time.monotonic()
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        if session.testsfailed:
+            print(f"fails without any mutant: {item.nodeid}", file=sys.stderr, flush=True)
+            session.testsfailed = 0
+        else:
+            seconds[item.nodeid] = time.process_time() - started
+        if waits is not None:
+            waits.append(time.monotonic() - began)
+    return seconds
+
+
+def _kept_at(room: Room) -> Path:
+    """What was learned holds for these very files."""
+    tests = [TESTS / name for name in room.tests]
+    files = [path for each in tests for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
+    content = hashlib.sha256(b"".join(path.read_bytes() for path in (*room.paths, *files))).hexdigest()[:16]
+    return TESTS.parent / "build" / "mutation" / f"{room.files[0].replace('/', '-')}-{content}.pickle"
+
+
+def kept(room: Room) -> Learned | None:
+    path = _kept_at(room)
+    return pickle.loads(path.read_bytes()) if path.exists() else None
+
+
+def keep(room: Room, learned: Learned) -> None:
+    path = _kept_at(room)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps(learned))
+
+
+class Chosen:
+    """The tests for a mutant: first those that noticed others of its function, then of its file, then the quickest."""
+
+    def __init__(self, learned: Learned) -> None:
+        self._learned = learned
+        self._of_function: defaultdict[tuple[Path, str], Counter[str]] = defaultdict(Counter)
+        self._of_file: defaultdict[Path, Counter[str]] = defaultdict(Counter)
+
+    def note(self, mutant: Mutant, killer: str) -> None:
+        if killer in self._learned.seconds:
+            self._of_function[mutant.path, mutant.function][killer] += 1
+            self._of_file[mutant.path][killer] += 1
+
+    def tests(self, mutant: Mutant) -> list[str]:
+        lines = self._learned.lines.get(str(mutant.path), {})
+        if not mutant.in_function:
+            return self._ordered(mutant, {test for tests in lines.values() for test in tests}, self._users(mutant))
+        return self._ordered(mutant, set(lines.get(mutant.line) or self._near(lines, mutant.line)), set())
+
+    def seconds(self, test: str) -> float:
+        return self._learned.seconds[test]
+
+    @property
+    def longest(self) -> float:
+        return self._learned.longest
+
+    def _near(self, lines: dict[int, list[str]], line: int) -> list[str]:
+        """For one in the middle of a statement."""
+        before = [each for each in lines if each < line]
+        after = [each for each in lines if each > line and lines[each]]
+        near = ([max(before)] if before else []) + ([min(after)] if after else [])
+        return [test for each in near for test in lines[each]]
+
+    def _users(self, mutant: Mutant) -> set[str]:
+        """Tests that run a line with the name that the mutated statement sets."""
+        lines = self._learned.lines.get(str(mutant.path), {})
+        words = set(mutant.before.replace(":", " ").replace("(", " ").split()[:2]) - {"def", "class", "async"}
+        used = _lines_with(mutant.path)
+        return {test for word in words for line in used.get(word, ()) for test in lines.get(line, ())}
+
+    def _ordered(self, mutant: Mutant, tests: set[str], users: set[str]) -> list[str]:
+        seconds = self._learned.seconds
+        sound = tests & seconds.keys()
+        function = self._of_function[mutant.path, mutant.function]
+        known = dict.fromkeys(test for test, _ in function.most_common() if test in sound)
+        of_file = [test for test, _ in self._of_file[mutant.path].most_common() if test in sound]
+        known |= dict.fromkeys(of_file[:_FEW])
+        quickest = sorted(sound, key=lambda test: (test not in users, seconds[test], test))
+        return list(known | dict.fromkeys(quickest))
+
+
+@cache
+def _lines_with(path: Path) -> dict[str, set[int]]:
+    """Where each name is used."""
+    found: defaultdict[str, set[int]] = defaultdict(set)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Name):
+            found[node.id].add(node.lineno)
+        elif isinstance(node, ast.Attribute):
+            found[node.attr].add(node.lineno)
+    return found
