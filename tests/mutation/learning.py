@@ -89,8 +89,8 @@ def _kept_at(room: Room) -> Path:
     """What was learned holds for these very files."""
     tests = [TESTS / name for name in room.tests]
     files = [path for each in tests for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
-    content = hashlib.sha256(b"".join(path.read_bytes() for path in (*room.paths, *files))).hexdigest()[:16]
-    return TESTS.parent / "build" / "mutation" / f"{room.files[0].replace('/', '-')}-{content}.pickle"
+    content = hashlib.sha256(str(TESTS).encode() + b"".join(path.read_bytes() for path in (*room.paths, *files)))
+    return TESTS.parent / "build" / "mutation" / f"{room.files[0].replace('/', '-')}-{content.hexdigest()[:16]}.pickle"
 
 
 def kept(room: Room) -> Learned | None:
