@@ -89,6 +89,36 @@ def test_what_comes_back_is_older_than_what_waits():
     assert [(p.external_id, p.price) for p in queue.take(9).products] == [("p2", 1), ("p3", 9), ("p4", 1)]
 
 
+def test_a_variant_in_flight_holds_none_of_its_siblings_back():
+    queue = SendQueue()
+    queue.add([item(3, parent=9)])
+    older = queue.take(1)
+    queue.add([item(2, parent=1), item(3, parent=1, price=2), item(4, parent=1), item(1)])
+    assert sorted(ids(queue.take(10).products)) == ["p1", "p2", "p4"]
+    queue.done(older)
+    assert queue.take(10) is None, "its parent has not arrived yet"
+
+
+def test_variants_that_name_each_other_leave_in_batches_of_the_size_too():
+    queue = SendQueue()
+    queue.add([item(1, parent=2), item(2, parent=3), item(3, parent=1)])
+    assert ids(queue.take(2).products) == ["p1", "p2"]
+
+
+def test_what_is_taken_out_of_the_queue_is_handed_back_and_nothing_else_goes():
+    queue = SendQueue()
+    queue.add([item(1), item(2, parent=1), item(3), item(4)])
+    assert queue.remove({"p3", "p8"}) == [item(3)]
+    assert queue.remove_variants() == [item(2, parent=1)]
+    batch = queue.take(10)
+    assert queue.drop(batch, "p4") == item(4)
+    assert (ids(batch.products), queue.ids_in_flight) == (["p1"], {"p1"})
+    queue.add(items(3))
+    assert ids(queue.remove_all()) == ["p0", "p1", "p2"]
+    assert len(queue) == 0
+    assert queue.take(1) is None
+
+
 def test_too_few_are_not_taken_at_all():
     queue = SendQueue()
     queue.add(items(3))

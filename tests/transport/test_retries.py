@@ -119,7 +119,7 @@ def test_a_budget_empties_by_retries_and_refills_by_successes():
     timeout, lost = RequestTimeout("x", maybe_processed=True), ServerError(500)
     assert budget.cost_of(RateLimited()) == 0
     assert budget.spend(budget.cost_of(timeout))
-    assert not budget.spend(budget.cost_of(lost))
+    assert budget.spend(budget.cost_of(lost)) is False
     assert budget.tokens == 2
     budget.refund(budget.cost_of(timeout))
     assert budget.tokens == 12
