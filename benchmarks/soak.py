@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 WARM_UP = 3
 """Waves before anything is counted: caches fill, and modules are imported."""
+CLIENTS = 8
+"""Of one wave, side by side: much of each one's time goes by waiting for servers that never answer."""
 MOST_GROWTH = 8 * 2**20
 LIMITS = {name: RateLimit(5_000, per=0.2) for name in ("sync_products", "delete_product", "track_conversion", "shop")}
 
@@ -123,8 +125,19 @@ class Soak:
         self.ends: Counter[str] = Counter()
 
     async def wave(self) -> None:
-        """One client from opening to closing, with calls of every kind."""
-        before = len(asyncio.all_tasks())
+        """Some clients from opening to closing. Afterwards nothing of them is left."""
+        before = asyncio.all_tasks()
+        clients = await asyncio.gather(*(self._client(place) for place in range(CLIENTS)))
+        await asyncio.sleep(0)
+        left = asyncio.all_tasks() - before
+        assert not left, f"tasks are left: {left}"
+        for client in clients:
+            waiting = {name: state.waiting for name, state in client.limits().items() if state.waiting}
+            assert not waiting, f"calls still wait: {waiting}"
+            self._check_slots(client)
+
+    async def _client(self, place: int) -> NeuroonClient:
+        """One client, with calls of every kind."""
         client = NeuroonClient(
             shop_id=DEFAULT_SHOP_ID,
             api_key=DEFAULT_API_KEY,
@@ -135,7 +148,7 @@ class Soak:
         )
         async with client:
             tasks = [asyncio.create_task(self._call(client)) for _ in range(400)]
-            tasks += [asyncio.create_task(self._sync(client, number)) for number in range(2)]
+            tasks += [asyncio.create_task(self._sync(client, f"{place}-{number}")) for number in range(2)]
             for task in tasks:
                 if self._rng.random() < 0.1:
                     asyncio.get_running_loop().call_later(self._rng.random() * 0.2, task.cancel)
@@ -145,13 +158,7 @@ class Soak:
                 await asyncio.gather(*tasks, return_exceptions=True)
         for end in await asyncio.gather(*tasks, return_exceptions=True):
             self._note(end)
-        await asyncio.sleep(0)
-        limits = client.limits()
-        assert len(asyncio.all_tasks()) == before, f"tasks are left: {asyncio.all_tasks()}"
-        waiting = {name: state.waiting for name, state in limits.items() if state.waiting}
-        assert not waiting, f"calls still wait: {waiting}"
-        await asyncio.sleep(0)
-        self._check_slots(client)
+        return client
 
     def _check_slots(self, client: NeuroonClient) -> None:
         """No slot is in flight any more: each cools, or is free."""
@@ -181,8 +188,8 @@ class Soak:
             async with asyncio.timeout(self._rng.random() * 0.2):
                 await client.shop()
 
-    async def _sync(self, client: NeuroonClient, number: int) -> None:
-        ledger = SQLiteLedger(self._folder / f"{number}.ledger", request_lifetime=0)
+    async def _sync(self, client: NeuroonClient, name: str) -> None:
+        ledger = SQLiteLedger(self._folder / f"{name}.ledger", request_lifetime=0)
         items = [product(self._rng.randrange(500)) for _ in range(self._rng.randrange(200))]
         report = None
         try:
