@@ -37,7 +37,7 @@ def test_a_seed_gives_the_same_run_each_time(name, tmp_path):
     for attempt in ("once", "again"):
         folder = tmp_path / attempt
         folder.mkdir()
-        outcomes.append(run_scenario(SCENARIOS[name], 7, folder))
+        outcomes.append(run_scenario(SCENARIOS[name], 10, folder))
     assert outcomes[0].fingerprint == outcomes[1].fingerprint
     assert outcomes[0].steps > 50
 
