@@ -43,6 +43,8 @@ _WITH_ONE_NOTATION = {
     CatalogFormat.WOOCOMMERCE_JSON,
     CatalogFormat.MAGENTO,
     CatalogFormat.WIX,
+    CatalogFormat.BIGCOMMERCE,
+    CatalogFormat.ECWID,
 }
 """Formats whose numbers are clear, whatever the notation."""
 _EXPORT_IDS = ("external_id", "parent_external_id")

@@ -60,6 +60,11 @@ class Sample:
         self._options = options
 
     @property
+    def ids_are_mapped(self) -> bool:
+        """Does the user say where the ids come from, and so read the rows without what links them?"""
+        return "external_id" in self._options.mapping
+
+    @property
     def is_spreadsheet(self) -> bool:
         return self.head.startswith(b"PK\x03\x04") and (b"[Content_Types].xml" in self.head or b"xl/" in self.head)
 

@@ -6,7 +6,21 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError
-from .formats import columnar, csv, doofinder, google, json, magento, prestashop, shopify, wix, woocommerce, xlsx
+from .formats import (
+    bigcommerce,
+    columnar,
+    csv,
+    doofinder,
+    ecwid,
+    google,
+    json,
+    magento,
+    prestashop,
+    shopify,
+    wix,
+    woocommerce,
+    xlsx,
+)
 
 if TYPE_CHECKING:
     from .format import Format, Sample
@@ -30,6 +44,8 @@ class CatalogFormat(StrEnum):
     PRESTASHOP = "prestashop"
     WIX = "wix"
     MAGENTO = "magento"
+    BIGCOMMERCE = "bigcommerce"
+    ECWID = "ecwid"
     DOOFINDER = "doofinder"
     GOOGLE = "google"
     PARQUET = "parquet"
@@ -48,6 +64,8 @@ FORMATS: tuple[Format, ...] = (
     prestashop.FORMAT,
     wix.FORMAT,
     magento.FORMAT,
+    bigcommerce.FORMAT,
+    ecwid.FORMAT,
     doofinder.FORMAT,
     google.FORMAT,
     xlsx.FORMAT,

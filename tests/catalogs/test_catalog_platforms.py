@@ -10,7 +10,6 @@ from catalog_files import SHOP, named, products, until_fault
 from neuroon_async.catalogs import Catalog
 
 HEADERS = {
-    "an Ecwid export": "type,product_internal_id,product_sku,product_name,product_price",
     "a BigCommerce export": "Item Type,Product ID,Product Name,Product Code/SKU,Price",
     "a Squarespace export": "Product ID [Non Editable],Variant ID [Non Editable],Product URL,Title,Price",
     "an Etsy export": "TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,SKU",
@@ -22,6 +21,7 @@ HEADERS = {
     "Shopify's file of inventories": "Handle,Title,Option1 Name,Option1 Value,SKU,HS Code,COO,Location,On hand",
     "PrestaShop's file of combinations": "Product ID*,Attribute (Name:Type:Position)*,Impact on price",
 }
+ECWID = "type,product_internal_id,product_sku,product_name,product_price"
 OBJECTS = {
     "JSON of BigCommerce": {"id": 1, "name": "A", "calculated_price": 1, "custom_url": {"url": "/a"}},
     "JSON of Ecwid": {"id": 1, "name": "A", "defaultDisplayedPrice": 1},
@@ -51,8 +51,8 @@ def test_json_is_named(what, item):
 
 
 def test_the_columns_of_this_file_are_proposed():
-    _, fault = until_fault(Catalog(named(HEADERS["an Ecwid export"] + "\n", "file")))
-    assert "mapping={'externalId': 'product_internal_id'} mapping={'name': 'product_name'}" in fault
+    _, fault = until_fault(Catalog(named(HEADERS["an Etsy export"] + "\n", "file")))
+    assert "mapping={'externalId': 'SKU'} mapping={'name': 'TITLE'}" in fault
     assert "mapping={'url': 'COLUMN'}" in fault
 
 
@@ -63,9 +63,9 @@ def test_a_mapping_says_that_it_is_known():
         "price": "product_price",
         "url": "/p/{type}",
     }
-    (item,) = products(HEADERS["an Ecwid export"] + "\nproduct,7,S,Mesa,9.90\n", shop_url=SHOP, mapping=mapping)
+    (item,) = products(ECWID + "\nproduct,7,S,Mesa,9.90\n", shop_url=SHOP, mapping=mapping)
     assert (item.external_id, item.name) == ("7", "Mesa")
-    catalog = Catalog(named(HEADERS["an Ecwid export"] + "\nproduct,7,S,Mesa,9.90\n"), format="csv")
+    catalog = Catalog(named(ECWID + "\nproduct,7,S,Mesa,9.90\n"), format="csv")
     assert catalog.format == "csv"
 
 

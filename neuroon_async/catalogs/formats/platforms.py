@@ -46,17 +46,10 @@ def _json(what: str, *keys: str, advice: str = "", **mapping: tuple[str, ...]) -
 
 _PLATFORMS = (
     _csv(
-        "an Ecwid export", "type", "product_internal_id", "product_name",
-        external_id=("product_internal_id", "product_sku"), name=("product_name",), price=("product_price",),
-    ),
-    _csv(
         "a BigCommerce export", "Product ID", "Item Type", "Product Name",
         external_id=("Product ID", "Product Code/SKU"), name=("Product Name",), price=("Price",),
         url=("Product URL",),
-    ),
-    _csv(
-        "a BigCommerce export", "Item", "ID", "Name", "SKU", "Inventory Tracking", "Price",
-        external_id=("ID",), name=("Name",), price=("Price",), url=("Product URL",),
+        advice="the newer export (with the columns Item, ID, Options) is read; export that one, or",
     ),
     _csv(
         "a Squarespace export", "Product ID [Non Editable]", "Variant ID [Non Editable]", "Title",

@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from ..grouping import grouped
 from ..mapping import slug
@@ -22,6 +21,7 @@ from ..records import Draft
 from ..values.addresses import is_absolute
 from ..values.parsing import BadValue, Money, Notation, to_money, to_number
 from ..values.prices import Prices, on_sale
+from ..variants import put_cheapest, variant_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -91,7 +91,7 @@ class _Builder:
         parent.put("external_id", _handle(first))
         drafts = [self._variant(first, record, image) for record in variants]
         if drafts:
-            _put_cheapest(parent, drafts)
+            put_cheapest(parent, drafts)
         else:
             _put_offer(parent, first.row, first.row)
         yield parent
@@ -132,7 +132,7 @@ class _Builder:
         choices = _choices(first.row, record.row)
         draft = self._start(first, record, _image(record.row) or image)
         handle, values = _handle(first), list(choices.values())
-        draft.put("external_id", "/".join([handle, *(re.sub("[%/]", _escape, value) for value in values)]))
+        draft.put("external_id", variant_id(handle, values))
         draft.put("parent_external_id", handle)
         if values:
             draft.put("name", f"{_cell(first.row, 'name')} - {' / '.join(values)}")
@@ -200,21 +200,6 @@ def _exact(number: object) -> Decimal:
     return Decimal(str(number))
 
 
-def _put_cheapest(parent: Draft, variants: list[Draft]) -> None:
-    """A parent costs what its cheapest variant costs, and is there where one of them is."""
-    offers = [Prices(price, v.money("sale_price")) for v in variants if (price := v.money("price"))]
-    if offers:
-        parent.put_prices(min(offers, key=lambda offer: offer.to_pay))
-    else:
-        parent.problems.append(("price", "is required, and no variant of this product has one"))
-    stocks = [v.fields["in_stock"] for v in variants if "in_stock" in v.fields]
-    if stocks:
-        parent.put("in_stock", any(stocks))
-    quantities = [v.fields.get("stock_quantity") for v in variants]
-    if all(quantity is not None for quantity in quantities):
-        parent.put("stock_quantity", sum(quantity for quantity in quantities if quantity))
-
-
 def _choices(product: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:
     """The option values of a variant, by the options' names."""
     choices: dict[str, str] = {}
@@ -238,10 +223,6 @@ def _parts(text: str) -> list[str]:
 def _image(row: Mapping[str, Any]) -> str:
     image = next(iter(_parts(_cell(row, "productImageUrl", "media"))), "")
     return image if not image or is_absolute(image) or image.startswith("//") else f"{_MEDIA}{image}"
-
-
-def _escape(match: re.Match[str]) -> str:
-    return quote(match.group(), safe="")
 
 
 class _Wix:

@@ -16,7 +16,6 @@ variant:
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -24,6 +23,7 @@ from ...grouping import grouped
 from ...records import Draft, Record
 from ...values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
 from ...values.prices import Prices, on_sale
+from ...variants import put_cheapest, variant_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -148,17 +148,7 @@ class ShopifyProducts:
 
     def _parent(self, handle: str, first: Record, shared: Mapping[str, Any], variants: list[Draft]) -> Draft:
         draft = self._start(handle, first, shared)
-        offers = [Prices(price, v.money("sale_price")) for v in variants if (price := v.money("price"))]
-        if offers:
-            draft.put_prices(min(offers, key=lambda offer: offer.to_pay))
-        else:
-            draft.problems.append(("price", "is required, and no variant of this product has one"))
-        stocks = [v.fields["in_stock"] for v in variants if "in_stock" in v.fields]
-        if stocks:
-            draft.put("in_stock", any(stocks))
-        quantities: list[Any] = [v.fields.get("stock_quantity") for v in variants]
-        if all(quantity is not None for quantity in quantities):
-            draft.put("stock_quantity", sum(quantities))
+        put_cheapest(draft, variants)
         return draft
 
 
@@ -259,7 +249,3 @@ def tags(text: str) -> list[str]:
 def _main_image(rows: list[Record]) -> str:
     images = [(_cell(r.row, "Image Position") != "1", _cell(r.row, "Image Src")) for r in rows]
     return min((image for image in images if image[1]), key=lambda image: image[0], default=(True, ""))[1]
-
-
-def _escape(match: re.Match[str]) -> str:
-    return quote(match.group(), safe="")

@@ -1,0 +1,40 @@
+"""A product and its variants out of one export: the ids of variants, and what a parent costs and has. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from .values.prices import Prices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .records import Draft
+
+__all__ = ["put_cheapest", "variant_id"]
+
+
+def variant_id(parent: str, choices: Iterable[str]) -> str:
+    """``parent/choice/choice``, the same in every export; ``%`` and ``/`` within a choice are percent-encoded."""
+    return "/".join([parent, *(re.sub("[%/]", _escape, choice) for choice in choices)])
+
+
+def _escape(match: re.Match[str]) -> str:
+    return quote(match.group(), safe="")
+
+
+def put_cheapest(parent: Draft, variants: Sequence[Draft]) -> None:
+    """A parent costs what its cheapest variant costs, is there where one of them is, and has what all of them have."""
+    offers = [Prices(price, v.money("sale_price")) for v in variants if (price := v.money("price"))]
+    if offers:
+        parent.put_prices(min(offers, key=lambda offer: offer.to_pay))
+    else:
+        parent.problems.append(("price", "is required, and no variant of this product has one"))
+    stocks = [v.fields["in_stock"] for v in variants if "in_stock" in v.fields]
+    if stocks:
+        parent.put("in_stock", any(stocks))
+    quantities = [v.fields.get("stock_quantity") for v in variants]
+    if all(quantity is not None for quantity in quantities):
+        parent.put("stock_quantity", sum(quantity for quantity in quantities if quantity))
