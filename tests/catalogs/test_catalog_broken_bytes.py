@@ -45,6 +45,10 @@ def contents() -> list[bytes]:
     found.append(b"id|title|link|price|image link|categories\n1|n|/1|9,90|/1.jpg|A > B%%C\n")
     found.append("\n".join([json.dumps(LETTER)] * 3).encode())
     found.append(workbook({"A": [["id", "name", "price", "url"], [1, "n", 1.5, "/1"], ["2", True, None, "/2"]]}))
+    options = "Type=Swatch|Name=C|Value=Red[#ff0000]"
+    found.append(f"Item,ID,Name,SKU,Price,Options\nProduct,1,n,s,9,\nVariant,2,,v,,{options}\n".encode())
+    ecwid = b"type,product_internal_id,product_name,product_price,product_variation_option_S\n"
+    found.append(ecwid + b"product,1,n,9,\nproduct_variation,1,,,M\n")
     bulk = [{"id": "P", "handle": "h", "title": "t"}, {"id": "V", "sku": "s", "price": "1", "__parentId": "P"}]
     found.append("\n".join(map(json.dumps, bulk)).encode())
     prices = {"price": "1", "currency_minor_unit": 2}

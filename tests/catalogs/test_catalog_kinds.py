@@ -187,6 +187,7 @@ def test_a_caption_over_groups_of_columns_is_no_header():
         (item,) = products(content, shop_url=SHOP)
         assert (item.external_id, item.name, item.price) == ("1", "A", 5)
     assert len(read("id,name,price,url\nid,name,price,url\n1,A,5,/a\n", shop_url=SHOP)) == 2  # a header, and one again
+    assert "NUL bytes" in until_fault(Catalog(named(b"\0id,name\n1,A\n")))[1]  # no rows at all
 
 
 def test_a_list_further_down_in_a_document_of_one_line_is_named():
