@@ -41,7 +41,6 @@ __all__ = [
     "levels",
     "sells_on",
     "tags",
-    "variant_id",
     "variant_name",
 ]
 
@@ -173,13 +172,8 @@ def is_active(published: str, status: str) -> bool | None:
     return (not published or published.lower() == "true") and status.lower() in {"", "active"}
 
 
-def variant_id(handle: str, values: Sequence[str]) -> str:
-    """Of a variant with these values of the product's options."""
-    return "/".join([handle, *(re.sub("[%/]", _escape, value) for value in values)])
-
-
 def variant_name(title: str, values: Sequence[str]) -> str:
-    """The same."""
+    """Of a variant with these values of the product's options."""
     return f"{title} - {' / '.join(values)}"
 
 
