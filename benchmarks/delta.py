@@ -1,10 +1,11 @@
 """Delta syncs in which nothing, or one percent, has changed: products/s, where the time goes, memory, ledger size.
 
-    python benchmarks/delta.py [--products 1000000] [--rounds 3]
+    python benchmarks/delta.py [--products 1000000] [--rounds 3] [--command]
 
 The first run fills the ledger through a sink process. Each measured run is a fresh process with that ledger, or with
 a copy where it is about to change; where nothing has changed it must not send a single request. The generator of
-products, the benchmark's own part, is timed alone as well.
+products, the benchmark's own part, is timed alone as well. ``--command`` measures ``neuroon sync FILE --ledger`` of
+an unchanged file of JSON Lines instead.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import resource
 import shutil
@@ -31,6 +33,8 @@ from msgspec.structs import replace
 from sink import sink
 
 from neuroon_async import NeuroonClient, Product, SQLiteLedger, SyncReport
+from neuroon_async.api.models import encode
+from neuroon_async.catalogs import read_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -73,6 +77,38 @@ def measure(url: str, ledger: Path, count: int, changed: int) -> dict[str, float
     }
 
 
+def command_unchanged(count: int, rounds: int) -> None:
+    """``neuroon sync`` of a file that has not changed: start, reading, ledger, and end."""
+    with tempfile.TemporaryDirectory() as folder, sink(0.0) as url:
+        ledger, file = Path(folder) / "catalog.ledger", Path(folder) / "catalog.jsonl"
+        with file.open("wb") as lines:
+            for product in products(count):
+                lines.write(encode(product) + b"\n")
+        cpu, started = time.process_time(), time.perf_counter()
+        report = asyncio.run(sync(url, ledger, read_catalog(file)))
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        assert report.accepted == count, report
+        print(
+            f"{count:,} products of a file of {file.stat().st_size / 2**20:,.0f} MB; the first run, from the file: "
+            f"{count / seconds:,.0f} products/s ({cpu / count * 1e6:.1f} µs CPU a product)"
+        )
+        access = {"NEUROON_SHOP_ID": "shop_bench", "NEUROON_API_KEY": "sk_" + "0" * 32, "NEUROON_API_URL": url}
+        for _ in range(rounds):
+            command = [Path(sys.executable).with_name("neuroon"), "sync", str(file), "--ledger", str(ledger), "--json"]
+            started = time.perf_counter()
+            process = subprocess.Popen(command, env=os.environ | access, stdout=subprocess.PIPE)
+            told = json.loads(process.stdout.read())
+            _, _, used = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - started
+            assert (told["unchanged"], told["requests"]) == (count, 0), told
+            print(
+                f"neuroon sync, unchanged: {seconds:.2f} s ({count / seconds:,.0f} products/s), "
+                f"{(used.ru_utime + used.ru_stime) / count * 1e6:.2f} µs CPU a product, "
+                f"peak {used.ru_maxrss / 1024:.1f} MB",
+                flush=True,
+            )
+
+
 def in_own_process(url: str, ledger: Path, count: int, changed: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy.ledger"
@@ -85,11 +121,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--products", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--command", action="store_true", help="measure the command")
     parser.add_argument("--run", nargs=3, metavar=("URL", "LEDGER", "CHANGED"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
         url, ledger, changed = options.run
         print(json.dumps(measure(url, Path(ledger), options.products, int(changed))))
+        return
+    if options.command:
+        command_unchanged(options.products, options.rounds)
         return
     runs: dict[int, list[dict[str, float]]] = {0: [], 10: []}
     with tempfile.TemporaryDirectory() as folder, sink(0.0) as url:

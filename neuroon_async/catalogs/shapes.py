@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from .values.numbers import AmbiguousNumber, Notation, to_money
 from .values.shown import BadValue
@@ -21,14 +21,20 @@ _MOST_RECORDS = 1_000
 _MOST_COLUMNS = 300
 _FEW = 20
 """Records that may all have different values by chance."""
-_MOST_POSTPONED = 256 * 1024
-"""Bytes of records whose rows are made later."""
+_MOST_POSTPONED = 1024 * 1024
+"""Bytes of records that are looked at later. Of most catalogs nobody asks what their columns look like."""
+_MOST_KINDS = 4_096
+"""Texts of which it is remembered what they look like."""
+_LONGEST_PRICE = 80
+"""Characters. Longer texts are no prices, and differ, so they are not remembered."""
 _ADDRESS = re.compile(r"(?i)(?:https?:)?//\S+|www\.\S+")
-_IMAGE = re.compile(r"(?i)\S.*\.(?:jpe?g|png|gif|webp|avif|svg)\b")
+_IMAGE = re.compile(
+    r"\.(?:[jJ][pP][eE]?[gG]|[pP][nN][gG]|[gG][iI][fF]|[wW][eE][bB][pP]|[aA][vV][iI][fF]|[sS][vV][gG])\b"
+)
 _DATE = re.compile(
     r"(?:[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}[-/.][0-9]{1,2}[-/.](?:[0-9]{4}|[0-9]{2}))\b.*"
 )
-_PRICE = re.compile(r"[^A-Za-z]*[0-9][.,][0-9]{2}\b|[0-9].*[€$£]|[€$£].*[0-9]|[0-9]\s?(?:EUR|USD|GBP)\b")
+_PRICE = re.compile(r"[0-9][.,][0-9]{2}\b|[0-9].*[€$£]|[€$£].*[0-9]|[0-9]\s?(?:EUR|USD|GBP)\b")
 _ID = re.compile(r"[\w./:#-]{1,64}")
 _ID_NAME = re.compile(
     r"(?i)(?:\b|_)(?:id|sku|ref|cod|code|art|ean|gtin|isbn|nr|num|handle|uuid|guid)|(?<=[a-z])I[dD]\b"
@@ -38,6 +44,17 @@ _NO_PRICE_NAME = re.compile(
 )
 """Numbers that no shopper pays."""
 _TEXT_NAME = re.compile(r"(?i)name|title|nom|titul|bezeichn|izen")
+
+
+class _Kind(NamedTuple):
+    """What one value looks like."""
+
+    is_image: bool
+    is_address: bool
+    is_price: bool
+    is_date: bool
+    is_integer: bool
+    is_id: bool
 
 
 @dataclass(slots=True)
@@ -60,11 +77,18 @@ class ColumnShapes:
         self._columns: dict[str, _Column] = defaultdict(_Column)
         self._postponed: list[Callable[[], Iterable[Mapping[str, Any]]]] = []
         self._postponed_records = self._postponed_bytes = 0
+        self._kinds: dict[str, _Kind] = {}
 
     def see(self, row: Mapping[str, Any]) -> None:
         """Take one record into account."""
-        self._catch_up()
-        self._see(row)
+        if not self.in_question:
+            return
+        texts = [value for value in row.values() if isinstance(value, str)]
+        if len(texts) < len(row):  # nobody can tell at once what the others hold in memory
+            self._catch_up()
+            self._see(row)
+        else:
+            self.postpone(1, lambda: (row,), sum(map(len, texts)))
 
     @property
     def in_question(self) -> bool:
@@ -99,13 +123,20 @@ class ColumnShapes:
                 self._look_at(self._columns[name], str(value).strip())
 
     def _look_at(self, column: _Column, text: str) -> None:
+        kind = self._kinds.get(text)
+        if kind is None:
+            kind = _kind_of(text)
+            if len(text) <= _LONGEST_PRICE:
+                if len(self._kinds) >= _MOST_KINDS:
+                    self._kinds.clear()
+                self._kinds[text] = kind
         column.values += 1
-        column.images += _IMAGE.match(text) is not None
-        column.addresses += _ADDRESS.fullmatch(text) is not None
-        column.prices += _PRICE.search(text) is not None and _is_amount(text)
-        column.dates += _DATE.fullmatch(text) is not None
-        column.integers += text.isascii() and text.isdigit()
-        column.ids += _ID.fullmatch(text) is not None
+        column.images += kind.is_image
+        column.addresses += kind.is_address
+        column.prices += kind.is_price
+        column.dates += kind.is_date
+        column.integers += kind.is_integer
+        column.ids += kind.is_id
         if column.ids == column.values:  # still a candidate
             column.distinct.add(text)
 
@@ -138,6 +169,17 @@ class ColumnShapes:
         if wanted == "prices":
             return min(fitting, key=lambda name: not is_price_name(name), default=None)
         return min(fitting, key=lambda name: _ID_NAME.search(name) is None, default=None)
+
+
+def _kind_of(text: str) -> _Kind:
+    return _Kind(
+        is_image=_IMAGE.search(text.partition("\n")[0], 1) is not None,
+        is_address=_ADDRESS.fullmatch(text) is not None,
+        is_price=len(text) <= _LONGEST_PRICE and _PRICE.search(text) is not None and _is_amount(text),
+        is_date=_DATE.fullmatch(text) is not None,
+        is_integer=text.isascii() and text.isdigit(),
+        is_id=_ID.fullmatch(text) is not None,
+    )
 
 
 def _is_amount(text: str) -> bool:

@@ -151,8 +151,18 @@ def _settle_name(product: Product) -> bool:
 
 
 def _descriptions_are_plain(products: list[Product]) -> bool:
-    texts: list[Any] = [p.description for p in products if p.description is not UNSET and p.description is not None]
-    return not texts or (list(map(str.strip, texts)) == texts and descriptions_at_a_glance(texts))
+    """Where they are but for spaces around them, the spaces go."""
+    described = [p for p in products if p.description is not UNSET and p.description is not None]
+    if not described:
+        return True
+    texts: list[Any] = [p.description for p in described]
+    stripped = list(map(str.strip, texts))
+    if not descriptions_at_a_glance(stripped):
+        return False
+    if stripped != texts:
+        for product, text in zip(described, stripped, strict=True):
+            force_setattr(product, "description", text)
+    return True
 
 
 def _settle_description(product: Product) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GroupLanes", "GroupPlan"]
 
-_ROWS = 128
+_ROWS = 64
 """Rows whose groups are looked at together."""
 
 
