@@ -40,6 +40,10 @@ _opened: WeakSet[SessionHolder] = WeakSet()
 """Those that have opened a session of their own."""
 
 
+_used: WeakSet[Any] = WeakSet()
+"""What keeps each connection that a request went over."""
+
+
 class AttemptClock:
     """The time of one attempt: some to connect, and all of its timeout anew once the connection is there.
 
@@ -113,10 +117,20 @@ _WATCH = _watch()
 
 
 class _TellingConnector(aiohttp.TCPConnector):
-    """Tells the attempt that asked for a connection when it has one."""
+    """Tells the attempt that asked for a connection when it has one.
+
+    A connection on which something arrived while it was idle is closed: that would be taken for the answer to the next
+    request. Servers say so that they were waiting for too long (408), and broken proxies answer twice.
+    """
 
     async def connect(self, *arguments: Any, **options: Any) -> Any:
-        connection = await super().connect(*arguments, **options)
+        while True:
+            connection = await super().connect(*arguments, **options)
+            protocol: Any = connection.protocol
+            if protocol not in _used or not protocol.should_close:
+                break
+            connection.close()
+        _used.add(protocol)
         if (clock := running_clock.get()) is not None:
             clock.connected()
         return connection

@@ -6,7 +6,7 @@ import gzip
 import ssl
 import traceback
 import zlib
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import msgspec
@@ -178,6 +178,33 @@ async def test_an_error_is_told_by_its_status_where_its_body_does_not_arrive(res
             assert (caught.value.retry_after, caught.value.request_id, asked) == (7, "r-1", 1)
             assert client.limits()["verify_domain"].paused_for > 6
         await gone.wait()
+
+
+@pytest.mark.parametrize("unasked", [http(b'{"maxProducts":9}'), http(b"", "408 Request Timeout"), b"bye"])
+async def test_what_arrives_on_an_idle_connection_is_no_answer_to_the_next_request(unasked):
+    arrived: list[asyncio.StreamWriter] = []
+
+    async def serve(reader, writer):
+        arrived.append(writer)
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(http(b'{"maxProducts":%d}' % len(arrived)))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with NeuroonClient(shop_id="shop_7", api_key=KEY, base_url=url, retry=ONCE) as client:
+            assert (await client.shop()).max_products == 1
+            assert (await client.shop()).max_products == 1
+            arrived[0].write(unasked)
+            for _ in range(5):  # it is there at once, on this machine: the loop has only to look
+                await asyncio.sleep(0)
+            assert (await client.shop()).max_products == 2
+            assert (await client.shop()).max_products == 2
+        for writer in arrived:
+            await writer.wait_closed()
 
 
 async def test_only_packings_that_can_be_read_are_asked_for():
