@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import unquote
 
 from .shapes import is_object
@@ -52,6 +53,9 @@ class ClickLog:
             position = match.end()
         return cls(MappingProxyType(entries))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _click_log, (dict(self.entries),)  # a view of a dict is not pickled
+
     def get(self, external_id: str) -> str | None:
         """The search that led to this product, or ``None``."""
         return self.entries.get(external_id)
@@ -61,6 +65,10 @@ class ClickLog:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+
+def _click_log(entries: dict[str, str]) -> ClickLog:
+    return ClickLog(MappingProxyType(entries))
 
 
 def _unquoted(text: str) -> str:

@@ -154,7 +154,7 @@ class SessionHolder:
         """The session. Raises `ClientClosed` after `close`, `UsageError` from another event loop."""
         if self._closed:
             raise ClientClosed("this client was closed", advice="create a new one, or keep it open with 'async with'")
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         if self._loop is None:
             self._loop = loop
         elif self._loop is not loop:
@@ -193,6 +193,16 @@ class SessionHolder:
         self._closed = True
         if self._owned and self._session is not None:
             await self._session.close()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "this client needs an event loop of asyncio, and none runs here",
+            advice="trio has a loop of its own: under anyio, choose the asyncio backend",
+        ) from None
 
 
 async def close_sessions_of_this_loop() -> None:

@@ -168,6 +168,11 @@ class Transport:
         return report
 
     async def _until_closed(self, run: Coroutine[Any, Any, SyncReport]) -> SyncReport:
+        try:
+            self.ready()
+        except NeuroonError:
+            run.close()  # nobody will await it
+            raise
         with self.open_calls.scope() as scope:
             return await run
         report: SyncReport | None = getattr(scope.interruption, "report", None)

@@ -1,5 +1,7 @@
+import copy
 import itertools
 import json
+import pickle
 from http.cookies import SimpleCookie
 from urllib.parse import quote
 
@@ -149,6 +151,14 @@ def test_what_stands_before_junk_counts_and_what_cannot_travel_is_left_out():
 def test_a_hostile_cookie_takes_linear_time():
     assert len(ClickLog.parse('{"' + "\\" * 200_000)) == 0
     assert len(ClickLog.parse("%25" * 100_000)) == 0
+
+
+@pytest.mark.parametrize("copied", [lambda log: pickle.loads(pickle.dumps(log)), copy.deepcopy], ids=["pickle", "copy"])
+def test_the_log_travels_to_another_process(copied):
+    log = ClickLog.parse('{"SKU-1":"log-1"}')
+    assert copied(log) == log
+    with pytest.raises(TypeError):
+        copied(log).entries["SKU-2"] = "log-2"
 
 
 def test_the_log_is_read_like_a_mapping_and_cannot_be_changed():

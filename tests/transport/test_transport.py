@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import math
+import warnings
 from contextlib import asynccontextmanager
 from unittest.mock import Mock
 
@@ -27,6 +28,7 @@ from neuroon_async import (
     RequestTimeout,
     RetryPolicy,
     ServerError,
+    UsageError,
 )
 from neuroon_async.api.contract import DELETE_PRODUCT, SHOP, SYNC_PRODUCTS
 from neuroon_async.settings import Secret, Settings
@@ -572,3 +574,13 @@ async def test_the_address_travels_as_it_was_given(emulator):
     async with client_of(emulator, base_url=emulator.url + "/") as client:
         await client.shop()
     assert URL(emulator.url + emulator.requests[0].raw_path).path == "/api/plugin/shops/me"
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+def test_another_kind_of_loop_is_told_from_a_fault(bulk):
+    client = NeuroonClient(shop_id="shop_1", api_key=KEY)
+    call = client.products.sync([PRODUCT]) if bulk else client.shop()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UsageError, match="needs an event loop of asyncio, and none runs here; trio"):
+            call.send(None)
