@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any, TypeGuard
+from functools import cache
+from typing import Any, TypeGuard, TypeVar
 
 __all__ = [
     "RawValue",
     "class_of",
+    "implements",
     "is_async_iterable",
     "is_bytes",
     "is_container",
@@ -22,6 +24,7 @@ __all__ = [
     "is_text",
 ]
 
+T = TypeVar("T")
 
 RawValue = str | int | float | bool | Decimal | list[Any] | tuple[Any, ...] | dict[str, Any] | None
 """The kinds of value that are read. As a parameter's type it lets ``isinstance`` tell the containers apart by
@@ -86,3 +89,18 @@ def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
     """An object of JSON, whose keys are always text."""
     return isinstance(value, dict)
+
+
+def implements(value: object, protocol: Callable[[], T]) -> TypeGuard[T]:
+    """Has ``value`` every method of this protocol?
+
+    `isinstance` would not see those that a wrapper passes on by ``__getattr__``, from Python 3.12 on.
+    """
+    return all(hasattr(value, name) for name in _methods(protocol))
+
+
+@cache
+def _methods(protocol: Any) -> tuple[str, ...]:
+    bases: tuple[type, ...] = protocol.__mro__
+    members = {name: member for base in bases for name, member in vars(base).items()}
+    return tuple(name for name, member in members.items() if callable(member) and not name.startswith("_"))

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from ..api.shapes import implements
 from .store import BulkOutboxStore
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Leases:
         self, store: OutboxStore, worker: str, *, seconds: float, furthest: float, begin_within: float, smallest: int
     ) -> None:
         self._store = store
-        self._bulk = store if isinstance(store, BulkOutboxStore) else None
+        self._bulk = store if implements(store, BulkOutboxStore) else None
         self._worker = worker
         self._seconds = seconds
         self._furthest = furthest

@@ -12,8 +12,9 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
+from ..api.shapes import implements
 from ..api.validation import check_conversion
 from ..cancellation import finish
 from ..errors import ConfigurationError, UsageError
@@ -87,8 +88,8 @@ class ConversionOutbox:
         self._name = str(getattr(path, "path", path))
         self._store: OutboxStore = (
             path
-            if isinstance(path, OutboxStore)
-            else SQLiteOutboxStore(path, keep_delivered=keep_delivered, clock=clock)
+            if implements(path, OutboxStore)
+            else SQLiteOutboxStore(cast("str | os.PathLike[str]", path), keep_delivered=keep_delivered, clock=clock)
         )
         self._shop_id = shop_id
         self._backoff = RetryPolicy(initial=initial_backoff, maximum=max_backoff)

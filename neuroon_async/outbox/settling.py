@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from ..api.shapes import implements
 from .store import BulkOutboxStore, OutboxUnavailable
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Settling:
 
     def __init__(self, store: OutboxStore) -> None:
         self._store = store
-        self._bulk = store if isinstance(store, BulkOutboxStore) else None
+        self._bulk = store if implements(store, BulkOutboxStore) else None
         self._delivered: list[str] = []
         """Not noted yet."""
         self._writing: asyncio.Task[None] | None = None

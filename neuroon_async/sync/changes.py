@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..advice import Advice
 from ..api.models import Product
-from ..api.shapes import is_text
+from ..api.shapes import implements, is_text
 from ..errors import UnsafeDeletion
 from ..ledger.pages import PageChunker, PendingPages, content_digests
 from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun, RepeatingLedgerRun
@@ -129,8 +129,8 @@ class LedgerChanges:
 
     def __init__(self, ledger: LedgerRun, *, watch_missing: bool) -> None:
         self._ledger = ledger
-        self._paged = ledger if isinstance(ledger, PagedLedgerRun) else None
-        self._leased = ledger if isinstance(ledger, LeasedLedgerRun) else None
+        self._paged = ledger if implements(ledger, PagedLedgerRun) else None
+        self._leased = ledger if implements(ledger, LeasedLedgerRun) else None
         self._watch_missing = watch_missing
         self._nameless = 0
         self._pager = PageChunker()
@@ -256,11 +256,11 @@ class LedgerChanges:
             await self._ledger.record(acknowledged)
 
     async def _note_repeated(self, ids: Collection[str]) -> None:
-        if isinstance(self._ledger, RepeatingLedgerRun):
+        if implements(self._ledger, RepeatingLedgerRun):
             await self._ledger.repeated(ids)
 
     async def answered(self, ids: Collection[str]) -> None:
-        if isinstance(self._ledger, AnsweredLedgerRun):
+        if implements(self._ledger, AnsweredLedgerRun):
             await self._ledger.answered(ids)
 
     def lost(self) -> NeuroonError | None:

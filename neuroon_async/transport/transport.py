@@ -19,6 +19,7 @@ from yarl import URL
 from ..api.contract import LONGEST_WINDOW
 from ..api.responses import Response, decode_response
 from ..api.results import Answer
+from ..api.shapes import implements
 from ..errors import (
     APIError,
     ClientClosed,
@@ -73,7 +74,7 @@ class Transport:
         self.retry: RetryPolicy = _checked_retry(retry)
         self.timeout: float = _checked_timeout(timeout)
         self.instrumentation = instrumentation
-        self._operations = instrumentation if isinstance(instrumentation, OperationInstrumentation) else None
+        self._operations = instrumentation if implements(instrumentation, OperationInstrumentation) else None
         self.open_calls: OpenCalls = OpenCalls()
         """What closing the client ends; copies share it."""
         self._admission = Admission(settings.shop_id, limiter, places)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from neuroon_async.api.shapes import implements
 from neuroon_async.outbox.leases import LARGEST, Leases
 from neuroon_async.outbox.settling import MOST_UNSETTLED, Settling
 from neuroon_async.outbox.store import BulkOutboxStore, LeasedConversion, OutboxUnavailable
@@ -68,8 +69,8 @@ async def use_up(leases: Leases, count: int, seconds: float) -> None:
 
 
 def test_which_store_is_which():
-    assert isinstance(BulkStore(), BulkOutboxStore)
-    assert not isinstance(PlainStore(), BulkOutboxStore)
+    assert implements(BulkStore(), BulkOutboxStore)
+    assert not implements(PlainStore(), BulkOutboxStore)
 
 
 async def test_portions_grow_while_they_are_used_up_fast_and_no_further_than_allowed():
