@@ -18,7 +18,11 @@ __all__ = ["put_cheapest", "variant_id"]
 
 def variant_id(parent: str, choices: Iterable[str]) -> str:
     """``parent/choice/choice``, the same in every export; ``%`` and ``/`` within a choice are percent-encoded."""
-    return "/".join([parent, *(re.sub("[%/]", _escape, choice) for choice in choices)])
+    return "/".join([parent, *map(_segment, choices)])
+
+
+def _segment(choice: str) -> str:
+    return re.sub("[%/]", _escape, choice) if "/" in choice or "%" in choice else choice
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -43,8 +43,6 @@ _LONGEST_KNOWN = 200
 _LONGEST_NUMBER = 15
 _IDS = frozenset({"external_id", "sku", "parent_external_id"})
 _LISTS = frozenset({"categories", "brands", "tags"})
-_MARKED_AS_TEXT = '="'
-"""How a cell begins that is marked as text for spreadsheets."""
 _POINTS = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{1,2})?\n)+")
 _COMMAS = re.compile(r"(?:[0-9]{1,15}(?:,[0-9]{1,2})?\n)+")
 
@@ -86,7 +84,7 @@ class CellColumn:
         return values
 
     def _at_a_glance(self, cells: list[str]) -> list[Any] | None:
-        if self._glance is None or _MARKED_AS_TEXT in "\n".join(cells):
+        if self._glance is None:
             return None
         if "" not in cells or self._target in REQUIRED_FIELDS:
             return self._glance(cells)

@@ -12,8 +12,10 @@ from ..values.text import is_misread
 __all__ = ["addresses_at_a_glance", "descriptions_at_a_glance", "ids_at_a_glance", "names_at_a_glance"]
 
 _NO_HOST = frozenset(("", *NO_HOST))
-_AFTER_DIGITS = ":"
-"""What follows ``9``: values that a spreadsheet has changed begin with ``#``, a sign, a digit, or a month."""
+_LETTERS = "@"
+"""What letters come after: values that a spreadsheet has changed begin with a sign, a digit, or a month."""
+_MARKED_AS_TEXT = '="'
+"""How a cell begins that is marked as text for spreadsheets."""
 
 
 def ids_at_a_glance(texts: list[str]) -> bool:
@@ -21,7 +23,7 @@ def ids_at_a_glance(texts: list[str]) -> bool:
     if " ".join(texts).split() != texts:
         return False
     starts = {text[:3] for text in texts}
-    return (min(starts) >= _AFTER_DIGITS and starts.isdisjoint(MONTH_STARTS)) or "".join(texts).isalnum()
+    return (min(starts) >= _LETTERS and starts.isdisjoint(MONTH_STARTS)) or "".join(texts).isalnum()
 
 
 def addresses_at_a_glance(texts: list[str]) -> bool:
@@ -40,7 +42,7 @@ def names_at_a_glance(texts: list[str]) -> bool:
     joined = f"|{'|'.join(texts)}|"
     return (
         joined.isprintable()
-        and not ("&" in joined or "<" in joined or "#" in joined)
+        and not ("&" in joined or "<" in joined or "#" in joined or _MARKED_AS_TEXT in joined)
         and not ("  " in joined or "| " in joined or " |" in joined or "||" in joined)
         and not is_misread(joined)
     )
@@ -49,4 +51,8 @@ def names_at_a_glance(texts: list[str]) -> bool:
 def descriptions_at_a_glance(texts: list[str]) -> bool:
     """Without markup. The texts have no spaces around them."""
     joined = "".join(texts)
-    return not ("&" in joined or "<" in joined or "#" in joined) and "" not in texts and not is_misread(joined)
+    return (
+        not ("&" in joined or "<" in joined or "#" in joined or _MARKED_AS_TEXT in joined)
+        and "" not in texts
+        and not is_misread(joined)
+    )

@@ -156,18 +156,20 @@ class _Items:
         self._depth = depth - 1
         if depth == self._field_depth:
             text = "".join(self._text).strip()
-            if text:
-                self._keep(tag, text)
+            own, name = self._names[tag] if tag in self._names else self._name(tag)
+            if text and name not in self._item:
+                self._own[name], self._item[name] = own, text
+            elif text:
+                self._keep_another(own, name, text)
         elif depth == self._field_depth - 1:
             self._done.append(self._item)
             self._field_depth = 0
             self._text.clear()
 
-    def _keep(self, tag: str, text: str) -> None:
+    def _keep_another(self, own: bool, name: str, text: str) -> None:
         """Google's own field wins over the feed's of the same name (``g:id`` over Atom's ``id``)."""
-        own, name = self._name(tag)
-        known = self._own.get(name)
-        if known is None or (own and not known):
+        known = self._own[name]
+        if own and not known:
             self._own[name], self._item[name] = own, text
         elif own == known:
             before = self._item[name]

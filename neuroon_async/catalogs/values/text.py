@@ -41,6 +41,9 @@ _MARKUP = re.compile(
     |<(?P<close>/?)(?P<name>(?:{_TAGS})(?=[\s/>])|[a-z]+:[a-z]+)(?:"[^"<>]*"|'[^'<>]*'|[^<>"'])*>""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+_BARE_BLOCK = re.compile(rf"</?(?:{'|'.join(sorted(_BLOCKS, key=len, reverse=True))}) ?/?>")
+_BARE_INLINE = re.compile("</?(?:b|i|u|em|span|strong)>")
+"""Tags without attributes, which most of the markup in catalogs is."""
 _MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]")
 """UTF-8 that was taken for Windows-1252, and what stands for bytes that could not be decoded."""
 _MOST_ESCAPES = 3
@@ -70,7 +73,7 @@ def html_to_text(text: str) -> str:
     """
     for _ in range(_MOST_ESCAPES):
         once = _plain_text(text)
-        if once == text or not (_MARKUP.search(once) or _ENTITY.search(once)):
+        if once == text or ("<" not in once and "&" not in once) or not (_MARKUP.search(once) or _ENTITY.search(once)):
             return once
         text = once
     return text
@@ -79,10 +82,18 @@ def html_to_text(text: str) -> str:
 def _plain_text(text: str) -> str:
     if "<" not in text and "&" not in text:
         return text.strip()
+    if "<" in text:
+        bare = _BARE_INLINE.sub("", _BARE_BLOCK.sub("\n", text))
+        if "<" not in bare:  # so that every tag was a bare one
+            return _lines(bare)
     if not _MARKUP.search(text):
         return decoded(text).replace("\u00a0", " ").strip() if _ENTITY.search(text) else text.strip()
-    lines = (" ".join(line.split()) for line in decoded("".join(_pieces(text))).split("\n"))
-    return "\n".join(line for line in lines if line)
+    return _lines("".join(_pieces(text)))
+
+
+def _lines(text: str) -> str:
+    """The lines that hold anything, each with single spaces."""
+    return "\n".join([line for words in decoded(text).split("\n") if (line := " ".join(words.split()))])
 
 
 def one_line(text: str) -> str:

@@ -39,6 +39,8 @@ __all__ = ["ShopifyPlan"]
 
 _ONLY_IN_JSON = frozenset({"Variant Available", "Currency", "URL"})
 _MOST_COLUMNS = 300
+_MOST_ENDINGS = 4_096
+"""Combinations of options that are remembered."""
 _MOST_PIECES = 10**15
 _TYPE, _CATEGORY = "=", ">"
 """Which of two columns a category is from."""
@@ -93,6 +95,7 @@ class ShopifyPlan:
         self._tells_tracker = "Variant Inventory Tracker" in places
         self._attributes = [(column, name) for column, name in ATTRIBUTES.items() if column in places]
         self._known_options = KnownTexts()
+        self._endings: dict[tuple[str, ...], tuple[str, str]] = {}
 
         def column(target: str, prepare: Callable[[str], Any] | None = None) -> CellColumn:
             return CellColumn(target, options, NOTATION, prepare=prepare)
@@ -179,8 +182,16 @@ class ShopifyPlan:
             values = tuple(column[row] for column in columns if column[row])
             if not values:
                 layout.declined.add(place)
-            layout.ids.append(variant_id(handle, values))
-            layout.names.append(variant_name(title, values))
+            of_id, of_name = self._endings[values] if values in self._endings else self._learn(values)
+            layout.ids.append(handle + of_id)
+            layout.names.append(title + of_name)
+
+    def _learn(self, values: tuple[str, ...]) -> tuple[str, str]:
+        """How id and name of a variant with these values end."""
+        if len(self._endings) >= _MOST_ENDINGS:
+            self._endings.clear()
+        self._endings[values] = variant_id("", values), variant_name("", values)
+        return self._endings[values]
 
     def _shared_values(self, layout: _Layout, cells: Cells) -> Values:
         """What all products of a handle have in common, by group."""
