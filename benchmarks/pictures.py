@@ -68,7 +68,7 @@ def window() -> Figure:
         axes.axhline(requests, color=INK, linewidth=1, linestyle=(0, (4, 3)))
         axes.step(times, counts, where="post", color=OURS, linewidth=2)
         axes.plot(refused, [requests * 1.17] * len(refused), "|", color=BAD, markersize=9, markeredgewidth=1.2)
-        told = f"{len(refused)} answers of 429" if refused else "no answer of 429"
+        told = f"{len(refused)} times 429" if refused else "no 429"
         axes.set_title(f"{name}: {told}", loc="left", color=colour, fontsize=12, pad=8)
         axes.set_ylim(0, requests * 1.3)
         axes.set_yticks([0, requests // 2, requests])
@@ -111,10 +111,9 @@ def peers() -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.8), sharey=True)
     _bars(left, names, speed, "{:,.0f}")
     left.set_title("products a second", loc="left", fontsize=12)
-    right.set_xscale("log")
     _bars(right, names, memory, "{:,.0f} MB")
     count = "a million" if million else "100,000"
-    right.set_title(f"memory for {count} products, beyond what was there", loc="left", fontsize=12)
+    right.set_title(f"memory added by {count} products", loc="left", fontsize=12)
     figure.tight_layout()
     return figure
 
@@ -130,9 +129,9 @@ def _figures(file: str, name: str) -> dict[str, float]:
 
 def _bars(axes: Axes, names: list[str], figures: dict[str, float], label: str) -> None:
     colours = [OURS if name.startswith("this SDK") else OTHERS for name in names]
-    bars = axes.barh(names, [max(1.0, figures.get(name, 1.0)) for name in names], color=colours, height=0.66)
-    told = [f" {label.format(figures[name])}" if name in figures else " not measured" for name in names]
-    axes.bar_label(bars, told, fontsize=10, color=INK)
+    bars = axes.barh(names, [figures.get(name, 0.0) for name in names], color=colours, height=0.66)
+    told = [label.format(figures[name]) if name in figures else "not measured" for name in names]
+    axes.bar_label(bars, told, fontsize=10, color=INK, padding=4)
     axes.xaxis.set_visible(False)
     axes.tick_params(length=0)
     axes.spines["bottom"].set_visible(False)
