@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from ..api.contract import LONGEST_WINDOW
+from ..api.contract import LONGEST_WINDOW, TRACK_CONVERSION
 from ..cancellation import finish
 from ..errors import (
     APIError,
@@ -203,11 +203,11 @@ class DeliveryLoop:
         except (InvalidConversion, UnreadableBody) as error:  # stricter rules than when it was stored, or damage
             await self._mark_dead(leased, error)
         except (RateLimited, ServerError, TransportError, ResponseDecodeError) as error:
-            self._failed(error)
-            await self._reschedule(leased, error)
-            await self._leases.give_back()
+            await self._lost(leased, error)
         except APIError as error:
-            if error.status in REFUSALS_OF_THE_BODY:
+            if self._backoff.should_retry(TRACK_CONVERSION, error):  # a 408 is as good as lost
+                await self._lost(leased, error)
+            elif error.status in REFUSALS_OF_THE_BODY:
                 self._got_through()
                 await self._mark_dead(leased, error)
             else:
@@ -217,6 +217,12 @@ class DeliveryLoop:
         else:
             self._got_through()
             await self._settling.delivered(leased.order_id)
+
+    async def _lost(self, leased: LeasedConversion, error: NeuroonError) -> None:
+        """No answer, or none that says what became of it: try again."""
+        self._failed(error)
+        await self._reschedule(leased, error)
+        await self._leases.give_back()
 
     async def _reschedule(self, leased: LeasedConversion, error: NeuroonError) -> None:
         wait = self._backoff.wait(leased.attempts + 1, error)

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -289,6 +289,7 @@ async def test_leaves_no_task_and_no_thread_behind(path, emulator, client):
     "fault",
     [
         Fault.status(503),
+        Fault.status(408),
         Fault.html(502),
         Fault.too_many_requests(0.01),
         Fault.drop(),
@@ -304,6 +305,7 @@ async def test_passing_failures_are_retried_until_it_works(path, emulator, clien
     async with quick(path).delivering(client) as outbox:
         await outbox.enqueue(order())
         await settled(outbox, delivered=1, dead=0)
+        assert await failed_attempts(outbox) == 3
     assert len(emulator.requests_to("track_conversion")) == 4
     assert len(bodies_by_order(emulator)["1001"]) == 1
 
@@ -354,6 +356,27 @@ async def test_a_refused_conversion_becomes_a_dead_letter_with_its_reason(path, 
         await settled(outbox, dead=0, delivered=2)
     assert set(emulator.conversions) == {"odd", "even"}
     assert [record.levelname for record in caplog.records if "dead letter" in record.message] == ["ERROR"]
+
+
+async def test_an_odd_row_costs_only_itself_and_text_that_somebody_mended_is_sent(path, emulator, client, caplog):
+    async with quick(path) as outbox:
+        for name in ("junk", "number", "mended", "counted", "fine"):
+            await outbox.enqueue(order(name))
+    with closing(sqlite3.connect(path)) as database, database:
+        change = "UPDATE conversions SET {} WHERE order_id = ?"
+        database.execute(change.format("body = 'junk'"), ("junk",))
+        database.execute(change.format("body = 5"), ("number",))
+        database.execute(change.format("body = replace(CAST(body AS TEXT), '\"EUR\"', '\"USD\"')"), ("mended",))
+        database.execute(change.format("attempts = 'many'"), ("counted",))
+    async with quick(path).delivering(client) as outbox:
+        await settled(outbox, delivered=3, dead=2)
+        assert await outbox.purge_dead(["junk", "number"]) == 2
+    assert {name: sent.body["currency"] for name, sent in emulator.conversions.items()} == {
+        "mended": "USD",
+        "counted": "EUR",
+        "fine": "EUR",
+    }
+    assert "delivery of conversions waits" not in caplog.text
 
 
 async def test_purged_dead_letters_make_room_for_a_corrected_order(path, emulator, client):
