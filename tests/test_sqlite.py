@@ -118,6 +118,13 @@ async def test_a_path_that_cannot_be_opened(tmp_path):
     assert await problem_of(file_at(tmp_path / "none" / "f")) is Problem.NO_ACCESS
 
 
+@pytest.mark.parametrize("name", [":memory:", "file::memory:", "file:shared?mode=memory"])
+async def test_what_sqlite_would_keep_in_memory_is_no_file(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert await problem_of(file_at(Path(name))) is Problem.NO_ACCESS
+    assert not list(tmp_path.iterdir())
+
+
 async def test_an_exclusive_file_has_one_user_and_a_shared_one_many(tmp_path):
     path = tmp_path / "f"
     async with file_at(path) as one, file_at(path) as two:

@@ -102,8 +102,6 @@ class SQLiteOutboxStore:
         )
 
     async def open(self, shop_id: str | None) -> None:
-        if not self.path.parent.is_dir():
-            raise ConfigurationError(f"cannot create the outbox {self.path}: there is no such folder")
         self._opening = True
         try:
             await self._file.open()

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteFile"]
 
 T = TypeVar("T")
+_NO_FILE = (":memory:", "file:")
+"""How paths begin by which SQLite means something else than a file."""
 _SMALLEST = 512
 """Bytes of the smallest database that SQLite writes."""
 _WAL_PAUSE = 0.01
@@ -194,6 +196,10 @@ class SQLiteFile:
             raise self.explained(error) from error
 
     def _open(self) -> None:
+        if str(self.path).startswith(_NO_FILE):
+            raise Refused(Problem.NO_ACCESS, "it names no file, and what is kept in memory is lost with the process")
+        if not self.path.parent.is_dir():
+            raise Refused(Problem.NO_ACCESS, "unable to open it: there is no such folder")
         self._refuse_foreign()
         self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=self._busy_timeout)
         if self._exclusive:
