@@ -377,10 +377,7 @@ def _marks(order_ids: Sequence[str]) -> str:
 
 
 def _leased(row: tuple[Any, ...]) -> LeasedConversion:
-    """One odd row must not hold up the others: a body that is none is found out when it is to be sent.
-
-    Somebody who mends a conversion with SQLite's own command stores text.
-    """
+    """An odd row must not hold up the others: a body that is none is found out later. One mended by hand is text."""
     order_id, body, attempts = row
     if not isinstance(order_id, str):
         raise DamagedContent(f"order {order_id!r}: the id is no text")
