@@ -381,9 +381,8 @@ def _leased(row: tuple[Any, ...]) -> LeasedConversion:
     order_id, body, attempts = row
     if not isinstance(order_id, str):
         raise DamagedContent(f"order {order_id!r}: the id is no text")
-    if not isinstance(body, bytes):
-        body = str(body).encode()
-    return LeasedConversion(order_id, body, attempts if isinstance(attempts, int) else 0)
+    kept = body if isinstance(body, bytes) else str(body).encode()
+    return LeasedConversion(order_id, kept, attempts if isinstance(attempts, int) else 0)
 
 
 def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:
