@@ -32,6 +32,8 @@ FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "color": ("attributes", ("blue", "light blue")),
     "sku": ("sku", ("S-1",)),
     "summary": ("description", ("Short",)),
+    "status": ("status", ("active", "archived", "new")),
+    "visibility": ("visibility", ("published", "hidden", "4")),
     "shipping": ("none", ("ES:5 EUR",)),
     "adult": ("none", ("no",)),
 }

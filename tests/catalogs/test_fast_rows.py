@@ -41,6 +41,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "sale_starts": ("sale_starts",),
     "sale_ends": ("sale_ends",),
     "sale_period": ("sale_price_effective_date",),
+    "status": ("status", "Estado"),
+    "visibility": ("visibility", "Sichtbarkeit"),
     "none": ("Colour", "weight", "note"),
 }
 PLAIN: dict[str, tuple[str, ...]] = {
@@ -66,6 +68,8 @@ PLAIN: dict[str, tuple[str, ...]] = {
     "sale_starts": ("2020-01-01", ""),
     "sale_ends": ("2099-01-01", "2021-01-01", ""),
     "sale_period": ("2020-01-01/2099-01-01", ""),
+    "status": ("publish", "draft", "used", ""),
+    "visibility": ("visible", "hidden", "4", ""),
     "none": ("x", "9,99", "2026-01-01", ""),
 }
 REQUIRED = ("external_id", "name", "price", "url")
@@ -87,6 +91,8 @@ MAPPINGS: tuple[dict[str, str], ...] = (
     {"sale_price": "2", "currency": ""},
     {"stock_quantity": "4", "sku": "3"},
     {"attributes": "4"},
+    {"is_active": "3"},
+    {"is_active": ""},
 )
 
 
@@ -156,6 +162,15 @@ def test_plain_rows_take_the_fast_lane():
     outcome = assert_lanes_agree("\n".join([header, *rows]), "f.csv", currency="EUR")
     assert (len(outcome.items), outcome.careful) == (300, 1)
     assert outcome.told["ignored"] == [("weight", 300)]
+
+
+def test_words_for_what_is_published_take_the_fast_lane_too():
+    words = ("publish", "draft", "hidden", "used", "")
+    rows = [f"{n},Tea {n},1.50,https://s.example/{n},{words[n % 5]},visible" for n in range(100)]
+    outcome = assert_lanes_agree("\n".join(["id,name,price,url,status,visibility", *rows]), "f.csv")
+    assert outcome.careful == 1
+    assert [product.is_active for product in outcome.items[:5]] == [True, False, False, True, True]
+    assert outcome.told["ignored"] == []
 
 
 @pytest.mark.parametrize("missing", ["id", "name", "price", "url"])

@@ -52,6 +52,10 @@ _WORDS = (
     "yes", "no", "Yes", "true", "TRUE", "0", "1", "2", "-1", "preorder", "out of stock", "In Stock", "draft",
     "maybe", "?", "1.0", "0,0", "na", "https://schema.org/InStock", "n/a", "", " yes ", "#N/A", "∞", "staging",
 )  # fmt: skip
+_STATES = (
+    "draft", "publish", "Published", "hidden", "catalog, search", "4", "1", "0", "n", "used", "new", " draft ", "?",
+    "Brouillon", "aktiv", "en stock", "n/a", "#N/A", "", "True",
+)  # fmt: skip
 _CODES = ("EUR", "eur", "Usd", "EURO", "ZZZ", "€", "$", "n/a", "NAN", "nil", " EUR", "", "XX", "USD", "#N/A")
 _DATES = (
     "2026-01-01", "2099-01-01", "2020-01-01", "1/2/2026", "13/2/2026", "1/2/2099", "tomorrow", "0000-00-00", "", "-",
@@ -65,7 +69,7 @@ ODD: dict[str, tuple[str, ...]] = {
     "url": _ADDRESSES, "image_url": _ADDRESSES, "price": _MONEY, "sale_price": _MONEY, "categories": _LISTS,
     "brands": _LISTS, "tags": _LISTS, "in_stock": _WORDS, "is_active": _WORDS, "stock_quantity": _NUMBERS + _WORDS,
     "rating": _NUMBERS, "review_count": _NUMBERS, "currency": _CODES, "attributes": (*_NAMES, *_IDS),
-    "sale_starts": _DATES, "sale_ends": _DATES, "sale_period": _PERIODS,
+    "status": _STATES, "visibility": _STATES, "sale_starts": _DATES, "sale_ends": _DATES, "sale_period": _PERIODS,
 }  # fmt: skip
 """Texts that some rule is about, by field."""
 _ALL = tuple(dict.fromkeys(text for texts in ODD.values() for text in texts))

@@ -48,7 +48,9 @@ class _Delimited:
         if sample.sheet is not None or not reading.fast:
             return builder(reading.rows(self.delimiter))
         lanes = RowLanes(
-            reading.table(self.delimiter), reading.counts, lambda header: RowPlan.of(header, options, notation)
+            reading.table(self.delimiter),
+            reading.counts,
+            lambda header: RowPlan.of(header, options, notation, reading.use),
         )
         return lanes.read(lambda record: builder((record,)))
 

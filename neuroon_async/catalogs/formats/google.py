@@ -150,7 +150,8 @@ _FAST = FeedFields(
         "categories": lambda text: _levels([text]) or None,
     },
     used=frozenset(_USED),
-    is_exact=lambda name: field_name(name) == name and name not in STATES,
+    is_exact=lambda name: field_name(name) == name,
+    is_hidden=lambda item: any(name in item and state_of(name, item[name]) is False for name in STATES),
 )
 """What `FeedBuilder` says of items whose fields are one text each."""
 
