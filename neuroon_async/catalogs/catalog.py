@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final, TypedDict, Unpack
 
 from ..api.models import Product
@@ -126,7 +127,7 @@ class Catalog(ListSource):
         self.on_change: Callable[[Change], None] | None = None
         """Called with each value that was changed to make a product of a record; set it before iterating."""
         self._source = ByteSource(source, encoding)
-        self._source.how_to_encode = option_names.set("encoding", "cp1250")
+        self._source.how_to_encode = partial(option_names.set, "encoding")
         self._started = False
         self._reset()
 

@@ -64,7 +64,8 @@ _SPELLINGS: dict[str, str] = {
         "imagenprincipal imagenurl imagenes foto fotografia urlimage imageprincipale bild bildurl produktbild "
         "hauptbild bilder immagine urlimmagine immagineprincipale immagini imagem urlimagem urldaimagem "
         "imagemprincipal imagens imatge urlimatge imatgeprincipal imatges irudia irudiarenurl irudiak argazkia imaxe "
-        "urlimaxe imaxeprincipal imaxes"
+        "urlimaxe imaxeprincipal imaxes enlaceimagen enlacedeimagen enlacedelaimagen bildlink lienimage liendelimage "
+        "linkimmagine linkimagem linkdaimagem enllacimatge"
     ),
     "categories": (
         "categories category producttype categoria categorias familia categorie rayon kategorie kategorien warengruppe "

@@ -328,7 +328,8 @@ class Finisher:
                 "" if self._options.shop_url else f"; for an export that holds no addresses, {self._give_shop_url()}"
             )
             shop = self._options.shop_url or "https://shop.example"
-            code = (self._shapes.best_for("external_id") if self._shapes is not None else None) or "sku"
+            ids = (name for name in draft.row if recognised_field(name) == "external_id")
+            code = next(ids, None) or (self._shapes.best_for("external_id") if self._shapes else None) or "sku"
             template = self._options.names.map("url", column or f"{shop}/p/{{{code}}}")
             return f"is required; map it to a column or a template ({template}){other}"
         return (

@@ -114,7 +114,8 @@ def test_words_for_no_value_are_no_brands_tags_or_addresses():
         found = of_column(column, ["N/A", "-", "none", "nan"])
         assert [getattr(item, field) for item in found] == [UNSET] * 4
     for word in ("null", "-", "n/a"):
-        assert "url: is required" in one_failure(f"id,name,price,url\n1,A,1,{word}\n", shop_url=SHOP).reason
+        reason = one_failure(f"code,name,price,url\n1,A,1,{word}\n", shop_url=SHOP).reason
+        assert f"url: is required; map it to a column or a template (mapping={{'url': '{SHOP}/p/{{code}}'}})" in reason
 
 
 def test_categories_of_several_levels():
@@ -200,3 +201,21 @@ def test_a_list_further_down_in_a_document_of_one_line_is_named():
 
 def test_brands_by_their_italian_name():
     assert of_column("Marchio", ["Lago"])[0].brands == ["Lago"]
+
+
+def test_what_ails_a_feed_is_named():
+    feed = "<rss><channel><item><id>1</id><title>A</title>{}<price>9 EUR</price></item></channel></rss>"
+    ails = {
+        feed.format("<link>https://s.example/a?x=1&y=2</link>").encode(): "holds a bare &, which is written &amp;",
+        feed.format("<description>Sol & mar</description>").encode(): "holds a bare &, which is written &amp;",
+        feed.format("<description>Año</description>").encode("cp1252"): "say what they are in (encoding='cp1252')",
+        feed.format("<b>").encode(): "the feed may be cut off",
+    }
+    for content, told in ails.items():
+        assert told in until_fault(Catalog(named(content, "f.xml")))[1]
+
+
+def test_the_stock_of_a_feed_and_images_by_translated_names():
+    assert products("id|title|link|price|categories|stock\n1|A|/a|9|X|3\n", shop_url=SHOP)[0].stock_quantity == 3
+    for column in ("enlace imagen", "Bildlink", "lien image", "link immagine", "link da imagem"):
+        assert of_column(column, ["/a.jpg"])[0].image_url == f"{SHOP}/a.jpg"

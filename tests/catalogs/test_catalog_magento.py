@@ -115,6 +115,27 @@ def test_sales(row, sale):
     assert by_id({"sku": "A"} | row)["A"].sale_price == sale
 
 
+def test_sales_whose_dates_are_called_as_the_attributes_are():
+    renamed = export(
+        {"sku": "A", "special_price": "8", "special_price_to_date": "2019-02-01"}, {"sku": "B", "special_price": "8"}
+    )
+    over, holds = products(renamed.replace("special_price_to_date", "special_to_date"), **OPTIONS)
+    assert (over.sale_price, holds.sale_price) == (UNSET, 8)
+
+
+def test_a_row_of_a_store_view_whose_product_is_not_there_is_refused():
+    rows = [{"sku": "A"}, {"sku": "A", "store_view_code": "en"}, {"sku": "B", "store_view_code": "en"}]
+    catalog = Catalog(named(export(*rows)), **OPTIONS)
+    _, failure = catalog
+    assert "store_view_code: this row is that of the store view 'en', and the file has none of 'B'" in failure.reason
+    assert "1 row of a store view was skipped" in catalog.notes[-1]
+
+
+def test_categories_may_be_separated_by_bars():
+    product = by_id({"sku": "A", "categories": "Default Category/Ropa/Camisas|Default Category/Ofertas"})["A"]
+    assert product.categories == ["Ropa", "Camisas", "Ofertas"]
+
+
 def test_what_shoppers_cannot_find_is_not_active():
     found = by_id(
         {"sku": "A", "visibility": "Not Visible Individually"},

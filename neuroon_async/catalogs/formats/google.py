@@ -41,7 +41,7 @@ _ATTRIBUTES = (
     "age_group", "google_product_category", "product_highlight",
     *(f"custom_label_{number}" for number in range(5)),
 )  # fmt: skip
-_STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory")
+_STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory", "stock")
 _CATEGORY_PATHS = ("product_type", "google_product_category", "fb_product_category")
 _USED = (
     *(name for names in _FIELDS.values() for name in names), "description", "summary", "content", "price", "sale_price",

@@ -43,11 +43,15 @@ _NOTATION = Notation(grouped=False)
 _COLUMNS = frozenset({"sku", "product_type", "attribute_set_code", "name", "price"})
 _USED = (
     "sku", "store_view_code", "product_type", "categories", "name", "description", "short_description",
-    "product_online", "visibility", "price", "special_price", "special_price_from_date", "special_price_to_date",
+    "product_online", "visibility", "price", "special_price",
+    "special_price_from_date", "special_from_date", "special_price_to_date", "special_to_date",
     "url_key", "base_image", "small_image", "additional_attributes", "qty", "is_in_stock", "manage_stock",
     "use_config_manage_stock", "configurable_variations", "configurable_variation_labels", "associated_skus",
     "bundle_price_type",
 )  # fmt: skip
+_STARTS = ("special_price_from_date", "special_from_date")
+_ENDS = ("special_price_to_date", "special_to_date")
+"""As the export calls them, and as the attributes are called."""
 _SEARCHED = frozenset({"", "search", "catalog, search"})
 _NEXT_ATTRIBUTE = re.compile(r",(?=[A-Za-z][A-Za-z0-9_]*=)")
 _NO_ATTRIBUTES = frozenset(
@@ -70,6 +74,7 @@ class _Index:
             CREATE TABLE price (sku TEXT PRIMARY KEY, price TEXT, sale_price TEXT, to_pay REAL, offline INTEGER)
                 WITHOUT ROWID;
             CREATE TABLE parent (sku TEXT PRIMARY KEY, parent TEXT, row TEXT) WITHOUT ROWID;
+            CREATE TABLE product (sku TEXT PRIMARY KEY) WITHOUT ROWID;
             BEGIN;
             """
         )
@@ -79,6 +84,7 @@ class _Index:
 
     def add(self, row: Mapping[str, Any], prices: Prices | None) -> None:
         sku = _cell(row, "sku")
+        self._database.execute("INSERT OR IGNORE INTO product VALUES (?)", (sku,))
         if prices is not None:
             sale = None if prices.sale_price is None else str(prices.sale_price.amount)
             offer = (sku, str(prices.price.amount), sale, float(prices.to_pay), not _is_online(row))
@@ -93,6 +99,10 @@ class _Index:
     def parent(self, sku: str) -> tuple[str, dict[str, Any]] | None:
         found = self._database.execute("SELECT parent, row FROM parent WHERE sku = ?", (sku,)).fetchone()
         return (found[0], msgspec.json.decode(found[1])) if found else None
+
+    def holds(self, sku: str) -> bool:
+        """Has this product a row for all store views?"""
+        return self._database.execute("SELECT 1 FROM product WHERE sku = ?", (sku,)).fetchone() is not None
 
     def cheapest(self, skus: Iterable[str]) -> Prices | None:
         """The lowest price of these; of those that are enabled, where any is."""
@@ -147,8 +157,14 @@ class _Builder:
             for record in self._reading.rows():
                 if record.problem:
                     yield Draft.unusable(record, record.problem)
-                elif _cell(record.row, "store_view_code"):
+                elif (view := _cell(record.row, "store_view_code")) and index.holds(_cell(record.row, "sku")):
                     self._store_rows += 1
+                elif view:
+                    yield Draft.unusable(
+                        record,
+                        f"store_view_code: this row is that of the store view {view!r}, and the file has none of "
+                        f"{_cell(record.row, 'sku')!r} for all store views, where this column is empty",
+                    )
                 else:
                     yield self._draft(record, index)
         if self._store_rows:
@@ -218,9 +234,10 @@ class _Builder:
         price, special = _cell(row, "price"), _cell(row, "special_price")
         if not price:
             return None
-        if special and not holds_on(
-            self._options.today, _cell(row, "special_price_from_date"), _cell(row, "special_price_to_date")
-        ):
+        starts, ends = (
+            next((text for column in columns if (text := _cell(row, column))), "") for columns in (_STARTS, _ENDS)
+        )
+        if special and not holds_on(self._options.today, starts, ends):
             special = ""
         return on_sale(to_money(price, _NOTATION), to_money(special, _NOTATION) if special else None)
 
@@ -270,7 +287,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 def _categories(row: Mapping[str, Any]) -> list[str]:
     """The names of all levels below the root: ``Default Category/Ropa/Chaquetas,Default Category/Ofertas``."""
-    paths = _cell(row, "categories").split(",")
+    paths = re.split("[,|]", _cell(row, "categories"))
     levels = (level.strip() for path in paths for level in path.split("/")[1:])
     return list(dict.fromkeys(level for level in levels if level))
 

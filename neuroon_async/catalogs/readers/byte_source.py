@@ -27,7 +27,7 @@ from ...api.shapes import is_bytes
 from ...errors import ConfigurationError, NeuroonError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 __all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "ByteSource", "CatalogError", "buffered", "peek"]
 
@@ -71,7 +71,7 @@ class ByteSource:
         if encoding is not None:
             encoding = _known_encoding(encoding)
         self.encoding = encoding
-        self.how_to_encode: str = "encoding='cp1250'"
+        self.how_to_encode: Callable[[str], str] = "encoding={!r}".format
         """How the user names an encoding, for messages."""
         self.bytes_read: int = 0
         self._given_encoding = encoding
@@ -201,7 +201,8 @@ class ByteSource:
         shown = f" (0x{byte.hex()})" if byte else ""
         return self.error(
             f"byte {position}",
-            f"is not {tried} text{shown}; name the encoding the file is written in, for example {self.how_to_encode}",
+            f"is not {tried} text{shown}; name the encoding the file is written in, for example "
+            f"{self.how_to_encode('cp1250')}",
         )
 
     def spooled(self, chunks: Iterator[bytes]) -> BinaryIO:

@@ -6,6 +6,7 @@ ones are refused by its handlers, no tree is built, and an item that outgrows 16
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["item_place", "xml_item_blocks", "xml_items"]
 
 _MOST_NAMES = 10_000
+_INVALID_TOKEN = 4
 _UNDEFINED_ENTITY = 11
-"""Expat's code for an entity that nothing declares."""
+"""Expat's codes: for what may not stand there, and for an entity that nothing declares."""
+_LONGEST_ENTITY = 40
+_BARE_AMPERSAND = re.compile(rb"&[^;<>&\s]{0,30}.?\Z", re.DOTALL)
 
 
 def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None) -> Iterator[Record]:
@@ -49,7 +53,7 @@ def xml_item_blocks(
             items.feed(chunk)
         except expat.ExpatError as error:
             where = f"{error.lineno}:{error.offset + 1}"
-            fault = source.error(where, _not_well_formed(error))
+            fault = source.error(where, _not_well_formed(error, items.before_fault(chunk, position), source))
         except _Refused as refused:
             named = f" ({refused})" if str(refused) else ""
             fault = source.error(f"byte {position}", f"declares entities{named}, which may be an attack; remove them")
@@ -79,11 +83,19 @@ def xml_item_blocks(
         )
 
 
-def _not_well_formed(error: expat.ExpatError) -> str:
+def _not_well_formed(error: expat.ExpatError, before: bytes, source: ByteSource) -> str:
+    """What ails the text, which holds ``before`` up to where the parser gave up, as its author can mend it."""
     if error.code == _UNDEFINED_ENTITY:
         return (
             "is not well-formed XML: it holds an entity of HTML, such as &eacute; or &nbsp;, which XML does not know; "
             "write the letter itself, or put the text into CDATA"
+        )
+    if error.code == _INVALID_TOKEN and _BARE_AMPERSAND.search(before):
+        return "is not well-formed XML: it holds a bare &, which is written &amp; (in addresses, too)"
+    if error.code == _INVALID_TOKEN and before[-1:] > b"\x7f":
+        return (
+            "is not well-formed XML: it holds bytes that are no letters of the encoding that it declares, or of UTF-8; "
+            f"export it anew, or say what they are in ({source.how_to_encode('cp1252')})"
         )
     return f"is not well-formed XML ({error}); the feed may be cut off"
 
@@ -130,6 +142,11 @@ class _Items:
         self._parser.Parse(chunk, not chunk)
         if not self._field_depth:
             self._text.clear()
+
+    def before_fault(self, chunk: bytes, position: int) -> bytes:
+        """The last bytes up to where the parser gave up, as far as this chunk has them; it begins at ``position``."""
+        end = max(0, self._parser.ErrorByteIndex - position + 1)
+        return chunk[max(0, end - _LONGEST_ENTITY) : end]
 
     def take(self) -> list[dict[str, Any]]:
         done, self._done = self._done, []
