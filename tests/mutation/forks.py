@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ELSEWHERE", "UNDECIDED", "Verdict", "arm", "forked", "judged"]
+__all__ = ["ELSEWHERE", "MEMORY", "UNDECIDED", "Verdict", "arm", "forked", "judged"]
 
 ELSEWHERE, UNDECIDED = 9, 7
 """Exit codes: the mutant cannot be put in here; the time for it is over, and no test has failed yet."""
@@ -25,7 +25,7 @@ _CODES = {0: "survived", UNDECIDED: "undecided", ELSEWHERE: "elsewhere"}
 _MORE_MEMORY = 2 * 2**30
 _GLANCE = 0.25
 """Seconds between two looks at a process: does it do anything?"""
-_MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 """Files there cost no disk; SQLite waits for the disk at each commit."""
 
 
@@ -81,7 +81,7 @@ def judged(attempt: Callable[[Path], str | None], still: float) -> Verdict:
     It may use 2 GB of memory more than this process, and stand still for ``still`` seconds.
     """
     reading, writing = os.pipe()
-    folder = Path(tempfile.mkdtemp(prefix="mutant-", dir=_MEMORY if _MEMORY.is_dir() else None))
+    folder = Path(tempfile.mkdtemp(prefix="mutant-", dir=MEMORY))
     sys.stderr.flush()
     pid = os.fork()
     if pid == 0:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,9 +17,9 @@ import coverage
 import pytest
 
 from mutation.operators import Mutant
-from mutation.rooms import TESTS, Room
+from mutation.rooms import PACKAGE, TESTS, Room
 
-__all__ = ["Chosen", "Learned", "keep", "kept", "learn", "time_tests"]
+__all__ = ["Chosen", "Learned", "keep", "kept", "learn"]
 
 _UNTRIED = 0.05
 """How much a test promises that has not noticed any mutant near by, beside 1 for each that it has."""
@@ -31,24 +31,25 @@ _OVERHEAD = 0.005
 class Learned:
     lines: dict[str, dict[int, list[str]]]
     """Of each file, the tests that run each line."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Processor time of each test that passes without any mutant."""
-    longest: float = 0.0
+    seconds: dict[str, float]
+    """Processor time of each test that passes without any mutant, measured."""
+    longest: float
     """The test that takes longest, on the clock."""
-    modules: tuple[str, ...] = ()
+    modules: tuple[str, ...]
     """What others wrote and the tests import: needed, and never mutated."""
 
 
-def learn(session: pytest.Session, room: Room) -> Learned:
+def learn(session: pytest.Session) -> Learned:
     """Run all tests, measured."""
-    measured = coverage.Coverage(data_file=None, include=[str(path) for path in room.paths], config_file=False)
+    measured = coverage.Coverage(data_file=None, include=[f"{PACKAGE}/*"], config_file=False)
+    waits = [0.0]
     measured.start()
-    passed = _run_all(session, before=measured.switch_context)
+    seconds = _run_all(session, measured.switch_context, waits)
     measured.stop()
     data = measured.get_data()
     lines = {
         file: {
-            line: [each for each in tests if each in passed] for line, tests in data.contexts_by_lineno(file).items()
+            line: [each for each in tests if each in seconds] for line, tests in data.contexts_by_lineno(file).items()
         }
         for file in data.measured_files()
     }
@@ -59,19 +60,10 @@ def learn(session: pytest.Session, room: Room) -> Learned:
         for name, module in sys.modules.items()
         if not name.startswith(ours) and not str(getattr(module, "__file__", None) or local).startswith(local)
     )
-    return Learned(lines, modules=modules)
+    return Learned(lines, seconds, max(waits), modules)
 
 
-def time_tests(session: pytest.Session) -> tuple[dict[str, float], float]:
-    """Run all tests as they run with a mutant: seconds of processor time of those that pass, and the longest wait."""
-    waits: list[float] = [0.0]
-    seconds = _run_all(session, waits=waits)
-    return seconds, max(waits)
-
-
-def _run_all(
-    session: pytest.Session, before: Callable[[str], object] = str, waits: list[float] | None = None
-) -> dict[str, float]:
+def _run_all(session: pytest.Session, before: Callable[[str], object], waits: list[float]) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for item, following in zip(session.items, [*session.items[1:], None], strict=True):
         before(item.nodeid)
@@ -82,17 +74,16 @@ def _run_all(
             session.testsfailed = 0
         else:
             seconds[item.nodeid] = time.process_time() - started
-        if waits is not None:
-            waits.append(time.monotonic() - began)
+        waits.append(time.monotonic() - began)
     return seconds
 
 
 def _kept_at(room: Room) -> Path:
-    """What was learned holds for these very files."""
+    """What was learned holds for these very files, and for all rooms that have the same tests."""
     tests = [TESTS / name for name in room.tests]
-    files = [path for each in tests for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
-    content = hashlib.sha256(str(TESTS).encode() + b"".join(path.read_bytes() for path in (*room.paths, *files)))
-    return TESTS.parent / "build" / "mutation" / f"{room.files[0].replace('/', '-')}-{content.hexdigest()[:16]}.pickle"
+    files = [path for each in (*tests, PACKAGE) for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
+    content = hashlib.sha256(str(TESTS).encode() + b"".join(path.read_bytes() for path in files)).hexdigest()
+    return TESTS.parent / "build" / "mutation" / f"{room.tests[0]}-{content[:16]}.pickle"
 
 
 def kept(room: Room) -> Learned | None:

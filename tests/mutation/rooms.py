@@ -27,12 +27,13 @@ def _in(folder: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}.py" for name in names)
 
 
+_TRANSPORT_TESTS = "transport", "test_cancellation.py", "test_client.py"
 ROOMS = {
     "limits": Room(_in("limits", "policy", "local", "tables", "callers"), ("limits",)),
-    "retries": Room(_in("transport", "retries", "time_limit"), ("transport",)),
+    "retries": Room(_in("transport", "retries", "time_limit"), _TRANSPORT_TESTS),
     "transport": Room(
         _in("transport", "transport", "admission", "exchange", "places", "open_calls", "unpacking", "failures"),
-        ("transport", "test_cancellation.py", "test_client.py"),
+        _TRANSPORT_TESTS,
     ),
     "validation": Room(_in("api", "validation", "fast_lane", "addresses", "values"), ("api",)),
     "queue": Room(_in("sync", "queue", "in_flight"), ("sync",)),

@@ -12,17 +12,17 @@ import importlib
 import io
 import os
 import sys
+import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mutation.forks import ELSEWHERE, UNDECIDED, Verdict, arm, forked, judged
-from mutation.learning import Chosen, Learned, keep, kept, learn, time_tests
+from mutation.forks import ELSEWHERE, MEMORY, UNDECIDED, Verdict, arm, forked, judged
+from mutation.learning import Chosen, Learned, keep, kept, learn
 from mutation.operators import Mutant, mutants_of
 from mutation.patching import MutatedModule, get_ready, patched
 from mutation.results import Results
@@ -30,8 +30,8 @@ from mutation.rooms import PACKAGE, ROOMS, TESTS, Room
 
 __all__ = ["run_room"]
 
-_PATIENCE = 4.0
-"""A test may take so many times what it takes otherwise, and `_GRACE` seconds of processor time more."""
+_PATIENCE = 2.0
+"""A test may take so many times what it takes when it is measured, and `_GRACE` seconds of processor time more."""
 _GRACE = 1.5
 _STILL = 2.0
 """Seconds that a mutant may stand still, apart from the longest test of all."""
@@ -101,7 +101,8 @@ def _serve_collected(
     room: Room, mutants: list[Mutant], ends: float, budget: float, send: Callable[[Any], None]
 ) -> None:
     tests = [str(TESTS / each) for each in room.tests]
-    _pytest(tests, _Server(room, mutants, ends, budget, send))
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        _pytest([*tests, f"--basetemp={folder}/tests"], _Server(room, mutants, ends, budget, send))
 
 
 class _Server:
@@ -148,12 +149,9 @@ class _Server:
         return True
 
     def _learn(self, session: pytest.Session) -> Learned:
-        """In processes of their own: the tests leave nothing behind here."""
-        with forked(lambda send: send(learn(session, self._room))) as answers:
+        """In a process of its own: the tests leave nothing behind here."""
+        with forked(lambda send: send(learn(session))) as answers:
             learned: Learned = next(answers)
-        with forked(lambda send: send(time_tests(session))) as answers:
-            seconds, longest = next(answers)
-        learned = replace(learned, seconds=seconds, longest=longest)
         keep(self._room, learned)
         return learned
 
