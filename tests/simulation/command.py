@@ -21,6 +21,8 @@ __all__ = ["main"]
 ALL = SCENARIOS | KNOWN
 MEMORY = Path("/dev/shm")
 """Files there cost no disk; SQLite waits for the disk at each commit."""
+_SILENT = 300.0
+"""Seconds between two lines where there is no terminal: a run that is stopped has told how far it came."""
 
 
 def run_token(token: str) -> Outcome:
@@ -62,7 +64,7 @@ def explore(names: list[str], first: int, *, runs: int, seconds: float, keep_goi
 
 
 class Display:
-    """One line that is written over on a terminal, and only its last state elsewhere."""
+    """One line that is written over on a terminal, and now and then another one elsewhere."""
 
     def __init__(self, runs: int) -> None:
         self.done = 0
@@ -82,9 +84,10 @@ class Display:
         self._steps += outcome.steps
         self._virtual += outcome.virtual_time
         self._orders.add(outcome.order)
-        if sys.stdout.isatty() and self.elapsed - self._shown > 0.2:
+        terminal = sys.stdout.isatty()
+        if self.elapsed - self._shown > (0.2 if terminal else _SILENT):
             self._shown = self.elapsed
-            print(f"\r{self}", end="", flush=True)
+            print(f"\r{self}" if terminal else self, end="" if terminal else "\n", flush=True)
 
     def end(self) -> None:
         print(f"\r{self}" if sys.stdout.isatty() else self, flush=True)
