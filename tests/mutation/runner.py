@@ -7,6 +7,7 @@ forked from one that has imported only what others wrote.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib
 import io
@@ -16,6 +17,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,8 @@ _PATIENCE = 2.0
 _GRACE = 1.5
 _STILL = 2.0
 """Seconds that a mutant may stand still, apart from the longest test of all."""
+_FEW = 15
+"""Tests whose files are collected first where that has to be done for each mutant."""
 _IMPORTS = 30.0
 """Seconds of processor time for importing everything and collecting."""
 
@@ -75,7 +79,10 @@ def _judge_all(
     ends: float,
     attempt: Callable[[Mutant, list[str], Path], str | None],
     send: Callable[[Any], None],
+    *,
+    first: int | None = None,
 ) -> None:
+    """``first``: so many tests have a process of their own before all have one."""
     for index, mutant in enumerate(mutants):
         if time.monotonic() >= ends:
             return
@@ -84,10 +91,15 @@ def _judge_all(
             send((index, Verdict("untested")))
             continue
 
-        def one(folder: Path, mutant: Mutant = mutant, tests: list[str] = tests) -> str | None:
-            return attempt(mutant, tests, folder)
+        verdict = Verdict("survived")
+        for some in (tests[:first], tests) if first is not None and first < len(tests) else (tests,):
 
-        verdict = judged(one, _STILL + 2 * chosen.longest)
+            def one(folder: Path, mutant: Mutant = mutant, some: list[str] = some) -> str | None:
+                return attempt(mutant, some, folder)
+
+            verdict = judged(one, _STILL + 2 * chosen.longest)
+            if verdict.word != "survived":
+                break
         chosen.note(mutant, verdict.killer)
         if verdict.killer and verdict.killer not in tests:
             print(f"{mutant.path.name}: `{mutant.name}`: {verdict.killer}", file=sys.stderr, flush=True)
@@ -179,7 +191,13 @@ def _serve_fresh(room: Room, mutants: list[Mutant], ends: float, budget: float, 
             os._exit(UNDECIDED)
         return (only.failed or "while collecting") if code else None
 
-    _judge_all(mutants, chosen, ends, attempt, send)
+    unchanged = replace(mutants[0], tree=ast.parse(mutants[0].path.read_text(encoding="utf-8")))
+    control = judged(
+        lambda folder: attempt(unchanged, chosen.tests(unchanged)[:20], folder), _STILL + 2 * chosen.longest
+    )
+    if control.word != "survived":
+        raise RuntimeError(f"the tests fail without any mutant: {control}")
+    _judge_all(mutants, chosen, ends, attempt, send, first=_FEW)
 
 
 class _Only:
@@ -231,22 +249,9 @@ def _few_examples() -> None:
 
 
 def _pytest(arguments: list[str], plugin: object) -> int:
+    # What is imported already is not rewritten: a failed assertion only tells less.
+    arguments = [*arguments, "-q", "-x", "-m", "not slow", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    for name in ("cacheprovider", "randomly", "cov"):
+        arguments += ["-p", f"no:{name}"]
     with contextlib.redirect_stdout(io.StringIO()):
-        return int(
-            pytest.main(
-                [
-                    *arguments,
-                    "-q",
-                    "-x",
-                    "-m",
-                    "not slow",
-                    "-p",
-                    "no:cacheprovider",
-                    "-p",
-                    "no:randomly",
-                    "-p",
-                    "no:cov",
-                ],
-                plugins=[plugin],
-            )
-        )
+        return int(pytest.main(arguments, plugins=[plugin]))
