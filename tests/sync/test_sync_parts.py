@@ -127,6 +127,13 @@ def test_too_few_are_not_taken_at_all():
     assert len(queue.take(10, at_least=3).products) == 3
 
 
+def test_a_batch_holds_no_more_than_asked_for():
+    queue = SendQueue()
+    queue.add(items(5))
+    assert ids(queue.take(2).products) == ["p0", "p1"]
+    assert len(queue) == 3
+
+
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.none() | st.integers(0, 9)), max_size=40),
     st.randoms(use_true_random=False),
