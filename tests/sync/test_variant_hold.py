@@ -1,0 +1,79 @@
+"""Who waits for the end of the source once the server has missed a parent, and who is counted as superseded."""
+
+from __future__ import annotations
+
+import pytest
+from sync_shop import item
+
+from neuroon_async.sync.queue import SendQueue
+from neuroon_async.sync.recorder import Recorder
+from neuroon_async.sync.variants import VariantHold
+
+
+def ids(products):
+    return [product.external_id for product in products]
+
+
+class Cast:
+    def __init__(self, *, holds_all=False):
+        self.queue, self.recorder = SendQueue(), Recorder()
+        self.hold = VariantHold(self.queue, self.recorder, holds_all=holds_all)
+
+    @property
+    def superseded(self):
+        return self.recorder.report.superseded
+
+    def queued(self):
+        return ids(self.queue.remove_all())
+
+
+@pytest.fixture
+async def cast():
+    made = Cast()
+    yield made
+    made.hold.close()
+
+
+async def test_nothing_waits_until_a_parent_is_missing(cast):
+    cast.hold.admit([item(1, parent=9), item(2)])
+    assert not cast.hold.active
+    assert cast.hold.defer_late([item(3, parent=2)], []) == set()
+    assert cast.queued() == ["p1", "p2"]
+
+
+async def test_once_a_parent_is_missing_all_variants_wait_and_nothing_else(cast):
+    cast.hold.admit([item(4, parent=2)])
+    cast.hold.defer([item(1, parent=9), item(2)], {"p9"})
+    cast.hold.admit([item(3, parent=2), item(5)])
+    assert (len(cast.hold), cast.queued()) == (3, ["p2", "p5"])
+
+
+async def test_a_full_sync_holds_everything():
+    cast = Cast(holds_all=True)
+    cast.hold.admit([item(1), item(2, parent=1)])
+    assert (len(cast.hold), cast.queued()) == (2, [])
+    cast.hold.close()
+
+
+async def test_what_the_server_holds_already_makes_older_versions_needless(cast):
+    cast.hold.admit([item(1)])
+    cast.hold.discard({"p1", "p8"})
+    assert (cast.superseded, cast.queued()) == (1, [])
+    cast.hold.defer([item(2, parent=9), item(3, parent=9)], {"p9"})
+    cast.hold.admit([item(4)])
+    cast.hold.discard({"p2", "p4"})
+    assert (cast.superseded, cast.queued(), len(cast.hold)) == (3, [], 1)
+
+
+async def test_only_the_newest_version_waits(cast):
+    cast.hold.defer([item(1, parent=9)], {"p9"})
+    cast.hold.admit([item(1, parent=9, price=2), item(1, parent=9, price=3), item(2)])
+    assert (cast.superseded, len(cast.hold), cast.queued()) == (2, 1, ["p2"])
+    cast.hold.admit([item(1, price=4)])  # no variant any more
+    assert (cast.superseded, len(cast.hold), cast.queued()) == (3, 0, ["p1"])
+
+
+async def test_a_refused_version_is_dropped_where_a_newer_one_waits(cast):
+    cast.hold.admit([item(1, parent=9, price=2)])
+    cast.hold.defer([item(1, parent=9), item(2, parent=9)], {"p9"})
+    assert (cast.superseded, len(cast.hold), cast.queued()) == (1, 2, [])
