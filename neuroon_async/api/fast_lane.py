@@ -21,7 +21,7 @@ from .models import Product
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["ProductDecoder", "amounts_and_addresses_fit", "from_dict", "from_json"]
+__all__ = ["ProductDecoder", "amounts_and_addresses_fit", "from_dict", "from_dicts", "from_json"]
 
 _NUMBERS = {float, Decimal, int}
 _INFINITY = math.inf
@@ -59,6 +59,32 @@ def from_dict(item: dict[Any, Any]) -> Product | None:
     except Exception:  # noqa: BLE001, S110 - a value's own methods may raise anything; the careful lane tells what
         pass
     return None
+
+
+def from_dicts(items: Sequence[dict[Any, Any]]) -> list[Product | None]:
+    """As `from_dict`, for many that are there at once.
+
+    One step after the other for all of them: a processor is faster at what it has just done.
+    """
+    try:
+        products: list[Product]
+        if "externalId" in items[0]:
+            products = [convert(item, Product) for item in items]
+        else:
+            products = [_as_product(convert(item, _Twin)) for item in items]
+        if _hold_lists_only(items) and _all_amounts_and_addresses_fit(products):
+            return [*products]
+    except Exception:  # noqa: BLE001, S110 - as above
+        pass
+    return [from_dict(item) for item in items]
+
+
+def _hold_lists_only(items: Sequence[dict[Any, Any]]) -> bool:
+    """Is none of their lists a set?"""
+    for name in ("categories", "brands", "tags"):
+        if not _TAKEN_AS_LISTS.issuperset([type(item[name]) for item in items if name in item]):
+            return False
+    return True
 
 
 def from_json(text: bytes) -> Product | None:
@@ -113,4 +139,30 @@ def amounts_and_addresses_fit(product: Product) -> bool:
         and ((v := product.image_url) is UNSET or v is None or plain_address(v) is not None)
         and ((v := product.sale_price) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v < _INFINITY))
         and ((v := product.rating) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
+    )
+
+
+def _all_amounts_and_addresses_fit(products: Sequence[Product]) -> bool:
+    """The same for many, field by field; ``False`` also where each has to be asked by itself."""
+    return (
+        _plain_amounts([product.price for product in products])
+        and None not in map(plain_address, [product.url for product in products])
+        and None not in map(plain_address, _given([product.image_url for product in products]))
+        and _plain_amounts(_given([product.sale_price for product in products]))
+        and _plain_amounts(_given([product.rating for product in products]), at_most=MAX_RATING)
+    )
+
+
+def _given(values: list[Any]) -> list[Any]:
+    """Those that are neither left out nor null."""
+    return [value for value in values if value is not UNSET and value is not None]
+
+
+def _plain_amounts(amounts: list[Any], *, at_most: float = _INFINITY) -> bool:
+    """Are these numbers, of 0 to ``at_most`` and finite? A NaN or an infinity among them is one in their sum, too."""
+    return not amounts or (
+        _NUMBERS.issuperset(map(type, amounts))
+        and min(amounts) >= 0
+        and max(amounts) <= at_most
+        and sum(amounts) < _INFINITY
     )

@@ -1,7 +1,7 @@
 """From what a source yields to a product that may be sent, or to the reason why it may not.
 
-The function that `converter` makes runs for each item as it is read, before the source is asked for the next one: a
-source may fill one mapping again and again. What it makes shares nothing with the item, unless that is a `Product`.
+An item is converted as it is read, before the source is asked for the next one: a source may fill one mapping again
+and again. What comes of it shares nothing with the item, unless that is a `Product`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from ..api.addresses import relative_addresses
-from ..api.fast_lane import from_dict
+from ..api.fast_lane import from_dict, from_dicts
 from ..api.items import ignored_fields
 from ..api.models import Product, encode
 from ..api.requests import as_product
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     from .options import SyncOptions
 
-__all__ = ["Remarks", "converter", "product_check"]
+    Item = Product | ProductFailure
+
+__all__ = ["Conversion", "Remarks"]
 
 _log = logging.getLogger("neuroon_async")
 
@@ -57,46 +59,73 @@ class Remarks:
             )
 
 
-def converter(
-    source: object, options: SyncOptions, remarks: Remarks
-) -> Callable[[Any], Product | ProductFailure] | None:
-    """What turns an item, as it is read, into a product or into the failure that it is.
+class Conversion:
+    """Turns what a source yields into products that may be sent, or into the failures that they are, in two steps.
 
-    ``None`` where there is nothing to do: a source may say that it yields checked products (and failures) only, by an
-    attribute ``yields_checked_products``. With a ledger, a `Product` is checked later: what the ledger holds was
-    checked before.
+    ``one`` is for an item as it is read. Mappings become products of their own at once, because the source may fill
+    the same one again. ``many`` is the same for items that are all there, as in a list: it is faster. ``check`` is for
+    a portion of what came of either: a `Product` is kept as it is, so it can be checked later, in company. With a
+    ledger that is after the comparison: what the ledger holds was checked when it was sent.
+
+    ``None`` for each where there is nothing to do. A source may say that it yields checked products (and failures)
+    only, by an attribute ``yields_checked_products``.
     """
 
-    def read_and_check(item: Product | dict[str, Any]) -> Product | ProductFailure:
-        if type(item) is Product and plainly_valid(item):
+    def __init__(self, source: object, options: SyncOptions, remarks: Remarks) -> None:
+        self._remarks = remarks
+        self._most_bytes = options.max_batch_bytes
+        self._any_unchecked = False
+        to_product = options.to_product
+        self.one: Callable[[Any], Item] | None = None
+        self.many: Callable[[list[Any]], list[Item]] | None = None
+        self.check: Callable[[list[Item]], list[Item]] | None = None
+        if options.full:
+            self.one = self._read_for_full
+        elif to_product is not None or not vouches_for_products(source):
+            self.one, self.many, self.check = self._read, self._read_many, self._check
+        if to_product is not None and self.one is not None:
+            self.one, self.many = _converting(to_product, self.one), None
+
+    def _read(self, item: Any) -> Item:
+        if type(item) is dict:
+            product = from_dict(item)
+            if product is not None:
+                return product
+        elif isinstance(item, Product):
+            self._any_unchecked = True
             return item
-        product = from_dict(item) if type(item) is dict else None
-        return product if product is not None else _carefully(item, remarks)
+        return self._carefully(item)
 
-    def read(item: Any) -> Product | ProductFailure:
-        return item if isinstance(item, Product) else read_and_check(item)
+    def _read_many(self, items: list[Any]) -> list[Item]:
+        kinds = set(map(type, items))
+        if kinds == {Product}:
+            self._any_unchecked = True
+            return items
+        if kinds != {dict}:
+            return [self._read(item) for item in items]
+        products = from_dicts(items)
+        return [
+            self._carefully(item) if product is None else product for product, item in zip(products, items, strict=True)
+        ]
 
-    def read_for_full(item: Any) -> Product | ProductFailure:
-        product = read_and_check(item)
-        return product if isinstance(product, ProductFailure) else _fit_for_full(product, options.max_batch_bytes)
+    def _check(self, items: list[Item]) -> list[Item]:
+        if not self._any_unchecked:  # all were made of mappings, and are checked
+            return items
+        return [item if type(item) is Product and plainly_valid(item) else self._carefully(item) for item in items]
 
-    to_product = options.to_product
-    if options.full:
-        conversion = read_for_full
-    elif to_product is None and vouches_for_products(source):
-        return None
-    else:
-        conversion = read_and_check if options.ledger is None else read
-    return conversion if to_product is None else _converting(to_product, conversion)
+    def _read_for_full(self, item: Any) -> Item:
+        product = self._carefully(item)
+        return product if isinstance(product, ProductFailure) else _fit_for_full(product, self._most_bytes)
 
-
-def product_check(
-    source: object, options: SyncOptions, remarks: Remarks
-) -> Callable[[Product], Product | ProductFailure] | None:
-    """What checks the products that a ledger has not seen; ``None`` where all were checked as they were read."""
-    if options.ledger is None or (options.to_product is None and vouches_for_products(source)):
-        return None
-    return lambda product: product if plainly_valid(product) else _carefully(product, remarks)
+    def _carefully(self, item: Any) -> Item:
+        if isinstance(item, ProductFailure):  # a reader's complaint about a record
+            return item
+        try:
+            product = as_product(item)
+        except InvalidProduct as error:
+            return ProductFailure(error.external_id, error.reason, "local", product=_as_it_is_now(item))
+        self._remarks.look_at(item, product)
+        return product
 
 
 def _converting(
@@ -114,17 +143,6 @@ def _converting(
         return conversion(converted)
 
     return convert
-
-
-def _carefully(item: Any, remarks: Remarks) -> Product | ProductFailure:
-    if isinstance(item, ProductFailure):  # a reader's complaint about a record
-        return item
-    try:
-        product = as_product(item)
-    except InvalidProduct as error:
-        return ProductFailure(error.external_id, error.reason, "local", product=_as_it_is_now(item))
-    remarks.look_at(item, product)
-    return product
 
 
 _FRAME_BYTES = len(b'{"syncType":"FULL","products":[]}')

@@ -21,7 +21,7 @@ __all__ = ["Intake"]
 class Intake:
     """Takes in what was read: leaves out what has not changed, fails what cannot be sent, and passes on the rest.
 
-    ``check`` says what is wrong with a product that was not checked as it was read.
+    ``check`` puts failures in the place of products that may not be sent. ``None``: all were checked as they were read.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Intake:
         queue: SendQueue,
         hold: VariantHold,
         recorder: Recorder,
-        check: Callable[[Product], Product | ProductFailure] | None,
+        check: Callable[[list[Product | ProductFailure]], list[Product | ProductFailure]] | None,
     ) -> None:
         self._changes = changes
         self._queue = queue
@@ -62,7 +62,7 @@ class Intake:
 
     def _admit(self, items: list[Product | ProductFailure]) -> list[ProductFailure]:
         if self._check is not None:
-            items = [item if isinstance(item, ProductFailure) else self._check(item) for item in items]
+            items = self._check(items)
         products = [item for item in items if isinstance(item, Product)]
         failures = [] if len(products) == len(items) else [item for item in items if isinstance(item, ProductFailure)]
         self._recorder.failed(failures)

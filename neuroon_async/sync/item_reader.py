@@ -25,14 +25,17 @@ _VIEWS = (type(_NO_MAPPING.keys()), type(_NO_MAPPING.values()), type(_NO_MAPPING
 _CHEAP_LENGTHS: set[type[Any]] = {list, tuple, set, frozenset, deque, range, *_VIEWS}
 """Whose length is known at no cost. That of any other class may query a database, or raise."""
 
+_ALL_THERE: set[type[Any]] = {list, tuple}
+"""Whose items nobody changes while they are read: no code of the source's runs meanwhile."""
+
 
 class ItemReader(Generic[T]):
     """Hands out chunks of converted items.
 
     Each item is converted before the next one is asked for, so a source may yield one object again and again.
-    ``convert`` must not raise; without it items are handed out as they are, and those of a `ListSource` are taken as
-    the lists that it yields, not one by one. What was read but not yet handed out, because reading was interrupted, is
-    in ``buffer``.
+    ``convert_many`` does the same for items that are all there, as those of a list are. Neither may raise. Without them
+    items are handed out as they are, and those of a `ListSource` are taken as the lists that it yields, not one by one.
+    What was read but not yet handed out, because reading was interrupted, is in ``buffer``.
 
     With ``flush_after`` (seconds) a read ends early once the oldest item since the last `flushed` is that old: an async
     source is then read by a task of its own, so that it can be waited for without being cancelled.
@@ -42,6 +45,7 @@ class ItemReader(Generic[T]):
         self,
         iterable: object,
         convert: Callable[[Any], T] | None = None,
+        convert_many: Callable[[list[Any]], list[T]] | None = None,
         *,
         flush_after: float | None = None,
     ) -> None:
@@ -51,6 +55,7 @@ class ItemReader(Generic[T]):
         """What the iterable raised. Everything before it is still handed out."""
         self.buffer: list[T] = []
         self._convert = convert
+        self._convert_many = convert_many if type(iterable) in _ALL_THERE else None
         self._flush_after = flush_after
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
@@ -114,6 +119,9 @@ class ItemReader(Generic[T]):
             return
         if not isinstance(self._iterator, AsyncIterator):
             items = islice(self._iterator, count)
+            if self._convert_many is not None:
+                self.buffer.extend(self._convert_many(list(items)))
+                return
             # Both `extend` and `map` are lazy: an item is converted, and kept, before the next one is made.
             self.buffer.extend(items if self._convert is None else map(self._convert, items))
             return

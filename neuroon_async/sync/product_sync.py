@@ -15,7 +15,7 @@ from ..api.models import Product
 from ..errors import UnsafeFullSync
 from ..report import ProductFailure
 from .changes import AllChanged, LedgerChanges
-from .conversion import Remarks, converter, product_check
+from .conversion import Conversion, Remarks
 from .deletion import delete_missing
 from .delivery import BatchDelivery, failures_of
 from .dispatch import Dispatcher
@@ -59,15 +59,16 @@ async def sync_products(
     check_callback("on_progress", on_progress)
     check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
     check_callback("on_accepted", on_accepted)
-    remarks = Remarks(transport.settings.shop_id)
+    conversion = Conversion(source, options, Remarks(transport.settings.shop_id))
     rows = rows_of(source)
     items = source if rows is None else rows
-    reader = ItemReader(items, converter(source, options, remarks), flush_after=options.flush_after)
-    check = product_check(source, options, remarks)
+    reader = ItemReader(items, conversion.one, conversion.many, flush_after=options.flush_after)
     recorder = Recorder(on_progress, on_failure, on_accepted, total=reader.total)
 
     async def run(ledger: LedgerRun | None) -> SyncReport:
-        pipeline = ProductSync(transport.for_bulk_run(), reader, options, check, recorder=recorder, ledger=ledger)
+        pipeline = ProductSync(
+            transport.for_bulk_run(), reader, options, conversion.check, recorder=recorder, ledger=ledger
+        )
         return await pipeline.run()
 
     if options.ledger is None:
@@ -90,7 +91,7 @@ class ProductSync:
         transport: Transport,
         reader: ItemReader[Product | ProductFailure],
         options: SyncOptions,
-        check: Callable[[Product], Product | ProductFailure] | None,
+        check: Callable[[list[Product | ProductFailure]], list[Product | ProductFailure]] | None,
         *,
         recorder: Recorder,
         ledger: LedgerRun | None,

@@ -1,6 +1,7 @@
 """The fast lane against the careful one: whatever it takes, the careful lane takes too, with an equal product."""
 
 import json
+import math
 from collections import UserString
 from decimal import Decimal
 from enum import StrEnum
@@ -11,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from neuroon_async.api.fast_lane import from_dict, from_json
+from neuroon_async.api.fast_lane import from_dict, from_dicts, from_json
 from neuroon_async.api.models import REQUIRED_FIELDS, WIRE_NAMES, Product, encode
 from neuroon_async.api.requests import _carefully, as_product
 from neuroon_async.errors import InvalidProduct
@@ -63,6 +64,31 @@ def test_plain_mappings_take_the_fast_lane(names, fields):
     assert encode(product) == encode(Product(**fields))
     with pytest.raises(AttributeError):
         product.name = "Coffee"
+
+
+@pytest.mark.parametrize("names", [camel, dict], ids=["camelCase", "snake_case"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        *({field: {"Tea"}} for field in ("categories", "brands", "tags")),
+        *({"price": price} for price in ("4.50", True, -1, math.nan, math.inf, Decimal("sNaN"), Decimal("-Infinity"))),
+        *({field: -0.1} for field in ("sale_price", "rating")),
+        *({field: math.nan} for field in ("sale_price", "rating")),
+        {"rating": 5.1},
+        {"url": "/tea"},
+        {"image_url": "tea.jpg"},
+        {"typo": 1},
+    ],
+    ids=lambda change: "-".join(map(str, *change.items())) if change else "none",
+)
+def test_many_are_taken_as_each_of_them_alone(names, change):
+    crowd = [names(item) for item in (TEA, WHOLE, TEA | change, WHOLE | change, TEA | {"sale_price": None})]
+    apart = [from_dict(item) for item in crowd]
+    assert exact_list(from_dicts(crowd)) == exact_list(apart)
+    assert (None in apart) == bool(change)
+    both_spellings = [*crowd, camel(TEA), TEA]
+    assert exact_list(from_dicts(both_spellings)) == exact_list([from_dict(item) for item in both_spellings])
 
 
 @pytest.mark.parametrize("names", [camel, dict], ids=["camelCase", "snake_case"])
@@ -145,6 +171,10 @@ def as_json(product):
         return None
 
 
+def exact_list(products):
+    return [None if product is None else exactly(product) for product in products]
+
+
 def exactly(product):
     """Equal products, whose values are of the same types too."""
     return {
@@ -219,6 +249,7 @@ def mappings(draw):
 @example(TEA | {"name": Fancy("")})
 def test_whatever_the_fast_lane_takes_the_careful_lane_takes_too(fields):
     product = from_dict(fields)
+    assert exact_list(from_dicts([TEA, fields])) == exact_list([from_dict(TEA), product]), "alone or in company"
     if product is not None:
         careful = carefully(fields)
         # What no JSON can carry, a lone surrogate say, may be left: encoding brings that to light.
