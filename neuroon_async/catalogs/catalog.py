@@ -46,6 +46,7 @@ _WITH_ONE_NOTATION = {
     CatalogFormat.WIX,
     CatalogFormat.BIGCOMMERCE,
     CatalogFormat.ECWID,
+    CatalogFormat.SQUARESPACE,
 }
 """Formats whose numbers are clear, whatever the notation."""
 _EXPORT_IDS = ("external_id", "parent_external_id")

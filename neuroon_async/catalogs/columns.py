@@ -30,7 +30,9 @@ _SPELLINGS: dict[str, str] = {
         "nomproduit nomduproduit titre libelle designation bezeichnung produktname produktbezeichnung artikelname "
         "artikelbezeichnung titel nome nomeprodotto nomedelprodotto titolo nomeproduto nomedoproduto nomdelproducte "
         "nomproducte titol izena produktuarenizena izenburua producto produit produkt artikel prodotto produto "
-        "producte produktua articulo articolo artigo"
+        "producte produktua articulo articolo artigo nombrearticulo nombredelarticulo denominacion tituloproducto "
+        "titulodelproducto titreproduit titreduproduit intitule produkttitel denominazione titoloprodotto "
+        "titulodoproduto denominacio itemname itemtitle articlename product"
     ),
     "price": (
         "price regularprice listprice precio precionormal precioregular precioconiva precioiva preciooriginal pvp "
@@ -38,13 +40,19 @@ _SPELLINGS: dict[str, str] = {
         "tarifregulier tarif preis regularerpreis regulaererpreis normalpreis verkaufspreis bruttopreis listenpreis "
         "prezzo prezzodilistino prezzonormale prezzoregolare prezzodivendita preco preconormal precoregular "
         "precodevenda preu preunormal preuregular preudevenda prezioa ohikoprezioa prezioarrunta prezo prezonormal "
-        "prezoregular"
+        "prezoregular preciodeventaalpublico precioventapublico precioventaalpublico pvpconiva pvpivaincl "
+        "pvpivaincluido precioivaincl precioivaincluido prixdeventettc prixpublic prixpublicttc pvttc preisbrutto "
+        "preisinklmwst vkbrutto vkpreis verkaufspreisbrutto prezzoivato prezzoivainclusa prezzoivaincl prezzoconiva "
+        "precocomiva precoivaincluido preuambiva preuivaincl pvpambiva salmentaprezioa prezodevenda sellingprice "
+        "priceincltax priceinclvat pricewithtax pricewithvat grossprice"
     ),
     "url": (
         "url link producturl productlink permalink enlace urlproducto urldelproducto enlaceproducto direccionweb "
         "vinculo lien lienproduit urlproduit urlduproduit produkturl produktlink collegamento linkprodotto "
         "urlprodotto ligacao hiperligacao linkdoproduto urldoproduto urlproduto enllac urlproducte urldelproducte "
-        "esteka produktuarenurl produktuurl ligazon enlacepermanente"
+        "esteka produktuarenurl produktuurl ligazon enlacepermanente paginaproducto paginadelproducto lienduproduit "
+        "pageproduit produktseite linkdelprodotto paginaprodotto paginadoproduto canonicalurl deeplink href "
+        "productpage"
     ),
     "sku": "sku",
     "description": (
@@ -65,15 +73,17 @@ _SPELLINGS: dict[str, str] = {
         "hauptbild bilder immagine urlimmagine immagineprincipale immagini imagem urlimagem urldaimagem "
         "imagemprincipal imagens imatge urlimatge imatgeprincipal imatges irudia irudiarenurl irudiak argazkia imaxe "
         "urlimaxe imaxeprincipal imaxes enlaceimagen enlacedeimagen enlacedelaimagen bildlink lienimage liendelimage "
-        "linkimmagine linkimagem linkdaimagem enllacimatge"
+        "linkimmagine linkimagem linkdaimagem enllacimatge fotos fotourl urlfoto photos photourl visuel pictureurl "
+        "picturelink img imgurl image1 imagen1 bild1 immagine1 mainimageurl imagesurl thumbnail thumbnailurl"
     ),
     "categories": (
-        "categories category producttype categoria categorias familia categorie rayon kategorie kategorien warengruppe "
-        "kategoria kategoriak"
+        "categories category producttype categoria categorias familia categorie rayon kategorie kategorien "
+        "warengruppe kategoria kategoriak seccion categoriaproducto categoriadelproducto famille produktkategorie "
+        "productcategory productcategories categorypath categoryname"
     ),
     "brands": (
         "brands brand vendor manufacturer marca marcas fabricante marque marques fabricant marke marken hersteller "
-        "produttore marchio marchi marques marka markak fabrikatzailea"
+        "produttore marchio marchi marques marka markak fabrikatzailea brandname productbrand markenname"
     ),
     "tags": (
         "tags tag keywords etiquetas palabrasclave etiquettes motscles schlagworter schlagwoerter stichworte etichette "
@@ -83,21 +93,26 @@ _SPELLINGS: dict[str, str] = {
         "instock availability stockstatus isavailable available disponibilidad disponible enstock hayexistencias "
         "estadostock estadodelstock disponibilite verfugbarkeit verfuegbarkeit verfugbar verfuegbar lieferbar "
         "auflager vorratig vorraetig disponibilita disponibile disponibilidade disponivel emstock emestoque "
-        "disponibilitat enestoc eskuragarritasuna eskuragarri dispoñible stockean"
+        "disponibilitat enestoc eskuragarritasuna eskuragarri dispoñible stockean haystock isinstock"
     ),
     "stock_quantity": (
         "stockquantity stock quantity inventoryquantity qty existencias cantidad stockdisponible inventario unidades "
         "quantite quantiteenstock inventaire bestand lagerbestand lagermenge menge giacenza giacenze quantita scorte "
-        "quantidade estoque quantitat estoc existencies unitats kopurua izakinak stocka cantidade"
+        "quantidade estoque quantitat estoc existencies unitats kopurua izakinak stocka cantidade stockactual "
+        "cantidaddisponible unidadesdisponibles qte quantitedisponible verfugbaremenge verfuegbaremenge lagerstand "
+        "qta quantitadisponibile quantidadedisponivel quantitatdisponible stockqty stocklevel currentstock "
+        "qtyavailable availableqty availablequantity quantityavailable instockquantity onhand qtyonhand"
     ),
     "rating": (
         "rating averagerating valoracion valoracionmedia puntuacion notemoyenne durchschnittsbewertung valutazione "
-        "valutazionemedia avaliacaomedia valoracio valoraciomitjana puntuacio batezbestekobalorazioa"
+        "valutazionemedia avaliacaomedia valoracio valoraciomitjana puntuacio batezbestekobalorazioa avgrating "
+        "ratingaverage notamedia"
     ),
     "review_count": (
         "reviewcount reviewscount ratingcount numerodevaloraciones numerodeopiniones numeroderesenas nombredavis "
-        "anzahlbewertungen bewertungsanzahl numerorecensioni numerodirecensioni numerodeavaliacoes nombredevaloracions "
-        "nombrederessenyes balorazioak numerodevaloracions"
+        "anzahlbewertungen bewertungsanzahl numerorecensioni numerodirecensioni numerodeavaliacoes "
+        "nombredevaloracions nombrederessenyes balorazioak numerodevaloracions numreviews numberofreviews "
+        "ratingscount reviewcounts nbavis nvaloraciones novaloraciones numerovaloraciones"
     ),
     "is_active": (
         "isactive active published enabled activo activa activado habilitado publicado publicada actif publie aktiv "
@@ -110,7 +125,8 @@ _SPELLINGS: dict[str, str] = {
         "aktionspreis sonderpreis reduzierterpreis prezzoinofferta prezzoofferta prezzodiofferta prezzoscontato "
         "prezzopromozionale prezzospeciale precopromocional precooferta precodeoferta precopromo precoemsaldo "
         "preurebaixat preuoferta preudoferta preuespecial eskaintzaprezioa prezioberezia prezorebaixado prezooferta "
-        "prezodeoferta"
+        "prezodeoferta preciopromocion preciopromo precioespecial prixreduit rabattpreis prezzopromo precoempromocao "
+        "preupromocional prezoespecial"
     ),
     "parent_external_id": (
         "parentexternalid parentid parentproductid idpadre idproductopadre padreid idparent idproduitparent elternid "
@@ -139,12 +155,17 @@ _SPELLINGS: dict[str, str] = {
         "visibility catalogvisibility visibilityincatalog visibilidad visibilite sichtbarkeit visibilita visibilidade "
         "visibilitat ikusgarritasuna ikuspena"
     ),
-    "shown": "visible isvisible productvisible mostrado affiche sichtbar visibile visivel ikusgai onlinestatus",
+    "shown": (
+        "visible isvisible productvisible mostrado affiche sichtbar visibile visivel ikusgai onlinestatus online "
+        "enligne"
+    ),
 }
 _CODES = (
     "referencia ref reference referenceproduit codigo codigoproducto codigodeproducto codigoarticulo code codeproduit "
     "codearticle referenz artikelnummer artikelnr artnr produktnummer riferimento codice codiceprodotto codicearticolo "
-    "codigodoproduto codigoproduto codi codiproducte kodea erreferentzia productcode itemcode itemnumber"
+    "codigodoproduto codigoproduto codi codiproducte kodea erreferentzia productcode itemcode itemnumber "
+    "codarticulo codproducto codarticolo codiarticle codigoartigo codigodeartigo bestellnummer bestellnr "
+    "productnumber partnumber itemno itemnr"
 )
 """An article's code is its id in a catalog without one, and its SKU in any other."""
 

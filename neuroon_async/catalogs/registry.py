@@ -17,6 +17,7 @@ from .formats import (
     magento,
     prestashop,
     shopify,
+    squarespace,
     wix,
     woocommerce,
     xlsx,
@@ -46,6 +47,7 @@ class CatalogFormat(StrEnum):
     MAGENTO = "magento"
     BIGCOMMERCE = "bigcommerce"
     ECWID = "ecwid"
+    SQUARESPACE = "squarespace"
     DOOFINDER = "doofinder"
     GOOGLE = "google"
     PARQUET = "parquet"
@@ -66,6 +68,7 @@ FORMATS: tuple[Format, ...] = (
     magento.FORMAT,
     bigcommerce.FORMAT,
     ecwid.FORMAT,
+    squarespace.FORMAT,
     doofinder.FORMAT,
     google.FORMAT,
     xlsx.FORMAT,

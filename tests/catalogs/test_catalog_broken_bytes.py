@@ -49,6 +49,8 @@ def contents() -> list[bytes]:
     found.append(f"Item,ID,Name,SKU,Price,Options\nProduct,1,n,s,9,\nVariant,2,,v,,{options}\n".encode())
     ecwid = b"type,product_internal_id,product_name,product_price,product_variation_option_S\n"
     found.append(ecwid + b"product,1,n,9,\nproduct_variation,1,,,M\n")
+    squarespace = b"Product ID [Non Editable],Product URL,Title,Price,Option Name 1,Option Value 1\n"
+    found.append(squarespace + b"1,u,n,9,S,M\n,,,8,,L\n")
     bulk = [{"id": "P", "handle": "h", "title": "t"}, {"id": "V", "sku": "s", "price": "1", "__parentId": "P"}]
     found.append("\n".join(map(json.dumps, bulk)).encode())
     prices = {"price": "1", "currency_minor_unit": 2}

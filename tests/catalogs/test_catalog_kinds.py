@@ -219,3 +219,23 @@ def test_the_stock_of_a_feed_and_images_by_translated_names():
     assert products("id|title|link|price|categories|stock\n1|A|/a|9|X|3\n", shop_url=SHOP)[0].stock_quantity == 3
     for column in ("enlace imagen", "Bildlink", "lien image", "link immagine", "link da imagem"):
         assert of_column(column, ["/a.jpg"])[0].image_url == f"{SHOP}/a.jpg"
+
+
+def test_more_names_of_columns_in_the_languages():
+    headers = (
+        "Cod. artículo;Denominación;PVP con IVA;Precio especial;Stock actual;Sección;Fotos;Página producto",
+        "Réf.;Intitulé;Prix de vente TTC;Prix réduit;Qté;Famille;Visuel;Lien du produit",
+        "Bestellnummer;Produkttitel;Preis inkl. MwSt.;Rabattpreis;Verfügbare Menge;Produktkategorie;Bild;Produktseite",
+        "Cod. articolo;Denominazione;Prezzo IVA inclusa;Prezzo promo;Q.tà;Categoria;Foto;Pagina prodotto",
+        "Item no;Item title;Price incl. tax;Offer price;Available quantity;Product category;image_1;Canonical URL",
+    )
+    for header in headers:
+        (item,) = products(f"{header}\nA-1;Mesa;12,50;9,90;3;Mesas;/a.jpg;/mesa\n", shop_url=SHOP)
+        assert (item.external_id, item.name, item.price) == ("A-1", "Mesa", Decimal("12.50"))
+        assert (item.sale_price, item.stock_quantity, item.categories) == (Decimal("9.90"), 3, ["Mesas"])
+        assert (item.image_url, item.url) == (f"{SHOP}/a.jpg", f"{SHOP}/mesa")
+
+
+def test_prices_that_nobody_pays_and_those_in_a_currency_of_the_columns_own_are_not_taken():
+    for column in ("Prix barré", "MSRP", "Precio sin IVA", "Price USD", "Prix HT"):
+        assert "price: is required" in one_failure(f"id;name;{column};url\n1;A;12;/a\n", shop_url=SHOP).reason

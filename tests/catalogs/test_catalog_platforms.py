@@ -11,7 +11,6 @@ from neuroon_async.catalogs import Catalog
 
 HEADERS = {
     "a BigCommerce export": "Item Type,Product ID,Product Name,Product Code/SKU,Price",
-    "a Squarespace export": "Product ID [Non Editable],Variant ID [Non Editable],Product URL,Title,Price",
     "an Etsy export": "TITLE,DESCRIPTION,PRICE,CURRENCY_CODE,QUANTITY,SKU",
     "an Akeneo export": "sku,categories,enabled,family,name-es_ES",
     "a Medusa export": "Product Id,Product Handle,Product Title,Variant Id,Price EUR",

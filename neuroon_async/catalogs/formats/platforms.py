@@ -52,10 +52,6 @@ _PLATFORMS = (
         advice="the newer export (with the columns Item, ID, Options) is read; export that one, or",
     ),
     _csv(
-        "a Squarespace export", "Product ID [Non Editable]", "Variant ID [Non Editable]", "Title",
-        external_id=("Product ID [Non Editable]",), name=("Title",), price=("Price",), url=("Product URL",),
-    ),
-    _csv(
         "an Etsy export", "TITLE", "PRICE", "CURRENCY_CODE", "QUANTITY",
         external_id=("SKU",), name=("TITLE",), price=("PRICE",),
     ),
