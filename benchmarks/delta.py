@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parent))
 from bulk import products
-from measuring import resident
+from measuring import goal, resident
 from msgspec.structs import replace
 from sink import sink
 
@@ -90,23 +90,31 @@ def command_unchanged(count: int, rounds: int) -> None:
         assert report.accepted == count, report
         print(
             f"{count:,} products of a file of {file.stat().st_size / 2**20:,.0f} MB; the first run, from the file: "
-            f"{count / seconds:,.0f} products/s ({cpu / count * 1e6:.1f} µs CPU a product)"
+            f"{count / seconds:,.0f} products/s ({cpu / count * 1e6:.1f} µs CPU a product)\n"
         )
+        goal("products/s of a first run with a ledger, from a file", "35k (45k)", f"{count / seconds:,.0f}", 1)
         access = {"NEUROON_SHOP_ID": "shop_bench", "NEUROON_API_KEY": "sk_" + "0" * 32, "NEUROON_API_URL": url}
+        took: list[float] = []
         for _ in range(rounds):
             command = [Path(sys.executable).with_name("neuroon"), "sync", str(file), "--ledger", str(ledger), "--json"]
             started = time.perf_counter()
             process = subprocess.Popen(command, env=os.environ | access, stdout=subprocess.PIPE)
             told = json.loads(process.stdout.read())
             _, _, used = os.wait4(process.pid, 0)
-            seconds = time.perf_counter() - started
+            took.append(seconds := time.perf_counter() - started)
             assert (told["unchanged"], told["requests"]) == (count, 0), told
             print(
-                f"neuroon sync, unchanged: {seconds:.2f} s ({count / seconds:,.0f} products/s), "
+                f"- neuroon sync, unchanged: {seconds:.2f} s ({count / seconds:,.0f} products/s), "
                 f"{(used.ru_utime + used.ru_stime) / count * 1e6:.2f} µs CPU a product, "
                 f"peak {used.ru_maxrss / 1024:.1f} MB",
                 flush=True,
             )
+        goal(
+            f"`neuroon sync` of {count:,} unchanged JSON Lines",
+            "11 s (8 s)",
+            f"{statistics.median(took):.1f} s",
+            rounds,
+        )
 
 
 def in_own_process(url: str, ledger: Path, count: int, changed: int) -> dict[str, float]:

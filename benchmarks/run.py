@@ -45,6 +45,7 @@ PLAN = [
     Piece("peers-million", "peers.py --products 1000000 --rounds 1 --latency 0 --streamed --save results/million.json"),
     Piece("readers", "readers.py"),
     Piece("delta", "delta.py --rounds 1"),
+    Piece("delta-command", "delta.py --command --rounds 2"),
     Piece("limits", "limits.py"),
     Piece("window", "window.py --save results/window.json"),
     Piece("shared-limit", "shared_limit.py --per 5 --windows 3"),
