@@ -15,7 +15,8 @@ from ..sqlite import DamagedContent
 from .journal import OpenBatches, packed, unpacked
 from .missing import MissingProducts
 from .protocols import LedgerError
-from .rows import key_of, keys_of, portions, valid_number, valid_seconds
+from .rows import ONE_QUERY, key_of, keys_of, portions, valid_number, valid_seconds
+from .statements import ADD_PAGES, DOUBT, HOLD, LAST_PAGE, UNKNOWN, many
 
 if TYPE_CHECKING:
     import sqlite3
@@ -29,15 +30,6 @@ _MOST_OPEN = 50_000
 """Products in open batches that are kept in memory; where more were never answered, the oldest go into the file."""
 _MOST_GAPS = 1_000_000
 """Unused numbers, each of which costs a byte of memory, before the products are numbered anew."""
-_INSERT = "INSERT INTO product (digest, acknowledged, page, shop, id, number) VALUES (?, ?, ?, ?, ?, ?)"
-_UPDATE = "UPDATE product SET digest = ?, acknowledged = ?, page = ? WHERE shop = ? AND id = ?"
-_UNKNOWN = """
-INSERT INTO product (shop, id, number) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET digest = NULL, acknowledged = NULL
-"""
-_DOUBT = """
-INSERT INTO doubt (shop, id, sent_at) VALUES (?, ?, ?)
-ON CONFLICT DO UPDATE SET sent_at = max(sent_at, excluded.sent_at)
-"""
 _NOTHING: Mapping[bytes, Collection[str]] = {}
 
 
@@ -64,8 +56,8 @@ def _doubt(file: SQLiteFile, shop: int, keys: Sequence[bytes], sent_at: float, n
 
     ``number``: the first one that no product of the shop has.
     """
-    file.executemany(_UNKNOWN, ((shop, key, number + count) for count, key in enumerate(keys)))
-    file.executemany(_DOUBT, ((shop, key, sent_at) for key in keys))
+    file.executemany(UNKNOWN, ((shop, key, number + count) for count, key in enumerate(keys)))
+    file.executemany(DOUBT, ((shop, key, sent_at) for key in keys))
     for some, marks in portions(keys):
         drop = f"DELETE FROM page WHERE number IN (SELECT page FROM product WHERE shop = ? AND id IN ({marks}))"  # noqa: S608 - only marks
         file.execute(drop, (shop, *some))
@@ -98,6 +90,9 @@ class SQLiteRun:
                 raise DamagedContent(f"page {number}: a value of another type than was stored")
             self._pages[digest] = number
             self._sizes[number] = size
+        (last_page,) = file.execute(LAST_PAGE).fetchone()
+        self._next_page = valid_number(last_page or 0) + 1
+        """No page's number is used twice, although pages go: products go on naming them."""
         self._missing = MissingProducts(file, self._shop, self._next, self._sizes)
         self._open = OpenBatches()
         self._repeated: set[bytes] = set()
@@ -236,25 +231,29 @@ class SQLiteRun:
             self._doubt_attempts_of(contents, now)
             self._drop_pages(set(known.values()))
             place: dict[bytes, int] = {}
-            for digest, ids in pages.items():
-                if digest not in self._pages:
-                    self._keep_page(digest, ids, contents.keys() - doubted, place)
+            recorded = contents.keys() - doubted
+            new = {digest: ids for digest, ids in pages.items() if digest not in self._pages}
+            whole = {digest: keys for digest, ids in new.items() if recorded.issuperset(keys := set(keys_of(ids)))}
+            self._add_pages(whole, place)
+            for digest in new.keys() - whole.keys():
+                self._keep_page(digest, new[digest], recorded, place)
             rows: list[tuple[Any, ...]] = []
             for key, digest in contents.items():
                 held = (None, None) if key in doubted else (digest, int(now))
-                rows.append((*held, place.get(key) or known.get(key), self._shop, key))
-            self._file.executemany(_UPDATE, (row for row in rows if row[-1] in known))
-            for row in rows:
-                if row[-1] not in known:
-                    self._file.execute(_INSERT, (*row, self._next))
-                    self._next += 1
+                rows.append((*held, place.get(key) or known.get(key), self._shop, key, self._next))
+                self._next += key not in known
+            self._hold(rows)
             self._strike_off(contents)
+
+    def _hold(self, rows: list[tuple[Any, ...]]) -> None:
+        for start in range(0, len(rows), ONE_QUERY):
+            self._file.execute(*many(HOLD, rows[start : start + ONE_QUERY]))
 
     def _answered(self, ids: Collection[str]) -> None:
         """They stay in doubt, but no open request can change them any more."""
         keys = [key for key in keys_of(ids) if key in self._open]
         with self._file.transaction(durable=False):
-            self._file.executemany(_UNKNOWN, ((self._shop, key, self._next + n) for n, key in enumerate(keys)))
+            self._file.executemany(UNKNOWN, ((self._shop, key, self._next + n) for n, key in enumerate(keys)))
             self._strike_off(keys)
         self._next += len(keys)
 
@@ -267,7 +266,7 @@ class SQLiteRun:
             self._drop_pages_of(keys)
             for key in keys:
                 if key in doubted:
-                    self._file.execute(_UNKNOWN, (self._shop, key, self._next))
+                    self._file.execute(UNKNOWN, (self._shop, key, self._next))
                 else:
                     self._file.execute("DELETE FROM product WHERE shop = ? AND id = ?", (self._shop, key))
             self._strike_off(keys)
@@ -304,7 +303,7 @@ class SQLiteRun:
         """What is written down about these stands, but may be overtaken by an attempt that was never answered."""
         repeated = self._repeated.intersection(keys)
         if repeated:
-            self._file.executemany(_DOUBT, ((self._shop, key, now) for key in repeated))
+            self._file.executemany(DOUBT, ((self._shop, key, now) for key in repeated))
             self._doubtful = True
             self._repeated -= repeated
 
@@ -347,8 +346,9 @@ class SQLiteRun:
             return
         if others:
             self._drop_pages_of(others)  # a product's change is noted with one page only
-        insert = "INSERT INTO page (shop, digest, size) VALUES (?, ?, ?)"
-        number = int(self._file.execute(insert, (self._shop, digest, len(keys))).lastrowid or 0)
+        number = self._next_page
+        self._next_page += 1
+        self._file.execute(*many(ADD_PAGES, [(number, self._shop, digest, len(keys))]))
         held = 0
         for some, marks in portions(others):
             query = f"UPDATE product SET page = ? WHERE shop = ? AND digest IS NOT NULL AND id IN ({marks})"  # noqa: S608 - only marks
@@ -359,6 +359,18 @@ class SQLiteRun:
         self._pages[digest] = number
         self._sizes[number] = len(keys)
         place.update(dict.fromkeys((key for key in keys if key in recorded), number))
+
+    def _add_pages(self, pages: Mapping[bytes, Collection[bytes]], place: dict[bytes, int]) -> None:
+        """Keep pages all of whose products are about to be recorded, and put down where these are."""
+        rows: list[tuple[int, int, bytes, int]] = []
+        for number, (digest, keys) in enumerate(pages.items(), self._next_page):
+            rows.append((number, self._shop, digest, len(keys)))
+            place.update(dict.fromkeys(keys, number))
+            self._pages[digest] = number
+            self._sizes[number] = len(keys)
+        self._next_page += len(rows)
+        if rows:
+            self._file.execute(*many(ADD_PAGES, rows))
 
     def _drop_pages_of(self, keys: Collection[bytes]) -> None:
         for some, marks in portions(keys):
