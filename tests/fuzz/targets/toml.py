@@ -9,6 +9,7 @@ from pathlib import Path
 from fuzz.targets.target import Target, assert_no_key
 from neuroon_async import NeuroonError
 from neuroon_async.cli.commands.markets import _read, _sync
+from neuroon_async.cli.options import Network
 
 __all__ = ["TARGETS"]
 
@@ -36,7 +37,7 @@ def check(data: bytes) -> None:
         plan = _read(config, [])
         if plan.file.parent != config.parent:
             return  # not to wander about on this machine
-        results = asyncio.run(_sync(plan, dry_run=True))
+        results = asyncio.run(_sync(plan, Network(), dry_run=True, lines=False))
     except (NeuroonError, OSError) as error:
         assert_no_key(error)
         return
