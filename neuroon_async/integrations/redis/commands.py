@@ -9,12 +9,29 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from redis import Redis as BlockingRedis
+from redis.cluster import RedisCluster as BlockingCluster
+
+from ...errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["Commands", "cancelling", "within"]
+__all__ = ["Commands", "cancelling", "check_client", "within"]
 
 T = TypeVar("T")
+
+
+def check_client(redis: object) -> None:
+    """Raise `UsageError` for what cannot carry out commands and wait for them. redis-py has blocking twins."""
+    command = getattr(redis, "execute_command", None)
+    if not callable(command) or isinstance(redis, (BlockingRedis, BlockingCluster)):
+        kind = f"{type(redis).__module__}.{type(redis).__name__}"
+        raise UsageError(
+            f"must be a redis.asyncio.Redis or RedisCluster, got {kind}",
+            where="redis",
+            advice="such as redis.asyncio.Redis.from_url('redis://localhost')",
+        )
 
 
 class Commands:

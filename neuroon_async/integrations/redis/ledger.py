@@ -25,7 +25,7 @@ from ...cancellation import finish
 from ...errors import ConfigurationError
 from ...ledger.protocols import LedgerError
 from ...ledger.sqlite import REQUEST_LIFETIME
-from .commands import Commands
+from .commands import Commands, check_client
 from .keys import key_base
 from .ledger_scripts import (
     ANSWERED,
@@ -91,6 +91,7 @@ class RedisLedger:
         lease: float = 30.0,
         request_lifetime: float = REQUEST_LIFETIME,
     ) -> None:
+        check_client(redis)
         if not 0.001 <= lease < math.inf:
             raise ConfigurationError(f"lease must be a number of seconds above 0, got {lease}")
         if not 0 <= request_lifetime < math.inf:

@@ -17,6 +17,7 @@ from ...api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from ...errors import UsageError
 from ...limits.shared import SharedLimiter
 from ...limits.tables import shared_table
+from .commands import check_client
 from .keys import key_base
 from .link import RedisLink
 from .slots import SCRIPTS, RedisSlots
@@ -82,6 +83,7 @@ class RedisLimiter(SharedLimiter):
         share: int | None = 4,
         prefix: str = "neuroon",
     ) -> None:
+        check_client(redis)
         table = shared_table(rate_limits)
         if not 0 <= latency < float("inf"):
             raise UsageError(f"must be 0 seconds or more, got {latency}", where="latency")
