@@ -91,12 +91,12 @@ class RedisLedger:
         lease: float = 30.0,
         request_lifetime: float = REQUEST_LIFETIME,
     ) -> None:
-        check_client(redis)
         if not 0.001 <= lease < math.inf:
             raise ConfigurationError(f"lease must be a number of seconds above 0, got {lease}")
         if not 0 <= request_lifetime < math.inf:
             raise ConfigurationError(f"request_lifetime must be 0 seconds or more, got {request_lifetime}")
         key_base(prefix, "")
+        check_client(redis)
         self._redis = redis
         self._prefix = prefix
         self._lease = lease

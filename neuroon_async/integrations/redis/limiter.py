@@ -83,12 +83,12 @@ class RedisLimiter(SharedLimiter):
         share: int | None = 4,
         prefix: str = "neuroon",
     ) -> None:
-        check_client(redis)
         table = shared_table(rate_limits)
         if not 0 <= latency < float("inf"):
             raise UsageError(f"must be 0 seconds or more, got {latency}", where="latency")
         if share is not None and share < 1:
             raise UsageError(f"must be 1 process or more, or None, got {share}", where="share")
+        check_client(redis)
         self._slots = RedisLink.of(redis, SCRIPTS)
         base = key_base(prefix, shop_id)
         process = uuid.uuid4().hex
