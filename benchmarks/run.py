@@ -37,9 +37,13 @@ class Piece:
     full: bool = False
 
 
+PAIR = shlex.join(["this SDK, camelCase dicts", "meilisearch-python-sdk, 8 in flight"])
+"""Two alone, in many short turns: the ratio between them is a goal, and a machine is seldom even for long."""
 PLAN = [
     Piece("calls", "calls.py"),
-    Piece("bulk", "bulk.py --million"),
+    Piece("bulk", "bulk.py --products 50000 --rounds 9"),
+    Piece("bulk-million", "bulk.py --products 1000000 --rounds 1 --latency 0"),
+    Piece("peers-pairs", f"peers.py --products 30000 --rounds 15 --latency 0 --only {PAIR}"),
     Piece("peers", "peers.py --rounds 3 --latency 0 --save results/peers.json"),
     Piece("peers-latency", "peers.py --products 20000 --rounds 1 --latency 0.05 0.2"),
     Piece("peers-million", "peers.py --products 1000000 --rounds 1 --latency 0 --streamed --save results/million.json"),
@@ -52,6 +56,7 @@ PLAN = [
     Piece("app-latency", "app_latency.py"),
     Piece("fleet", "fleet.py"),
     Piece("outbox-backlog", "outbox_backlog.py"),
+    Piece("before", "before.py 01d88d6 --rounds 5"),
     Piece("peers-full", "peers.py --rounds 5", full=True),
     Piece("peers-million-latency", "peers.py --products 1000000 --rounds 1 --latency 0.05 0.2 --streamed", full=True),
     Piece("delta-full", "delta.py", full=True),

@@ -10,6 +10,7 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -166,9 +167,14 @@ def encode_segment(name: str, value: object) -> str:
     if not is_text(value) or not value:
         raise UsageError(f"must be text and not empty, got {value!r}", where=name)
     try:
-        encoded = quote(value, safe="")
+        return _percent_encoded(value)
     except UnicodeEncodeError:
         raise UsageError(f"{value!r} holds a lone surrogate, which UTF-8 cannot express", where=name) from None
+
+
+@lru_cache(maxsize=64)  # every call of a shop has its id in the path
+def _percent_encoded(segment: str) -> str:
+    encoded = quote(segment, safe="")
     return encoded.replace(".", "%2E") if encoded in {".", ".."} else encoded
 
 

@@ -165,7 +165,9 @@ class HttpExchange:
         It never repeats a POST by itself; and where the session adds no header that must not be sent, there is
         nothing to be done then.
         """
-        if call.endpoint.method == "POST" and not any(name in session.headers for name in self._unwanted):
+        if call.endpoint.method == "POST" and not (
+            session.headers and any(name in session.headers for name in self._unwanted)
+        ):
             return None
         # Those of one request replace the session's.
         return (*getattr(session, "_middlewares", ()), self._send_once)
