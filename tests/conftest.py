@@ -7,12 +7,13 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from measured import leave_children_unmeasured
+from measured import is_measured, leave_children_unmeasured, unmeasured
 from virtual_time import VirtualTimeLoop
 
 from neuroon_async.testing import Emulator
@@ -29,6 +30,9 @@ settings.register_profile("thorough", max_examples=5_000, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if _IN_CI else "default"))
 
 leave_children_unmeasured()
+
+for _name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):  # each client of the command would read all that is in there
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture
@@ -57,7 +61,7 @@ def pytest_asyncio_loop_factories(
 
 # What is slow
 
-_REAL_SERVERS = {"redis_server", "mortal_redis_server", "postgresql"}
+_REAL_SERVERS = {"redis_server", "mortal_redis_server", "redis_cluster", "postgresql"}
 """Fixtures that start a server. A test that asks for one of them by name is slow without being marked."""
 _STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
 
@@ -70,6 +74,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.real_server)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
@@ -84,7 +89,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     global _running  # noqa: PLW0603 - an audit hook can be told nothing else
     _running = item
     try:
-        return (yield)
+        with nullcontext() if is_measured(item) else unmeasured():
+            return (yield)
     finally:
         _running = None
 

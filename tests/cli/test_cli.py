@@ -20,7 +20,6 @@ from decimal import Decimal
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-import measured
 import pytest
 from typer.testing import CliRunner
 
@@ -91,7 +90,7 @@ def started(*arguments: object, env: dict[str, str], stdin=subprocess.DEVNULL) -
     process = subprocess.Popen(
         [sys.executable, "-c", START, *map(str, arguments)],
         env={name: value for name, value in os.environ.items() if not name.startswith("NEUROON_")}
-        | (env | {"PYTHONPATH": str(PROJECT)} | measured.ENVIRONMENT),
+        | (env | {"PYTHONPATH": str(PROJECT)}),
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -256,7 +255,7 @@ def test_on_a_terminal_the_bar_is_on_stderr_and_json_stays_pure(server, tmp_path
     pty = pytest.importorskip("pty", reason="this system has no such terminals")
     terminal, stderr = pty.openpty()
     command = [sys.executable, "-c", START, "sync", str(catalog(tmp_path, count=3)), "--json"]
-    variables = environment(server) | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"} | measured.ENVIRONMENT
+    variables = environment(server) | {"PYTHONPATH": str(PROJECT), "TERM": "xterm"}
     with subprocess.Popen(command, env=os.environ | variables, stdout=subprocess.PIPE, stderr=stderr) as process:
         stdout, _ = process.communicate(timeout=120)
     drawn = os.read(terminal, 65_536).decode()

@@ -98,8 +98,8 @@ def test_the_bound_is_exact():
 
 
 def test_a_bomb_takes_little_more_memory_than_the_bound():
-    packer = zlib.compressobj(9, wbits=31)
-    bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(300)) + packer.flush()
+    packer = zlib.compressobj(1, wbits=31)
+    bomb = b"".join(packer.compress(b" " * 2**20) for _ in range(100)) + packer.flush()
     tracemalloc.start()
     try:
         with pytest.raises(UnreadableAnswer):
