@@ -20,8 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-NEIGHBOURS = ("tests/integrations",)
-"""What depends most on the versions of others. It starts real servers, so all of it counts as slow."""
+NEIGHBOURS = "tests/integrations"
+"""What depends most on the versions of others: marked ``neighbours``, and not left out for being slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +31,11 @@ class Set:
     install: tuple[str, ...]
     everything: bool = True
 
-    def runs(self, *, quick: bool) -> list[list[str]]:
-        """pytest's arguments, for one run after another."""
+    def selection(self, *, quick: bool) -> list[str]:
+        """pytest's arguments."""
         if not self.everything:
-            return [[*NEIGHBOURS]]
-        return [["-m", "not slow"], ["-m", "slow", *NEIGHBOURS]] if quick else [[]]
+            return [NEIGHBOURS]
+        return ["-m", "not slow or neighbours"] if quick else []
 
 
 SETS = {
@@ -97,7 +97,7 @@ def run_tests(python: Path, arguments: list[str]) -> tuple[int, str]:
     return process.returncode, last.strip().strip("= ")
 
 
-def run_one(version: str, name: str, runs: list[list[str]], say: Callable[[str], None]) -> Outcome:
+def run_one(version: str, name: str, arguments: list[str], say: Callable[[str], None]) -> Outcome:
     """One environment, from its making to its tests."""
     python = interpreter(version)
     if python is None:
@@ -110,9 +110,8 @@ def run_one(version: str, name: str, runs: list[list[str]], say: Callable[[str],
     except subprocess.CalledProcessError as error:
         return Outcome(version, name, f"not installed: uv ended with {error.returncode}", failed=True)
     say(f"Python {version}, {name} dependencies: installed in {time.monotonic() - started:.0f} s, testing")
-    outcomes = [run_tests(made, arguments) for arguments in runs]
-    told = "; ".join(line or f"pytest ended with {code}" for code, line in outcomes)
-    return Outcome(version, name, told, failed=any(code for code, _ in outcomes))
+    code, line = run_tests(made, arguments)
+    return Outcome(version, name, line or f"pytest ended with {code}", failed=bool(code))
 
 
 def main() -> int:
@@ -132,7 +131,7 @@ def main() -> int:
         run_one(
             version,
             name,
-            [[*extra, *run] for run in SETS[name].runs(quick=asked.quick)],
+            [*extra, *SETS[name].selection(quick=asked.quick)],
             lambda text: print(f"== {text}", flush=True),
         )
         for version in asked.pythons

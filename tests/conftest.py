@@ -63,6 +63,7 @@ def pytest_asyncio_loop_factories(
 
 _REAL_SERVERS = {"redis_server", "mortal_redis_server", "redis_cluster", "postgresql"}
 """Fixtures that start a server. A test that asks for one of them by name is slow without being marked."""
+_NEIGHBOURS = Path(__file__).parent / "integrations"
 _STARTS_A_PROCESS = {"subprocess.Popen", "os.fork", "os.posix_spawn"}
 
 _running: pytest.Item | None = None
@@ -75,6 +76,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _REAL_SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.real_server)
+        if item.path.parent == _NEIGHBOURS:
+            item.add_marker(pytest.mark.neighbours)
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
