@@ -249,6 +249,7 @@ def test_every_example_compiles():
         compile(path.read_text(encoding="utf-8"), str(path), "exec")
 
 
+@pytest.mark.slow
 def test_the_examples_in_docstrings():
     modules = sorted(module.name for module in pkgutil.walk_packages(neuroon_async.__path__, "neuroon_async."))
     run, missing = {}, {}

@@ -115,6 +115,7 @@ def test_both_lanes_read_shopify_alike(seed, options):
     assert_lanes_agree(content, "f.csv", format="shopify", mapping=random.choice(MAPPINGS), **options)
 
 
+@pytest.mark.slow
 def test_both_lanes_read_each_odd_cell_of_shopify_alike():
     columns = ["Handle", *OF_PRODUCT, *OF_VARIANT, *OF_ROW]
     plain = {name: texts[0] for name, texts in {**OF_PRODUCT, **OF_VARIANT, **OF_ROW}.items()}
