@@ -271,15 +271,16 @@ class ShopifyPlan:
         pieces = self._pieces.values(of_own("Variant Inventory Qty"), declined)
         in_stock: list[Any] = []
         quantities: list[Any] = []
-        for place, count in enumerate(pieces):
+        for place, told in enumerate(pieces):
             tracked = bool(trackers[place]) or not self._tells_tracker
-            if count is UNSET:
+            if told is UNSET:
                 in_stock.append(UNSET if tracked else True)
                 quantities.append(UNSET)
                 continue
-            if count is DECLINED or not -_MOST_PIECES < count < _MOST_PIECES:
+            count = told
+            if told is DECLINED or not -_MOST_PIECES < told < _MOST_PIECES:
                 declined.add(place)
-                count = 0  # noqa: PLW2901 - of a product that is not made
+                count = 0  # of a product that is not made
             in_stock.append(count > 0 or not tracked or sells_on(policies[place]))
             quantities.append(count if tracked or count > 0 else UNSET)
         return in_stock, quantities
