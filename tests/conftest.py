@@ -7,13 +7,12 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from measured import is_measured, leave_children_unmeasured, unmeasured
+from measured import leave_children_unmeasured
 from virtual_time import VirtualTimeLoop
 
 from neuroon_async.testing import Emulator
@@ -98,8 +97,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     global _running  # noqa: PLW0603 - an audit hook can be told nothing else
     _running = item
     try:
-        with nullcontext() if is_measured(item) else unmeasured():
-            return (yield)
+        return (yield)
     finally:
         _running = None
 
