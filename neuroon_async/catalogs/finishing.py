@@ -360,13 +360,12 @@ def is_no_parent(external_id: str) -> bool:
 
 def clean_texts(fields: dict[str, Any]) -> None:
     """Names and lists on one line, descriptions and attributes as plain text."""
-    if isinstance(name := fields.get("name"), str):
-        fields["name"] = one_line(name) or None
-    if isinstance(description := fields.get("description"), str):
-        if text := html_to_text(description):
-            fields["description"] = text
-        else:
-            del fields["description"]
+    for field, cleaned in (("name", one_line), ("description", html_to_text)):
+        if isinstance(raw := fields.get(field), str):
+            if text := cleaned(raw):
+                fields[field] = text
+            else:
+                del fields[field]
     for field in ("categories", "brands", "tags"):
         if texts := fields.get(field):
             fields[field] = list(dict.fromkeys(text for text in map(one_line, texts) if text))

@@ -239,3 +239,24 @@ def test_more_names_of_columns_in_the_languages():
 def test_prices_that_nobody_pays_and_those_in_a_currency_of_the_columns_own_are_not_taken():
     for column in ("Prix barré", "MSRP", "Precio sin IVA", "Price USD", "Prix HT"):
         assert "price: is required" in one_failure(f"id;name;{column};url\n1;A;12;/a\n", shop_url=SHOP).reason
+
+
+def test_a_name_of_markup_alone_is_none():
+    for name in ("<br>", "&nbsp;", "<p> </p>"):
+        reason = one_failure(f"id,name,price,url\n1,{name},1,/a\n", shop_url=SHOP).reason
+        assert "name: is required; fill it in" in reason
+    assert "this record gives null" in one_failure('[{"id":1,"name":null,"price":1,"url":"/a"}]', "f.json").reason
+
+
+def test_one_date_tells_the_order_of_day_and_month_in_the_other():
+    header = "id,name,price,sale_price,url,sale_start,sale_end\n"
+    sales = {
+        "01/07/2026,31/12/2026": UNSET,
+        "01/02/2026,31/12/2026": 8,
+        "07/01/2026,12/31/2026": UNSET,
+        "25/1/26,7/6/26": UNSET,
+    }
+    for dates, sale in sales.items():
+        (item,) = products(f"{header}1,A,10,8,/a,{dates}\n", shop_url=SHOP, today=TODAY)
+        assert item.sale_price == sale, dates
+    assert "may be two days" in one_failure(f"{header}1,A,10,8,/a,01/07/2026,\n", shop_url=SHOP, today=TODAY).reason

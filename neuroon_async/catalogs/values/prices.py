@@ -12,7 +12,7 @@ from .shown import BadValue, shown
 from .words import means_no_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ...api.models import Number
 
@@ -43,37 +43,53 @@ def on_sale(regular: Money, sale: Money | None) -> Prices:
 def holds_on(today: date, starts: str, ends: str) -> bool:
     """Does a sale hold today? Only the day of a date counts; an empty one does not bound the sale.
 
-    Raises `BadValue` for what is no date, and for one that may be two days (``1/2/2026``) where that matters.
+    Raises `BadValue` for what is no date, and for one that may be two days (``1/2/2026``) where that matters and the
+    other date does not tell (``31/12/2026`` puts the day first).
     """
-    return _holds(starts, lambda day: day <= today) and _holds(ends, lambda day: today <= day)
+    first, last = _readings(starts), _readings(ends)
+    begun = _holds(starts, _as_in(last, first), lambda day: day <= today)
+    return begun and _holds(ends, _as_in(first, last), lambda day: today <= day)
 
 
-def _holds(text: str, judge: Callable[[date], bool]) -> bool:
-    text = text.strip()
-    if not text or _NO_DATE.fullmatch(text) or means_no_value(text):
+def _holds(text: str, readings: Mapping[str, date] | None, judge: Callable[[date], bool]) -> bool:
+    if readings is None:
         return True
-    verdicts = {judge(day) for day in _possible_days(text)}
+    verdicts = set(map(judge, readings.values()))
     if not verdicts:
-        raise BadValue(f"must be a date such as 2026-01-31, got {shown(text)}")
+        raise BadValue(f"must be a date such as 2026-01-31, got {shown(text.strip())}")
     if len(verdicts) > 1:
-        raise BadValue(f"{shown(text)} may be two days; write it as 2026-01-31")
+        raise BadValue(f"{shown(text.strip())} may be two days; write it as 2026-01-31")
     return verdicts.pop()
 
 
-def _possible_days(text: str) -> set[date]:
+def _as_in(other: Mapping[str, date] | None, readings: Mapping[str, date] | None) -> Mapping[str, date] | None:
+    """The readings in the order of day and month that the other date shows, where it shows one."""
+    if not readings or not other or len(other) > 1:
+        return readings
+    (order,) = other
+    return {order: readings[order]} if order in readings else readings
+
+
+def _readings(text: str) -> dict[str, date] | None:
+    """The days that a date may be, by the order that it would be written in; ``None`` for what bounds nothing."""
+    text = text.strip()
+    if not text or _NO_DATE.fullmatch(text) or means_no_value(text):
+        return None
     try:
-        return {date.fromisoformat(text[:10].replace("/", "-"))}
+        return {"year first": date.fromisoformat(text[:10].replace("/", "-"))}
     except ValueError:
         pass
     match = _NUMERIC_DATE.fullmatch(text)
     if match is None:
-        return set()
+        return {}
     first, separator, second, year = int(match[1]), match[2], int(match[3]), int(match[4])
-    orders = {(first, second)} if separator == "." else {(first, second), (second, first)}
-    days: set[date] = set()
-    for day, month in orders:
+    orders = {"day first": (first, second)}
+    if separator != ".":
+        orders["month first"] = (second, first)
+    readings: dict[str, date] = {}
+    for order, (day, month) in orders.items():
         try:
-            days.add(date(year + 2000 if year < 100 else year, month, day))
+            readings[order] = date(year + 2000 if year < 100 else year, month, day)
         except ValueError:
             continue
-    return days
+    return readings
