@@ -55,6 +55,16 @@ async def test_what_was_committed_is_there_again(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["f"]
 
 
+async def test_opened_twice_it_is_open_once(tmp_path):
+    file = file_at(tmp_path / "facts", exclusive=True)
+    await file.open()
+    await file.run(insert, file)
+    await file.open()
+    assert await file.run(count, file) == 1
+    assert sum(thread.name.startswith(file._thread_name) for thread in threading.enumerate()) == 1
+    await file.close()
+
+
 async def test_a_transaction_that_fails_leaves_nothing(tmp_path):
     def fail(file):
         with file.transaction():
@@ -307,6 +317,7 @@ def test_a_temporary_database_tells_failures_in_its_owners_words():
         database.insert("INSERT INTO fact VALUES (?, ?)", [(1, "a"), (1, "b")])
     database.insert("INSERT INTO fact VALUES (?, ?)", [(2, "c")])
     assert database.execute("SELECT text FROM fact") == [("a",), ("c",)]
+    database.close()
 
 
 async def test_commits_on_and_off_the_disk_take_turns(tmp_path):

@@ -93,7 +93,11 @@ class SQLiteFile:
         await self.close()
 
     async def open(self) -> None:
-        """Check the header, connect, take the lock, bring the schema up to date. Leaves nothing open on failure."""
+        """Check the header, connect, take the lock, bring the schema up to date. Leaves nothing open on failure.
+
+        A file that is open already is closed before.
+        """
+        await self.close()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._thread_name)
         try:
             await self.run(self._open)
