@@ -31,7 +31,7 @@ _GRACE = 10.0
 def run(coroutine: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T:
     """Run a coroutine in the process's background loop, and block until it has ended. Any thread may call it.
 
-    Made for Django, Flask, Celery and scripts. Make the client once a process, and use it in this loop only:
+    Made for Django, Flask, Celery and scripts. Make one client per process, and use it in this loop only:
 
     >>> from neuroon_async import NeuroonClient, blocking
     >>> client = NeuroonClient.from_env()                                       # doctest: +SKIP
@@ -41,14 +41,14 @@ def run(coroutine: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T
     A forked process gets a loop of its own, and needs a client that was not used before the fork.
 
     Args:
-        coroutine: What to run, such as ``client.shop()``.
+        coroutine: The call to run, such as ``client.shop()``.
         timeout: Seconds until it is cancelled; ``None``, the default, waits without end.
 
     Raises:
         UsageError: An event loop runs in this thread already: ``await`` there.
         TimeoutError: It had not ended after ``timeout``. It was cancelled; ``report`` is what a bulk run had done.
         CancelledError: The process ended meanwhile (that of `concurrent.futures`).
-        KeyboardInterrupt: Ctrl-C has cancelled it; with ``report``, likewise.
+        KeyboardInterrupt: Ctrl-C has cancelled it; ``report`` is as above.
 
     Whatever the coroutine raises passes through.
     """

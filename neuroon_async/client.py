@@ -82,14 +82,14 @@ class NeuroonClient:
         locale: The language of the server's messages, such as ``"es"`` or ``"en-GB"``; the server's default is Spanish.
         origin: Sent as ``Origin``; it must then be the shop's registered URL. Not sent by default.
         user_agent: ``your-app/version``, put before the SDK's own.
-        timeout: Seconds for the server to answer one attempt, counted from the moment the connection is there; as
-            much again to connect. 30 by default. Waiting for the rate limit or for a free connection is not counted.
+        timeout: Seconds for one attempt: that long to connect, and that long for the server to answer afterwards. 30 by
+            default. Waiting for the rate limit or for a free connection is not counted.
         retry: When to try again, and for how long: see `RetryPolicy`.
         rate_limits: Overrides the documented table by endpoint name; ``None`` for a name, or for all, switches off.
         limiter: A limiter shared with other clients or processes, instead of ``rate_limits``.
         session: An aiohttp session of your own: used with its connection limit, and never closed. By default the
             client opens one with 128 connections.
-        instrumentation: Told of every request: `neuroon_async.instrumentation.opentelemetry`, or your own.
+        instrumentation: Sees every request: `neuroon_async.instrumentation.opentelemetry`, or one of your own.
         proxy: The address of an HTTP proxy, or a function that gives one, or ``None``, for the URL of a request.
             Loopback and plain http never use it. `from_env` takes it from ``HTTPS_PROXY`` and ``NO_PROXY``.
         ssl: The file of certificate authorities to trust beside the system's, or an `ssl.SSLContext`.

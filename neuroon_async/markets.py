@@ -1,4 +1,4 @@
-"""One catalog for several shops: one language and one currency a shop is the API's rule.
+"""One catalog for several shops: in the API a shop has one language and one currency.
 
 Each market has its own client (so its own key and rate limits), and its own projection of the catalog: a mapping that
 names the columns of its language and currency. All markets read the same catalog, each at its own pace, so a shop that
@@ -48,7 +48,7 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class MarketResult:
-    """What became of one market: its report, and the error that ended it early.
+    """The outcome of one market: its report, and the error that ended it early.
 
     Where there is an error, ``report`` is what was done until then, as far as the error carries it. ``catalog`` is the
     reading, with its notes and counts.

@@ -55,7 +55,7 @@ class ProductFailure:
 
 @dataclass(slots=True)
 class SyncReport:
-    """What became of every product that entered: ``received == accepted + unchanged + superseded + failed``.
+    """The outcome for every product that entered: ``received == accepted + unchanged + superseded + failed``.
 
     Attributes:
         received: What the source gave.

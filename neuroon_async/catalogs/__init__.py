@@ -6,8 +6,8 @@
     report = await client.products.sync(catalog)
 
 Reading is lazy and its memory bounded, whatever the size of the file; a record may have 16 MiB. JSON, JSON Lines and
-CSV need nothing but the core; the shops' exports and feeds need the extra ``catalogs``, Parquet and Arrow the extra
-``parquet``.
+CSV, the shops' exports and feeds need nothing but the core. Parquet and Arrow need the extra ``parquet``, spreadsheets
+the extra ``xlsx``.
 """
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ def report_as_json(report: SyncReport) -> dict[str, Any]:
 def show_report(report: SyncReport, *, title: str, cost: DryRunCost | None = None) -> None:
     """The report as aligned lines, and a table of the failures, those of one reason together.
 
-    ``cost``: what the requests of a dry run would take. Its report tells of what would be.
+    ``cost``: what the requests of a dry run would take. The report then says what a real run would do.
     """
     console = out()
     console.print(Text(title, style="bold"))
@@ -243,7 +243,7 @@ def clock(seconds: float) -> str:
 
 
 def print_pairs(*pairs: tuple[str, object]) -> None:
-    """``label  value`` lines; what the server did not tell is left out."""
+    """``label  value`` lines; values that the server did not send are left out."""
     known = [(label, value) for label, value in pairs if value is not None]
     width = max((len(label) for label, _ in known), default=0)
     for label, value in known:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class ExitCode(IntEnum):
-    """What the shell is told."""
+    """The exit codes that the command documents."""
 
     OK = 0
     PRODUCTS_FAILED = 1
@@ -123,7 +123,7 @@ def exit_codes(*, debug: bool) -> Generator[None, None, None]:
         yield
     except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
         raise  # these are typer's to end
-    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - told, and the command ends
+    except (Exception, KeyboardInterrupt, asyncio.CancelledError) as error:  # noqa: BLE001 - reported, and the command ends
         if debug:
             traceback.print_exc()
         complain(explain(error))

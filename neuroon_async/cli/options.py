@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing unless something failed.", rich_help_panel="Output")
 ]
-Concurrency = Annotated[int, typer.Option(min=1, help="Requests side by side.")]
+Concurrency = Annotated[int, typer.Option(min=1, metavar="N", help="Requests side by side.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +116,24 @@ class FileReading:
         ),
     ] = None
     shop_url: Annotated[str | None, typer.Option(help="Completes addresses that the file gives without host.")] = None
-    currency: Annotated[str | None, typer.Option(help="For products that name none, such as EUR.")] = None
+    currency: Annotated[str | None, typer.Option(help="The currency of products that name none, such as EUR.")] = None
     fit: Annotated[bool, typer.Option("--fit", help="Cut names and descriptions that are too long.")] = False
-    encoding: Annotated[str | None, typer.Option(help="Of the text; by default the content tells.")] = None
-    delimiter: Annotated[str | None, typer.Option(help="Of a CSV file; by default the content tells.")] = None
+    encoding: Annotated[
+        str | None, typer.Option(help="The text's encoding, such as cp1252. By default the content decides.")
+    ] = None
+    delimiter: Annotated[
+        str | None, typer.Option(help="What separates the columns of a CSV file. By default the content decides.")
+    ] = None
     decimal: Annotated[
-        str | None, typer.Option(help="The decimal sign: . or , (by default the clear prices tell).")
+        str | None, typer.Option(help="The decimal sign: . or , (by default the unambiguous prices decide).")
     ] = None
     list_path: Annotated[
         str | None,
-        typer.Option("--list", metavar="PATH", help="The list of products in JSON, where it is not plain: data.items."),
+        typer.Option(
+            "--list",
+            metavar="PATH",
+            help="The path of the list of products in JSON, such as data.items, if there are several.",
+        ),
     ] = None
     sheet: Annotated[
         str | None, typer.Option("--sheet", metavar="NAME", help="The sheet of an .xlsx file; by default the first.")

@@ -1,7 +1,7 @@
 """How a bulk command shows that it is alive: a bar on a terminal, a line from time to time elsewhere. On stderr.
 
-Estimates look like estimates: with a tilde, and rounded. No time is foretold while the rate limit holds everything
-back, but when that ends.
+Estimates look like estimates: with a tilde, and rounded. While the rate limit holds everything back, there
+is no estimate of the end; the line then says how long that wait still takes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Length:
 
 
 def limit_of(client: NeuroonClient) -> Callable[[], float]:
-    """Tells in how many seconds the rate limit lets the next request go; 0 where that is not known."""
+    """A function that gives the seconds until the rate limit lets the next request go; 0 where that is not known."""
     return lambda: max((state.next_in for state in client.limits().values() if state.waiting), default=0.0)
 
 

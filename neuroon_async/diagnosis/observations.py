@@ -74,7 +74,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and what came of it. Text is without the API key."""
+    """One request and its outcome. Its texts never hold the API key."""
 
     endpoint: Endpoint
     url: str

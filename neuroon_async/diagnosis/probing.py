@@ -33,7 +33,7 @@ __all__ = ["Access", "examine"]
 
 _LONGEST_BODY = 8_192
 _NOBODY = "shop_neuroon_doctor_asks_for_no_shop"
-"""The id of no shop: whose data a key of another shop does not get is told by the refusal."""
+"""An id that no shop has. How the server refuses it shows what it says of a foreign shop."""
 _UNKNOWN_PATH = Endpoint("unknown_path", "GET", f"{PREFIX}/{{shop_id}}/neuroon-doctor", None, repeat_safe=True)
 _WRONG_METHOD = Endpoint("wrong_method", "GET", f"{PREFIX}/{{shop_id}}/products/neuroon-doctor", None, repeat_safe=True)
 _REFERER = "https://neuroon-doctor.invalid/"

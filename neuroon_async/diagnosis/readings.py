@@ -1,7 +1,7 @@
 """Where the vendor's pages disagree or are silent: what this server does, as far as reading alone can tell. Pure.
 
-The SDK works under every documented reading, so what is told here is no error. What no page documents is worth a word
-to the vendor.
+The SDK works under every documented reading, so nothing reported here is an error. What no page documents is
+worth a word to the vendor.
 """
 
 from __future__ import annotations

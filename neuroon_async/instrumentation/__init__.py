@@ -1,4 +1,4 @@
-"""What a client tells to whoever watches it: every call and bulk run, every request with what came of it, every wait.
+"""What a client reports to its instrumentation: every call and bulk run, every request with its outcome, every wait.
 
 The transport calls an `Instrumentation`; each module beside this one is one, for one backend, behind an extra. This one
 imports no backend. What the SDK logs, it logs with `logging`, instrumented or not.
@@ -25,7 +25,7 @@ __all__ = ["Attempt", "Instrumentation", "Operation", "OperationInstrumentation"
 
 @dataclass(slots=True)
 class Attempt:
-    """One request as an instrumentation is told of it: about to be sent, with room for what comes of it.
+    """One request as an instrumentation sees it: about to be sent, with room for its outcome.
 
     The API key is in none of it.
     """
@@ -71,7 +71,7 @@ class Instrumentation(Protocol):
 
 @runtime_checkable
 class OperationInstrumentation(Protocol):
-    """What an `Instrumentation` may have besides: it is then told of calls and bulk runs as wholes, too."""
+    """An optional part of an `Instrumentation`, for calls and bulk runs as a whole."""
 
     def operation(self, operation: Operation) -> AbstractContextManager[None]:
         """Entered before anything else, left when ``operation.outcome`` is known or an exception cut it short.

@@ -206,8 +206,8 @@ async def readiness(request: Request) -> JSONResponse:
 def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]]:
     """SDK exceptions as HTTP answers, for ``FastAPI(exception_handlers=…)``; add your own to the dict.
 
-    What the request itself got wrong is told with its fields; all else, such as a refused key or a wrong setting, is
-    logged and answered in general words: nothing of the API's answers, addresses or settings reaches the browser.
+    What the request itself got wrong is answered with its fields; all else, such as a refused key or a wrong setting,
+    is logged and answered in general words: nothing of the API's answers, addresses or settings reaches the browser.
     A log entry is one line; what only a change of the program or its settings mends has a traceback.
 
     ============================================================  ======

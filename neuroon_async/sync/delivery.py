@@ -124,7 +124,7 @@ class BatchDelivery:
         self._queue.done(delivery.batch)
 
     def _settle_answered(self, pieces: Bisection, piece: list[Product], result: BatchResult) -> list[Product]:
-        """Returns the products surely accepted; empty if the server reported failures without ids."""
+        """Returns the products that were certainly accepted; empty if the server reported failures without ids."""
         named, unnamed = refused_items(piece, result)
         # The reasons are the server's words, and are shown.
         named = {external_id: self._redact(reason) for external_id, reason in named.items()}
@@ -145,7 +145,7 @@ class BatchDelivery:
         return [product for product in piece if product.external_id not in named]
 
     def _settle_refused(self, pieces: Bisection, piece: list[Product], size: int, error: NeuroonError) -> bool:
-        """Decide what becomes of a piece that was not accepted. ``True`` where the run should stop."""
+        """Decide what to do with a piece that was not accepted. ``True`` where the run should stop."""
         pieces.refusals += 1
         status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
         inseparable = len(piece) == 1 or self._whole

@@ -89,7 +89,7 @@ class Recorder:
             report.remaining_products = result.remaining_products
 
     def acknowledged(self, products: Iterable[Product]) -> None:
-        """These are surely on the server: for ``on_accepted``."""
+        """These are certainly on the server: for ``on_accepted``."""
         if self._receipts is None or self._on_accepted is None:
             return
         for product in products:

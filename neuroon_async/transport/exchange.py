@@ -240,7 +240,7 @@ def _only_connecting(timeout: float) -> aiohttp.ClientTimeout:
 
 
 def _refusal(response: aiohttp.ClientResponse) -> _Answer | None:
-    """What stands of an answer whose body does not arrive: an error is told by its status and headers already."""
+    """What is left of an answer whose body does not arrive. Status and headers are enough for an error."""
     if 200 <= response.status < 300:
         return None
     return _Answer(response.status, response.headers, b"", "the rest of the answer did not arrive")

@@ -1,8 +1,9 @@
 """May this failure be repeated, and when? The rules, and the tenacity object that carries them out.
 
 A retry must be able to help (408, 429, 5xx, no answer) and must be safe: an endpoint that is not repeat-safe is
-repeated only where the request was surely not processed. Waiting is bounded by ``attempts``, by the call's `TimeLimit`
-and by a budget of retry tokens that all calls share, so that a dying server is not hammered by every task at once.
+repeated only where the request was certainly not processed. Waiting is bounded by ``attempts``, by the call's
+`TimeLimit` and by a budget of retry tokens that all calls share, so that a dying server is not hammered by every task
+at once.
 """
 
 from __future__ import annotations

@@ -269,7 +269,7 @@ class Transport:
         try:
             permit = await self._admission.admit(call, self.instrumentation)
         except NeuroonError as error:
-            # Of a call that was sent before, the caller must hear what came of that.
+            # If an attempt was sent before, the caller must hear its outcome.
             refused = isinstance(error, RateLimited) and error.local
             return call.last_failure or error if refused else error
         stopped = None if call.guard is None else call.guard()

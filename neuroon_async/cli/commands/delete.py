@@ -26,7 +26,7 @@ def delete(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="ID...", help="External ids; - reads standard input.")
     ] = None,
-    file: Annotated[str | None, typer.Option(help="A file with one id a line.")] = None,
+    file: Annotated[str | None, typer.Option(help="A file with one id on each line.")] = None,
     concurrency: Concurrency = 8,
     credentials: Credentials,
     network: Network,
@@ -51,7 +51,7 @@ def delete(
 
 
 def ids_of(arguments: list[str], file: str | None) -> list[str]:
-    """The ids to delete: from the command line, or one a line from a file or (``-``) standard input."""
+    """The ids to delete: from the command line, or one on each line of a file or (``-``) standard input."""
     if file is None and arguments == ["-"]:
         arguments, file = [], "-"
     if bool(arguments) == (file is not None):

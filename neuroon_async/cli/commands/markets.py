@@ -79,7 +79,7 @@ def markets(
     network: Network,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    r"""Sync one catalog to several shops: a language and a currency each, and a report each.
+    r"""Sync one catalog to several shops. Each has its own language, currency and report.
 
     The file names the catalog and, in tables [\[market]], its shops: name, shop_id, api_key_variable (the environment
     variable that holds the key), currency, shop_url, ledger, and in \[market.map] the columns of its language.

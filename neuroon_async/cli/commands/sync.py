@@ -226,12 +226,14 @@ def sync(
     mode: Annotated[
         SyncMode,
         typer.Option(
-            case_sensitive=False, help="FULL removes every product that the file does not hold; at most 500 products."
+            case_sensitive=False,
+            metavar="MODE",
+            help="incremental, or full: removes every product that the file does not hold (500 products at most).",
         ),
     ] = SyncMode.INCREMENTAL,
     concurrency: Concurrency = 8,
     batch_size: Annotated[
-        int, typer.Option(min=1, max=MAX_BATCH_PRODUCTS, help="Products in a request.")
+        int, typer.Option(min=1, max=MAX_BATCH_PRODUCTS, metavar="N", help="Products in a request, 500 at most.")
     ] = MAX_BATCH_PRODUCTS,
     dead_letter: Annotated[
         Path | None,

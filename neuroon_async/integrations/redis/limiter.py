@@ -57,7 +57,7 @@ class RedisLimiter(SharedLimiter):
             16 of its connections are used at a time, and no more than half of its pool, by any number of limiters.
             While a node of a cluster is away, all limiters of the client do without Redis.
         shop_id: The shop whose limits these are.
-        rate_limits: Override the documented table by endpoint name. Processes that disagree are told by a warning.
+        rate_limits: Override the documented table by endpoint name. Processes that disagree log a warning.
         latency: Seconds, at least the clients' ``timeout``: for so long a request may still arrive whose answer nobody
             reports, because its process died. Its slot comes back that much later than others.
         share: How many processes there are at most, for the time without Redis. ``None`` raises `ConnectionFailed`
