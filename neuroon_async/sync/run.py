@@ -30,6 +30,8 @@ About as many take a request from its task to the socket, and its answer back. S
 or settled, before the next chunk takes memory: a fast server then sees two or three requests at a time instead of
 ``concurrency``, at no loss of speed and with a quarter of the memory.
 """
+_LAST_WORDS = 10.0
+"""Seconds that callbacks get, in all, for what is left to tell once the run was cancelled."""
 _PORTION = 100
 """Items that are read and taken in at a time: the processor's cache still holds them when they are looked at."""
 
@@ -101,7 +103,7 @@ class BulkRun:
             error = cancelled
         self._account_for_rest(error)
         try:
-            await self._close()
+            await self._close(error)
         except asyncio.CancelledError as cancelled:
             error = cancelled
         except BaseException as late:  # noqa: BLE001 - likewise; the first error is the reason, later ones followed
@@ -156,13 +158,25 @@ class BulkRun:
         self._recorder.finished()
         self._pipeline.close()
 
-    async def _close(self) -> None:
-        """Close the source and tell the callbacks for the last time. After that nothing of the run is left."""
+    async def _close(self, error: BaseException | None) -> None:
+        """Close the source and tell the callbacks for the last time. After that nothing of the run is left.
+
+        A run that was cancelled ends in time: it may be a callback that hangs, and nobody cancels twice.
+        """
+        timer = asyncio.timeout(_LAST_WORDS if isinstance(error, asyncio.CancelledError) else None)
         try:
             await self._reader.close()
         finally:
-            await self._recorder.notify()
-            await self._recorder.show_progress()
+            try:
+                async with timer:
+                    await self._recorder.notify()
+                    await self._recorder.show_progress()
+            except TimeoutError:
+                if error is None or not timer.expired():  # a callback's own
+                    raise
+                error.add_note(
+                    f"the callbacks took over {_LAST_WORDS:g} s and were not told of all that is in the report"
+                )
 
 
 def _how_it_ended(error: BaseException) -> str:

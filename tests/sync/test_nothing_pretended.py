@@ -357,6 +357,32 @@ async def test_what_was_never_in_a_request_is_unsent_and_listed_last():
     assert not any("may or may not" in failure.reason for failure in told if failure.unsent)
 
 
+@pytest.mark.parametrize("how", ["timeout", "closing"])
+async def test_a_callback_that_hangs_does_not_keep_a_cancelled_run(how):
+    async def hang(_failure):
+        await asyncio.Event().wait()
+
+    loop = asyncio.get_running_loop()
+    async with shop() as (_server, client):
+        started = loop.time()
+        bad = [item(number, price=-1) for number in range(3)]
+        if how == "closing":
+            loop.call_later(5, lambda: asyncio.ensure_future(client.aclose()))
+            with pytest.raises(ClientClosed) as caught:
+                await client.products.sync([*items(3), *bad], on_failure=hang)
+            report = caught.value.report
+        else:
+            with pytest.raises(TimeoutError) as caught:
+                async with asyncio.timeout(5):
+                    await client.products.sync([*items(3), *bad], on_failure=hang)
+            cancelled = caught.value.__cause__
+            report = cancelled.report
+            assert "the callbacks took over 10 s" in cancelled.__notes__[0]
+        assert_balanced(report)
+        assert (report.received, report.failed) == (6, 6)
+        assert loop.time() - started < 16
+
+
 async def test_deletions_that_were_never_sent_are_unsent():
     limits = {"delete_product": RateLimit(2, per=60.0)}
     async with shop({"rate_limits": limits}, latency=5.0) as (_, client):
