@@ -16,13 +16,17 @@ T = TypeVar("T")
 class InFlight(Generic[T]):
     """At most ``limit`` deliveries at once, as tasks of the run's group.
 
-    A delivery whose task failed or was cancelled stays listed: its products are still to be accounted for.
+    A delivery whose task failed or was cancelled stays listed: its products are still to be accounted for. A group
+    passes over a task that was cancelled, so whoever waits for one is told here: a callback may end by a cancellation
+    that was meant for something else.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._deliveries: dict[int, T] = {}
         self._one_done = asyncio.Event()
+        self._cancelled: asyncio.CancelledError | None = None
+        """What a delivery was cut short by."""
         self._group: asyncio.TaskGroup
 
     def open(self, group: asyncio.TaskGroup) -> None:
@@ -37,7 +41,12 @@ class InFlight(Generic[T]):
 
     def start(self, delivery: T, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async def run() -> None:
-            await work()  # made here: a task cancelled before its first step would leave it unawaited
+            try:
+                await work()  # made here: a task cancelled before its first step would leave it unawaited
+            except asyncio.CancelledError as cancelled:
+                self._cancelled = cancelled
+                self._one_done.set()
+                raise
             del self._deliveries[id(delivery)]
             self._one_done.set()
 
@@ -49,9 +58,12 @@ class InFlight(Generic[T]):
             await self.next_done()
 
     async def next_done(self) -> None:
-        """Wait until the next delivery has ended. There must be one."""
-        self._one_done.clear()
-        await self._one_done.wait()
+        """Wait until the next delivery has ended. There must be one. Raises the cancellation of one."""
+        if self._cancelled is None:
+            self._one_done.clear()
+            await self._one_done.wait()
+        if self._cancelled is not None:
+            raise asyncio.CancelledError(*self._cancelled.args)
 
     async def drain(self) -> None:
         while self._deliveries:

@@ -74,6 +74,8 @@ class ItemReader(Generic[T]):
         self._wants_more = asyncio.Event()
         self._arrived = asyncio.Event()
         self._ended = False
+        self._cancelled: asyncio.CancelledError | None = None
+        """What the source ended by, where it is read by a task of its own: a group passes over that."""
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin to read ahead, where reading must be able to end early."""
@@ -159,6 +161,8 @@ class ItemReader(Generic[T]):
                     await self._arrived.wait()
             except TimeoutError:
                 break
+        if self._cancelled is not None:
+            raise asyncio.CancelledError(*self._cancelled.args)
         self.exhausted = self._ended and len(self.buffer) <= count
 
     def _read_plain(self, iterator: Iterator[Any], count: int) -> None:
@@ -178,10 +182,14 @@ class ItemReader(Generic[T]):
                     self._arrived.set()
                     self._wants_more.clear()
                     await self._wants_more.wait()
+        except asyncio.CancelledError as cancelled:
+            self._cancelled = cancelled
+            raise
         except Exception as error:  # noqa: BLE001 - as in `read`
             self.error = error
-        self._ended = True
-        self._arrived.set()
+        finally:
+            self._ended = True
+            self._arrived.set()
 
     def _keep(self, item: Any) -> None:
         self.buffer.append(item if self._convert is None else self._convert(item))

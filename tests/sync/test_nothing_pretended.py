@@ -383,6 +383,30 @@ async def test_a_callback_that_hangs_does_not_keep_a_cancelled_run(how):
         assert loop.time() - started < 16
 
 
+@pytest.mark.parametrize("where", ["accepted", "failure", "source", "flushed"])
+async def test_a_cancellation_of_something_else_ends_the_run_with_its_report(where):
+    def cancelled(_seen):
+        raise asyncio.CancelledError("of another task")
+
+    async def source():
+        yield item(1)
+        raise asyncio.CancelledError("of another task")
+
+    options = {
+        "accepted": {"on_accepted": cancelled},
+        "failure": {"on_failure": cancelled},
+        "source": {},
+        "flushed": {"flush_after": 60},
+    }[where]
+    async with shop() as (server, client):
+        server.fail("sync_products", Fault.status(400, "name: no"), times=1 if where == "failure" else 0)
+        with pytest.raises(asyncio.CancelledError, match="of another task") as caught:
+            async with asyncio.timeout(600):
+                await client.products.sync(source() if where in {"source", "flushed"} else [item(1)], **options)
+        assert caught.value.report.received == 1
+        assert_balanced(caught.value.report)
+
+
 async def test_deletions_that_were_never_sent_are_unsent():
     limits = {"delete_product": RateLimit(2, per=60.0)}
     async with shop({"rate_limits": limits}, latency=5.0) as (_, client):
