@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import ConfigurationError, UsageError
-from .shapes import is_text
+from .shapes import is_number, is_text, is_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,12 +111,12 @@ class RateLimit:
     burst: int | None = None
 
     def __post_init__(self) -> None:
-        if self.requests < 1:
-            raise ConfigurationError(f"must be 1 or more, got {self.requests}", where="RateLimit.requests")
-        if not 0 < self.per < math.inf:
-            raise ConfigurationError(f"must be a number of seconds above 0, got {self.per}", where="RateLimit.per")
-        if self.burst is not None and not 1 <= self.burst <= self.requests:
-            raise ConfigurationError(f"must lie in 1..{self.requests}, got {self.burst}", where="RateLimit.burst")
+        if not is_whole(self.requests) or self.requests < 1:
+            raise ConfigurationError(f"must be 1 or more, got {self.requests!r}", where="RateLimit.requests")
+        if not is_number(self.per) or not 0 < self.per < math.inf:
+            raise ConfigurationError(f"must be a number of seconds above 0, got {self.per!r}", where="RateLimit.per")
+        if self.burst is not None and not (is_whole(self.burst) and 1 <= self.burst <= self.requests):
+            raise ConfigurationError(f"must lie in 1..{self.requests}, got {self.burst!r}", where="RateLimit.burst")
 
     def share_of(self, workers: int) -> RateLimit:
         """The part of this limit that one of ``workers`` equal processes may use.

@@ -19,9 +19,11 @@ __all__ = [
     "is_list",
     "is_list_or_tuple",
     "is_mapping",
+    "is_number",
     "is_object",
     "is_plain_dict",
     "is_text",
+    "is_whole",
 ]
 
 T = TypeVar("T")
@@ -34,6 +36,16 @@ itself, where the call of a function below would cost too much. Other kinds occu
 def is_text(value: object) -> TypeGuard[str]:
     """Text of any class of texts."""
     return isinstance(value, str)
+
+
+def is_whole(value: object) -> bool:
+    """A whole number, and not one of Python's truth values, which count as numbers there."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def is_number(value: object) -> bool:
+    """Any number that compares with others, and no truth value."""
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:

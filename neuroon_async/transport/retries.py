@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from ..api.contract import LONGEST_WINDOW
+from ..api.shapes import is_number, is_whole
 from ..errors import (
     APIError,
     ConfigurationError,
@@ -108,23 +109,23 @@ class RetryPolicy:
     bulk_deadline: float | None = None
 
     def __post_init__(self) -> None:
-        if self.attempts < 1:
-            raise ConfigurationError(f"RetryPolicy.attempts must be 1 or more, got {self.attempts}")
-        if not (0 <= self.initial < math.inf and 0 <= self.maximum < math.inf):
+        if not is_whole(self.attempts) or self.attempts < 1:
+            raise ConfigurationError(f"RetryPolicy.attempts must be 1 or more, got {self.attempts!r}")
+        if not all(is_number(value) and 0 <= value < math.inf for value in (self.initial, self.maximum)):
             raise ConfigurationError(
                 "RetryPolicy.initial and .maximum must be numbers of seconds, 0 or more, "
-                f"got {self.initial} and {self.maximum}"
+                f"got {self.initial!r} and {self.maximum!r}"
             )
         for name in ("deadline", "bulk_deadline"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
+            if value is not None and not (is_number(value) and 0 < value < math.inf):
                 raise ConfigurationError(
-                    f"RetryPolicy.{name} must be a number of seconds above 0, or None for no bound; got {value}"
+                    f"RetryPolicy.{name} must be a number of seconds above 0, or None for no bound; got {value!r}"
                 )
-        if self.outage_patience is not None and not 0 <= self.outage_patience < math.inf:
+        patience = self.outage_patience
+        if patience is not None and not (is_number(patience) and 0 <= patience < math.inf):
             raise ConfigurationError(
-                "RetryPolicy.outage_patience must be a number of seconds, 0 or more, or None; "
-                f"got {self.outage_patience}"
+                f"RetryPolicy.outage_patience must be a number of seconds, 0 or more, or None; got {patience!r}"
             )
 
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:

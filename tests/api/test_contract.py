@@ -104,6 +104,13 @@ def test_what_cannot_be_a_segment_is_refused_by_name(bad):
         ((1, math.inf), "per"),
         ((10, 60, 0), "burst"),
         ((10, 60, 11), "burst"),
+        (("100", 60), "requests"),
+        ((1.5, 60), "requests"),
+        ((math.nan, 60), "requests"),
+        ((True, 60), "requests"),
+        ((1, "60"), "per"),
+        ((1, None), "per"),
+        ((10, 60, "5"), "burst"),
     ],
 )
 def test_impossible_limits_are_refused(arguments, culprit):

@@ -104,6 +104,14 @@ def test_without_retry_after_the_wait_is_the_backoff(error):
         {"bulk_deadline": 0},
         {"outage_patience": -1},
         {"outage_patience": float("inf")},
+        {"attempts": "5"},
+        {"attempts": 1.5},
+        {"attempts": None},
+        {"initial": "1"},
+        {"initial": True},
+        {"maximum": None},
+        {"deadline": "10"},
+        {"outage_patience": "10"},
     ],
 )
 def test_impossible_policies_are_refused(arguments):
