@@ -43,6 +43,7 @@ PLAN = [
     Piece("calls", "calls.py"),
     Piece("bulk", "bulk.py --products 50000 --rounds 9"),
     Piece("bulk-million", "bulk.py --products 1000000 --rounds 1 --latency 0"),
+    Piece("stations", "stations.py"),
     Piece("peers-pairs", f"peers.py --products 30000 --rounds 15 --latency 0 --only {PAIR}"),
     Piece("peers", "peers.py --rounds 3 --latency 0 --save results/peers.json"),
     Piece("peers-latency", "peers.py --products 20000 --rounds 1 --latency 0.05 0.2"),
