@@ -32,8 +32,11 @@ def test_a_code_is_text_and_a_whole_number_loses_its_decimals():
 
 
 def test_a_currency_is_in_capitals_where_it_is_a_code():
-    for value, currency in (("eur", "EUR"), (" usd ", "USD"), ("euro", "euro"), ("€€é", "€€é")):
+    for value, currency in (("eur", "EUR"), (" usd ", "USD"), ("euro", "EUR"), ("€", "EUR"), ("xqz", "XQZ")):
         assert to_currency(value) == currency
+    for value in ("€€é", "978", "$"):
+        with pytest.raises(BadValue, match="must be a code such as EUR"):
+            to_currency(value)
     assert is_code("EUR")
     assert not is_code("eur")
     assert not is_code("XQZ")
