@@ -73,8 +73,8 @@ UPDATE conversions SET due_at = ?, claim = NULL WHERE claim = ? AND +state = 'pe
 """
 # What is leased is due later; should the clock say that it is due already, anybody may have it.
 _RELEASE_ALL = """
-UPDATE conversions INDEXED BY pending SET due_at = ?1, claim = NULL
-WHERE state = 'pending' AND due_at > ?1 AND claim = ?2
+UPDATE conversions INDEXED BY pending SET due_at = ?, claim = NULL
+WHERE state = 'pending' AND due_at > ? AND claim = ?
 """
 
 
@@ -180,7 +180,7 @@ class SQLiteOutboxStore:
 
     async def release(self, worker: str, order_id: str | None = None) -> None:
         if order_id is None:
-            await self._update(_RELEASE_ALL, self._clock(), worker)
+            await self._update(_RELEASE_ALL, now := self._clock(), now, worker)
         else:
             await self.release_all(worker, [order_id])
 
