@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from .options import ReadingOptions
     from .records import Draft
     from .shapes import ColumnShapes
+    from .values.numbers import Money, Sign
 
 __all__ = ["Change", "Finisher", "clean_texts", "is_no_parent"]
 
@@ -236,10 +237,12 @@ class Finisher:
         for target in [name for name in ("price", "sale_price") if name in draft.ambiguous]:
             value = draft.ambiguous[target].value
             try:
-                readings = {sign: to_money(value, replace(draft.notation, decimal=sign)) for sign in SIGNS}
+                readings: list[tuple[Sign, Money]] = [
+                    (sign, to_money(value, replace(draft.notation, decimal=sign))) for sign in SIGNS
+                ]
             except BadValue:
                 continue
-            sign, money = next((sign, money) for sign, money in readings.items() if isinstance(money.amount, int))
+            sign, money = next((sign, money) for sign, money in readings if isinstance(money.amount, int))
             possible = money.unit.currencies if money.unit else frozenset({default})
             if possible <= WITHOUT_DECIMALS or (default in possible and default in WITHOUT_DECIMALS):
                 draft.read_ambiguous(target, sign)

@@ -25,6 +25,7 @@ from ..variants import put_cheapest, variant_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from ...api.shapes import RawValue
     from ..format import Reading, Sample
     from ..records import Record
 
@@ -187,7 +188,7 @@ def _choices(text: str) -> dict[str, str]:
 def _custom_fields(text: str) -> dict[str, Any]:
     """``[{"name": "Fabric", "value": "Wool"}]``; anything else is none of ours."""
     try:
-        fields = json.loads(text) if text.startswith("[") else []
+        fields: list[RawValue] = json.loads(text) if text.startswith("[") else []
     except (ValueError, RecursionError):
         return {}
     named = [field for field in fields if is_object(field) and isinstance(field.get("name"), str)]
