@@ -96,6 +96,7 @@ def test_without_retry_after_the_wait_is_the_backoff(error):
         {"attempts": 0},
         {"initial": -1},
         {"initial": float("nan")},
+        {"initial": float("inf")},
         {"maximum": -0.1},
         {"maximum": float("inf")},
         {"deadline": 0},
@@ -117,6 +118,10 @@ def test_without_retry_after_the_wait_is_the_backoff(error):
 def test_impossible_policies_are_refused(arguments):
     with pytest.raises(ConfigurationError, match=next(iter(arguments))):
         RetryPolicy(**arguments)
+
+
+def test_a_deadline_may_be_shorter_than_a_second():
+    assert RetryPolicy(deadline=0.2, bulk_deadline=0.5).deadline == 0.2
 
 
 # The budget
@@ -470,3 +475,21 @@ def test_a_budget_may_be_empty_from_the_start():
     assert budget.tokens == 0
     with pytest.raises(ConfigurationError):
         RetryBudget(-1)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize(("left", "attempts"), [(3.0, 1), (3.1, 2)])
+async def test_no_wait_is_begun_that_would_end_when_the_time_is_over(left, attempts, monkeypatch):
+    monkeypatch.setattr(RetryPolicy, "wait", lambda *_: 3.0)
+    waits, made = [], [RateLimited()]
+
+    async def attempt():
+        made.append(RateLimited())
+        return made[-1]
+
+    limit = TimeLimit(ends=asyncio.get_running_loop().time() + left)
+    outcome = await retry(
+        RetryPolicy(), SHOP, made[0], attempt, before_retry=lambda _, seconds: waits.append(seconds), limit=limit
+    )
+    assert (outcome, len(made)) == (made[-1], attempts)
+    assert waits == [3.0] * (attempts - 1)
