@@ -242,7 +242,7 @@ class Finisher:
                 ]
             except BadValue:
                 continue
-            sign, money = next((sign, money) for sign, money in readings if isinstance(money.amount, int))
+            sign, money = next(reading for reading in readings if isinstance(reading[1].amount, int))
             possible = money.unit.currencies if money.unit else frozenset({default})
             if possible <= WITHOUT_DECIMALS or (default in possible and default in WITHOUT_DECIMALS):
                 draft.read_ambiguous(target, sign)
