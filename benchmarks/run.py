@@ -57,7 +57,7 @@ PLAN = [
     Piece("app-latency", "app_latency.py"),
     Piece("fleet", "fleet.py"),
     Piece("outbox-backlog", "outbox_backlog.py"),
-    Piece("before", "before.py 01d88d6 --rounds 5"),
+    Piece("before", "before.py 01d88d6 --rounds 5", full=True),
     Piece("peers-full", "peers.py --rounds 5", full=True),
     Piece("peers-million-latency", "peers.py --products 1000000 --rounds 1 --latency 0.05 0.2 --streamed", full=True),
     Piece("delta-full", "delta.py", full=True),
