@@ -188,9 +188,9 @@ def _check_key(key: Secret) -> None:
         )
 
 
-def _checked_locale(locale: str) -> str:
+def _checked_locale(locale: object) -> str:
     """The locale as ``Accept-Language`` writes it: ``en_GB`` would be unknown there, and answered in Spanish."""
-    known = as_locale(locale)
+    known = as_locale(locale) if isinstance(locale, str) else None
     if known is None:
         raise ConfigurationError(f"locale {locale!r} is not one of {', '.join(Locale)}; a region may follow: es-ES")
     return known

@@ -161,7 +161,7 @@ def test_good_locales(locale, sent):
 
 
 @pytest.mark.parametrize(
-    "locale", ["", "ja", "english", "es-", "-es", "es ES", "es\r\nX-Evil: 1", "es,en;q=0.5", "es\n"]
+    "locale", ["", "ja", "english", "es-", "-es", "es ES", "es\r\nX-Evil: 1", "es,en;q=0.5", "es\n", 5, b"es"]
 )
 def test_bad_locales(locale):
     with pytest.raises(ConfigurationError, match="locale"):
