@@ -17,7 +17,14 @@ from neuroon_async.api.models import (
     Product,
     encode,
 )
-from neuroon_async.api.validation import _violations, check_conversion, check_product, encoding_problems, plainly_valid
+from neuroon_async.api.validation import (
+    _shown,
+    _violations,
+    check_conversion,
+    check_product,
+    encoding_problems,
+    plainly_valid,
+)
 from neuroon_async.errors import InvalidConversion, InvalidProduct
 from neuroon_async.ledger.pages import content_digests
 
@@ -309,3 +316,50 @@ def test_every_broken_rule_of_a_conversion_is_told_at_once():
         "conversions[1].quantity",
         "conversions[1].lineTotal",
     ]
+
+
+LONGEST = {
+    "external_id": "x",
+    "name": "n" * 512,
+    "price": 0,
+    "url": "https://shop.example/x",
+    "sku": "s",
+    "description": "d" * 5000,
+    "currency": "EUR",
+    "image_url": "https://shop.example/x.png",
+    "categories": ["a"],
+    "brands": ["a", "b"],
+    "tags": [],
+    "in_stock": False,
+    "stock_quantity": -1,
+    "rating": 5,
+    "review_count": 0,
+    "is_active": True,
+    "sale_price": 0,
+    "parent_external_id": "y",
+    "attributes": {"a": "b"},
+}
+
+
+def test_plain_values_need_no_closer_look():
+    """A catalog of a million such products passes in a moment."""
+    assert LONGEST.keys() == set(WIRE_NAMES)
+    assert plainly_valid(Product(**LONGEST)) is True
+    for name in WIRE_NAMES.keys() - REQUIRED_FIELDS:
+        assert plainly_valid(Product(**{**LONGEST, name: None})) is True, name
+        assert plainly_valid(Product(**{**LONGEST, name: UNSET})) is True, name
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (False, "false"),
+        (None, "null"),
+        (1.5, "1.5"),
+        (Decimal("-2.50"), "-2.50"),
+        ("x" * 58, f"'{'x' * 58}'"),
+        ("x" * 59, f"'{'x' * 58}…"),
+    ],
+)
+def test_a_wrong_value_is_shown_and_a_long_one_cut(value, shown):
+    assert _shown(value) == shown
