@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
+from neuroon_async.api import fast_lane
 from neuroon_async.api.fast_lane import from_dict, from_dicts, from_json
 from neuroon_async.api.models import REQUIRED_FIELDS, WIRE_NAMES, Product, encode
 from neuroon_async.api.requests import _carefully, as_product
@@ -292,3 +293,21 @@ def test_the_types_say_what_the_rules_say():
     assert properties["price"] == {"type": "number", "minimum": 0}
     assert properties["rating"]["maximum"] == 5
     assert properties["name"] == {"type": "string", "minLength": 1, "maxLength": 512}
+
+
+@pytest.mark.parametrize("spelled", [dict, camel])
+def test_many_plain_items_are_taken_in_one_go(spelled, monkeypatch):
+    one_by_one = []
+    monkeypatch.setattr(fast_lane, "from_dict", one_by_one.append)
+    items = [spelled(WHOLE), spelled(TEA)]
+    assert from_dicts(items) == [_carefully(items[0]), _carefully(items[1])]
+    assert one_by_one == []
+    from_dicts([spelled(TEA | {"tags": ["a"]}), spelled(TEA | {"tags": {"a"}})])
+    assert len(one_by_one) == 2, "a set has no order: it is looked at with more care"
+
+
+@pytest.mark.parametrize("camel_case", [False, True])
+def test_one_broken_object_leaves_the_others_alone(camel_case):
+    text = encode(camel(TEA) if camel_case else TEA)
+    decoder = fast_lane.ProductDecoder(camel_case=camel_case)
+    assert decoder.decode([text, b"{", text]) == [Product(**TEA), None, Product(**TEA)]
