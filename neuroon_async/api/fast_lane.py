@@ -82,7 +82,8 @@ def from_dicts(items: Sequence[dict[Any, Any]]) -> list[Product | None]:
 def _hold_lists_only(items: Sequence[dict[Any, Any]]) -> bool:
     """Is none of their lists a set?"""
     for name in ("categories", "brands", "tags"):
-        if not _TAKEN_AS_LISTS.issuperset([type(item[name]) for item in items if name in item]):
+        kinds: list[type[Any]] = [type(item[name]) for item in items if name in item]
+        if not _TAKEN_AS_LISTS.issuperset(kinds):
             return False
     return True
 

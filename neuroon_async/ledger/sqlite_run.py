@@ -233,7 +233,8 @@ class SQLiteRun:
             place: dict[bytes, int] = {}
             recorded = contents.keys() - doubted
             new = {digest: ids for digest, ids in pages.items() if digest not in self._pages}
-            whole = {digest: keys for digest, ids in new.items() if recorded.issuperset(keys := set(keys_of(ids)))}
+            members = {digest: set(keys_of(ids)) for digest, ids in new.items()}
+            whole = {digest: keys for digest, keys in members.items() if recorded.issuperset(keys)}
             self._add_pages(whole, place)
             for digest in new.keys() - whole.keys():
                 self._keep_page(digest, new[digest], recorded, place)

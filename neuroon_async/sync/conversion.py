@@ -88,7 +88,8 @@ class Conversion:
 
     def _read(self, item: Any) -> Item:
         if type(item) is dict:
-            product = from_dict(item)
+            mapping: dict[Any, Any] = item
+            product = from_dict(mapping)
             if product is not None:
                 return product
         elif isinstance(item, Product):
