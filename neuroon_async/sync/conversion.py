@@ -86,10 +86,9 @@ class Conversion:
         if to_product is not None and self.one is not None:
             self.one, self.many = _converting(to_product, self.one), None
 
-    def _read(self, item: Any) -> Item:
+    def _read(self, item: Product | dict[str, Any]) -> Item:
         if type(item) is dict:
-            mapping: dict[Any, Any] = item
-            product = from_dict(mapping)
+            product = from_dict(item)
             if product is not None:
                 return product
         elif isinstance(item, Product):
