@@ -95,7 +95,7 @@ def test_markets_have_a_row_each_and_nothing_is_cut(width):
     assert "…" not in shown
     assert max(map(len, shown.splitlines())) <= width
     words = "".join(shown.split())
-    for part in ("~12%", "12,345,678/~98,800,000", "1,234failed", "0:52left", "notbegun", "-name"):
+    for part in ("~12%", "12,345,678/~98,800,000", "1,234failed", "0:52left", "notbegun", "a-market", "name"):
         assert part in words, part
 
 
