@@ -50,8 +50,9 @@ lint: $(VENV)/dev.stamp  ## ruff and mypy
 types: strict surface  ## pyright in strict mode; is the public surface all typed?
 
 strict surface: export PYRIGHT_PYTHON_IGNORE_WARNINGS = 1
+# By name: a pyrightconfig.json in any folder above would be taken instead.
 strict: $(VENV)/dev.stamp
-	@$(BIN)/pyright
+	@$(BIN)/pyright --project pyproject.toml
 
 # --verifytypes reads the package as it is installed: from another folder, by the interpreter that PATH names first.
 surface: $(VENV)/dev.stamp
