@@ -43,6 +43,8 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for the TCP and TLS handshake with one address, within the timeout of the attempt."""
 _LARGE_BODY = 2**20
 _REDIRECTS = {300, 301, 302, 303, 305, 307, 308}
+_TOLD_BY_BODY = {400, 404, 409, 422}
+"""Errors whose body names what was refused. A page of a proxy is no answer to a deletion, 404 or not."""
 _CHECKED_BY_SERVER = ("Origin", "Referer")
 """The server compares them with the shop's address, so no default of a given session may add them."""
 
@@ -130,7 +132,7 @@ class HttpExchange:
                         timeout=_only_connecting(call.timeout),
                         middlewares=self._middlewares(session, call),
                     ) as response:
-                        refusal = _refusal(response)
+                        refusal = _refusal(call, response)
                         return await _read_body(response)
                 except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
                     lost = error if isinstance(error, aiohttp.ClientConnectorError) else loss_of(error)
@@ -239,9 +241,12 @@ def _only_connecting(timeout: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=min(timeout, CONNECT_TIMEOUT))
 
 
-def _refusal(response: aiohttp.ClientResponse) -> _Answer | None:
-    """What is left of an answer whose body does not arrive. Status and headers are enough for an error."""
-    if 200 <= response.status < 300:
+def _refusal(call: Call, response: aiohttp.ClientResponse) -> _Answer | None:
+    """What is left of an answer whose body does not arrive. Status and headers are enough for most errors.
+
+    ``None`` where asking again is safe, and the body says what to do: a product is refused by its name there.
+    """
+    if 200 <= response.status < 300 or (call.endpoint.repeat_safe and response.status in _TOLD_BY_BODY):
         return None
     return _Answer(response.status, response.headers, b"", "the rest of the answer did not arrive")
 

@@ -181,6 +181,27 @@ async def test_an_error_is_told_by_its_status_where_its_body_does_not_arrive(res
         await gone.wait()
 
 
+@pytest.mark.parametrize("status", [400, 404, 409, 422])
+async def test_a_refusal_that_names_what_it_refuses_is_asked_for_again_where_that_is_safe(status):
+    bodies = iter([CUT, b'Content-Length: 15\r\n\r\n{"message":"P"}'])
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d Refused\r\nConnection: close\r\n" % status + next(bodies))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        retry = RetryPolicy(initial=0)
+        async with NeuroonClient(shop_id="shop_7", api_key=KEY, base_url=url, retry=retry) as client:
+            with pytest.raises(APIError, match=f"{status} .*: P ") as caught:
+                await client.shop()
+    assert (caught.value.status, next(bodies, None)) == (status, None)
+
+
 @pytest.mark.parametrize("unasked", [http(b'{"maxProducts":9}'), http(b"", "408 Request Timeout"), b"bye"])
 async def test_what_arrives_on_an_idle_connection_is_no_answer_to_the_next_request(unasked):
     arrived: list[asyncio.StreamWriter] = []
