@@ -112,9 +112,13 @@ class Chosen:
 
     def tests(self, mutant: Mutant) -> list[str]:
         lines = self._learned.lines.get(str(mutant.path), {})
-        if not mutant.in_function:
+        if not mutant.in_function or self.runs_at_import(mutant):
             return self._ordered(mutant, {test for tests in lines.values() for test in tests}, self._users(mutant))
         return self._ordered(mutant, set(lines.get(mutant.line) or self._near(lines, mutant.line)), set())
+
+    def runs_at_import(self, mutant: Mutant) -> bool:
+        """Its line is run, and by no test."""
+        return self._learned.lines.get(str(mutant.path), {}).get(mutant.line) == []
 
     def seconds(self, test: str) -> float:
         return self._learned.seconds[test]

@@ -143,7 +143,7 @@ class _Server:
         get_ready(self._room.paths)
 
         def attempt(mutant: Mutant, tests: list[str], folder: Path) -> str | None:
-            if not patched(mutant):
+            if chosen.runs_at_import(mutant) or not patched(mutant):
                 os._exit(ELSEWHERE)
             session.config._tmp_path_factory._basetemp = folder  # type: ignore[attr-defined]
             items = [by_id[test] for test in tests if test in by_id]
