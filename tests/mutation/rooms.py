@@ -27,7 +27,7 @@ def _in(folder: str, *names: str) -> tuple[str, ...]:
     return tuple(f"{folder}/{name}.py" for name in names)
 
 
-_TRANSPORT_TESTS = "transport", "test_cancellation.py", "test_client.py"
+_TRANSPORT_TESTS = "transport", "instrumentation", "resources", "test_cancellation.py", "test_client.py"
 ROOMS = {
     "limits": Room(_in("limits", "policy", "local", "tables", "callers"), ("limits",)),
     "retries": Room(_in("transport", "retries", "time_limit"), _TRANSPORT_TESTS),
