@@ -153,7 +153,10 @@ class Soak:
             timeout=2.0,
         )
         async with client:
-            tasks = [asyncio.create_task(self._call(client)) for _ in range(400)]
+            tasks = []
+            for _ in range(20):
+                tasks += [asyncio.create_task(self._call(client)) for _ in range(20)]
+                await asyncio.sleep(0)  # in development mode, to make all in one step would take a tenth of a second
             tasks += [asyncio.create_task(self._sync(client, f"{place}-{number}")) for number in range(2)]
             for task in tasks:
                 if self._rng.random() < 0.1:
