@@ -110,9 +110,10 @@ class Chosen:
             self._of_function[mutant.path, mutant.function][killer] += 1
             self._of_file[mutant.path][killer] += 1
 
-    def tests(self, mutant: Mutant) -> list[str]:
+    def tests(self, mutant: Mutant, *, anew: bool = False) -> list[str]:
+        """``anew``: with the module imported anew, when parameters of tests may have been computed by it."""
         lines = self._learned.lines.get(str(mutant.path), {})
-        if not mutant.in_function or self.runs_at_import(mutant):
+        if anew or not mutant.in_function or self.runs_at_import(mutant):
             return self._ordered(mutant, {test for tests in lines.values() for test in tests}, self._users(mutant))
         return self._ordered(mutant, set(lines.get(mutant.line) or self._near(lines, mutant.line)), set())
 

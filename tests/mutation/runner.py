@@ -64,7 +64,8 @@ def _verdicts(room: Room, mutants: list[Mutant], ends: float, budget: float) -> 
     inside = [mutant for mutant in mutants if mutant.in_function]
     with forked(lambda send: _serve_collected(room, inside, ends, budget, send)) as answers:
         for index, verdict in answers:
-            if verdict.word == "elsewhere":
+            # What survives may have been run before it was changed: for parameters of tests, while collecting.
+            if verdict.word in {"elsewhere", "survived"}:
                 outside.append(inside[index])
             else:
                 yield inside[index], verdict
@@ -86,7 +87,7 @@ def _judge_all(
     for index, mutant in enumerate(mutants):
         if time.monotonic() >= ends:
             return
-        tests = chosen.tests(mutant)
+        tests = chosen.tests(mutant, anew=first is not None)
         if not tests:
             send((index, Verdict("untested")))
             continue
