@@ -114,7 +114,10 @@ class Chosen:
         """``anew``: with the module imported anew, when parameters of tests may have been computed by it."""
         lines = self._learned.lines.get(str(mutant.path), {})
         if anew or not mutant.in_function or self.runs_at_import(mutant):
-            return self._ordered(mutant, {test for tests in lines.values() for test in tests}, self._users(mutant))
+            passing = {test for tests in lines.values() for test in tests}
+            files = {_file_of(test) for test in passing}
+            beside = {test for test in self._learned.seconds if _file_of(test) in files}
+            return self._ordered(mutant, passing | beside, self._users(mutant))
         return self._ordered(mutant, set(lines.get(mutant.line) or self._near(lines, mutant.line)), set())
 
     def runs_at_import(self, mutant: Mutant) -> bool:
@@ -152,6 +155,10 @@ class Chosen:
             return noticed / (seconds[test] + _OVERHEAD)
 
         return sorted(tests & seconds.keys(), key=lambda test: (-promise(test), test))
+
+
+def _file_of(test: str) -> str:
+    return test.partition("::")[0]
 
 
 @cache
