@@ -178,14 +178,14 @@ CATALAN = [
 BASQUE = [
     "ID", "Mota", "SKU", "GTIN, UPC, EAN edo ISBN", "Izena", "Argitaratuta", "Nabarmenduta dago?",
     "Katalogoko ikuspena", "Deskribapen laburra", "Deskribapena", "Beheratutako prezioa hasten den eguna",
-    "Beheratutako prezioa amaitzen den eguna", "Zerga egoera", "Eskuragarri?", "Stocka", "Merkealdi prezioa",
-    "Prezio arrunta", "Kategoriak", "Etiketak", "Irudiak", "Gurasoa", "Multzokatutako produktuak", "Kanpo URLa",
+    "Beheratutako prezioa amaitzen den eguna", "Zerga egoera", "Eskuragarri?", "Stocka", "Merkealdi Prezioa:",
+    "Ohiko Prezioa:", "Kategoriak", "Etiketak", "Irudiak", "Gurasoa", "Taldekatutako produktuak", "Kanpo URLa",
     "Markak", "1 atributuaren izena", "1 atributuen balioa(k)", "2 atributuaren izena", "2 atributuen balioa(k)",
 ]  # fmt: skip
 GALICIAN = [
     "ID", "Tipo", "SKU", "GTIN, UPC, EAN ou ISBN", "Nome", "Publicado", "Está destacado?", "Visibilidade no catálogo",
     "Descrición curta", "Descrición", "Día en que empeza o prezo rebaixado", "Día en que termina o prezo rebaixado ",
-    "Estado do imposto", "Existencias?", "Inventario", "Prezo rebaixado", "Prezo normal", "Categorías", "Etiquetas",
+    "Estado do imposto", "En inventario?", "Inventario", "Prezo rebaixado", "Prezo normal", "Categorías", "Etiquetas",
     "Imaxes", "Superior", "Produtos agrupados", "URL externa ", "Marcas", "Nome do atributo 1 ",
     "Valor(es) do atributo 1 ", "Nome do atributo 2 ", "Valor(es) do atributo 2 ",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ __all__ = ["english_name", "is_untranslated"]
 
 _TRANSLATIONS: dict[str, tuple[str, ...]] = {
     # Spanish, German, French, Italian, Portuguese (of Portugal, of Brazil), Catalan, Basque, Galician; several where
-    # versions differ, or where the platform's own translation of a name is not known (Basque prices and parents).
+    # versions differ. The colons of the Basque prices are the platform's own; they are read without them as well.
     "ID": ("Identificador",),
     "Type": ("Tipo", "Typ", "Tipus", "Mota"),
     "SKU": ("Artikelnummer", "UGS", "COD", "REF"),
@@ -56,11 +56,11 @@ _TRANSLATIONS: dict[str, tuple[str, ...]] = {
     "Stock": ("Inventario", "Lager", "Bestand", "Inventaire", "Magazzino", "Estoque", "Estoc", "Stocka"),
     "Sale price": (
         "Precio rebajado", "Precio de oferta", "Angebotspreis", "Tarif promo", "Prezzo in offerta", "Preço promocional",
-        "Preu rebaixat", "Beheratutako prezioa", "Merkealdi prezioa", "Prezo rebaixado",
+        "Preu rebaixat", "Merkealdi Prezioa:", "Merkealdi Prezioa", "Prezo rebaixado",
     ),
     "Regular price": (
         "Precio normal", "Regulärer Preis", "Tarif régulier", "Prezzo di listino", "Preço normal", "Preço",
-        "Preu habitual", "Prezio arrunta", "Ohiko prezioa", "Prezo normal",
+        "Preu habitual", "Ohiko Prezioa:", "Ohiko Prezioa", "Prezo normal",
     ),
     "Categories": ("Categorías", "Kategorien", "Catégories", "Categorie", "Categorias", "Kategoriak"),
     "Tags": ("Etiquetas", "Schlagwörter", "Étiquettes", "Etichette", "Tag", "Etiquetes", "Etiketak"),
@@ -68,8 +68,7 @@ _TRANSLATIONS: dict[str, tuple[str, ...]] = {
     "Parent": ("Superior", "Principal", "Übergeordnetes Produkt", "Genitore", "Pai", "Ascendente", "Pare", "Gurasoa"),
     "Grouped products": (
         "Productos agrupados", "Gruppierte Produkte", "Groupes de produits", "Prodotti raggruppati",
-        "Produtos agrupados", "Grupo de produtos", "Productes agrupats", "Multzokatutako produktuak",
-        "Taldekatutako produktuak",
+        "Produtos agrupados", "Grupo de produtos", "Productes agrupats", "Taldekatutako produktuak",
     ),
     "External URL": (
         "URL externa", "Externe URL", "URL externe", "URL esterna", "URL esterno", "URL externo", "URL extern",
