@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,9 @@ async def test_a_database_that_is_away_is_told_without_the_order(tmp_path):
     with pytest.raises(OutboxUnavailable, match="unable to open"):
         await store.open(None)
     await engine.dispose()
+    # aiosqlite tells of the failure before it ends that connection's thread, which must not outlive the loop.
+    for thread in [thread for thread in threading.enumerate() if "_connection_worker" in thread.name]:
+        await asyncio.to_thread(thread.join, 10)
 
 
 def test_settings_that_cannot_work(tmp_path):
