@@ -45,27 +45,27 @@ class Settling:
         if self._problem is not None:
             problem, self._problem = self._problem, None
             raise problem
-        if self._delivered and self._writing is None:
+        if self._delivered and (self._writing is None or self._writing.done()):
             self._writing = asyncio.get_running_loop().create_task(self._write(), name="neuroon-outbox-settling")
 
     async def end(self) -> None:
         """Nothing more is delivered: note what is left. Raises `OutboxUnavailable`; then it will be sent once more."""
-        while self._writing is not None:
-            await asyncio.wait([self._writing])
+        if self._writing is not None:
+            await asyncio.wait([self._writing])  # who ends a program cancels it, perhaps before it has begun
         if self._delivered and self._bulk is not None:
             await self._bulk.delivered_all(self._delivered)
             self._delivered = []
 
     async def _write(self) -> None:
         assert self._bulk is not None  # noqa: S101 - see `delivered`
-        try:
-            while self._delivered and self._problem is None:
-                some, self._delivered = self._delivered, []
-                try:
-                    await self._bulk.delivered_all(some)
-                except OutboxUnavailable as problem:
-                    self._delivered = some + self._delivered
-                    self._problem = problem
-                await asyncio.sleep(PAUSE)
-        finally:
-            self._writing = None
+        while self._delivered and self._problem is None:
+            some, self._delivered = self._delivered, []
+            try:
+                await self._bulk.delivered_all(some)
+            except OutboxUnavailable as problem:
+                self._delivered = some + self._delivered
+                self._problem = problem
+            except asyncio.CancelledError:
+                self._delivered = some + self._delivered  # `end` notes them, once more perhaps
+                raise
+            await asyncio.sleep(PAUSE)
