@@ -35,7 +35,12 @@ if TYPE_CHECKING:
 
     from .values.prices import Prices
 
-__all__ = ["Ambiguous", "Draft", "Record"]
+__all__ = ["Ambiguous", "Draft", "Record", "cell"]
+
+
+def cell(row: Mapping[str, Any], column: str) -> str:
+    """The text in a column of a row; empty where there is none."""
+    return str(row.get(column) or "").strip()
 
 
 @dataclass(slots=True)
@@ -227,6 +232,13 @@ class Draft:
     def put_prices(self, prices: Prices) -> None:
         self.put("price", prices.price)
         self.put("sale_price", prices.sale_price)
+
+    def put_stock(self, quantity: object) -> None:
+        """The pieces in stock, and whether there are any."""
+        self.put("stock_quantity", quantity)
+        count = self.fields.get("stock_quantity")
+        if isinstance(count, int):
+            self.put("in_stock", count > 0)
 
     def put_sale_dates(self, starts: str = "", ends: str = "", period: str = "") -> None:
         """When the sale price holds; ``period`` is ``start/end``. Empty texts bound nothing."""

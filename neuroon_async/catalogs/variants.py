@@ -1,4 +1,4 @@
-"""A product and its variants out of one export: the ids of variants, and what a parent costs and has. Pure."""
+"""A product and its variants out of one export: what tells variants apart, and what a parent costs and has. Pure."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.parse import quote
 from .values.prices import Prices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from .records import Draft
 
-__all__ = ["put_cheapest", "variant_id"]
+__all__ = ["put_cheapest", "put_variant", "variant_id", "variant_name"]
 
 
 def variant_id(parent: str, choices: Iterable[str]) -> str:
@@ -27,6 +27,22 @@ def _segment(choice: str) -> str:
 
 def _escape(match: re.Match[str]) -> str:
     return quote(match.group(), safe="")
+
+
+def variant_name(title: str, values: Iterable[str]) -> str:
+    """Of a variant with these values of the product's options."""
+    return f"{title} - {' / '.join(values)}"
+
+
+def put_variant(draft: Draft, parent: str, title: str, choices: Mapping[str, str], *, missing: str) -> None:
+    """What tells a variant from the others of a product with this id and title; ``missing`` complains of no choices."""
+    draft.put("external_id", variant_id(parent, choices.values()))
+    draft.put("parent_external_id", parent)
+    draft.put_attributes(choices)
+    if choices:
+        draft.put("name", variant_name(title, choices.values()))
+    else:
+        draft.problems.append(("", missing))
 
 
 def put_cheapest(parent: Draft, variants: Sequence[Draft]) -> None:

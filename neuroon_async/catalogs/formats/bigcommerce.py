@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 from ...api.shapes import is_object
 from ..grouping import grouped
-from ..records import Draft
+from ..records import Draft, cell
 from ..values.parsing import BadValue, Notation, to_money
 from ..values.prices import on_sale
-from ..variants import put_cheapest, variant_id
+from ..variants import put_cheapest, put_variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,12 +45,8 @@ _COLOUR_CODE = re.compile(r"\[#[^\]]*\]\s*$")
 """``Blue[#0000FF]`` is shown as ``Blue``."""
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    return str(row.get(column) or "").strip()
-
-
 def _kind(record: Record) -> str:
-    return _cell(record.row, "Item").lower()
+    return cell(record.row, "Item").lower()
 
 
 class _Builder:
@@ -78,7 +74,7 @@ class _Builder:
         variants = [record for record in rows if _kind(record) == "variant"]
         parent = self._start(first, rows)
         parent.put("external_id", _id(first))
-        parent.put("sku", _cell(first.row, "SKU"))
+        parent.put("sku", cell(first.row, "SKU"))
         drafts = [self._variant(rows, record) for record in variants]
         if drafts:
             put_cheapest(parent, drafts)
@@ -96,16 +92,16 @@ class _Builder:
         """What every product of these rows has in common."""
         row = rows[0].row
         draft = Draft.of(record, _NOTATION)
-        draft.put("name", _cell(row, "Name"))
-        draft.put("description", _cell(row, "Description"))
-        draft.put("url", _cell(row, "Product URL"))
+        draft.put("name", cell(row, "Name"))
+        draft.put("description", cell(row, "Description"))
+        draft.put("url", cell(row, "Product URL"))
         draft.put("image_url", _main_image(rows))
-        draft.put("is_active", _cell(row, "Is Visible"))
-        self._put_named(draft, "brands", [_cell(row, "Brand ID")])
-        paths = _cell(row, "Categories").split(";")
+        draft.put("is_active", cell(row, "Is Visible"))
+        self._put_named(draft, "brands", [cell(row, "Brand ID")])
+        paths = cell(row, "Categories").split(";")
         self._put_named(draft, "categories", [level.strip() for path in paths for level in path.split("/")])
-        draft.put_attributes(_custom_fields(_cell(row, "Custom Fields")))
-        draft.put_attributes({name: _cell(record.row, column) for column, name in _CODES.items()})
+        draft.put_attributes(_custom_fields(cell(row, "Custom Fields")))
+        draft.put_attributes({name: cell(record.row, column) for column, name in _CODES.items()})
         return draft
 
     def _put_named(self, draft: Draft, target: str, names: list[str]) -> None:
@@ -120,28 +116,23 @@ class _Builder:
 
     def _variant(self, rows: list[Record], record: Record) -> Draft:
         first = rows[0]
-        choices = _choices(_cell(record.row, "Options"))
+        choices = _choices(cell(record.row, "Options"))
         draft = self._start(record, rows)
-        draft.put("external_id", variant_id(_id(first), choices.values()))
-        draft.put("parent_external_id", _id(first))
-        draft.put("sku", _cell(record.row, "SKU"))
-        draft.put("image_url", _cell(record.row, "Variant Image URL"))
-        draft.put_attributes(choices)
-        if choices:
-            draft.put("name", f"{_cell(first.row, 'Name')} - {' / '.join(choices.values())}")
-        else:
-            draft.problems.append(("", "Options: has no values, which tell the variants of a product apart"))
+        missing = "Options: has no values, which tell the variants of a product apart"
+        put_variant(draft, _id(first), cell(first.row, "Name"), choices, missing=missing)
+        draft.put("sku", cell(record.row, "SKU"))
+        draft.put("image_url", cell(record.row, "Variant Image URL"))
         _put_offer(draft, first.row, record.row)
         return draft
 
 
 def _id(record: Record) -> str:
-    return _cell(record.row, "ID") or _cell(record.row, "SKU")
+    return cell(record.row, "ID") or cell(record.row, "SKU")
 
 
 def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any]) -> None:
     """Price, sale and stock of a variant, or of a product without any."""
-    price, sale = (_cell(row, column) or _cell(product, column) for column in ("Price", "Sale Price"))
+    price, sale = (cell(row, column) or cell(product, column) for column in ("Price", "Sale Price"))
     try:
         if price:
             draft.put_prices(on_sale(to_money(price, _NOTATION), to_money(sale, _NOTATION) if sale else None))
@@ -151,7 +142,7 @@ def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
 
 
 def _tracking(product: Mapping[str, Any]) -> str:
-    return _cell(product, "Inventory Tracking").lower()
+    return cell(product, "Inventory Tracking").lower()
 
 
 def _put_stock(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any]) -> None:
@@ -159,21 +150,18 @@ def _put_stock(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
     tracking = _tracking(product)
     if tracking == "none":
         draft.put("in_stock", value=True)
-    elif stock := _cell(product if tracking == "product" else row, "Current Stock"):
-        draft.put("stock_quantity", stock)
-        count = draft.fields.get("stock_quantity")
-        if isinstance(count, int):
-            draft.put("in_stock", count > 0)
+    elif stock := cell(product if tracking == "product" else row, "Current Stock"):
+        draft.put_stock(stock)
         if row is not product and tracking == "product":
             draft.forget("stock_quantity")
-    if _cell(product, "Availability").lower() in {"disabled", "preorder"}:
+    if cell(product, "Availability").lower() in {"disabled", "preorder"}:
         draft.put("in_stock", value=False)
 
 
 def _main_image(rows: list[Record]) -> str:
     images = [record.row for record in rows if _kind(record) in {"product", "image"}]
-    images.sort(key=lambda row: _cell(row, "Image is Thumbnail").lower() != "true")
-    return next((address for row in images for column in _IMAGES if (address := _cell(row, column))), "")
+    images.sort(key=lambda row: cell(row, "Image is Thumbnail").lower() != "true")
+    return next((address for row in images for column in _IMAGES if (address := cell(row, column))), "")
 
 
 def _choices(text: str) -> dict[str, str]:

@@ -14,10 +14,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ..grouping import grouped
-from ..records import Draft
+from ..records import Draft, cell
 from ..values.parsing import BadValue, Notation, to_flag, to_money
 from ..values.prices import Prices, on_sale
-from ..variants import put_cheapest, variant_id
+from ..variants import put_cheapest, put_variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -38,12 +38,8 @@ _USED = (
 )  # fmt: skip
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    return str(row.get(column) or "").strip()
-
-
 def _kind(record: Record) -> str:
-    return _cell(record.row, "type").lower()
+    return cell(record.row, "type").lower()
 
 
 class _Builder:
@@ -56,9 +52,9 @@ class _Builder:
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
         products = (record for record in records if record.problem or not _kind(record).startswith("category"))
-        for rows in grouped(products, lambda record: _cell(record.row, "product_internal_id"), self._reading.source):
+        for rows in grouped(products, lambda record: cell(record.row, "product_internal_id"), self._reading.source):
             first = rows[0]
-            if first.problem or not _cell(first.row, "product_internal_id"):
+            if first.problem or not cell(first.row, "product_internal_id"):
                 yield Draft.unusable(first, first.problem or "product_internal_id: is required; it is the product's id")
             elif _kind(first) != "product":
                 for record in rows:
@@ -68,8 +64,8 @@ class _Builder:
 
     def _product(self, first: Record, variations: list[Record]) -> Iterator[Draft]:
         parent = self._start(first, first)
-        parent.put("external_id", _cell(first.row, "product_internal_id"))
-        parent.put("sku", _cell(first.row, "product_sku"))
+        parent.put("external_id", cell(first.row, "product_internal_id"))
+        parent.put("sku", cell(first.row, "product_sku"))
         drafts = [self._variation(first, record) for record in variations]
         if drafts:
             put_cheapest(parent, drafts)
@@ -82,46 +78,41 @@ class _Builder:
         """What a product and its variations have in common."""
         row = first.row
         draft = Draft.of(record, _NOTATION)
-        draft.put("name", _cell(row, "product_name"))
-        draft.put("description", _cell(row, "product_description"))
-        draft.put("image_url", _cell(record.row, "product_media_main_image_url"))
+        draft.put("name", cell(row, "product_name"))
+        draft.put("description", cell(row, "product_description"))
+        draft.put("image_url", cell(record.row, "product_media_main_image_url"))
         if "image_url" not in draft.fields:
-            draft.put("image_url", _cell(row, "product_media_main_image_url"))
-        draft.put("is_active", _cell(row, "product_is_available"))
-        draft.put("brands", [brand] if (brand := _cell(row, "product_brand")) else None)
-        levels = [level.strip() for column in self._categories for level in _cell(row, column).split("/")]
+            draft.put("image_url", cell(row, "product_media_main_image_url"))
+        draft.put("is_active", cell(row, "product_is_available"))
+        draft.put("brands", [brand] if (brand := cell(row, "product_brand")) else None)
+        levels = [level.strip() for column in self._categories for level in cell(row, column).split("/")]
         draft.put("categories", list(dict.fromkeys(filter(None, levels))) or None)
-        draft.put("attributes.upc", _cell(record.row, "product_upc"))
+        draft.put("attributes.upc", cell(record.row, "product_upc"))
         return draft
 
     def _variation(self, first: Record, record: Record) -> Draft:
         draft = self._start(first, record)
-        values = {column.removeprefix(_CHOICE): _cell(record.row, column) for column in self._choices}
+        values = {column.removeprefix(_CHOICE): cell(record.row, column) for column in self._choices}
         choices = {name: value for name, value in values.items() if value}
-        parent_id = _cell(first.row, "product_internal_id")
-        draft.put("external_id", variant_id(parent_id, choices.values()))
-        draft.put("parent_external_id", parent_id)
-        draft.put("sku", _cell(record.row, "product_variation_sku"))
-        draft.put_attributes(choices)
-        if choices:
-            draft.put("name", f"{_cell(first.row, 'product_name')} - {' / '.join(choices.values())}")
-        else:
-            draft.problems.append(("", f"has no values in {_CHOICE}…, which tell the variations of a product apart"))
+        missing = f"has no values in {_CHOICE}…, which tell the variations of a product apart"
+        parent_id, title = cell(first.row, "product_internal_id"), cell(first.row, "product_name")
+        put_variant(draft, parent_id, title, choices, missing=missing)
+        draft.put("sku", cell(record.row, "product_variation_sku"))
         _put_offer(draft, first.row, record.row)
         return draft
 
 
 def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any]) -> None:
     """Price, sale and stock of a variation, or of a product without any."""
-    own = _cell(row, "product_price")
-    price = own or _cell(product, "product_price")
-    struck = _cell(row if own else product, "product_compare_to_price")
+    own = cell(row, "product_price")
+    price = own or cell(product, "product_price")
+    struck = cell(row if own else product, "product_compare_to_price")
     try:
         if price:
             amount, regular = to_money(price, _NOTATION), to_money(struck, _NOTATION) if struck else None
             is_sale = regular is not None and (regular.amount > amount.amount or not regular.compares_to(amount))
             draft.put_prices(on_sale(regular, amount) if regular is not None and is_sale else Prices(amount))
-        tracked = to_flag(_cell(row, "product_is_inventory_tracked") or False)
+        tracked = to_flag(cell(row, "product_is_inventory_tracked") or False)
     except BadValue as error:
         draft.reject("price", price, error)
         return
@@ -129,10 +120,7 @@ def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
         if "product_is_inventory_tracked" in row:
             draft.put("in_stock", value=True)
         return
-    draft.put("stock_quantity", _cell(row, "product_quantity"))
-    count = draft.fields.get("stock_quantity")
-    if isinstance(count, int):
-        draft.put("in_stock", count > 0)
+    draft.put_stock(cell(row, "product_quantity"))
 
 
 class _Ecwid:

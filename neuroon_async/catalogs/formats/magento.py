@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..readers.byte_source import CatalogError
-from ..records import Draft
+from ..records import Draft, cell
 from ..values.addresses import is_absolute
 from ..values.parsing import BadValue, Money, Notation, to_integer, to_money
 from ..values.prices import Prices, holds_on, on_sale
@@ -83,7 +83,7 @@ class _Index:
         self._database.close()
 
     def add(self, row: Mapping[str, Any], prices: Prices | None) -> None:
-        sku = _cell(row, "sku")
+        sku = cell(row, "sku")
         self._database.execute("INSERT OR IGNORE INTO product VALUES (?)", (sku,))
         if prices is not None:
             sale = None if prices.sale_price is None else str(prices.sale_price.amount)
@@ -119,23 +119,19 @@ class _Index:
         return Prices(Money(Decimal(price)), None if sale is None else Money(Decimal(sale)))
 
 
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    return str(row.get(column) or "").strip()
-
-
 def _variants(row: Mapping[str, Any]) -> list[str]:
     """The SKUs of a configurable product: ``sku=CH-S,size=S|sku=CH-M,size=M``."""
-    parts = _cell(row, "configurable_variations").split("|")
+    parts = cell(row, "configurable_variations").split("|")
     return [match[1].strip() for part in parts if (match := re.match(r"\s*sku=([^,]+)", part))]
 
 
 def _grouped(row: Mapping[str, Any]) -> list[str]:
     """The SKUs of a grouped product, without their quantities: ``A=1.0000,B=1.0000``."""
-    return [part.rpartition("=")[0].strip() or part.strip() for part in _cell(row, "associated_skus").split(",")]
+    return [part.rpartition("=")[0].strip() or part.strip() for part in cell(row, "associated_skus").split(",")]
 
 
 def _is_online(row: Mapping[str, Any]) -> bool:
-    return _cell(row, "product_online").lower() not in {"0", "2", "no", "disabled"}
+    return cell(row, "product_online").lower() not in {"0", "2", "no", "disabled"}
 
 
 class _Builder:
@@ -152,18 +148,18 @@ class _Builder:
         with contextlib.closing(_Index()) as index:
             with contextlib.suppress(CatalogError):  # the second reading comes to the same fault, and tells it
                 for record in self._reading.rows():
-                    if not record.problem and not _cell(record.row, "store_view_code"):
+                    if not record.problem and not cell(record.row, "store_view_code"):
                         index.add(record.row, self._own_prices(record.row))
             for record in self._reading.rows():
                 if record.problem:
                     yield Draft.unusable(record, record.problem)
-                elif (view := _cell(record.row, "store_view_code")) and index.holds(_cell(record.row, "sku")):
+                elif (view := cell(record.row, "store_view_code")) and index.holds(cell(record.row, "sku")):
                     self._store_rows += 1
                 elif view:
                     yield Draft.unusable(
                         record,
                         f"store_view_code: this row is that of the store view {view!r}, and the file has none of "
-                        f"{_cell(record.row, 'sku')!r} for all store views, where this column is empty",
+                        f"{cell(record.row, 'sku')!r} for all store views, where this column is empty",
                     )
                 else:
                     yield self._draft(record, index)
@@ -176,25 +172,25 @@ class _Builder:
     def _draft(self, record: Record, index: _Index) -> Draft:
         row = record.row
         draft = Draft.of(record, _NOTATION)
-        sku = _cell(row, "sku")
+        sku = cell(row, "sku")
         draft.put("external_id", sku)
         draft.put("sku", sku)
         parent_sku, parent = index.parent(sku) or ("", {})
         draft.put("parent_external_id", parent_sku)
-        draft.put("name", _cell(row, "name"))
-        draft.put("description", _cell(row, "description") or _cell(row, "short_description"))
+        draft.put("name", cell(row, "name"))
+        draft.put("description", cell(row, "description") or cell(row, "short_description"))
         draft.put("categories", _categories(row) or None)
-        seen = _cell(row, "visibility").lower() in _SEARCHED
+        seen = cell(row, "visibility").lower() in _SEARCHED
         draft.put("is_active", _is_online(row) and (bool(parent) or seen))
         self._put_addresses(draft, row, parent)
         self._put_prices(draft, row, index)
         _put_stock(draft, row)
-        _put_attributes(draft, row, _cell(parent, "configurable_variation_labels"))
+        _put_attributes(draft, row, cell(parent, "configurable_variation_labels"))
         return draft
 
     def _put_addresses(self, draft: Draft, row: Mapping[str, Any], parent: Mapping[str, Any]) -> None:
         shop_url = self._options.shop_url
-        key = _cell(parent, "url_key") or _cell(row, "url_key")
+        key = cell(parent, "url_key") or cell(row, "url_key")
         if key and shop_url:
             if "url" not in self._options.mapping and not self._made_addresses:
                 self._made_addresses = True
@@ -204,7 +200,7 @@ class _Builder:
                     f"this ending needs a mapping ({template})"
                 )
             draft.put("url", f"{shop_url}/{key}.html")
-        images = (_cell(source, name) for source in (row, parent) for name in ("base_image", "small_image"))
+        images = (cell(source, name) for source in (row, parent) for name in ("base_image", "small_image"))
         image = next((image for image in images if image and image != "no_selection"), "")
         if image and not is_absolute(image):
             image = f"/media/catalog/product/{image.lstrip('/')}"
@@ -212,13 +208,13 @@ class _Builder:
             draft.put("image_url", image)
 
     def _put_prices(self, draft: Draft, row: Mapping[str, Any], index: _Index) -> None:
-        kind = _cell(row, "product_type").lower()
+        kind = cell(row, "product_type").lower()
         try:
             prices = self._prices(row)
         except BadValue as error:
             draft.reject("price", row.get("price"), error)
             return
-        if kind == "bundle" and (prices is None or _cell(row, "bundle_price_type").lower() == "dynamic"):
+        if kind == "bundle" and (prices is None or cell(row, "bundle_price_type").lower() == "dynamic"):
             draft.reject("price", row.get("price"), "is that of the parts that shoppers choose for this bundle; map it")
             return
         if kind in {"configurable", "grouped"}:
@@ -231,18 +227,18 @@ class _Builder:
             draft.put_prices(prices)
 
     def _prices(self, row: Mapping[str, Any]) -> Prices | None:
-        price, special = _cell(row, "price"), _cell(row, "special_price")
+        price, special = cell(row, "price"), cell(row, "special_price")
         if not price:
             return None
         starts, ends = (
-            next((text for column in columns if (text := _cell(row, column))), "") for columns in (_STARTS, _ENDS)
+            next((text for column in columns if (text := cell(row, column))), "") for columns in (_STARTS, _ENDS)
         )
         if special and not holds_on(self._options.today, starts, ends):
             special = ""
         return on_sale(to_money(price, _NOTATION), to_money(special, _NOTATION) if special else None)
 
     def _own_prices(self, row: Mapping[str, Any]) -> Prices | None:
-        if _cell(row, "product_type").lower() in _MADE_OF_OTHERS:
+        if cell(row, "product_type").lower() in _MADE_OF_OTHERS:
             return None
         with contextlib.suppress(BadValue):  # the row's own draft complains
             return self._prices(row)
@@ -250,13 +246,13 @@ class _Builder:
 
 
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
-    managed = _cell(row, "manage_stock") != "0" or _cell(row, "use_config_manage_stock") != "0"
+    managed = cell(row, "manage_stock") != "0" or cell(row, "use_config_manage_stock") != "0"
     if not managed:
         draft.put("in_stock", value=True)
         return
-    draft.put("in_stock", _cell(row, "is_in_stock"))
-    if _cell(row, "product_type").lower() not in _MADE_OF_OTHERS:
-        draft.put("stock_quantity", _cell(row, "qty"), _pieces)
+    draft.put("in_stock", cell(row, "is_in_stock"))
+    if cell(row, "product_type").lower() not in _MADE_OF_OTHERS:
+        draft.put("stock_quantity", cell(row, "qty"), _pieces)
 
 
 def _pieces(value: Any, notation: Notation) -> int | None:
@@ -270,7 +266,7 @@ def _pieces(value: Any, notation: Notation) -> int | None:
 def _put_attributes(draft: Draft, row: Mapping[str, Any], labels: str) -> None:
     """``color=Azul,size=S``, each under the name that shoppers see where the parent tells it (``size=Talla``)."""
     named = dict(_pairs(labels))
-    for code, value in _pairs(_cell(row, "additional_attributes")):
+    for code, value in _pairs(cell(row, "additional_attributes")):
         if code in _BRANDS:
             draft.put("brands", [value])
         elif code not in _NO_ATTRIBUTES:
@@ -287,7 +283,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 def _categories(row: Mapping[str, Any]) -> list[str]:
     """The names of all levels below the root: ``Default Category/Ropa/Chaquetas,Default Category/Ofertas``."""
-    paths = re.split("[,|]", _cell(row, "categories"))
+    paths = re.split("[,|]", cell(row, "categories"))
     levels = (level.strip() for path in paths for level in path.split("/")[1:])
     return list(dict.fromkeys(level for level in levels if level))
 

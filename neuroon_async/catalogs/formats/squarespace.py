@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..grouping import grouped
-from ..records import Draft
+from ..records import Draft, cell
 from ..values.parsing import BadValue, Notation, to_money
 from ..values.prices import on_sale
 from ..values.words import to_flag
-from ..variants import put_cheapest, variant_id
+from ..variants import put_cheapest, put_variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,10 +39,6 @@ _USED = (
     *_OF_PRODUCT, "Variant ID [Non Editable]", "SKU", "GTIN", "MPN", "Price", "Sale Price", "On Sale", "Stock",
     *(f"Option Value {number}" for number in _OPTIONS),
 )  # fmt: skip
-
-
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    return str(row.get(column) or "").strip()
 
 
 class _Builder:
@@ -86,32 +82,27 @@ class _Builder:
     def _start(self, record: Record) -> Draft:
         row = record.row
         draft = Draft.of(record, _NOTATION)
-        draft.put("name", _cell(row, "Title"))
-        draft.put("description", _cell(row, "Description"))
-        draft.put("image_url", _cell(row, "Hosted Image URLs"))
-        draft.put("is_active", _cell(row, "Visible"))
-        paths = re.split(r"\s*,\s*", _cell(row, "Categories"))
+        draft.put("name", cell(row, "Title"))
+        draft.put("description", cell(row, "Description"))
+        draft.put("image_url", cell(row, "Hosted Image URLs"))
+        draft.put("is_active", cell(row, "Visible"))
+        paths = re.split(r"\s*,\s*", cell(row, "Categories"))
         levels = [level.strip() for path in paths for level in path.split("/")]
         draft.put("categories", list(dict.fromkeys(filter(None, levels))) or None)
-        draft.put("tags", [tag for tag in re.split(r"\s*,\s*", _cell(row, "Tags")) if tag] or None)
+        draft.put("tags", [tag for tag in re.split(r"\s*,\s*", cell(row, "Tags")) if tag] or None)
         return draft
 
     def _variant(self, record: Record) -> Draft:
         row, choices = record.row, _choices(record.row)
         draft = self._start(record)
-        draft.put("external_id", variant_id(_id(row), choices.values()))
-        draft.put("parent_external_id", _id(row))
-        draft.put_attributes(choices)
-        if choices:
-            draft.put("name", f"{_cell(row, 'Title')} - {' / '.join(choices.values())}")
-        else:
-            draft.problems.append(("", "has no option values, which tell the variants of a product apart"))
+        missing = "has no option values, which tell the variants of a product apart"
+        put_variant(draft, _id(row), cell(row, "Title"), choices, missing=missing)
         _put_offer(draft, row)
         return draft
 
 
 def _id(row: Mapping[str, Any]) -> str:
-    return _cell(row, _ID)
+    return cell(row, _ID)
 
 
 def _filled(record: Record, first: Mapping[str, Any]) -> Record:
@@ -120,29 +111,26 @@ def _filled(record: Record, first: Mapping[str, Any]) -> Record:
 
 
 def _choices(row: Mapping[str, Any]) -> dict[str, str]:
-    pairs = ((_cell(row, f"Option Name {n}"), _cell(row, f"Option Value {n}")) for n in _OPTIONS)
+    pairs = ((cell(row, f"Option Name {n}"), cell(row, f"Option Value {n}")) for n in _OPTIONS)
     return {name: value for name, value in pairs if name and value}
 
 
 def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     """Code, price, sale and stock of the variant of one row."""
-    draft.put("sku", _cell(row, "SKU"))
-    draft.put_attributes({"gtin": _cell(row, "GTIN"), "mpn": _cell(row, "MPN")})
-    price, sale = _cell(row, "Price"), _cell(row, "Sale Price")
+    draft.put("sku", cell(row, "SKU"))
+    draft.put_attributes({"gtin": cell(row, "GTIN"), "mpn": cell(row, "MPN")})
+    price, sale = cell(row, "Price"), cell(row, "Sale Price")
     try:
         if price:
-            holds = bool(sale) and to_flag(_cell(row, "On Sale") or "no")
+            holds = bool(sale) and to_flag(cell(row, "On Sale") or "no")
             draft.put_prices(on_sale(to_money(price, _NOTATION), to_money(sale, _NOTATION) if holds else None))
     except BadValue as error:
         draft.reject("price", price, error)
-    stock = _cell(row, "Stock")
+    stock = cell(row, "Stock")
     if stock.lower() == "unlimited":
         draft.put("in_stock", value=True)
-        return
-    draft.put("stock_quantity", stock)
-    count = draft.fields.get("stock_quantity")
-    if isinstance(count, int):
-        draft.put("in_stock", count > 0)
+    else:
+        draft.put_stock(stock)
 
 
 class _Squarespace:

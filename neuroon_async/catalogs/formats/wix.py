@@ -21,7 +21,7 @@ from ..records import Draft
 from ..values.addresses import is_absolute
 from ..values.parsing import BadValue, Money, Notation, to_money, to_number
 from ..values.prices import Prices, on_sale
-from ..variants import put_cheapest, variant_id
+from ..variants import put_cheapest, put_variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -131,14 +131,8 @@ class _Builder:
     def _variant(self, first: Record, record: Record, image: str) -> Draft:
         choices = _choices(first.row, record.row)
         draft = self._start(first, record, _image(record.row) or image)
-        handle, values = _handle(first), list(choices.values())
-        draft.put("external_id", variant_id(handle, values))
-        draft.put("parent_external_id", handle)
-        if values:
-            draft.put("name", f"{_cell(first.row, 'name')} - {' / '.join(values)}")
-        else:
-            draft.problems.append(("", "has no option values, which tell the variants of a product apart"))
-        draft.put_attributes(choices)
+        missing = "has no option values, which tell the variants of a product apart"
+        put_variant(draft, _handle(first), _cell(first.row, "name"), choices, missing=missing)
         _put_offer(draft, first.row, record.row)
         return draft
 
@@ -154,10 +148,7 @@ def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
     if not stock:
         return
     if any(character.isdigit() for character in stock):
-        draft.put("stock_quantity", stock)
-        quantity = draft.fields.get("stock_quantity")
-        if isinstance(quantity, int):
-            draft.put("in_stock", quantity > 0)
+        draft.put_stock(stock)
     else:
         draft.put("in_stock", stock)
 

@@ -16,7 +16,7 @@ from ...fast.cells import DECLINED, CellColumn
 from ...fast.fields import new_products
 from ...fast.texts import KnownTexts, is_plain_parent
 from ...values.parsing import to_integer, to_money
-from ...variants import variant_id
+from ...variants import variant_id, variant_name
 from .products import (
     ATTRIBUTES,
     NOTATION,
@@ -26,7 +26,6 @@ from .products import (
     levels,
     sells_on,
     tags,
-    variant_name,
 )
 
 if TYPE_CHECKING:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ...grouping import grouped
-from ...records import Draft, Record
+from ...records import Draft, Record, cell
 from ...values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
 from ...values.prices import Prices, on_sale
-from ...variants import put_cheapest, variant_id
+from ...variants import put_cheapest, variant_id, variant_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ...readers.byte_source import ByteSource
 
@@ -41,7 +41,6 @@ __all__ = [
     "levels",
     "sells_on",
     "tags",
-    "variant_name",
 ]
 
 NOTATION = Notation(decimal=".", grouped=False)
@@ -85,7 +84,7 @@ class ShopifyProducts:
     def product(self, rows: list[Record]) -> Iterator[Draft]:
         """The products of one handle: one, or a parent and its variants."""
         first = rows[0]
-        handle = _cell(first.row, "Handle")
+        handle = cell(first.row, "Handle")
         if is_blank(first.row.get("Title")):
             for record in rows:
                 yield Draft.unusable(
@@ -93,7 +92,7 @@ class ShopifyProducts:
                     f"Title: is empty in the first row of {handle!r}; all rows of one handle must stand together",
                 )
             return
-        options = [name for number in OPTIONS if (name := _cell(first.row, f"Option{number} Name"))]
+        options = [name for number in OPTIONS if (name := cell(first.row, f"Option{number} Name"))]
         variants = [record for record in rows if record is first or _is_variant(record.row)]
         shared = self._shared(handle, rows)
         if len(variants) == 1 and _values(first.row, 3)[0] in {"", "Default Title"}:
@@ -107,16 +106,16 @@ class ShopifyProducts:
         """What every product of this handle has in common, as the export writes it."""
         row = rows[0].row
         return {
-            "name": _cell(row, "Title"),
-            "description": _cell(row, "Body (HTML)"),
-            "brands": [_cell(row, "Vendor")],
-            "categories": [kind] if (kind := _cell(row, "Type")) else levels(_cell(row, "Product Category")),
-            "tags": tags(_cell(row, "Tags")),
-            "is_active": is_active(_cell(row, "Published"), _cell(row, "Status")),
+            "name": cell(row, "Title"),
+            "description": cell(row, "Body (HTML)"),
+            "brands": [cell(row, "Vendor")],
+            "categories": [kind] if (kind := cell(row, "Type")) else levels(cell(row, "Product Category")),
+            "tags": tags(cell(row, "Tags")),
+            "is_active": is_active(cell(row, "Published"), cell(row, "Status")),
             "image_url": _main_image(rows),
-            "url": _cell(row, "URL") or (f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None),
-            "currency": _cell(row, "Currency"),
-            "attributes.gift_card": "true" if _cell(row, "Gift Card").lower() == "true" else None,
+            "url": cell(row, "URL") or (f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None),
+            "currency": cell(row, "Currency"),
+            "attributes.gift_card": "true" if cell(row, "Gift Card").lower() == "true" else None,
         }
 
     def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
@@ -138,7 +137,7 @@ class ShopifyProducts:
         if values:
             draft.put("name", variant_name(shared["name"], values))
         draft.put("parent_external_id", handle)
-        draft.put("image_url", _cell(record.row, "Variant Image"))
+        draft.put("image_url", cell(record.row, "Variant Image"))
         draft.put_attributes(dict(zip(options, _values(record.row, len(options)), strict=True)))
         _put_offer(draft, record.row)
         if not values:
@@ -153,12 +152,12 @@ class ShopifyProducts:
 
 def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     """SKU, prices, stock and attributes of the row of one variant."""
-    draft.put("sku", _cell(row, "Variant SKU").lstrip("'"))  # spreadsheets are told "text" by an apostrophe
-    draft.put_attributes({name: _cell(row, column).lstrip("'") for column, name in ATTRIBUTES.items()})
-    price = _cell(row, "Variant Price")
+    draft.put("sku", cell(row, "Variant SKU").lstrip("'"))  # spreadsheets are told "text" by an apostrophe
+    draft.put_attributes({name: cell(row, column).lstrip("'") for column, name in ATTRIBUTES.items()})
+    price = cell(row, "Variant Price")
     try:
         if price:
-            compare_at = _cell(row, "Variant Compare At Price")
+            compare_at = cell(row, "Variant Compare At Price")
             draft.put_prices(_prices(to_money(price, NOTATION), to_money(compare_at, NOTATION) if compare_at else None))
     except BadValue as error:
         draft.reject("price", price, error)
@@ -172,11 +171,6 @@ def is_active(published: str, status: str) -> bool | None:
     return (not published or published.lower() == "true") and status.lower() in {"", "active"}
 
 
-def variant_name(title: str, values: Sequence[str]) -> str:
-    """Of a variant with these values of the product's options."""
-    return f"{title} - {' / '.join(values)}"
-
-
 def _prices(price: Money, compare_at: Money | None) -> Prices:
     if compare_at is None or (compare_at.amount <= price.amount and compare_at.compares_to(price)):
         return Prices(price)
@@ -185,13 +179,13 @@ def _prices(price: Money, compare_at: Money | None) -> Prices:
 
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
     _put_quantity(draft, row)
-    if available := _cell(row, "Variant Available"):
+    if available := cell(row, "Variant Available"):
         draft.put("in_stock", available)
 
 
 def _put_quantity(draft: Draft, row: Mapping[str, Any]) -> None:
-    quantity = _cell(row, "Variant Inventory Qty")
-    tracked = bool(_cell(row, "Variant Inventory Tracker")) or "Variant Inventory Tracker" not in row
+    quantity = cell(row, "Variant Inventory Qty")
+    tracked = bool(cell(row, "Variant Inventory Tracker")) or "Variant Inventory Tracker" not in row
     if not quantity:
         if not tracked:
             draft.put("in_stock", value=True)
@@ -201,7 +195,7 @@ def _put_quantity(draft: Draft, row: Mapping[str, Any]) -> None:
     except BadValue as error:
         draft.reject("stock_quantity", quantity, error)
         return
-    goes_on = sells_on(_cell(row, "Variant Inventory Policy"))
+    goes_on = sells_on(cell(row, "Variant Inventory Policy"))
     draft.put("in_stock", count > 0 or not tracked or goes_on, to_flag)
     if tracked or count > 0:
         draft.put("stock_quantity", count)
@@ -214,20 +208,16 @@ def sells_on(policy: str) -> bool:
 
 def handle_of(record: Record) -> str:
     """Which product a row belongs to; empty where it tells of none."""
-    return "" if record.problem else _cell(record.row, "Handle")
-
-
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    return str(row.get(column) or "").strip()
+    return "" if record.problem else cell(record.row, "Handle")
 
 
 def _values(row: Mapping[str, Any], count: int) -> list[str]:
-    return [_cell(row, f"Option{number} Value") for number in OPTIONS[:count]]
+    return [cell(row, f"Option{number} Value") for number in OPTIONS[:count]]
 
 
 def _is_variant(row: Mapping[str, Any]) -> bool:
     """Rows without any of these carry a further image only."""
-    return bool(_values(row, 1)[0] or _cell(row, "Variant Price") or _cell(row, "Variant SKU"))
+    return bool(_values(row, 1)[0] or cell(row, "Variant Price") or cell(row, "Variant SKU"))
 
 
 def levels(category: str) -> list[str]:
@@ -241,5 +231,5 @@ def tags(text: str) -> list[str]:
 
 
 def _main_image(rows: list[Record]) -> str:
-    images = [(_cell(r.row, "Image Position") != "1", _cell(r.row, "Image Src")) for r in rows]
+    images = [(cell(r.row, "Image Position") != "1", cell(r.row, "Image Src")) for r in rows]
     return min((image for image in images if image[1]), key=lambda image: image[0], default=(True, ""))[1]
