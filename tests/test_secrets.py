@@ -12,6 +12,7 @@ import warnings
 from contextlib import asynccontextmanager
 
 import pytest
+from clients import serving
 
 from neuroon_async import (
     ConfigurationError,
@@ -201,13 +202,10 @@ async def test_an_answer_that_is_no_http_does_not_tell_the_key(everything_logged
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with pair(base_url=url, retry=RetryPolicy(attempts=2, initial=0.0)) as (_, client):
-            with pytest.raises(NeuroonError) as caught:
-                await client.shop()
-            assert leaks(told_by(caught.value)) == []
+    async with serving(serve) as url, pair(base_url=url, retry=RetryPolicy(attempts=2, initial=0.0)) as (_, client):
+        with pytest.raises(NeuroonError) as caught:
+            await client.shop()
+        assert leaks(told_by(caught.value)) == []
     assert leaks(everything_logged()) == []
 
 

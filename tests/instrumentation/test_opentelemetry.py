@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from clients import serving
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -651,12 +652,9 @@ async def test_the_key_is_not_told_of_an_answer_that_is_no_http(telemetry):
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with pair(telemetry, base_url=url, retry=ONCE) as (_, client):
-            with pytest.raises(ConnectionFailed):
-                await client.shop()
+    async with serving(serve) as url, pair(telemetry, base_url=url, retry=ONCE) as (_, client):
+        with pytest.raises(ConnectionFailed):
+            await client.shop()
     assert told_of_failure(telemetry.spans[0]) == ("ConnectionFailed", None, StatusCode.ERROR)
     assert leaks(telemetry.exported()) == []
 

@@ -12,6 +12,7 @@ from functools import cache
 import aiohttp
 import msgspec
 import pytest
+from clients import serving
 
 from neuroon_async import (
     APIError,
@@ -48,9 +49,7 @@ async def answering(answer, **options):
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving(serve) as url:
         defaults = {"shop_id": "shop_7", "api_key": KEY, "base_url": url, "retry": ONCE, "rate_limits": None}
         async with NeuroonClient(**{**defaults, **options}) as client:
             yield client
@@ -168,9 +167,7 @@ async def test_an_error_is_told_by_its_status_where_its_body_does_not_arrive(res
         await writer.wait_closed()
         gone.set()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving(serve) as url:
         async with NeuroonClient(
             shop_id="shop_7", api_key=KEY, base_url=url, retry=RetryPolicy(deadline=5), timeout=0.3
         ) as client:
@@ -192,9 +189,7 @@ async def test_a_refusal_that_names_what_it_refuses_is_asked_for_again_where_tha
         writer.close()
         await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving(serve) as url:
         retry = RetryPolicy(initial=0)
         async with NeuroonClient(shop_id="shop_7", api_key=KEY, base_url=url, retry=retry) as client:
             with pytest.raises(APIError, match=f"{status} .*: P ") as caught:
@@ -214,9 +209,7 @@ async def test_what_arrives_on_an_idle_connection_is_no_answer_to_the_next_reque
                 writer.write(http(b'{"maxProducts":%d}' % len(arrived)))
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with serving(serve) as url:
         async with NeuroonClient(shop_id="shop_7", api_key=KEY, base_url=url, retry=ONCE) as client:
             assert (await client.shop()).max_products == 1
             assert (await client.shop()).max_products == 1
