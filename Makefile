@@ -24,9 +24,14 @@ demo: $(VENV)/demo.stamp  ## install, then sync a made-up catalog with an emulat
 	@$(BIN)/neuroon demo
 
 # `coverage run` rather than pytest --cov: pytest imports plugins of this package before pytest-cov starts to measure.
+# What failed runs once more, by itself: a fault fails again. What passes then depends on chance or load, and is named above.
 test: $(VENV)/dev.stamp  ## install, then the whole suite with coverage (at least 95 %)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q -n auto --dist worksteal
+	@$(BIN)/coverage run -m pytest -q -n auto --dist worksteal || { \
+		[ $$? -eq 1 ] || exit 1; \
+		echo "Once more, one after the other. A test that passes now is unsteady: mend it."; \
+		$(BIN)/coverage run -m pytest -q --last-failed --last-failed-no-failures none; \
+	}
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=95
 
