@@ -22,6 +22,9 @@ ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 NEIGHBOURS = "tests/integrations"
 """What depends most on the versions of others: marked ``neighbours``, and not left out for being slow."""
+ONCE_MORE = ["-n", "0", "--last-failed", "--last-failed-no-failures", "none"]
+"""pytest's arguments for what has just failed: a fault fails again, chance and the machine's load do not."""
+_TESTS_FAILED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ def run_tests(python: Path, arguments: list[str]) -> tuple[int, str]:
     """pytest's exit code, and the line with which it closes. All that it prints is passed on."""
     # Tests start `make`, `coverage` and others by their names.
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    cache = python.parents[1] / "pytest-cache"
+    command = [str(python), "-m", "pytest", "-q", "-o", f"cache_dir={cache}", *arguments]
     last = ""
     with subprocess.Popen(
         command, cwd=ROOT, env=os.environ | {"PATH": path}, stdout=subprocess.PIPE, text=True
@@ -111,6 +115,10 @@ def run_one(version: str, name: str, arguments: list[str], say: Callable[[str], 
         return Outcome(version, name, f"not installed: uv ended with {error.returncode}", failed=True)
     say(f"Python {version}, {name} dependencies: installed in {time.monotonic() - started:.0f} s, testing")
     code, line = run_tests(made, arguments)
+    if code == _TESTS_FAILED:
+        say("Once more, one after the other. A test that passes now is unsteady: mend it.")
+        code, again = run_tests(made, [*arguments, *ONCE_MORE])
+        line = f"{line}; once more: {again}"
     return Outcome(version, name, line or f"pytest ended with {code}", failed=bool(code))
 
 
