@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?=
 PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
-# Where the environment forbids bytecode, each of the many processes that the tests start would compile the world anew.
+# Where the environment forbids bytecode, each of the many processes that the tests start would compile the world again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types strict surface format bench bench-full campaign prove-limits power-loss soak mutants simulate fuzz clean

@@ -88,7 +88,7 @@ def window() -> Figure:
 
 
 def _within_windows(log: list[list[float]], per: float) -> tuple[list[float], list[int]]:
-    """The count of requests let through, which begins anew with each window of the server."""
+    """The count of requests let through, which starts again with each window of the server."""
     times, counts = [0.0], [0]
     ends = per
     for at, status in log:

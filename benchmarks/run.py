@@ -85,7 +85,7 @@ def run(piece: Piece) -> None:
 
 
 def keep(piece: Piece, goals: list[list[str]], today: str) -> None:
-    """Remember how near each goal is, and write the table anew."""
+    """Remember how near each goal is, and write the table again."""
     path = FOUND / "goals.json"
     known = json.loads(path.read_text()) if path.exists() else {}
     known[piece.name] = [

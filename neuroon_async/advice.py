@@ -1,4 +1,4 @@
-"""Advice whose arguments can be named anew: Python's names here, options where a command line gives it. Pure."""
+"""Advice whose arguments can be renamed: Python's names here, options where a command line gives it. Pure."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def _end() -> None:
 
 def _forget() -> None:
     """In a forked process: the thread stayed behind, and the lock may have been held by another that did."""
-    global _lock, _started  # noqa: PLW0603 - likewise
+    global _lock, _started  # noqa: PLW0603 - as above
     _lock = threading.Lock()
     _started = None
 

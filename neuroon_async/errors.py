@@ -120,7 +120,7 @@ class UsageError(ConfigurationError):
 class ClientClosed(UsageError):
     """The client was used after ``aclose()``, or closed while a call was under way.
 
-    ``maybe_processed`` tells whether the server may have acted on that call all the same.
+    ``maybe_processed`` tells whether the server may have acted on that call nevertheless.
     """
 
     def __init__(
@@ -237,7 +237,7 @@ class UnsafeDeletion(NeuroonError):
 
 
 class TransportError(NeuroonError):
-    """No complete answer arrived. ``maybe_processed`` tells whether the server may have acted all the same.
+    """No complete answer arrived. ``maybe_processed`` tells whether the server may have acted nevertheless.
 
     ``permanent``: trying again cannot help before something is changed, such as an untrusted certificate.
     """

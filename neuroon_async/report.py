@@ -74,7 +74,7 @@ class SyncReport:
         elapsed: Seconds that the run took.
         waited: Seconds spent waiting for rate limits, summed over all requests.
         products_count: Products in the catalog, by the server's latest word; ``None`` where it gave none.
-        remaining_products: Products that the shop's plan has room for, likewise.
+        remaining_products: Products that the shop's plan has room for, from the same answer.
         failures: The first 1,000 failures, the unsent ones last.
         request_ids: Those of the latest 1,000 answers: the vendor's support asks for them.
     """
@@ -183,6 +183,6 @@ def _picklable(product: object) -> object:
     except Exception:  # noqa: BLE001 - whatever the user's object raises
         try:
             return repr(product)
-        except Exception:  # noqa: BLE001 - likewise
+        except Exception:  # noqa: BLE001 - as above
             return f"a {type(product).__name__} that cannot be shown"
     return product

@@ -77,7 +77,7 @@ def interpreter(version: str) -> str | None:
 
 
 def install(python: str, environment: Path, dependencies: Set) -> Path:
-    """Make the environment anew; its interpreter."""
+    """Make the environment again; its interpreter."""
     uv = [sys.executable, "-m", "uv", "--quiet", "--no-progress"]
     subprocess.run([*uv, "venv", "--clear", "--python", python, str(environment)], cwd=ROOT, check=True)
     made = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

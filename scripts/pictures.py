@@ -1,4 +1,4 @@
-"""Make the pictures of the documentation anew, in `docs/assets`: what `neuroon demo` prints, and the sandbox's page.
+"""Make the pictures of the documentation again, in `docs/assets`: what `neuroon demo` prints, and the sandbox's page.
 
     python scripts/pictures.py
 

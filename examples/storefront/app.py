@@ -110,7 +110,7 @@ async def place_order(request: Request, client: Client) -> HTMLResponse:
 
 
 def render(request: Request, client: NeuroonClient, title: str, content: str) -> HTMLResponse:
-    # The token expires, so the tag is made anew for each page; a page that holds one must not be cached for a day.
+    # The token expires, so the tag is made again for each page; a page that holds one must not be cached for a day.
     widget = client.widget.script_tag(script_url=request.state.widget_url)
     return HTMLResponse(pages.page(title, content, widget=widget, in_basket=sum(read_basket(request).values())))
 

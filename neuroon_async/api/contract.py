@@ -332,7 +332,7 @@ WIDGET_POSITIONS = ("inline", "floating")
 WIDGET_TOKEN_LIFETIME = 24 * 3600
 """Seconds a widget token is valid, counted from the second it was signed in."""
 WIDGET_TOKEN_RENEWAL = 5 * 60
-"""Seconds before the end of its life at which a token is signed anew."""
+"""Seconds before the end of its life at which a token is signed again."""
 
 # Environment variables.
 API_URL_VARIABLE = "NEUROON_API_URL"

@@ -39,7 +39,7 @@ The vendor publishes none. `x-inferred: true` marks what was concluded from samp
 Limits count per shop and endpoint, over all processes that use the key; `x-rate-limit` gives them as `requests` in \
 any `window` (seconds). The server's algorithm is not documented. A synced product can be found 2 to 5 seconds after \
 the answer. Repeat only 429, 5xx and failures of the transport, and where `x-repeat-safe` is false only what the \
-server surely did not process.\
+server certainly did not process.\
 """
 
 _SYNC = """\

@@ -49,7 +49,7 @@ def invalid_product(product: Product, violations: list[tuple[str, str]]) -> Inva
 
 
 def plainly_valid(product: Product) -> bool:
-    """True where the product surely keeps every rule; False where only a closer look can tell.
+    """True where the product certainly keeps every rule; False where only a closer look can tell.
 
     The same rules as the table below, for values of exactly the plain types. Tests hold the two together.
     """

@@ -106,7 +106,7 @@ class Catalog(ListSource):
         decimal: str | None = None,
         today: date | None = None,
         keep_going: bool = False,
-        list: str | None = None,  # noqa: A002 - likewise
+        list: str | None = None,  # noqa: A002 - as above
         sheet: str | None = None,
         option_names: OptionNames = IN_PYTHON,
     ) -> None:

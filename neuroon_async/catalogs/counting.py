@@ -49,7 +49,7 @@ class FieldCounts:
                 raise error
 
     def counted(self, records: Iterable[Record]) -> Iterator[Record]:
-        """The same records, counted. A further reading of the same records counts them anew."""
+        """The same records, counted. A further reading of the same records counts them again."""
         self.start_over()
         for record in records:
             self.see(record)

@@ -147,7 +147,7 @@ def _plain(column: str, value: RawValue) -> str:
     if isinstance(value, str):
         text = value.strip()
         if is_shortened(text) or is_error_code(text):
-            raise BadValue(f"{column!r} holds {text}, which a spreadsheet has damaged; export the catalog anew")
+            raise BadValue(f"{column!r} holds {text}, which a spreadsheet has damaged; export the catalog again")
         return text
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -74,7 +74,7 @@ def misread_notes(count: int) -> Iterator[str]:
         products = "1 product has a text" if count == 1 else f"{count:,} products have texts"
         yield (
             f"{products} with signs such as \u00c3\u00a9 or "
-            "\ufffd: somebody has decoded them wrongly before; export the catalog anew, as UTF-8"
+            "\ufffd: somebody has decoded them wrongly before; export the catalog again, as UTF-8"
         )
 
 

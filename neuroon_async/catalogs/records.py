@@ -175,7 +175,7 @@ class Draft:
         name = target.partition(".")[0]
         if is_error_code(text):
             if name in REQUIRED_FIELDS or name in _IDS:
-                problem = f"holds {text}, which a spreadsheet shows where a formula failed; export the catalog anew"
+                problem = f"holds {text}, which a spreadsheet shows where a formula failed; export the catalog again"
                 self.rejected[target] = text
                 self.problems.append((WIRE_NAMES[name], problem))
             else:
@@ -255,7 +255,7 @@ class Draft:
 
 
 _SHORTENED = (
-    "is a number that a spreadsheet has shortened, so its digits are lost; export the catalog anew and do not save it "
+    "is a number that a spreadsheet has shortened, so its digits are lost; export the catalog again and do not save it "
     "in a spreadsheet, or format the column as text before"
 )
 _IDS = frozenset({"external_id", "parent_external_id"})

@@ -39,7 +39,7 @@ _SLOW = 2.0
 _OFF = 5.0
 """Seconds from which a clock is worth a word."""
 _TOO_FAR_OFF = 300.0
-"""Seconds from which tokens fail: one is signed anew only so long before its end."""
+"""Seconds from which tokens fail: one is signed again only so long before its end."""
 
 
 class Verdict(StrEnum):

@@ -168,7 +168,7 @@ class ShopPool:
             finally:
                 await limiter.aclose()  # the next process shall not wait for slots that are free
         except AuthenticationFailed:
-            self._forget(shop_id, shop)  # rotated, perhaps: the next task asks for the key anew
+            self._forget(shop_id, shop)  # rotated, perhaps: the next task asks for the key again
             raise
         finally:
             shop.users.remove(task)

@@ -38,7 +38,7 @@ with NeedsExtra("taskiq", __name__):
     from taskiq import AckableMessage, AsyncBroker, Context, TaskiqDepends, TaskiqEvents, TaskiqState
     from taskiq_redis import RedisStreamBroker
 
-from ..client import NeuroonClient  # noqa: TC001 - likewise
+from ..client import NeuroonClient  # noqa: TC001 - as above
 from ..errors import ConfigurationError, UsageError
 from .redis.commands import cancelling
 from .shop_pool import ShopCredentials, ShopPool

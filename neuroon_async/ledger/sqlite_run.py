@@ -29,7 +29,7 @@ __all__ = ["SQLiteRun", "recover"]
 _MOST_OPEN = 50_000
 """Products in open batches that are kept in memory; where more were never answered, the oldest go into the file."""
 _MOST_GAPS = 1_000_000
-"""Unused numbers, each of which costs a byte of memory, before the products are numbered anew."""
+"""Unused numbers, each of which costs a byte of memory, before the products are numbered again."""
 _NOTHING: Mapping[bytes, Collection[str]] = {}
 
 

@@ -316,7 +316,7 @@ def _restored(state: State, limit: RateLimit, now: float) -> Admission:
     admission.singles.extend(state.singles)
     admission.not_before, admission.next_spaced = state.not_before, state.next_spaced
     if state.boot != boot_id() or now < state.seen:
-        # The machine was started anew. No telling how much time has passed since: none, to be safe.
+        # The machine was restarted. No telling how much time has passed since: none, to be safe.
         shift = now - state.seen
         admission.shift(shift)
         state.leases = {member: moment + shift for member, moment in state.leases.items()}

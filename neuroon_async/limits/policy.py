@@ -370,7 +370,7 @@ def shortest_time(requests: int, limit: RateLimit) -> float:
         assert moment is not None  # noqa: S101 - with every request answered, time alone decides
         now = moment
         stamp = admission.take(now, bulk=True)
-        assert stamp is not None  # noqa: S101 - likewise
+        assert stamp is not None  # noqa: S101 - as above
         admission.answered(now, stamp=stamp)
     return now + windows * limit.per
 

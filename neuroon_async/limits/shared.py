@@ -192,7 +192,7 @@ class SharedEndpoint:
                 await self._hand_back()
             answer = await self._store.take(self._effective.requests, member, bulk=bulk)
         except asyncio.CancelledError:
-            # It may have been granted all the same.
+            # It may have been granted nevertheless.
             self._reports.tell(partial(self._store.withdraw, member))
             raise
         except StoreUnavailable as error:
@@ -232,7 +232,7 @@ class SharedEndpoint:
         Other processes may have used more than their part: where use is uneven, that is what sharing is for.
         """
         assert self._part is not None  # noqa: S101 - see `_admission`
-        assert self._share is not None  # noqa: S101 - likewise
+        assert self._share is not None  # noqa: S101 - as above
         now = self._clock.now()
         own = self._own.members(now)
         rest = max(0, self._part.requests - len(own))

@@ -232,7 +232,7 @@ class SQLiteOutboxStore:
             return ConfigurationError(f"the outbox {self.path} is damaged ({detail}); it was left as it is")
         if problem is Problem.GONE:
             return OutboxUnavailable(
-                f"the outbox {self.path} was taken away while it was open ({detail}): open it anew to go on with "
+                f"the outbox {self.path} was taken away while it was open ({detail}): open it again to go on with "
                 "what is at its path now"
             )
         return OutboxUnavailable(f"outbox {self.path}: {detail}")
@@ -344,7 +344,7 @@ class SQLiteOutboxStore:
         before = now - self._keep_delivered
         if self._file.execute(f"SELECT 1 {known} LIMIT 1", (before,)).fetchone() is not None:
             some = f"SELECT rowid {known} LIMIT {_FORGOTTEN_AT_ONCE}"
-            self._file.write(f"DELETE FROM conversions WHERE rowid IN ({some})", (before,), durable=False)  # noqa: S608 - likewise
+            self._file.write(f"DELETE FROM conversions WHERE rowid IN ({some})", (before,), durable=False)  # noqa: S608 - as above
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ class WidgetTokenSigner:
     """Signs widget tokens, and writes the tag that carries one. Usable alone, from any number of threads.
 
     A token is ``base64url(shopId:unixSeconds:hex(HMAC-SHA256(apiKey, shopId:unixSeconds)))`` without padding, valid
-    for 24 hours. It is cached and signed anew 5 minutes before its end. After a rotation of the key, make a new signer
+    for 24 hours. It is cached and signed again 5 minutes before its end. After a rotation of the key, make a new signer
     at once.
 
     Args:
@@ -107,7 +107,7 @@ class WidgetTokenSigner:
     ) -> str:
         """The ``<script>`` element that loads the widget into ``container``; every attribute is escaped.
 
-        Put it next to ``<div id="neuroon-search"></div>``, and render it anew for each page: tokens expire.
+        Put it next to ``<div id="neuroon-search"></div>``, and render it again for each page: tokens expire.
 
         Args:
             container: The CSS selector of the element that takes the widget.

@@ -106,7 +106,7 @@ class BulkRun:
             await self._close(error)
         except asyncio.CancelledError as cancelled:
             error = cancelled
-        except BaseException as late:  # noqa: BLE001 - likewise; the first error is the reason, later ones followed
+        except BaseException as late:  # noqa: BLE001 - as above; the first error is the reason, later ones followed
             error = error or late
         source_error = self._reader.error
         if error is not None and source_error is not None and error is not source_error:

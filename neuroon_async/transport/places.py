@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 __all__ = ["MAX_CONNECTIONS", "Places"]
 
 MAX_CONNECTIONS = 128
-"""Above any useful concurrency under the documented limits; a bound all the same."""
+"""Above any useful concurrency under the documented limits; still a bound."""
 
 
 class Places:

@@ -45,7 +45,7 @@ _used: WeakSet[Any] = WeakSet()
 
 
 class AttemptClock:
-    """The time of one attempt: some to connect, and all of its timeout anew once the connection is there.
+    """The time of one attempt: some to connect, and all of its timeout again once the connection is there.
 
     Waiting for a free connection of a session that others use too is neither: the server does not know of it.
     """

@@ -1,6 +1,6 @@
 """The OpenAPI document: valid, complete, committed, and true of the emulator.
 
-``python tests/api/test_openapi.py`` writes docs/openapi.json anew.
+``python tests/api/test_openapi.py`` writes docs/openapi.json again.
 """
 
 import json

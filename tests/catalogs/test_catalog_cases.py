@@ -104,7 +104,7 @@ def test_ids_that_a_spreadsheet_has_shortened():
     catalog = case("09")
     reasons = [item.reason for item in catalog]
     assert (len(reasons), catalog.products) == (3, 0)
-    assert all("a spreadsheet has shortened" in reason and "export the catalog anew" in reason for reason in reasons)
+    assert all("a spreadsheet has shortened" in reason and "export the catalog again" in reason for reason in reasons)
 
 
 def test_spanish_columns():

@@ -31,7 +31,7 @@ def test_bestbuy_is_read_whole_with_ids_and_addresses_from_templates():
     assert catalog.ignored_fields == {"popularity": 3291}
     assert catalog.bytes_read == catalog.total_bytes == 2_173_195
     first = next(iter(found.values()))
-    assert first.external_id == "f8c3638ceb54a26c"  # the same in every run, or each sync would create products anew
+    assert first.external_id == "f8c3638ceb54a26c"  # the same in every run, or each sync would create products again
     assert first == Product(
         external_id="f8c3638ceb54a26c",
         name="AT&T GoPhone - Samsung Galaxy Express 3 4G LTE with 8GB Memory Prepaid Cell Phone",

@@ -239,7 +239,7 @@ EVENTS = st.lists(
 
 
 class ByHand:
-    """The rules, counted anew from all that ever happened."""
+    """The rules, counted again from all that ever happened."""
 
     def __init__(self, limit):
         self.limit = limit

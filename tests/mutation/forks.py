@@ -71,7 +71,7 @@ def forked(work: Callable[[Callable[[Any], None]], None]) -> Iterator[Iterator[A
 
 
 def arm(seconds: float) -> None:
-    """The process dies when it has used so much more processor time. Each test arms it anew."""
+    """The process dies when it has used so much more processor time. Each test arms it again."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 

@@ -110,10 +110,10 @@ class Chosen:
             self._of_function[mutant.path, mutant.function][killer] += 1
             self._of_file[mutant.path][killer] += 1
 
-    def tests(self, mutant: Mutant, *, anew: bool = False) -> list[str]:
-        """``anew``: with the module imported anew, when parameters of tests may have been computed by it."""
+    def tests(self, mutant: Mutant, *, again: bool = False) -> list[str]:
+        """``again``: with the module imported again, when parameters of tests may have been computed by it."""
         lines = self._learned.lines.get(str(mutant.path), {})
-        if anew or not mutant.in_function or self.runs_at_import(mutant):
+        if again or not mutant.in_function or self.runs_at_import(mutant):
             passing = {test for tests in lines.values() for test in tests}
             files = {_file_of(test) for test in passing}
             beside = {test for test in self._learned.seconds if _file_of(test) in files}

@@ -31,7 +31,7 @@ def patched(mutant: Mutant) -> bool:
     """Give the function its mutated code, wherever it is held.
 
     ``False`` where there is no such function, or where one that is made already cannot take the code (it closes over
-    other variables now): then the module has to be imported anew.
+    other variables now): then the module has to be imported again.
     """
     compiled = compile(_located(mutant), str(mutant.path), "exec", dont_inherit=True)
     changed = False

@@ -1,8 +1,8 @@
 """Runs the mutants of a room, each in a process forked from one in which pytest has collected all tests already.
 
 A mutant within a function is that function with another code object: whoever imported it sees the change. One outside
-of any function (a constant, a default, a decorator) needs its module, and all that imported it, anew: such a process is
-forked from one that has imported only what others wrote.
+of any function (a constant, a default, a decorator) needs its module, and all that imported it, again: such a process
+is forked from one that has imported only what others wrote.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _judge_all(
     for index, mutant in enumerate(mutants):
         if time.monotonic() >= ends:
             return
-        tests = chosen.tests(mutant, anew=first is not None)
+        tests = chosen.tests(mutant, again=first is not None)
         if not tests:
             send((index, Verdict("untested")))
             continue

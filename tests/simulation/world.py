@@ -45,7 +45,7 @@ class Worker:
 
 @dataclass
 class World:
-    """Made anew for each run."""
+    """Made again for each run."""
 
     simulation: Simulation
     emulator: Emulator = field(init=False)

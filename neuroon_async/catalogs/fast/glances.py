@@ -1,4 +1,4 @@
-"""One look at many texts: is there surely nothing in any of them that the careful lane would change? Pure.
+"""One look at many texts: is there certainly nothing in any of them that the careful lane would change? Pure.
 
 ``False`` says only that a glance cannot tell. The lists are not empty.
 """

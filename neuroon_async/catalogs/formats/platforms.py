@@ -24,7 +24,7 @@ _MAX_COLUMNS = 40
 
 @dataclass(frozen=True, slots=True)
 class _Platform:
-    """``columns`` are those of its CSV, all of which must be there; ``keys`` those of its JSON, likewise.
+    """``columns`` are those of its CSV, ``keys`` those of its JSON; all must be there.
 
     ``mapping`` names the columns or keys for the required fields, best first; those that the file has are proposed.
     """

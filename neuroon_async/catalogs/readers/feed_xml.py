@@ -84,7 +84,7 @@ def xml_item_blocks(
 
 
 def _not_well_formed(error: expat.ExpatError, before: bytes, source: ByteSource) -> str:
-    """What ails the text, which holds ``before`` up to where the parser gave up, as its author can mend it."""
+    """What is wrong with the text, which holds ``before`` up to where the parser gave up, as its author can mend it."""
     if error.code == _UNDEFINED_ENTITY:
         return (
             "is not well-formed XML: it holds an entity of HTML, such as &eacute; or &nbsp;, which XML does not know; "
@@ -95,7 +95,7 @@ def _not_well_formed(error: expat.ExpatError, before: bytes, source: ByteSource)
     if error.code == _INVALID_TOKEN and before[-1:] > b"\x7f":
         return (
             "is not well-formed XML: it holds bytes that are no letters of the encoding that it declares, or of UTF-8; "
-            f"export it anew, or say what they are in ({source.how_to_encode('cp1252')})"
+            f"export it again, or say what they are in ({source.how_to_encode('cp1252')})"
         )
     return f"is not well-formed XML ({error}); the feed may be cut off"
 

@@ -24,7 +24,7 @@ async def cancelled_sync(simulation: Simulation) -> None:
 
 
 async def repeated_under_known_keys(simulation: Simulation) -> None:
-    """As `cancelled_sync`, and the server still knows the keys of the cancelled run when the same source comes anew.
+    """As `cancelled_sync`, and the server still knows the keys of the cancelled run when the same source comes again.
 
     Cut into other batches, an older version may come under a new key, and the newer one under a known key, which the
     server then only answers from memory.

@@ -65,7 +65,7 @@ def _is_woocommerce(header: Iterable[str]) -> bool:
 
 
 class _Builder:
-    """Reads the records twice: ``read`` gives them anew at each call."""
+    """Reads the records twice: ``read`` gives them again at each call."""
 
     def __init__(
         self,
@@ -214,7 +214,7 @@ class _WooCommerce:
         reading.replay.keep_all()
         english = Renaming(reading.sample.header, english_name)
         return _Builder(
-            lambda: english.rename(reading.rows()),  # counts anew at each reading
+            lambda: english.rename(reading.rows()),  # counts again at each reading
             reading.options.shop_url,
             lambda names: reading.use(english.columns(names)),
             reading.options.today,
