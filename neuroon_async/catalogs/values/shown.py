@@ -25,8 +25,8 @@ class LikeADate(BadValue):
 
     def __init__(self, text: str, column: str) -> None:
         super().__init__(
-            f"{shown(text)} is a date, as a spreadsheet makes it of a code such as 1-2; export the catalog again and do not "
-            "save it in a spreadsheet, or format the column as text before"
+            f"{shown(text)} is a date, as a spreadsheet makes it of a code such as 1-2; export the catalog again and "
+            "do not save it in a spreadsheet, or format the column as text before"
         )
         self.column = column
 
