@@ -14,10 +14,9 @@ from virtual_time import VirtualTimeLoop
 
 from neuroon_async import NeuroonClient, Product, RetryPolicy
 from neuroon_async.report import SyncReport
-from neuroon_async.testing import Emulator
+from neuroon_async.testing import Emulator, RecordedRequest
 
 T = TypeVar("T")
-HASTY = RetryPolicy(attempts=3, initial=0.01)
 
 
 def item(number: int | str, price: float = 1, parent: int | str | None = None, **fields: Any) -> Product:
@@ -32,7 +31,27 @@ def items(count: int, **fields: Any) -> list[Product]:
 
 
 def client_of(emulator: Emulator, **options: Any) -> NeuroonClient:
-    return clients.client_of(emulator, **{"rate_limits": None, "retry": HASTY} | options)
+    """A hasty client. Its policy is its own: one shared by all tests would hand the budget for retries on."""
+    hasty = RetryPolicy(attempts=3, initial=0.01)
+    return clients.client_of(emulator, **{"rate_limits": None, "retry": hasty} | options)
+
+
+def first_tries(*external_ids: str) -> Callable[[RecordedRequest], bool]:
+    """For a fault's ``when``: the first request that asks for the deletion of each of these, and no other.
+
+    Which requests a fault with ``every`` strikes depends on their order, which is luck where many are in flight: one
+    product may draw every fault.
+    """
+    waiting = set(external_ids)
+
+    def is_first(request: RecordedRequest) -> bool:
+        external_id = request.raw_path.rpartition("/")[2]
+        if external_id not in waiting:
+            return False
+        waiting.remove(external_id)
+        return True
+
+    return is_first
 
 
 @asynccontextmanager

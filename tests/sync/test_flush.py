@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sync_shop import HASTY, assert_balanced, item, items, shop
+from sync_shop import assert_balanced, item, items, shop
 
 from neuroon_async import ProductFailure, SQLiteLedger, UsageError
 from neuroon_async.sync.item_reader import ItemReader
@@ -207,7 +207,7 @@ async def test_every_product_is_told_once_it_or_a_later_version_is_accepted(kind
         item(3, price=3),
     ]
     ledger = SQLiteLedger(tmp_path / "ledger") if with_ledger else None
-    async with shop({"retry": HASTY}) as (emulator, client):
+    async with shop() as (emulator, client):
         for _ in range(2):
             told.clear()
             report = await client.products.sync(
@@ -225,14 +225,14 @@ async def test_every_product_is_told_once_it_or_a_later_version_is_accepted(kind
 
 async def test_what_was_not_accepted_is_not_told():
     told = []
-    async with shop({"retry": HASTY}, reject_item=lambda p: "no" if p["externalId"] == "p7" else None) as (_, client):
+    async with shop(reject_item=lambda p: "no" if p["externalId"] == "p7" else None) as (_, client):
         await client.products.sync([*items(20), item("orphan", parent="nobody")], on_accepted=told.append)
     assert {product.external_id for product in told} == {f"p{n}" for n in range(20)} - {"p7"}
 
 
 async def test_nothing_is_told_before_the_answer_came():
     told = []
-    async with shop({"retry": HASTY}, latency=5.0) as (emulator, client):
+    async with shop(latency=5.0) as (emulator, client):
         emulator.fail("sync_products", Fault.status(401), when=lambda request: request.number > 1)
         with pytest.raises(Exception, match="401"):
             await client.products.sync(items(1_000), concurrency=1, on_accepted=lambda p: told.append((now(), p)))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 import pytest
-from sync_shop import HASTY, assert_balanced, client_of, item, items, shop
+from sync_shop import assert_balanced, client_of, item, items, shop
 
 from neuroon_async import (
     ClientClosed,
@@ -316,7 +316,7 @@ async def test_a_report_raises_for_its_failures():
 
 
 async def test_413_for_everything_stops_the_run_after_a_bounded_number_of_requests():
-    async with shop({"retry": HASTY}) as (emulator, client):
+    async with shop() as (emulator, client):
         emulator.fail("sync_products", Fault.status(413), every=1)
         with pytest.raises(NeuroonError, match="413") as caught:
             await client.products.sync(items(5_000))
@@ -326,7 +326,7 @@ async def test_413_for_everything_stops_the_run_after_a_bounded_number_of_reques
 
 async def test_fifty_products_in_a_row_that_are_too_large_cost_only_themselves():
     catalog = [item(n, description="d" * 3_000) if 700 <= n < 750 else item(n) for n in range(2_000)]
-    async with shop({"retry": HASTY}) as (emulator, client):
+    async with shop() as (emulator, client):
         emulator.fail("sync_products", Fault.status(413), when=lambda request: b"d" * 3_000 in request.body)
         report = await client.products.sync(catalog)
     assert (report.accepted, report.failed) == (1_950, 50)

@@ -9,7 +9,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sync_shop import HASTY, assert_apart, assert_balanced, in_virtual_time, item, items, last_prices, prices, shop
+from sync_shop import assert_apart, assert_balanced, in_virtual_time, item, items, last_prices, prices, shop
 
 from neuroon_async import Product, RetryPolicy
 from neuroon_async.testing import Fault
@@ -185,7 +185,7 @@ async def test_variants_that_name_each_other_are_judged_by_the_server():
 @pytest.mark.virtual_time
 async def test_duplicates_are_superseded_and_the_last_version_wins():
     catalog = [item(n % 300, price=1 + n) for n in range(3_000)]
-    async with shop({"retry": HASTY}, jitter=2.0) as (emulator, client):
+    async with shop(jitter=2.0) as (emulator, client):
         emulator.fail("sync_products", Fault.drop(processed=True), every=3)
         report = await client.products.sync(catalog, batch_size=100)
     assert_balanced(report)

@@ -12,7 +12,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sync_shop import HASTY, assert_apart, assert_balanced, client_of, in_virtual_time, item, items, shop
+from sync_shop import assert_apart, assert_balanced, client_of, first_tries, in_virtual_time, item, items, shop
 
 from neuroon_async import ConfigurationError, NeuroonError, ProductFailure, RateLimit, RetryPolicy, UnsafeFullSync
 from neuroon_async.testing import Emulator, Fault
@@ -510,16 +510,20 @@ async def test_a_refused_full_batch_is_neither_split_nor_repeated_in_pieces():
 
 
 async def test_deleting_many_counts_like_syncing():
-    async with shop({"retry": HASTY}, jitter=0.3) as (emulator, client):
+    async with shop(jitter=0.3) as (emulator, client):
         await client.products.sync(items(100))
         # A 404 on a repetition says that the first try had worked, so the unknown product must not be repeated.
-        known = {"when": lambda request: not request.raw_path.endswith("never")}
-        emulator.fail("delete_product", Fault.status(503), every=5, **known)
-        emulator.fail("delete_product", Fault.drop(processed=True), every=7, **known)
+        refused = emulator.fail(
+            "delete_product", Fault.status(503), when=first_tries(*(f"p{n}" for n in range(0, 50, 5)))
+        )
+        lost = emulator.fail(
+            "delete_product", Fault.drop(processed=True), when=first_tries(*(f"p{n}" for n in range(0, 50, 7)))
+        )
         ids = [*(f"p{n}" for n in range(50)), "p1", "p2", "never", "", None, "\ud800"]
         told = []
         report = await client.products.delete_many(iter(ids), on_failure=told.append, concurrency=30)
     assert_balanced(report)
+    assert (refused.fired, lost.fired) == (10, 8), "p0 and p35 draw one of each: two of their three attempts"
     assert (report.received, report.accepted, report.deleted, report.superseded) == (56, 50, 50, 2)
     assert Counter((failure.stage, failure.status) for failure in told) == {("server", 404): 1, ("local", None): 3}
     assert emulator.products.keys() == {f"p{n}" for n in range(50, 100)}

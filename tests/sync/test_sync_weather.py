@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 
 import pytest
-from sync_shop import HASTY, assert_apart, assert_balanced, items, shop
+from sync_shop import assert_apart, assert_balanced, items, shop
 
 from neuroon_async import (
     APIError,
@@ -135,7 +135,7 @@ async def test_a_success_that_can_never_be_read_costs_its_batch():
 
 
 async def test_ten_failed_batches_in_a_row_stop_the_run():
-    async with shop({"retry": HASTY}) as (emulator, client):
+    async with shop() as (emulator, client):
         emulator.fail("sync_products", Fault.status(500), every=1)
         with pytest.raises(ServerError) as caught:
             await client.products.sync(items(20_000), concurrency=1)
