@@ -31,7 +31,7 @@ MAX_FAILED_IN_A_ROW = 10
 MAX_TOO_LARGE_IN_A_ROW = 64
 """After so many single products refused as too large, none accepted in between, size is not what is wrong."""
 MAX_ROUNDS_BESIDE_ANSWERS = 2
-"""One round of attempts that failed while others were answered may have begun before an outage or ended after it."""
+"""One round in which an attempt failed while others were answered may have begun before an outage, or ended after it."""
 
 
 class ServiceHealth:
@@ -46,7 +46,14 @@ class ServiceHealth:
         self._last_error: NeuroonError | None = None
         self._failed_in_a_row = 0
         self._too_large_in_a_row = 0
-        self.answers: int = 0
+        self._under_way: list[OutageRetry] = []
+
+    def watch(self, request: OutageRetry) -> None:
+        """Tell a request from now on when others are answered."""
+        self._under_way.append(request)
+
+    def unwatch(self, request: OutageRetry) -> None:
+        self._under_way.remove(request)
 
     def failing_since(self) -> float | None:
         """The loop's time since which no answer has come but 5xx, as far as is known."""
@@ -73,7 +80,8 @@ class ServiceHealth:
             _log.info("the service answers again after %.0f s", now - self._since)
         self._since = self._last_error = None
         self._answered_at = now
-        self.answers += 1
+        for request in self._under_way:
+            request.other_answered()
 
     def gave_up(self, error: NeuroonError) -> None:
         """Waiting cannot help with this failure."""
@@ -124,13 +132,25 @@ class OutageRetry:
     def __init__(self, health: ServiceHealth, stats: CallStats) -> None:
         self._health = health
         self._stats = stats
-        self._answers = health.answers
+        self._beside: set[int] = set()
+        """Others were answered between these attempts of the round, counted as in `CallStats`, and their next ones."""
         self._beside_answers = 0
         self.rounds: int = 0
         """Failed rounds."""
 
     async def run(self, send: Callable[[], Awaitable[T]]) -> T:
         """What ``send`` returns, tried again while the whole service is down. Raises its last error."""
+        self._health.watch(self)
+        try:
+            return await self._rounds(send)
+        finally:
+            self._health.unwatch(self)
+
+    def other_answered(self) -> None:
+        """While this request was under way, or waited for its next attempt."""
+        self._beside.add(self._stats.requests)
+
+    async def _rounds(self, send: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
                 answer = await self._round(send)
@@ -156,15 +176,25 @@ class OutageRetry:
     async def _another_round(self, error: NeuroonError) -> bool:
         """Wait, and say whether to try again.
 
-        Where others are answered round after round, it is not an outage: the request itself is at fault.
+        Where it fails alone round after round, it is not an outage: the request itself is at fault.
         """
         self.rounds += 1
         if isinstance(error, TransportError) and error.permanent:  # no patience mends a certificate
             self._health.gave_up(error)
             return False
-        self._beside_answers = self._beside_answers + 1 if self._health.answers != self._answers else 0
+        if not self._beside:
+            self._beside_answers = 0
+        elif self._failed_alone():
+            self._beside_answers += 1
         if self._beside_answers >= MAX_ROUNDS_BESIDE_ANSWERS:
             return False
         goes_on = await self._health.wait_out(self.rounds, error)
-        self._answers = self._health.answers
+        self._beside.clear()
         return goes_on
+
+    def _failed_alone(self) -> bool:
+        """Whether an attempt of the round failed while the service was there for others: before it and after, or just
+        now. Answers at one moment alone may be the last ones before an outage, or a short return of the service.
+        """
+        last = self._stats.requests
+        return bool(self._beside & {last - 1, last}) or any(attempt + 1 in self._beside for attempt in self._beside)

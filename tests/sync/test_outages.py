@@ -1,0 +1,57 @@
+"""An outage, or the request itself? The rounds of one request, while others are answered or are not."""
+
+import asyncio
+
+import pytest
+
+from neuroon_async import RetryPolicy, ServerError
+from neuroon_async.sync.costs import Costs
+from neuroon_async.sync.outages import OutageRetry, ServiceHealth
+
+pytestmark = pytest.mark.virtual_time
+
+WAITS = (0.0, 1.0, 2.0, 4.0)
+"""Seconds before each attempt of a round."""
+
+
+async def rounds_until_given_up(answers_at, most=6):
+    """How many rounds a request gets that never succeeds; others are answered ``answers_at`` seconds into each."""
+    costs = Costs()
+    health = ServiceHealth(RetryPolicy(), costs)
+    stats = costs.begin()
+    error = ServerError(503)
+    rounds = 0
+
+    async def one_round():
+        nonlocal rounds
+        rounds += 1
+        if rounds > most:
+            return "gone on"
+        for moment in answers_at:
+            asyncio.get_running_loop().call_later(moment, health.answered)
+        for wait in WAITS:
+            await asyncio.sleep(wait)
+            stats.requests += 1
+            stats.ended(error)
+        raise error
+
+    try:
+        assert await OutageRetry(health, stats).run(one_round) == "gone on"
+    except ServerError:
+        return rounds
+    return None
+
+
+@pytest.mark.parametrize(
+    ("answers_at", "given_up_after"),
+    [
+        ((0.5, 2.0, 5.0), 2),  # all the time
+        ((0.5, 2.0), 2),  # before and after its second attempt
+        ((5.0,), 2),  # right before the last one
+        ((), None),  # nobody is answered
+        ((0.5,), None),  # the outage began after the first attempt
+        ((2.0,), None),  # a short return of the service, which its own attempts missed
+    ],
+)
+async def test_a_request_is_given_up_only_where_it_fails_while_others_are_answered(answers_at, given_up_after):
+    assert await rounds_until_given_up(answers_at) == given_up_after
