@@ -31,7 +31,7 @@ MAX_FAILED_IN_A_ROW = 10
 MAX_TOO_LARGE_IN_A_ROW = 64
 """After so many single products refused as too large, none accepted in between, size is not what is wrong."""
 MAX_ROUNDS_BESIDE_ANSWERS = 2
-"""One round in which an attempt failed while others were answered may have begun before an outage, or ended after it."""
+"""One round in which it failed while others were answered may have begun before an outage, or ended after it."""
 
 
 class ServiceHealth:
