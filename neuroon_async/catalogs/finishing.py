@@ -32,10 +32,10 @@ from .mapping import Template
 from .notes import FIELDS_THAT_NOTES_MISS
 from .values.addresses import complete, is_broken
 from .values.currencies import WITHOUT_DECIMALS, Unit, unit_named
-from .values.damage import digits_of_float
+from .values.damage import digits_of_float, is_code_attribute
 from .values.numbers import SIGNS, to_money
 from .values.parsing import AmbiguousNumber, BadValue, LikeADate, NestedValue, is_blank, shown
-from .values.prices import holds_on, on_sale
+from .values.prices import bounds_of, holds_on, on_sale
 from .values.text import cut, html_to_text, is_misread, one_line
 
 if TYPE_CHECKING:
@@ -215,7 +215,10 @@ class Finisher:
     def _complete(self, draft: Draft) -> None:
         fields = draft.fields
         for name in ("external_id", "sku", "parent_external_id"):
-            self._repair(name, fields)
+            self._repair(name, fields, name)
+        attributes: dict[str, Any] = fields.get("attributes") or {}
+        for name in [name for name in attributes if is_code_attribute(name)]:
+            self._repair(f"attributes.{name}", attributes, name)
         parent = fields.get("parent_external_id")
         if parent is not None and (is_no_parent(parent) or parent == fields.get("external_id")):
             del fields["parent_external_id"]
@@ -247,13 +250,13 @@ class Finisher:
             if possible <= WITHOUT_DECIMALS or (default in possible and default in WITHOUT_DECIMALS):
                 draft.read_ambiguous(target, sign)
 
-    def _repair(self, name: str, fields: dict[str, Any]) -> None:
-        """Take a long id without the decimals that a program has added."""
-        text = fields.get(name)
+    def _repair(self, field: str, values: dict[str, Any], name: str) -> None:
+        """Take a long id or code without the decimals that a program has added."""
+        text = values.get(name)
         if isinstance(text, str) and (digits := digits_of_float(text)) is not None:
-            fields[name] = digits
-            count, example = self.repaired.get(name, (0, text))
-            self.repaired[name] = (count + 1, example)
+            values[name] = digits
+            count, example = self.repaired.get(field, (0, text))
+            self.repaired[field] = (count + 1, example)
 
     def _fit_texts(self, fields: dict[str, Any]) -> None:
         for name, limit in _CUT_AT.items():
@@ -269,7 +272,7 @@ class Finisher:
             return
         starts, ends = draft.sale_starts, draft.sale_ends
         if draft.sale_period:
-            starts, _, ends = draft.sale_period.partition("/")
+            starts, ends = bounds_of(draft.sale_period)
         try:
             holds = holds_on(self._options.today, starts, ends)
         except BadValue as error:

@@ -62,8 +62,9 @@ def repaired_notes(repaired: Mapping[str, tuple[int, str]]) -> Iterator[str]:
     """Ids that some program has written as numbers with decimals."""
     for field, (count, example) in repaired.items():
         values = "1 value" if count == 1 else f"{count:,} values"
+        name = WIRE_NAMES.get(field, field)
         yield (
-            f"{values} of {WIRE_NAMES[field]} had decimals, such as {example}, as programs write numbers; the whole "
+            f"{values} of {name} had decimals, such as {example}, as programs write numbers; the whole "
             "number was taken. Export the column as text"
         )
 

@@ -21,7 +21,7 @@ from ..mapping import ATTRIBUTE_PREFIX
 from ..records import Draft
 from ..values.addresses import complete
 from ..values.currencies import is_code
-from ..values.damage import digits_of_float
+from ..values.damage import digits_of_float, is_code_attribute
 from ..values.shown import BadValue
 from ..values.text import is_misread
 from .glances import addresses_at_a_glance, descriptions_at_a_glance, ids_at_a_glance, names_at_a_glance
@@ -132,7 +132,10 @@ class CellColumn:
             return DECLINED
         if isinstance(value, str) and (is_misread(value) or (target in _IDS and digits_of_float(value))):
             return DECLINED
-        return next(iter(fields[target].values())) if attribute else value
+        if not attribute:
+            return value
+        text = next(iter(fields[target].values()))
+        return DECLINED if is_code_attribute(attribute) and digits_of_float(text) else text
 
 
 def _ids(cells: list[str]) -> list[Any] | None:

@@ -34,8 +34,8 @@ class FeedFields:
 
     ``names`` are for each field those that may hold its text, best first; for the fields in ``accepts``, a text must
     also be such. ``prepare`` is what the format makes of it before it is put. ``used`` are the names that the format
-    reads, ``is_exact`` tells whether a name is spelled as the format knows it, and ``is_hidden`` whether an item says
-    that it is not published: such items are for the careful lane.
+    reads, ``is_exact`` tells whether a name is spelled as the format knows it, and ``is_special`` whether an item is
+    for the careful lane: one that says that it is not published, or that has a field under a name of last resort.
     """
 
     names: Mapping[str, tuple[str, ...]]
@@ -43,7 +43,7 @@ class FeedFields:
     prepare: Mapping[str, Callable[[str], Any]]
     used: frozenset[str]
     is_exact: Callable[[str], bool]
-    is_hidden: Callable[[Mapping[str, str]], bool]
+    is_special: Callable[[Mapping[str, str]], bool]
 
     def cells(self, items: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
         """For each field that any of these items has, and for the required ones, its text in each item."""
@@ -107,11 +107,11 @@ class FeedLanes:
         return in_turns(products, lambda run, where: self._taken(run, items[where]), carefully)
 
     def _is_plain(self, item: dict[str, Any]) -> bool:
-        """Are its names known and its values texts, and is it published?"""
+        """Are its names known and its values texts, and is there nothing special about it?"""
         return (
             self._known.issuperset(item)
             and list not in set(map(type, item.values()))
-            and not self._fields.is_hidden(item)
+            and not self._fields.is_special(item)
         )
 
     def _products(self, items: list[dict[str, str]]) -> list[Product | None]:

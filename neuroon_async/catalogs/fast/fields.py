@@ -16,7 +16,7 @@ from ...api.models import WIRE_NAMES, Product
 from ..columns import SALE_DATES
 from ..mapping import ATTRIBUTE_PREFIX
 from ..values.parsing import BadValue
-from ..values.prices import holds_on
+from ..values.prices import bounds_of, holds_on
 from .cells import CellColumn, with_unit
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ class FieldColumns:
             if len(self._dates) >= _MOST_DATES:
                 self._dates.clear()
             if period and not period.isspace():
-                starts, _, ends = period.partition("/")
+                starts, ends = bounds_of(period)
             try:
                 self._dates[key] = holds_on(self._options.today, starts, ends)
             except BadValue:

@@ -20,6 +20,7 @@ from ..grouping import grouped
 from ..records import Draft, cell
 from ..values.parsing import BadValue, Notation, to_money
 from ..values.prices import on_sale
+from ..values.words import says_yes
 from ..variants import put_cheapest, put_variant
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def _put_stock(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
 
 def _main_image(rows: list[Record]) -> str:
     images = [record.row for record in rows if _kind(record) in {"product", "image"}]
-    images.sort(key=lambda row: cell(row, "Image is Thumbnail").lower() != "true")
+    images.sort(key=lambda row: not says_yes(cell(row, "Image is Thumbnail")))
     return next((address for row in images for column in _IMAGES if (address := cell(row, column))), "")
 
 

@@ -29,13 +29,25 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT", "FeedBuilder", "field_name"]
 
 _FIELDS = {
-    "external_id": ("id",),
+    "external_id": ("id", "sku_id"),
     "name": ("title",),
     "url": ("link",),
     "sku": ("sku",),
-    "image_url": ("image_link",),
+    "image_url": ("image_link", "image[0].url"),
     "brands": ("brand",),
 }
+"""The second names are those of TikTok's and Meta's templates."""
+_DESCRIPTIONS = ("description", "summary", "content")
+_STAND_INS = {
+    "name": "structured_title",
+    "description": "structured_description",
+    "url": "canonical_link",
+    "image_url": "additional_image_link",
+}
+"""What is read of an item that has nothing for a field under its usual names."""
+_WRITTEN_BY = re.compile(r"(?:default|trained_algorithmic_media)\s*:\s*(?=\S)", re.IGNORECASE)
+"""How structured texts begin where they are one cell: they tell whether a program has written them."""
+_TAG = re.compile(r"product_tags(?:\[\d+\])?")
 _ATTRIBUTES = (
     "item_group_id", "availability", "condition", "gtin", "mpn", "color", "size", "material", "pattern", "gender",
     "age_group", "google_product_category", "product_highlight",
@@ -44,7 +56,7 @@ _ATTRIBUTES = (
 _STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory", "stock")
 _CATEGORY_PATHS = ("product_type", "google_product_category", "fb_product_category")
 _USED = (
-    *(name for names in _FIELDS.values() for name in names), "description", "summary", "content", "price", "sale_price",
+    *(name for names in _FIELDS.values() for name in names), *_DESCRIPTIONS, "price", "sale_price",
     "sale_price_effective_date", "product_type", "fb_product_category",
     *_STOCK, *_ATTRIBUTES, *STATES,
 )  # fmt: skip
@@ -53,7 +65,9 @@ _USED = (
 def _is_google(header: Iterable[str]) -> bool:
     """Are these the columns of a feed in its tab-separated form?"""
     names = {field_name(name) for name in header}
-    return {"id", "title", "link", "price"} <= names and bool({"availability", "image_link"} & names)
+    has_ids = not names.isdisjoint(_FIELDS["external_id"])
+    has_names = not names.isdisjoint(("title", _STAND_INS["name"]))
+    return has_ids and has_names and {"link", "price"} <= names and bool({"availability", "image_link"} & names)
 
 
 def field_name(name: str) -> str:
@@ -79,14 +93,15 @@ class FeedBuilder:
         item = {self._name(column): value for column, value in record.row.items()}
         draft = Draft.of(record, self._notation)
         for target, names in _FIELDS.items():
-            for name in names:
-                value = _first(item, name)
-                draft.put(target, [value] if target == "brands" and value else value)
-        text = _first(item, "description") or _first(item, "summary") or _first(item, "content")
-        draft.put("description", text)
+            value = _first(item, *names)
+            draft.put(target, [value] if target == "brands" and value else value)
+        draft.put("description", _first(item, *_DESCRIPTIONS))
+        self._put_stand_ins(draft, item, record)
+        if tags := [text for name in item if _TAG.fullmatch(name) for text in _texts(item, name)]:
+            draft.put("tags", tags)
         if levels := _categories(item):
             draft.put("categories", levels)
-        draft.put("stock_quantity", next((text for name in _STOCK if (text := _first(item, name))), ""))
+        draft.put("stock_quantity", _first(item, *_STOCK))
         draft.put("price", _first(item, "price"))
         draft.put("sale_price", _first(item, "sale_price"))
         draft.put_sale_dates(period=_first(item, "sale_price_effective_date"))
@@ -97,11 +112,18 @@ class FeedBuilder:
         draft.put_attributes({name: ", ".join(_texts(item, name)) for name in _ATTRIBUTES})
         return draft
 
+    def _put_stand_ins(self, draft: Draft, item: Mapping[str, Any], record: Record) -> None:
+        for target, name in _STAND_INS.items():
+            if target not in draft.fields and (text := _first(item, name)):
+                self._use([column for column in record.row if self._name(column) == name])
+                is_structured = name.startswith("structured_")
+                draft.put(target, _WRITTEN_BY.sub("", text, count=1).strip('"') if is_structured else text)
+
     def _name(self, column: str) -> str:
         name = self._names.get(column)
         if name is None:
             name = field_name(column)
-            if name in _USED:
+            if name in _USED or _TAG.fullmatch(name):
                 self._use([column])
             if len(self._names) < 1_000:
                 self._names[column] = name
@@ -128,14 +150,16 @@ def _texts(item: Mapping[str, Any], name: str) -> list[str]:
     return [str(v).strip() for v in values if v is not None and str(v).strip()]
 
 
-def _first(item: Mapping[str, Any], name: str) -> str:
-    return next(iter(_texts(item, name)), "")
+def _first(item: Mapping[str, Any], *names: str) -> str:
+    """The first text under any of these names, best first."""
+    return next((text for name in names for text in _texts(item, name)), "")
 
 
+_NAMES: Mapping[str, tuple[str, ...]] = {**_FIELDS, "description": _DESCRIPTIONS}
 _FAST = FeedFields(
     names={
         **_FIELDS,
-        "description": ("description", "summary", "content"),
+        "description": _DESCRIPTIONS,
         "categories": _CATEGORY_PATHS,
         "stock_quantity": _STOCK,
         "price": ("price",),
@@ -151,7 +175,11 @@ _FAST = FeedFields(
     },
     used=frozenset(_USED),
     is_exact=lambda name: field_name(name) == name,
-    is_hidden=lambda item: any(name in item and state_of(name, item[name]) is False for name in STATES),
+    is_special=lambda item: (
+        any(name in item and state_of(name, item[name]) is False for name in STATES)
+        or "product_tags" in item
+        or any(name in item and item.keys().isdisjoint(_NAMES[target]) for target, name in _STAND_INS.items())
+    ),
 )
 """What `FeedBuilder` says of items whose fields are one text each."""
 

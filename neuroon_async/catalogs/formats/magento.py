@@ -30,6 +30,7 @@ from ..records import Draft, cell
 from ..values.addresses import is_absolute
 from ..values.parsing import BadValue, Money, Notation, to_integer, to_money
 from ..values.prices import Prices, holds_on, on_sale
+from ..values.words import says_no
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -131,7 +132,8 @@ def _grouped(row: Mapping[str, Any]) -> list[str]:
 
 
 def _is_online(row: Mapping[str, Any]) -> bool:
-    return cell(row, "product_online").lower() not in {"0", "2", "no", "disabled"}
+    online = cell(row, "product_online")
+    return online not in {"2", "2.0"} and not says_no(online)
 
 
 class _Builder:
@@ -246,8 +248,7 @@ class _Builder:
 
 
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:
-    managed = cell(row, "manage_stock") != "0" or cell(row, "use_config_manage_stock") != "0"
-    if not managed:
+    if says_no(cell(row, "manage_stock")) and says_no(cell(row, "use_config_manage_stock")):
         draft.put("in_stock", value=True)
         return
     draft.put("in_stock", cell(row, "is_in_stock"))

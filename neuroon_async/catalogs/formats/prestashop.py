@@ -25,6 +25,7 @@ from ..mapping import Column
 from ..records import Draft
 from ..values.parsing import BadValue, Money, Notation, is_blank, to_money, to_number
 from ..values.prices import on_sale
+from ..values.words import says_yes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -241,7 +242,7 @@ def _less(price: Money, amount: str, percent: str) -> Money | None:
 
 def _sells_on(row: Mapping[str, Any]) -> bool:
     """May it be ordered while there is none?"""
-    return any(str(row.get(column) or "").strip() == "1" for column in _OUT_OF_STOCK)
+    return any(says_yes(str(row.get(column) or "")) for column in _OUT_OF_STOCK)
 
 
 def _put_texts(draft: Draft, row: Mapping[str, Any]) -> None:

@@ -25,6 +25,8 @@ _INVALID_TOKEN = 4
 _UNDEFINED_ENTITY = 11
 """Expat's codes: for what may not stand there, and for an entity that nothing declares."""
 _LONGEST_ENTITY = 40
+_ASIDE = "digital_source_type"
+"""Within a structured text, who has written it."""
 _BARE_AMPERSAND = re.compile(rb"&[^;<>&\s]{0,30}.?\Z", re.DOTALL)
 
 
@@ -121,6 +123,8 @@ class _Items:
         self._own: dict[str, bool] = {}
         """For each field of the item, is it Google's own?"""
         self._text: list[str] = []
+        self._aside = 0
+        """How much text of a field there was where an element began whose text is none of the field's."""
         self._done: list[dict[str, Any]] = []
         self._names: dict[str, tuple[bool, str]] = {}
         self._parser = parser = expat.ParserCreate(encoding, "}")
@@ -163,6 +167,8 @@ class _Items:
             self.root = self.root or name
             if name in {"item", "entry"}:
                 self._field_depth, self._item, self._own = depth + 1, {}, {}
+        elif tag.endswith(_ASIDE):
+            self._aside = len(self._text)
 
     def _start_link(self, attributes: dict[str, str]) -> None:
         if attributes.get("href") and attributes.get("rel", "alternate") == "alternate":
@@ -182,6 +188,8 @@ class _Items:
             self._done.append(self._item)
             self._field_depth = 0
             self._text.clear()
+        elif self._field_depth and tag.endswith(_ASIDE):
+            del self._text[self._aside :]
 
     def _keep_another(self, own: bool, name: str, text: str) -> None:
         """Google's own field wins over the feed's of the same name (``g:id`` over Atom's ``id``)."""

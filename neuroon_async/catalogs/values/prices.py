@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from ...api.models import Number
 
-__all__ = ["Prices", "holds_on", "on_sale"]
+__all__ = ["Prices", "bounds_of", "holds_on", "on_sale"]
 
 _NUMERIC_DATE = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?:[ T,].*)?")
+_BETWEEN = re.compile(r"\s+(?:/|-+|\u2013|\u2014|to|until|a|al|hasta|au|bis|fino\s+al|até|fins)\s+", re.IGNORECASE)
+_SLASHES_OF_TWO_DATES = 5
 _NO_DATE = re.compile(r"0{4}-0{2}-0{2}.*|-+")
 
 
@@ -38,6 +40,17 @@ def on_sale(regular: Money, sale: Money | None) -> Prices:
     """A sale of 0 or not below the regular price is none. One in another currency is kept, to be complained of."""
     is_sale = sale is not None and sale.amount > 0 and (sale.amount < regular.amount or not sale.compares_to(regular))
     return Prices(regular, sale if is_sale else None)
+
+
+def bounds_of(period: str) -> tuple[str, str]:
+    """Start and end of ``start/end``, the ISO notation of Google's feeds, or of dates with another sign in between."""
+    if match := _BETWEEN.search(period):
+        return period[: match.start()], period[match.end() :]
+    if period.count("/") == _SLASHES_OF_TWO_DATES:  # 01/11/2026/31/12/2026
+        parts = period.split("/")
+        return "/".join(parts[:3]), "/".join(parts[3:])
+    starts, _, ends = period.partition("/")
+    return starts, ends
 
 
 def holds_on(today: date, starts: str, ends: str) -> bool:

@@ -15,7 +15,16 @@ from .shown import BadValue, UnknownWord, shown
 if TYPE_CHECKING:
     from .numbers import Notation
 
-__all__ = ["LONGEST_NO_VALUE", "is_published", "means_no_value", "tells_more_than_none", "to_availability", "to_flag"]
+__all__ = [
+    "LONGEST_NO_VALUE",
+    "is_published",
+    "means_no_value",
+    "says_no",
+    "says_yes",
+    "tells_more_than_none",
+    "to_availability",
+    "to_flag",
+]
 
 _SCHEMA = re.compile(r"https?://schema\.org/")
 _ONE_OR_ZERO = re.compile(r"([01])[.,]0+")
@@ -94,13 +103,12 @@ def to_flag(value: object, notation: Notation | None = None) -> bool:  # noqa: A
     """True or false, from the words that exports use for them."""
     if isinstance(value, bool):
         return value
+    flag = _flag_of(str(value))
+    if flag is not None:
+        return flag
     text = _plain(value)
-    if text in _YES or text in _IN_STOCK:
-        return True
-    if text in _NO or text in _NOT_IN_STOCK:
-        return False
-    if one_or_zero := _ONE_OR_ZERO.fullmatch(str(value).strip()):
-        return one_or_zero[1] == "1"
+    if text in _IN_STOCK or text in _NOT_IN_STOCK:
+        return text in _IN_STOCK
     raise BadValue(f"must be true or false (or yes, no, 1, 0), got {shown(value)}")
 
 
@@ -131,6 +139,26 @@ def tells_more_than_none(text: str) -> bool:
     return at_least is not None and (text.startswith(">") or bool((at_least[1] or at_least[2]).strip("0")))
 
 
+def says_yes(text: str) -> bool:
+    """Is it a word for yes, in any of the languages? Spreadsheets translate ``TRUE``."""
+    return _flag_of(text) is True
+
+
+def says_no(text: str) -> bool:
+    """Is it a word for no? What is neither of them is no yes, and no no."""
+    return _flag_of(text) is False
+
+
+def _flag_of(text: str) -> bool | None:
+    if text.lstrip().startswith("-"):
+        return None  # -1 is a draft to some, and true to others
+    plain = _plain(text)
+    if plain in _YES or plain in _NO:
+        return plain in _YES
+    one_or_zero = _ONE_OR_ZERO.fullmatch(text.strip())
+    return None if one_or_zero is None else one_or_zero[1] == "1"
+
+
 def is_published(value: object) -> bool | None:
     """What a word for a product's state says of its being published; ``None`` where it speaks of something else."""
     if isinstance(value, bool):
@@ -138,4 +166,4 @@ def is_published(value: object) -> bool | None:
     text = _plain(value)
     if len(text) == 1 and not text.isdigit():
         return None  # a letter is a code of its own
-    return True if text in _YES else False if text in _NO else None
+    return _flag_of(str(value))

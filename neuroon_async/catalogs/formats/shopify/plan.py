@@ -15,7 +15,9 @@ from msgspec import UNSET
 from ...fast.cells import DECLINED, CellColumn
 from ...fast.fields import new_products
 from ...fast.texts import KnownTexts, is_plain_parent
+from ...mapping import ATTRIBUTE_PREFIX
 from ...values.parsing import to_integer, to_money
+from ...values.words import says_yes
 from ...variants import variant_id, variant_name
 from .products import (
     ATTRIBUTES,
@@ -92,13 +94,17 @@ class ShopifyPlan:
         self._shop_url = options.shop_url
         self._currency = options.currency
         self._tells_tracker = "Variant Inventory Tracker" in places
-        self._attributes = [(column, name) for column, name in ATTRIBUTES.items() if column in places]
         self._known_options = KnownTexts()
         self._endings: dict[tuple[str, ...], tuple[str, str]] = {}
 
         def column(target: str, prepare: Callable[[str], Any] | None = None) -> CellColumn:
             return CellColumn(target, options, NOTATION, prepare=prepare)
 
+        self._attributes = [
+            (of_file, name, column(f"{ATTRIBUTE_PREFIX}{name}"))
+            for of_file, name in ATTRIBUTES.items()
+            if of_file in places
+        ]
         self._id, self._name = column("external_id"), column("name")
         self._shared = {
             "description": column("description"),
@@ -154,7 +160,8 @@ class ShopifyPlan:
             is_single = len(own) == 1 and one[first] in _NO_OPTIONS
             layout.first.append(first)
             layout.has_parent.append(not is_single)
-            layout.images.append(_main_image(cells["Image Src"][first:end], cells["Image Position"][first:end]))
+            image = _main_image(cells["Image Src"][first:end], cells["Image Position"][first:end])
+            layout.images.append(image or next(filter(None, cells["Variant Image"][first:end]), ""))
             layout.own += own
             layout.group += [place] * len(own)
             if not (title[first] and cells["Handle"][first]):
@@ -213,10 +220,11 @@ class ShopifyPlan:
             "url": [f"{self._shop_url}/products/{quote(handle)}" for handle in of_first("Handle")],
         }
         values: Values = {name: self._shared[name].values(texts[name], layout.declined) for name in texts}
-        states = map(is_active, of_first("Published"), of_first("Status"))
+        states = list(map(is_active, of_first("Published"), of_first("Status")))
+        layout.declined.update(place for place, state in enumerate(states) if isinstance(state, str))
         values["is_active"] = [UNSET if state is None else state for state in states]
         values["attributes"] = [
-            {"gift_card": "true"} if cell.lower() == "true" else {} for cell in of_first("Gift Card")
+            {"gift_card": "true"} if cell and says_yes(cell) else {} for cell in of_first("Gift Card")
         ]
         return values
 
@@ -299,8 +307,8 @@ class ShopifyPlan:
     ) -> None:
         options = [self._text.values(of_own(f"Option{number} Value"), declined) for number in OPTIONS]
         columns = [
-            (name, self._text.values([text.lstrip("'") for text in of_own(column)], declined))
-            for column, name in self._attributes
+            (name, codes.values([text.lstrip("'") for text in of_own(column)], declined))
+            for column, name, codes in self._attributes
         ]
         for place, names in enumerate(layout.options):
             attributes = maps[place]

@@ -21,8 +21,9 @@ from urllib.parse import quote
 
 from ...grouping import grouped
 from ...records import Draft, Record, cell
-from ...values.parsing import BadValue, Money, Notation, is_blank, to_flag, to_integer, to_money
+from ...values.parsing import BadValue, Money, Notation, is_blank, is_published, to_flag, to_integer, to_money
 from ...values.prices import Prices, on_sale
+from ...values.words import says_no, says_yes
 from ...variants import put_cheapest, variant_id, variant_name
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class ShopifyProducts:
             "image_url": _main_image(rows),
             "url": cell(row, "URL") or (f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None),
             "currency": cell(row, "Currency"),
-            "attributes.gift_card": "true" if cell(row, "Gift Card").lower() == "true" else None,
+            "attributes.gift_card": "true" if says_yes(cell(row, "Gift Card")) else None,
         }
 
     def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
@@ -164,11 +165,16 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     _put_stock(draft, row)
 
 
-def is_active(published: str, status: str) -> bool | None:
-    """Is a product of these states shown? ``None`` where neither of them is told."""
+def is_active(published: str, status: str) -> bool | str | None:
+    """Is a product of these states shown? ``None`` where neither of them is told.
+
+    Where nothing is known to be meant by ``published``, it is given back.
+    """
     if not published and not status:
         return None
-    return (not published or published.lower() == "true") and status.lower() in {"", "active"}
+    if says_no(published) or (status and not is_published(status)):
+        return False
+    return published if published and not says_yes(published) else True
 
 
 def _prices(price: Money, compare_at: Money | None) -> Prices:
@@ -203,7 +209,7 @@ def _put_quantity(draft: Draft, row: Mapping[str, Any]) -> None:
 
 def sells_on(policy: str) -> bool:
     """Does the shop take orders for what is sold out?"""
-    return policy.lower() in {"continue", "true"}
+    return policy.lower() == "continue" or says_yes(policy)
 
 
 def handle_of(record: Record) -> str:
@@ -231,5 +237,8 @@ def tags(text: str) -> list[str]:
 
 
 def _main_image(rows: list[Record]) -> str:
+    """The first one of the product; else that of its first variant with one, which is an image of the product, too."""
     images = [(cell(r.row, "Image Position") != "1", cell(r.row, "Image Src")) for r in rows]
-    return min((image for image in images if image[1]), key=lambda image: image[0], default=(True, ""))[1]
+    if of_product := [image for image in images if image[1]]:
+        return min(of_product, key=lambda image: image[0])[1]
+    return next((image for r in rows if (image := cell(r.row, "Variant Image"))), "")

@@ -6,6 +6,8 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...values.words import says_yes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -89,4 +91,5 @@ def first_image(row: Mapping[str, Any]) -> str:
 def is_active(row: Mapping[str, Any]) -> bool:
     """Can shoppers find and buy it?"""
     hidden = cell(row, "Visibility in catalog").lower() in {"hidden", "catalog"}  # 'catalog': in lists, not in search
-    return cell(row, "Published") in {"", "1"} and not hidden
+    published = cell(row, "Published")  # 1, 0, or -1 of a draft
+    return (not published or says_yes(published)) and not hidden
