@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ..extras import NeedsExtra
@@ -26,6 +25,7 @@ with NeedsExtra("sqlalchemy", __name__):
         Table,
         Text,
         and_,
+        cast,
         delete,
         func,
         insert,
@@ -39,7 +39,8 @@ with NeedsExtra("sqlalchemy", __name__):
 
 from ..api.validation import check_conversion
 from ..errors import ConfigurationError
-from ..outbox.bodies import UnreadableBody, conversion_of, same_content, stored_body
+from ..outbox.bodies import as_bytes, same_content, stored_body
+from ..outbox.dead_letters import dead_letter
 from ..outbox.store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxUnavailable
 
 if TYPE_CHECKING:
@@ -132,6 +133,10 @@ class SQLAlchemyOutboxStore:
         self.shop_id = shop_id
         self.table: Table = table if isinstance(table, Table) else outbox_table(MetaData(), table)
         self._keep_delivered = keep_delivered
+        # SQLite keeps text there too, where somebody has mended a row by hand.
+        self._body: ColumnElement[bytes] = (
+            cast(self.table.c.body, LargeBinary) if self._dialect == "sqlite" else self.table.c.body
+        )
         self._now: ColumnElement[float] = literal_column(_NOW[self._dialect], Double)
 
     def __repr__(self) -> str:
@@ -239,9 +244,9 @@ class SQLAlchemyOutboxStore:
 
     async def dead_letters(self, limit: int) -> list[DeadLetter]:
         row = self.table.c
-        query = select(row.order_id, row.reason, row.attempts, row.enqueued_at, row.settled_at, row.body)
+        query = select(row.order_id, row.reason, row.attempts, row.enqueued_at, row.settled_at, self._body)
         rows = await self._rows(query.where(self._mine("dead")).order_by(row.settled_at, row.order_id).limit(limit))
-        return [_dead_letter(each) for each in rows]
+        return [dead_letter(each) for each in rows]
 
     async def retry_dead(self, order_ids: Sequence[str] | None) -> int:
         statement = update(self.table).where(self._mine("dead"), self._among(order_ids))
@@ -254,7 +259,7 @@ class SQLAlchemyOutboxStore:
 
     async def _lease(self, worker: str, seconds: float, count: int, due: ColumnElement[bool]) -> list[LeasedConversion]:
         row = self.table.c
-        query = select(row.order_id, row.body, row.attempts, row.claim).where(self._mine("pending"), due)
+        query = select(row.order_id, self._body, row.attempts, row.claim).where(self._mine("pending"), due)
         query = query.order_by(row.due_at).limit(count).with_for_update(skip_locked=True)  # nothing in SQLite
         leased: list[LeasedConversion] = []
         async with self._transaction() as connection:
@@ -264,7 +269,7 @@ class SQLAlchemyOutboxStore:
                 ours = update(self.table).where(self._mine("pending"), row.order_id == order_id, same)
                 result = await connection.execute(ours.values(claim=worker, due_at=self._now + seconds))
                 if result.rowcount:
-                    leased.append(LeasedConversion(order_id, bytes(body), attempts))
+                    leased.append(LeasedConversion(order_id, as_bytes(body), attempts))
         return leased
 
     async def _add(self, transaction: AsyncSession | AsyncConnection, order_id: str, body: bytes) -> None:
@@ -273,8 +278,8 @@ class SQLAlchemyOutboxStore:
         if result.rowcount:
             return
         known = and_(self.table.c.shop_id == self.shop_id, self.table.c.order_id == order_id)
-        stored = (await transaction.execute(select(self.table.c.body).where(known))).scalar_one_or_none()
-        if stored is None or not same_content(bytes(stored), body):
+        stored = (await transaction.execute(select(self._body).where(known))).scalar_one_or_none()
+        if stored is None or not same_content(as_bytes(stored), body):
             raise DuplicateOrder(order_id)
 
     def _insert(self, values: dict[str, Any]) -> Executable:
@@ -330,13 +335,3 @@ class SQLAlchemyOutboxStore:
         # Not SQLAlchemy's own text, which repeats the statement and all its parameters.
         reason = getattr(error, "orig", None) or error
         return OutboxUnavailable(f"outbox {self.table.name}: {type(reason).__name__}: {reason}")
-
-
-def _dead_letter(row: Sequence[Any]) -> DeadLetter:
-    order_id, reason, attempts, enqueued_at, refused_at, body = row
-    try:
-        conversion = conversion_of(bytes(body))
-    except UnreadableBody as error:
-        raise OutboxUnavailable(f"dead letter {order_id!r} cannot be read ({error}); purge_dead removes it") from error
-    enqueued, refused = (datetime.fromtimestamp(seconds, UTC) for seconds in (enqueued_at, refused_at))
-    return DeadLetter(order_id, reason, attempts, enqueued, refused, conversion)

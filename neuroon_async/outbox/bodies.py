@@ -8,7 +8,7 @@ import msgspec
 
 from ..api.models import Conversion, ConversionItem, encode_conversion
 
-__all__ = ["UnreadableBody", "conversion_of", "same_content", "stored_body"]
+__all__ = ["UnreadableBody", "as_bytes", "conversion_of", "same_content", "stored_body"]
 
 
 class UnreadableBody(ValueError):
@@ -52,6 +52,11 @@ def conversion_of(body: bytes) -> Conversion:
             for line in stored.conversions
         ],
     )
+
+
+def as_bytes(stored: object) -> bytes:
+    """What a database gave back where bytes were stored. What somebody has mended by hand is text."""
+    return stored if isinstance(stored, bytes) else str(stored).encode()
 
 
 def same_content(one: bytes, other: bytes) -> bool:

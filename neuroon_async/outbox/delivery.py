@@ -32,6 +32,7 @@ from .store import OutboxUnavailable
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from ..api.models import Conversion
     from ..client import NeuroonClient
     from .store import LeasedConversion, OutboxStore
 
@@ -199,7 +200,7 @@ class DeliveryLoop:
 
     async def _deliver(self, leased: LeasedConversion) -> None:
         try:
-            await self._client.conversions.track(conversion_of(leased.body))
+            await self._client.conversions.track(_stored(leased))
         except (InvalidConversion, UnreadableBody) as error:  # stricter rules than when it was stored, or damage
             await self._mark_dead(leased, error)
         except (RateLimited, ServerError, TransportError, ResponseDecodeError) as error:
@@ -262,3 +263,11 @@ class DeliveryLoop:
 
     def _pause(self, seconds: float) -> None:
         self._not_before = max(self._not_before, asyncio.get_running_loop().time() + seconds)
+
+
+def _stored(leased: LeasedConversion) -> Conversion:
+    """Raises `UnreadableBody`, also for another order's: this one would then count as delivered, and never be sent."""
+    conversion = conversion_of(leased.body)
+    if conversion.order_id != leased.order_id:
+        raise UnreadableBody(f"the stored conversion is damaged: it is of order {conversion.order_id!r}")
+    return conversion

@@ -7,17 +7,19 @@ everything here in a thread of its own. Only those who enqueue wait for the disk
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections import deque
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import ConfigurationError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
-from .bodies import UnreadableBody, conversion_of, same_content
+from .bodies import as_bytes, same_content
+from .dead_letters import dead_letter
+from .sqlite_statements import ADD, LEASE, MARK_LOST, MIGRATIONS, RELEASE, RELEASE_ALL, SELECT_DUE
 from .store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxUnavailable
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteOutboxStore"]
 
 T = TypeVar("T")
+_log = logging.getLogger("neuroon_async.outbox")
 _APPLICATION_ID = 0x4E724F62
 _BUSY_TIMEOUT = 30.0
 """Seconds to wait for another process's transaction; each takes milliseconds."""
@@ -37,45 +40,7 @@ _ONE_INSERT = 200
 """Orders that one statement stores."""
 _FORGOTTEN_AT_ONCE = 500
 """Delivered conversions deleted in one transaction: a shopper may be waiting for the next one."""
-_MIGRATIONS = (
-    (
-        "CREATE TABLE shop (shop_id TEXT NOT NULL)",
-        """
-CREATE TABLE conversions (
-    order_id TEXT PRIMARY KEY,
-    body BLOB NOT NULL,
-    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'dead')),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    enqueued_at REAL NOT NULL,
-    due_at REAL NOT NULL,      -- of a pending one: its next attempt, or the end of its lease
-    claim TEXT,                -- who is sending it
-    settled_at REAL,           -- when it was delivered or refused
-    reason TEXT                -- why it was refused
-)
-""",
-        "CREATE INDEX pending ON conversions (due_at) WHERE state = 'pending'",
-        "CREATE INDEX settled ON conversions (state, settled_at)",
-    ),
-)
-_ADD = """
-INSERT INTO conversions (order_id, body, enqueued_at, due_at) VALUES {} ON CONFLICT (order_id) DO NOTHING
-"""
-_SELECT_DUE = """
-SELECT order_id, body, attempts FROM conversions INDEXED BY pending
-WHERE state = 'pending' AND due_at {} ? ORDER BY due_at, rowid LIMIT ?
-"""
-# Where orders are named, the plus keeps SQLite from going through all that is pending instead.
-_LEASE = """
-UPDATE conversions SET due_at = ?, claim = ? WHERE +state = 'pending' AND +due_at {} ? AND order_id IN ({})
-"""
-_RELEASE = """
-UPDATE conversions SET due_at = ?, claim = NULL WHERE claim = ? AND +state = 'pending' AND order_id IN ({})
-"""
-# What is leased is due later; should the clock say that it is due already, anybody may have it.
-_RELEASE_ALL = """
-UPDATE conversions INDEXED BY pending SET due_at = ?, claim = NULL
-WHERE state = 'pending' AND due_at > ? AND claim = ?
-"""
+_ID_DAMAGED = "the stored order id is damaged: enqueue the conversion anew where it is readable, and purge this one"
 
 
 class SQLiteOutboxStore:
@@ -94,7 +59,7 @@ class SQLiteOutboxStore:
         self._file = SQLiteFile(
             self.path,
             application_id=_APPLICATION_ID,
-            migrations=_MIGRATIONS,
+            migrations=MIGRATIONS,
             explain=self._explain,
             thread_name="neuroon-outbox",
             busy_timeout=_BUSY_TIMEOUT,
@@ -159,7 +124,7 @@ class SQLiteOutboxStore:
 
     async def release_all(self, worker: str, order_ids: Sequence[str]) -> None:
         for some in _portions(order_ids):
-            await self._update(_RELEASE.format(_marks(some)), self._clock(), worker, *some)
+            await self._update(RELEASE.format(_marks(some)), self._clock(), worker, *some)
 
     async def mark_dead(self, order_id: str, reason: str) -> None:
         await self._update(
@@ -180,13 +145,14 @@ class SQLiteOutboxStore:
 
     async def release(self, worker: str, order_id: str | None = None) -> None:
         if order_id is None:
-            await self._update(_RELEASE_ALL, now := self._clock(), now, worker)
+            await self._update(RELEASE_ALL, now := self._clock(), now, worker)
         else:
             await self.release_all(worker, [order_id])
 
     async def stats(self) -> OutboxStats:
         rows = await self._file.read(
-            "SELECT state, count(*), min(iif(state = 'pending', enqueued_at, NULL)) FROM conversions GROUP BY state"
+            "SELECT state, count(*), min(iif(state = 'pending' AND typeof(enqueued_at) = 'real', enqueued_at, NULL))"
+            " FROM conversions GROUP BY state"
         )
         counts = {state: count for state, count, _ in rows}
         oldest = min((age for _, _, age in rows if age is not None), default=None)
@@ -274,7 +240,7 @@ class SQLiteOutboxStore:
             return False
         now = self._clock()
         values = [value for each in added for value in (each.order_id, each.body, now, now)]
-        if self._file.write(_ADD.format(",".join(["(?, ?, ?, ?)"] * len(added))), values) < len(added):
+        if self._file.write(ADD.format(",".join(["(?, ?, ?, ?)"] * len(added))), values) < len(added):
             return False
         for each in added:
             each.problem = None
@@ -282,11 +248,11 @@ class SQLiteOutboxStore:
 
     def _add_one(self, added: _Added) -> DuplicateOrder | None:
         now = self._clock()
-        if self._file.execute(_ADD.format("(?, ?, ?, ?)"), (added.order_id, added.body, now, now)).rowcount:
+        if self._file.execute(ADD.format("(?, ?, ?, ?)"), (added.order_id, added.body, now, now)).rowcount:
             return None
         query = "SELECT body FROM conversions WHERE order_id = ?"
         (known,) = self._file.execute(query, (added.order_id,)).fetchone()
-        return None if same_content(known, added.body) else DuplicateOrder(added.order_id)
+        return None if same_content(as_bytes(known), added.body) else DuplicateOrder(added.order_id)
 
     def _lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
         now = self._clock()
@@ -302,18 +268,25 @@ class SQLiteOutboxStore:
         self, worker: str, until: float, side: str, bound: float, count: int
     ) -> list[LeasedConversion] | None:
         """``None`` where none is due: looked up without the lock, which every idle worker would take."""
-        rows = self._file.execute(_SELECT_DUE.format(side), (bound, count)).fetchall()
+        rows = self._file.execute(SELECT_DUE.format(side), (bound, count)).fetchall()
         if not rows:
             return None
-        due = [_leased(row) for row in rows]
+        due = [leased for row in rows if (leased := _leased(row)) is not None]
+        if len(due) < len(rows):
+            self._mark_lost([row[0] for row in rows if _leased(row) is None])
         ids = [leased.order_id for leased in due]
-        changed = self._file.write(_LEASE.format(side, _marks(ids)), (until, worker, bound, *ids), durable=False)
+        changed = self._file.write(LEASE.format(side, _marks(ids)), (until, worker, bound, *ids), durable=False)
         if changed == len(due):
             return due
         # Another process was faster with the others.
         query = f"SELECT order_id FROM conversions WHERE claim = ? AND due_at = ? AND order_id IN ({_marks(ids)})"  # noqa: S608 - only marks
         ours = {order_id for (order_id,) in self._file.execute(query, (worker, until, *ids))}
         return [leased for leased in due if leased.order_id in ours]
+
+    def _mark_lost(self, rowids: Sequence[int]) -> None:
+        """What has no id any more can be neither leased nor settled."""
+        _log.error("outbox %s: new dead letters: %d; %s", self.path, len(rowids), _ID_DAMAGED)
+        self._file.write(MARK_LOST.format(_marks(rowids)), (self._clock(), _ID_DAMAGED, *rowids), durable=False)
 
     def _next_due(self) -> float:
         row = self._file.execute(
@@ -324,11 +297,11 @@ class SQLiteOutboxStore:
 
     def _dead_letters(self, limit: int) -> list[DeadLetter]:
         rows = self._file.execute(
-            "SELECT order_id, reason, attempts, enqueued_at, settled_at, body FROM conversions"
-            " WHERE state = 'dead' ORDER BY settled_at, rowid LIMIT ?",
+            "SELECT CAST(order_id AS BLOB), CAST(reason AS BLOB), attempts, enqueued_at, settled_at,"
+            " CAST(body AS BLOB) FROM conversions WHERE state = 'dead' ORDER BY settled_at, rowid LIMIT ?",
             (limit,),
         )
-        return [_dead_letter(row) for row in rows]
+        return [dead_letter(row) for row in rows]
 
     def _each_dead(self, statement: str, order_ids: Sequence[str] | None) -> int:
         now = self._clock()
@@ -372,29 +345,17 @@ def _portions(order_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield order_ids[start : start + _ONE_STATEMENT]
 
 
-def _marks(order_ids: Sequence[str]) -> str:
-    return ",".join("?" * len(order_ids))
+def _marks(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
 
 
-def _leased(row: tuple[Any, ...]) -> LeasedConversion:
-    """An odd row must not hold up the others: a body that is none is found out later. One mended by hand is text."""
-    order_id, body, attempts = row
-    if not isinstance(order_id, str):
-        raise DamagedContent(f"order {order_id!r}: the id is no text")
-    kept = body if isinstance(body, bytes) else str(body).encode()
-    return LeasedConversion(order_id, kept, attempts if isinstance(attempts, int) else 0)
-
-
-def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:
-    order_id, reason, attempts, enqueued_at, refused_at, body = row
+def _leased(row: tuple[Any, ...]) -> LeasedConversion | None:
+    """``None`` where the id is no text. A body that is none is found out later, and one mended by hand is text."""
+    _, kind, order_id, body, attempts = row
     try:
-        return DeadLetter(
-            order_id,
-            reason,
-            attempts,
-            datetime.fromtimestamp(enqueued_at, UTC),
-            datetime.fromtimestamp(refused_at, UTC),
-            conversion_of(body),
-        )
-    except (UnreadableBody, TypeError, ValueError, OverflowError, OSError) as error:
-        raise DamagedContent(f"dead letter {order_id!r} cannot be read ({error}); purge_dead removes it") from error
+        text = order_id.decode() if kind == "text" else None
+    except UnicodeDecodeError:
+        text = None
+    if text is None:
+        return None
+    return LeasedConversion(text, body, attempts if isinstance(attempts, int) else 0)

@@ -57,14 +57,17 @@ class OutboxStats:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A conversion that the server refused, and why. ``attempts`` counts the refused one too."""
+    """A conversion that the server refused, and why. ``attempts`` counts the refused one too.
+
+    Of one that is damaged, ``conversion`` is ``None`` and a time the year 1, as far as they cannot be read.
+    """
 
     order_id: str
     reason: str
     attempts: int
     enqueued_at: datetime
     refused_at: datetime
-    conversion: Conversion
+    conversion: Conversion | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,9 +128,27 @@ async def test_a_damaged_dead_letter_is_told_and_can_be_purged(store):
     await store.add("1", b"{}")
     await store.lease("w", 60, 1e4, 1)
     await store.mark_dead("1", "no")
-    with pytest.raises(OutboxUnavailable, match="'1' cannot be read"):
-        await store.dead_letters(5)
+    [letter] = await store.dead_letters(5)
+    assert (letter.order_id, letter.reason, letter.conversion) == ("1", "no", None)
     assert await store.purge_dead(["1"]) == 1
+
+
+async def test_a_row_that_somebody_mended_is_sent_and_one_without_a_time_is_shown(tmp_path):
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'shop.sqlite3'}")
+    try:
+        store = SQLAlchemyOutboxStore(engine, DEFAULT_SHOP_ID)
+        await store.create_table()
+        await store.add("1", b"{}")
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE neuroon_outbox SET body = 'mended'"))
+        [leased] = await store.lease("w", 60, 1e4, 1)
+        assert leased.body == b"mended"
+        async with engine.begin() as connection:
+            await connection.execute(text("UPDATE neuroon_outbox SET state = 'dead'"))
+        [letter] = await store.dead_letters(5)
+        assert (letter.order_id, letter.refused_at.year) == ("1", 1)
+    finally:
+        await engine.dispose()
 
 
 async def test_a_database_that_is_away_is_told_without_the_order(tmp_path):

@@ -370,6 +370,10 @@ async def test_an_odd_row_costs_only_itself_and_text_that_somebody_mended_is_sen
         database.execute(change.format("attempts = 'many'"), ("counted",))
     async with quick(path).delivering(client) as outbox:
         await settled(outbox, delivered=3, dead=2)
+        assert {letter.order_id: letter.conversion for letter in await outbox.dead_letters()} == {
+            "junk": None,
+            "number": None,
+        }
         assert await outbox.purge_dead(["junk", "number"]) == 2
     assert {name: sent.body["currency"] for name, sent in emulator.conversions.items()} == {
         "mended": "USD",
@@ -377,6 +381,58 @@ async def test_an_odd_row_costs_only_itself_and_text_that_somebody_mended_is_sen
         "fine": "EUR",
     }
     assert "delivery of conversions waits" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [("order_id = x'ff00'", "\\xff\0"), ("order_id = CAST(x'ff' AS TEXT)", "\\xff"), ("order_id = NULL", "")],
+    ids=["blob", "no UTF-8", "null"],
+)
+async def test_a_damaged_order_id_is_a_dead_letter_and_holds_up_no_other(path, emulator, client, caplog, damaged):
+    damage, shown = damaged
+    async with quick(path) as outbox:
+        for name in ("1", "2", "3"):
+            await outbox.enqueue(order(name))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute(f"UPDATE conversions SET {damage} WHERE order_id = '1'")
+    async with quick(path).delivering(client) as outbox:
+        await settled(outbox, delivered=2, dead=1)
+        [letter] = await outbox.dead_letters()
+        assert (letter.order_id, letter.conversion) == (shown, order("1"))
+        assert "the stored order id is damaged" in letter.reason
+        assert await outbox.enqueue(letter.conversion)
+        assert await outbox.purge_dead() == 1
+        await settled(outbox, delivered=3, dead=0)
+    assert set(emulator.conversions) == {"1", "2", "3"}
+    assert "new dead letters: 1" in caplog.text
+
+
+async def test_the_body_of_another_order_is_never_taken_for_this_one(path, emulator, client):
+    async with quick(path) as outbox:
+        for name in ("1", "2"):
+            await outbox.enqueue(order(name))
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE conversions SET body = (SELECT body FROM conversions WHERE order_id = '1')")
+    async with quick(path).delivering(client) as outbox:
+        await settled(outbox, delivered=1, dead=1)
+        [letter] = await outbox.dead_letters()
+        assert (letter.order_id, letter.reason) == ("2", "the stored conversion is damaged: it is of order '1'")
+    assert emulator.conversions["1"].deliveries == 1
+
+
+async def test_one_unreadable_dead_letter_hides_no_other(path):
+    async with quick(path) as outbox:
+        for name in ("1", "2"):
+            await outbox.enqueue(order(name))
+        for name in ("1", "2"):
+            await outbox._store.mark_dead(name, "422: no")
+        with closing(sqlite3.connect(path)) as database, database:
+            database.execute(
+                "UPDATE conversions SET body = x'ff', settled_at = NULL, reason = x'ff' WHERE order_id = '1'"
+            )
+        bad, good = await outbox.dead_letters()
+    assert (bad.order_id, bad.reason, bad.conversion, bad.refused_at.year) == ("1", "\\xff", None, 1)
+    assert (good.order_id, good.reason, good.conversion) == ("2", "422: no", order("2"))
 
 
 async def test_purged_dead_letters_make_room_for_a_corrected_order(path, emulator, client):
