@@ -10,8 +10,14 @@ import re
 import unicodedata
 from collections import defaultdict
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-__all__ = ["SALE_DATES", "STATES", "bounds_in", "claims_of", "recognised_field"]
+from .column_words import essence_of, words_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["SALE_DATES", "STATES", "UNDERSTOOD", "bounds_in", "claims_of", "recognised_field"]
 
 SALE_DATES = ("sale_starts", "sale_ends", "sale_period")
 """Not fields of a product: they say when the sale price holds."""
@@ -32,7 +38,7 @@ _SPELLINGS: dict[str, str] = {
         "nomproducte titol izena produktuarenizena izenburua producto produit produkt artikel prodotto produto "
         "producte produktua articulo articolo artigo nombrearticulo nombredelarticulo denominacion tituloproducto "
         "titulodelproducto titreproduit titreduproduit intitule produkttitel denominazione titoloprodotto "
-        "titulodoproduto denominacio itemname itemtitle articlename product"
+        "titulodoproduto denominacio designacao itemname itemtitle articlename product"
     ),
     "price": (
         "price regularprice listprice precio precionormal precioregular precioconiva precioiva preciooriginal pvp "
@@ -44,7 +50,8 @@ _SPELLINGS: dict[str, str] = {
         "pvpivaincluido precioivaincl precioivaincluido prixdeventettc prixpublic prixpublicttc pvttc preisbrutto "
         "preisinklmwst vkbrutto vkpreis verkaufspreisbrutto prezzoivato prezzoivainclusa prezzoivaincl prezzoconiva "
         "precocomiva precoivaincluido preuambiva preuivaincl pvpambiva salmentaprezioa prezodevenda sellingprice "
-        "priceincltax priceinclvat pricewithtax pricewithvat grossprice"
+        "priceincltax priceinclvat pricewithtax pricewithvat grossprice precioventatotal preciounitario prixunitaire "
+        "prezzounitario precounitario preuunitari stuckpreis unitprice"
     ),
     "url": (
         "url link producturl productlink permalink enlace urlproducto urldelproducto enlaceproducto direccionweb "
@@ -52,7 +59,7 @@ _SPELLINGS: dict[str, str] = {
         "urlprodotto ligacao hiperligacao linkdoproduto urldoproduto urlproduto enllac urlproducte urldelproducte "
         "esteka produktuarenurl produktuurl ligazon enlacepermanente paginaproducto paginadelproducto lienduproduit "
         "pageproduit produktseite linkdelprodotto paginaprodotto paginadoproduto canonicalurl deeplink href "
-        "productpage"
+        "productpage pageurl urlpage urlpagina paginaurl seitenurl"
     ),
     "sku": "sku",
     "description": (
@@ -79,7 +86,7 @@ _SPELLINGS: dict[str, str] = {
     "categories": (
         "categories category producttype categoria categorias familia categorie rayon kategorie kategorien "
         "warengruppe kategoria kategoriak seccion categoriaproducto categoriadelproducto famille produktkategorie "
-        "productcategory productcategories categorypath categoryname"
+        "productcategory productcategories categorypath categoryname categoriamerceologica merchantcategory"
     ),
     "brands": (
         "brands brand vendor manufacturer marca marcas fabricante marque marques fabricant marke marken hersteller "
@@ -93,7 +100,7 @@ _SPELLINGS: dict[str, str] = {
         "instock availability stockstatus isavailable available disponibilidad disponible enstock hayexistencias "
         "estadostock estadodelstock disponibilite verfugbarkeit verfuegbarkeit verfugbar verfuegbar lieferbar "
         "auflager vorratig vorraetig disponibilita disponibile disponibilidade disponivel emstock emestoque "
-        "disponibilitat enestoc eskuragarritasuna eskuragarri dispoñible stockean haystock isinstock"
+        "disponibilitat enestoc eskuragarritasuna eskuragarri dispoñible stockean haystock isinstock lieferstatus"
     ),
     "stock_quantity": (
         "stockquantity stock quantity inventoryquantity qty existencias cantidad stockdisponible inventario unidades "
@@ -101,7 +108,9 @@ _SPELLINGS: dict[str, str] = {
         "quantidade estoque quantitat estoc existencies unitats kopurua izakinak stocka cantidade stockactual "
         "cantidaddisponible unidadesdisponibles qte quantitedisponible verfugbaremenge verfuegbaremenge lagerstand "
         "qta quantitadisponibile quantidadedisponivel quantitatdisponible stockqty stocklevel currentstock "
-        "qtyavailable availableqty availablequantity quantityavailable instockquantity onhand qtyonhand"
+        "qtyavailable availableqty availablequantity quantityavailable instockquantity onhand qtyonhand quantityonhand "
+        "qtystock quantitystock qtyinstock cantidadstock cantidadamano unidadesstock unitatsestoc quantitestock "
+        "unitesstock stocktotal totalstock qtd qtde"
     ),
     "rating": (
         "rating averagerating valoracion valoracionmedia puntuacion notemoyenne durchschnittsbewertung valutazione "
@@ -165,7 +174,8 @@ _CODES = (
     "codearticle referenz artikelnummer artikelnr artnr produktnummer riferimento codice codiceprodotto codicearticolo "
     "codigodoproduto codigoproduto codi codiproducte kodea erreferentzia productcode itemcode itemnumber "
     "codarticulo codproducto codarticolo codiarticle codigoartigo codigodeartigo bestellnummer bestellnr "
-    "productnumber partnumber itemno itemnr"
+    "numeroarticulo numerodearticulo noarticulo nodearticulo numarticulo numerodarticle numeroarticolo productnumber "
+    "partnumber itemno itemnr cod referenciainterna internalreference defaultcode"
 )
 """An article's code is its id in a catalog without one, and its SKU in any other."""
 
@@ -188,8 +198,13 @@ def _plain(name: str) -> str:
 _RANKS = _ranks()
 _INFERRED = 1_000
 """The rank of a name that is understood by its words: behind all that are known as they stand."""
-_WORD = re.compile("[a-z]+")
-_CAMEL = re.compile("(?<=[a-z])(?=[A-Z])")
+UNDERSTOOD = 2_000
+"""From this rank on, two columns that bear one name may say two things (``Nombre (es)``, ``Nombre (en)``)."""
+_IN_A_LANGUAGE = 500
+_PRICES = frozenset({"price", "regular_price", "sale_price"})
+_OF_CHANNEL = _PRICES | {"description", "stock_quantity", "in_stock", "is_active"}
+_OF_SEVERAL = frozenset({"image_url", "categories"})
+_TRANSLATED = frozenset({"name", "description", "url", "categories", "tags"})
 
 
 def _set(text: str) -> frozenset[str]:
@@ -218,9 +233,7 @@ _COMPOUNDS = {
 
 
 def _words(column: str) -> list[str]:
-    text = "".join(c for c in unicodedata.normalize("NFKD", column) if not unicodedata.combining(c))
-    found = _WORD.findall(_CAMEL.sub(" ", text).casefold())
-    return [part for word in found for part in _COMPOUNDS.get(word, (word,))]
+    return [part for word in words_of(column) for part in _COMPOUNDS.get(word, (word,))]
 
 
 @lru_cache(maxsize=4096)
@@ -248,7 +261,23 @@ def claims_of(column: str) -> tuple[tuple[str, int], ...]:
     prefix, dot, name = column.partition(".")
     if dot and name and prefix.strip().lower() == "attributes":
         return ((f"attributes.{name.strip()}", 0),)
-    return ()
+    return tuple(_understood(column))
+
+
+def _understood(column: str) -> Iterator[tuple[str, int]]:
+    """What a name says without the words that say nothing new: ``Nombre del artículo``, ``PVP c/ IVA``."""
+    essence = essence_of(column)
+    if essence is None:
+        return
+    rank_by_words = UNDERSTOOD + (_IN_A_LANGUAGE if essence.in_a_language else 0)
+    for field, rank in next((_RANKS[name] for name in essence.names if name in _RANKS), ()):
+        if (
+            (not essence.with_tax or field in _PRICES)
+            and (not essence.of_channel or field in _OF_CHANNEL)
+            and (not essence.is_first or field in _OF_SEVERAL)
+            and (not essence.in_a_language or field in _TRANSLATED)
+        ):
+            yield field, rank_by_words + rank
 
 
 def recognised_field(column: str) -> str | None:

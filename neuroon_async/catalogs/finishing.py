@@ -327,7 +327,7 @@ class Finisher:
             return "is required, and this record gives null"
         own_ids = self.format is not None and self.format.own_ids
         column = None if self._shapes is None or own_ids else self._shapes.best_for(name)
-        if column is not None and recognised_field(column) == name:
+        if column is not None and recognised_field(column) == name and is_blank(draft.row.get(column)):
             column = None  # the very one that is empty here
         if name == "url":
             other = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .columns import SALE_DATES, STATES, claims_of
+from .columns import SALE_DATES, STATES, UNDERSTOOD, claims_of
 from .records import Draft
 from .values.parsing import BadValue, is_blank, is_published, tells_more_than_none, to_availability
 
@@ -82,8 +82,10 @@ class GenericBuilder:
             claims, key=lambda target: ("." in target, target in STATES)
         ):  # a whole `attributes` first, single ones into it; a state after whether it is active
             free = [claim for claim in claims[target] if claim[1] not in plan.values()]
-            if free:
-                plan[target] = min(free, key=lambda claim: claim[0])[1]
+            best = min((rank for rank, _ in free), default=0)
+            fitting = [column for rank, column in free if rank == best]
+            if fitting and (len(fitting) == 1 or best < UNDERSTOOD):
+                plan[target] = fitting[0]
         return list(plan.items())
 
 
