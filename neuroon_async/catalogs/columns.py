@@ -17,10 +17,12 @@ from .column_words import essence_of, words_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["SALE_DATES", "STATES", "UNDERSTOOD", "bounds_in", "claims_of", "recognised_field"]
+__all__ = ["HIGHER_PRICES", "SALE_DATES", "STATES", "UNDERSTOOD", "bounds_in", "claims_of", "recognised_field"]
 
 SALE_DATES = ("sale_starts", "sale_ends", "sale_period")
 """Not fields of a product: they say when the sale price holds."""
+HIGHER_PRICES = ("regular_price", "struck_price")
+"""Nor are these: beside a lower price, they make it that of a sale."""
 STATES = ("status", "visibility", "shown")
 """Nor are these: their words may say whether a product is published (``draft``), or something else (``used``)."""
 
@@ -137,6 +139,18 @@ _SPELLINGS: dict[str, str] = {
         "prezodeoferta preciopromocion preciopromo precioespecial prixreduit rabattpreis prezzopromo precoempromocao "
         "preupromocional prezoespecial"
     ),
+    "regular_price": (
+        "regularprice originalprice precionormal precioregular preciooriginal prixnormal prixregulier prixoriginal "
+        "tarifregulier regularerpreis regulaererpreis normalpreis originalpreis prezzonormale prezzoregolare "
+        "prezzooriginale preconormal precoregular precooriginal preunormal preuregular preuoriginal ohikoprezioa "
+        "prezioarrunta prezonormal prezoregular prezoorixinal"
+    ),
+    "struck_price": (
+        "compareatprice compareprice comparetoprice compareat oldprice wasprice previousprice strikethroughprice "
+        "priceold pricebefore pricebeforediscount preciotachado precioanterior precioantes precioantiguo prixbarre "
+        "ancienprix prixavantremise streichpreis alterpreis vorherigerpreis prezzobarrato prezzoprecedente "
+        "vecchioprezzo precoanterior precoantigo precoriscado preuanterior preuratllat aurrekoprezioa prezoanterior"
+    ),
     "parent_external_id": (
         "parentexternalid parentid parentproductid idpadre idproductopadre padreid idparent idproduitparent elternid "
         "parentartikelid idgenitore idprodottopadre idpai idprodutopai idpare gurasoaid gurasoarenid"
@@ -201,7 +215,7 @@ _INFERRED = 1_000
 UNDERSTOOD = 2_000
 """From this rank on, two columns that bear one name may say two things (``Nombre (es)``, ``Nombre (en)``)."""
 _IN_A_LANGUAGE = 500
-_PRICES = frozenset({"price", "regular_price", "sale_price"})
+_PRICES = frozenset({"price", "sale_price", *HIGHER_PRICES})
 _OF_CHANNEL = _PRICES | {"description", "stock_quantity", "in_stock", "is_active"}
 _OF_SEVERAL = frozenset({"image_url", "categories"})
 _TRANSLATED = frozenset({"name", "description", "url", "categories", "tags"})

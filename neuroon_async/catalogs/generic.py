@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from .columns import SALE_DATES, STATES, UNDERSTOOD, claims_of
+from .columns import HIGHER_PRICES, SALE_DATES, STATES, UNDERSTOOD, claims_of
+from .offers import Priced, put_higher_price
 from .records import Draft
 from .values.parsing import BadValue, is_blank, is_published, tells_more_than_none, to_availability
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GenericBuilder", "is_word", "state_of"]
 
+_LAST = frozenset({*STATES, *HIGHER_PRICES})
 _MAX_PLANS = 1_000
 """Sets of field names whose reading is remembered; objects of JSON may all differ."""
 
@@ -39,12 +41,15 @@ class GenericBuilder:
 
     def _draft(self, record: Record) -> Draft:
         draft = Draft.of(record, self._notation)
-        for target, column in self._plan(tuple(record.row)):
+        plan = self._plan(tuple(record.row))
+        for target, column in plan:
             value = record.row[column]
             if target in SALE_DATES:
                 setattr(draft, target, "" if is_blank(value) else str(value))
             elif target in STATES:
                 self._put_state(draft, target, value, column)
+            elif target in HIGHER_PRICES:
+                put_higher_price(draft, Priced(column, value), _priced(plan, "price", record.row))
             elif target == "stock_quantity" and is_word(value):
                 draft.put("in_stock", value)
             else:
@@ -79,14 +84,31 @@ class GenericBuilder:
                     claims[target].append((rank, column))
         plan: dict[str, str] = {}
         for target in sorted(
-            claims, key=lambda target: ("." in target, target in STATES)
+            claims, key=lambda target: ("." in target, target in _LAST)
         ):  # a whole `attributes` first, single ones into it; a state after whether it is active
             free = [claim for claim in claims[target] if claim[1] not in plan.values()]
             best = min((rank for rank, _ in free), default=0)
             fitting = [column for rank, column in free if rank == best]
             if fitting and (len(fitting) == 1 or best < UNDERSTOOD):
                 plan[target] = fitting[0]
+        self._drop_higher_prices(plan)
         return list(plan.items())
+
+    def _drop_higher_prices(self, plan: dict[str, str]) -> None:
+        """A regular price says more than the price beside it; one that is struck through, more than that it is lower.
+
+        Where the sale has a price of its own, what is struck through may be anything.
+        """
+        of_user = self._mapping.get("sale_price", ...) is None or "price" in self._mapping
+        if of_user or "price" not in plan:
+            plan.pop("regular_price", None)
+        if of_user or "price" not in plan or plan.keys() & {"sale_price", "regular_price"}:
+            plan.pop("struck_price", None)
+
+
+def _priced(plan: Iterable[tuple[str, str]], target: str, row: Mapping[str, Any]) -> Priced:
+    column = next(column for field, column in plan if field == target)
+    return Priced(column, row[column])
 
 
 def state_of(name: str, value: Any) -> bool | None:

@@ -37,7 +37,7 @@ UNDERSTOOD = {
 OTHERS = (
     "Precio (sin IVA)", "Precio s/ IVA", "Prix HT (€)", "Preis netto", "Price excl. VAT", "Precio de coste",
     "Tax price",
-    "Precio anterior", "Prix barré TTC", "UVP", "Price (USD)", "Precio EUR", "Precio por kg", "Precio al por mayor",
+    "UVP", "Price (USD)", "Precio EUR", "Precio por kg", "Precio al por mayor",
     "Precio 1", "Preis AT", "Price from", "Peso bruto", "Price incl. shipping", "Precio C", "Impuestos incluidos",
     "Nombre del proveedor", "Shop name", "Nombre de la tienda", "URL web", "Nombre fabricante", "Image alt",
     "SEO title",

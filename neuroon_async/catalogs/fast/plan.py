@@ -8,7 +8,7 @@ from msgspec import UNSET
 from msgspec.structs import force_setattr
 
 from ...api.models import REQUIRED_FIELDS
-from ..columns import SALE_DATES, STATES
+from ..columns import HIGHER_PRICES, SALE_DATES, STATES
 from ..generic import GenericBuilder, state_of
 from ..mapping import ATTRIBUTE_PREFIX, Column
 from ..values.parsing import BadValue
@@ -115,6 +115,7 @@ class RowPlan:
             or "attributes" in options.mapping
             or not used <= set(header)
             or not all(source.columns for source in sources.values())
+            or any(target in HIGHER_PRICES for target, _ in found)
             or any(not name or one_line(name) != name for name in names)
             or any(name.startswith(f"{state.column} (") for name in header for state in states)  # is there twice
         ):

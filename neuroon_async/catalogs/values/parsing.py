@@ -120,8 +120,17 @@ def to_texts(value: RawValue, notation: Notation) -> list[str]:
     return _to_texts(value, notation, "|;,")
 
 
-def to_categories(value: RawValue, notation: Notation) -> list[str]:
-    """As `to_texts`, with the names of all levels: of ``Ropa > Camisas`` both. Those in a list stay whole."""
+_TYPES = frozenset({"simple", "variable", "variation", "product_variation", "grouped", "external", "configurable"})
+"""What WooCommerce and Magento call kinds of products by."""
+
+
+def to_categories(value: RawValue, notation: Notation) -> list[str] | None:
+    """As `to_texts`, with the names of all levels: of ``Ropa > Camisas`` both. Those in a list stay whole.
+
+    ``None`` for a kind of product, such as ``simple, virtual``.
+    """
+    if isinstance(value, str) and value.partition(",")[0].strip().casefold() in _TYPES:
+        return None
     found = to_texts(value, notation)
     if not isinstance(value, str) or _json_list(value) is not None:
         return found
