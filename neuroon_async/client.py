@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from copy import copy
-from typing import TYPE_CHECKING, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, Unpack
 
 from .api.contract import (
     API_KEY_VARIABLE,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientOptions", "NeuroonClient"]
 
+T = TypeVar("T")
+
 
 class ClientOptions(TypedDict, total=False):
     """The arguments of `NeuroonClient`, for functions that pass them on."""
@@ -62,7 +64,7 @@ class ClientOptions(TypedDict, total=False):
     limiter: Limiter | None
     session: aiohttp.ClientSession | None
     instrumentation: Instrumentation | None
-    proxy: ProxyChoice | None
+    proxy: ProxyChoice | Secret | None
     ssl: SSLContext | str | os.PathLike[str] | None
     headers: Mapping[str, str] | None
     allow_plain_http: bool
@@ -90,8 +92,9 @@ class NeuroonClient:
         session: An aiohttp session of your own: used with its connection limit, and never closed. By default the
             client opens one with 128 connections.
         instrumentation: Sees every request: `neuroon_async.instrumentation.opentelemetry`, or one of your own.
-        proxy: The address of an HTTP proxy, or a function that gives one, or ``None``, for the URL of a request.
-            Loopback and plain http never use it. `from_env` takes it from ``HTTPS_PROXY`` and ``NO_PROXY``.
+        proxy: The address of an HTTP proxy, perhaps as a `Secret`, or a function that gives one, or ``None``, for the
+            URL of a request. Loopback and plain http never use it. `from_env` takes it from ``HTTPS_PROXY`` and
+            ``NO_PROXY``.
         ssl: The file of certificate authorities to trust beside the system's, or an `ssl.SSLContext`.
         headers: Sent with every request; never those that the SDK itself sends.
         allow_plain_http: Accept an http ``base_url`` that leads to another machine, such as an emulator in a container
@@ -123,14 +126,15 @@ class NeuroonClient:
         limiter: Limiter | None = None,
         session: aiohttp.ClientSession | None = None,
         instrumentation: Instrumentation | None = None,
-        proxy: ProxyChoice | None = None,
+        proxy: ProxyChoice | Secret | None = None,
         ssl: SSLContext | str | os.PathLike[str] | None = None,
         headers: Mapping[str, str] | None = None,
         allow_plain_http: bool = False,
     ) -> None:
         set_up_from_env()
         key = api_key if isinstance(api_key, Secret) else Secret(api_key)
-        del api_key  # should a check below fail, no error tracker finds it among the local variables
+        by_proxy = _hidden(proxy)  # its address may hold a password
+        del api_key, proxy  # should a check below fail, no error tracker finds them among the local variables
         settings = Settings(
             shop_id=shop_id,
             api_key=key,
@@ -150,7 +154,7 @@ class NeuroonClient:
             shop_id, settings.api_key, environment=_widget_environment(settings.base_url, environment)
         )
         retry = RetryPolicy() if retry is None else retry
-        exchange = HttpExchange(settings, self._session, Route(proxy, ssl, headers))
+        exchange = HttpExchange(settings, self._session, Route(by_proxy, ssl, headers))
         places = self._session.places
         self._use(
             Transport(settings, exchange, limiter, retry, timeout, places=places, instrumentation=instrumentation)
@@ -167,17 +171,19 @@ class NeuroonClient:
         if "environment" in overrides and "base_url" not in overrides:
             arguments.pop("base_url", None)
         overrides.pop("api_key", None)
-        key = arguments.get("api_key")
-        if isinstance(key, str) and key:
-            arguments["api_key"] = Secret(key)
-        del key  # nor in ``overrides``: should something below fail, no error tracker finds it among the variables
+        overrides.pop("proxy", None)
+        # Nor as text here: should something below fail, no error tracker finds it among the variables.
+        if "api_key" in arguments:
+            arguments["api_key"] = _hidden(arguments["api_key"])
+        if "proxy" in arguments:
+            arguments["proxy"] = _hidden(arguments["proxy"])
         if not arguments.get("api_key"):
             raise ConfigurationError(f"the environment variable {API_KEY_VARIABLE} is not set")
         if not arguments.get("shop_id"):
             raise ConfigurationError(f"the environment variable {SHOP_ID_VARIABLE} is not set")
         if "proxy" not in arguments:
             base_url = arguments.get("base_url") or _address_of(arguments.get("environment", Environment.PRODUCTION))
-            arguments["proxy"] = proxy_from_env(base_url, os.environ)
+            arguments["proxy"] = _hidden(proxy_from_env(base_url, os.environ))
         return cls(**arguments)
 
     def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Self:
@@ -286,6 +292,11 @@ def _address_of(environment: Environment | str) -> str:
         raise ConfigurationError(
             f"environment must be one of {names}, got {environment!r}; base_url takes other addresses"
         ) from None
+
+
+def _hidden(value: T) -> T | Secret:
+    """Text as a `Secret`. Anything else, and text that is empty, as it is."""
+    return Secret(value) if isinstance(value, str) and value else value
 
 
 def _check_capable(name: str, value: object, method: str, kind: str) -> None:

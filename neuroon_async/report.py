@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 __all__ = ["MAX_KEPT_FAILURES", "MAX_KEPT_REQUEST_IDS", "ProductFailure", "Stage", "SyncProgress", "SyncReport"]
@@ -47,6 +47,10 @@ class ProductFailure:
     def __reduce__(self) -> tuple[Any, ...]:
         product = _picklable(self.product)
         return type(self), (self.external_id, self.reason, self.stage, self.status, product, self.unsent)
+
+    def __repr__(self) -> str:
+        parts = [f"{each.name}={_shown(getattr(self, each.name))}" for each in fields(self)]
+        return f"ProductFailure({', '.join(parts)})"
 
     def __str__(self) -> str:
         status = f" {self.status}" if self.status is not None else ""
@@ -181,8 +185,13 @@ def _picklable(product: object) -> object:
     try:
         pickle.dumps(product)
     except Exception:  # noqa: BLE001 - whatever the user's object raises
-        try:
-            return repr(product)
-        except Exception:  # noqa: BLE001 - as above
-            return f"a {type(product).__name__} that cannot be shown"
+        return _shown(product)
     return product
+
+
+def _shown(value: object) -> str:
+    """Its ``repr``, where it has one: a failed item may hold a number of thousands of digits, or raise."""
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - whatever the user's object raises
+        return f"a {type(value).__name__} that cannot be shown"

@@ -59,3 +59,16 @@ def test_a_failure_reads_well(failure, text):
 def test_reports_cross_processes():
     report = SyncReport(received=1, failed=1, failures=[ProductFailure("1", "broken", "local", product={"name": "x"})])
     assert pickle.loads(pickle.dumps(report)) == report
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError("its session is closed")
+
+
+@pytest.mark.parametrize("odd", [10**5000, Unshowable()], ids=["a number too long", "raises"])
+def test_a_report_can_be_shown_whatever_its_failed_items_are(odd):
+    failure = ProductFailure("1", "price: must be a number", "local", product={"price": odd})
+    shown = repr(SyncReport(received=1, failed=1, failures=[failure]))
+    assert "product=a dict that cannot be shown, unsent=False)" in shown
+    assert str(failure) == "1: price: must be a number [local]"

@@ -290,6 +290,38 @@ def test_a_key_among_the_arguments_of_from_env_is_not_told_either(options, monke
     assert leaks("".join(repr(frame.locals) for frame in frames if "neuroon_async/" in frame.filename)) == []
 
 
+PASSWORD = "hunter2-of-the-proxy"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"proxy": f"socks5://user:{PASSWORD}@proxy.example:1"},
+        {"proxy": f"http://user:{PASSWORD}@proxy.example:x"},
+        {"proxy": f"http://user:{PASSWORD}@proxy.example:1", "base_url": "nonsense"},
+        {"proxy": f"http://user:{PASSWORD}@proxy.example:1", "ssl": "/no/such/file"},
+        {"proxy": f"http://user:{PASSWORD}@proxy.example:1", "timeout": 0},
+    ],
+    ids=lambda options: ", ".join(options) + options["proxy"][:5],
+)
+@pytest.mark.parametrize("way", ["argument", "from_env", "environment"])
+def test_a_proxys_password_is_not_among_the_local_variables_of_an_error(options, way, monkeypatch):
+    monkeypatch.setenv("NEUROON_API_KEY", KEY)
+    monkeypatch.setenv("NEUROON_SHOP_ID", "shop_1")
+    if way == "environment":
+        monkeypatch.setenv("HTTPS_PROXY", options["proxy"])
+        options = {name: value for name, value in options.items() if name != "proxy"}
+    with pytest.raises(ConfigurationError) as caught:
+        if way == "argument":
+            NeuroonClient(shop_id="shop_1", api_key=KEY, **options)
+        else:
+            NeuroonClient.from_env(**options)
+    frames = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    told = str(caught.value) + "".join(repr(frame.locals) for frame in frames if "neuroon_async/" in frame.filename)
+    assert leaks(told) == []
+    assert PASSWORD not in told
+
+
 def test_a_signer_that_cannot_work_is_refused_without_telling_the_key():
     assert leaks(told_by(construct(WidgetTokenSigner, shop_id="a b"))) == []
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .models import Product
 
-__all__ = ["check_conversion", "check_product", "encoding_problems", "plainly_valid", "value_problems"]
+__all__ = ["check_conversion", "check_product", "encoding_problems", "id_problem", "plainly_valid", "value_problems"]
 
 _NUMBERS = (float, int, Decimal)
 _LONGEST_SHOWN = 60
@@ -180,6 +180,11 @@ def _text(value: object, *, at_least: int = 0, at_most: int | None = None) -> st
 
 def _required_text(value: object) -> str | None:
     return _text(value, at_least=1)
+
+
+def id_problem(value: object) -> str | None:
+    """Why this cannot be a product's id, as `value_problems` and `encoding_problems` would tell."""
+    return _required_text(value) or _unencodable(value)
 
 
 def _name(value: object) -> str | None:

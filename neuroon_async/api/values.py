@@ -17,7 +17,7 @@ from msgspec import UnsetType
 from .models import PRODUCT_FIELDS, as_plain
 from .shapes import class_of, is_list_or_tuple, is_mapping
 
-__all__ = ["plain_fields"]
+__all__ = ["plain_fields", "plain_id"]
 
 Reading = Callable[[Any], Any]
 
@@ -29,6 +29,11 @@ _PLAIN = {str, int, float, bool, Decimal, type(None), UnsetType}
 def plain_fields(fields: Mapping[Any, Any]) -> dict[Any, Any]:
     """The same fields with plain values. Lists and maps are copied."""
     return {key: _plain_field(key, value) for key, value in fields.items()}
+
+
+def plain_id(value: Any) -> Any:
+    """The id of a product as `plain_fields` reads it: a number of a database's, or a UUID, is text."""
+    return _plain_field("external_id", value)
 
 
 def _plain_field(key: object, value: Any) -> Any:

@@ -174,7 +174,8 @@ class Products:
         status 404.
 
         Args:
-            external_ids: An iterable or async iterable of the products' ids.
+            external_ids: An iterable or async iterable of the products' ids. They are read as `sync` reads them: a
+                whole number or a UUID, as databases have them, is text.
             concurrency: Requests side by side, 1 or more; 8 by default.
             on_progress: Called with a `SyncProgress` at most ten times a second. Plain or async.
             on_failure: Called with every `ProductFailure`; the report keeps the first 1,000.

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..api.contract import DELETE_PRODUCT
+from ..api.validation import id_problem
+from ..api.values import plain_id
 from ..errors import (
     APIError,
     AuthenticationFailed,
@@ -133,10 +135,10 @@ class ProductDeletion:
         return await BulkRun(self, reader, self._recorder, self._in_flight, self.health, chunk_size=size).run()
 
     def take_in(self, portion: list[Any]) -> None:
-        for item in portion:
-            problem = _id_problem(item)
+        for given in portion:
+            item, problem = _id_of(given)
             if problem is not None:
-                self._recorder.failed([ProductFailure(_readable(item), problem, "local")])
+                self._recorder.failed([ProductFailure(_readable(item), f"externalId: {problem}", "local")])
             elif item in self._waiting or any(item == deletion.external_id for deletion in self._in_flight):
                 self._recorder.superseded(1)
             else:
@@ -216,21 +218,20 @@ class ProductDeletion:
         self._waiting.clear()
 
     def unread(self, item: Any, reason: str) -> ProductFailure:
-        return ProductFailure(_readable(item), f"not deleted: {reason}", "transport", unsent=True)
+        return ProductFailure(_readable(_id_of(item)[0]), f"not deleted: {reason}", "transport", unsent=True)
 
     def close(self) -> None:
         """Nothing is held outside of memory."""
 
 
+def _id_of(item: object) -> tuple[Any, str | None]:
+    """The id that an item of the source stands for, and why it cannot be one."""
+    try:
+        plain = plain_id(item)
+        return plain, id_problem(plain)
+    except Exception as error:  # noqa: BLE001 - whatever an object of the user's raises costs that item
+        return None, f"cannot be read: {type(error).__name__}"
+
+
 def _readable(item: object) -> str | None:
     return item if isinstance(item, str) and item else None
-
-
-def _id_problem(item: object) -> str | None:
-    if not isinstance(item, str) or not item:
-        return f"externalId: must be text that is not empty, got {item!r}"
-    try:
-        item.encode()
-    except UnicodeEncodeError:
-        return "externalId: holds a lone surrogate, which UTF-8 cannot express"
-    return None

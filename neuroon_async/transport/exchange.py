@@ -253,7 +253,8 @@ def _refusal(call: Call, response: aiohttp.ClientResponse) -> _Answer | None:
 
 async def _read_body(response: aiohttp.ClientResponse) -> _Answer:
     """The whole answer, unpacked and bounded. Of one that cannot be read, what its status and headers say."""
-    unpacked = UnpackedAnswer(response.headers.get("Content-Encoding"))
+    encodings = response.headers.getall("Content-Encoding", [])  # of which each may have a line of its own
+    unpacked = UnpackedAnswer(", ".join(encodings) or None)
     try:
         while not response.content.at_eof():
             unpacked.feed(await response.content.readany())

@@ -54,8 +54,8 @@ class RetryBudget:
     __slots__ = ("capacity", "tokens")
 
     def __init__(self, capacity: int = 500) -> None:
-        if capacity < 0:
-            raise ConfigurationError(f"RetryBudget.capacity must be 0 or more, got {capacity}")
+        if not is_whole(capacity) or capacity < 0:
+            raise ConfigurationError(f"RetryBudget.capacity must be a whole number, 0 or more; got {capacity!r}")
         self.capacity: int = capacity
         self.tokens: int = capacity
 
@@ -127,6 +127,9 @@ class RetryPolicy:
             raise ConfigurationError(
                 f"RetryPolicy.outage_patience must be a number of seconds, 0 or more, or None; got {patience!r}"
             )
+        budget: object = self.budget
+        if budget is not None and not isinstance(budget, RetryBudget):
+            raise ConfigurationError(f"RetryPolicy.budget must be a RetryBudget, or None for no bound; got {budget!r}")
 
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:
         """May this request be sent again after this failure, and could that help?"""

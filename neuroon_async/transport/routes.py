@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ..advice import Advice
 from ..errors import ConfigurationError
-from ..settings import check_header_value, is_loopback
+from ..settings import Secret, check_header_value, is_loopback
 from .failures import system_words
 
 if TYPE_CHECKING:
@@ -60,15 +60,18 @@ class Route:
 
     def __init__(
         self,
-        proxy: ProxyChoice | None = None,
+        proxy: ProxyChoice | Secret | None = None,
         ssl: tls.SSLContext | str | os.PathLike[str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        if proxy is not None and not isinstance(proxy, str) and not callable(proxy):
+        if proxy is not None and not isinstance(proxy, (str, Secret)) and not callable(proxy):
             raise ConfigurationError(
                 f"must be an address or a function of one, got {type(proxy).__name__}", where="proxy"
             )
-        self._proxy = _checked_proxy(proxy, "proxy") if isinstance(proxy, str) else proxy
+        self._proxy = Secret(proxy) if isinstance(proxy, str) else proxy
+        del proxy  # should a check below fail, no error tracker finds its password among the local variables
+        if isinstance(self._proxy, Secret):
+            _check_proxy(self._proxy, "proxy")
         self.ssl: tls.SSLContext | bool = True if ssl is None else _context_of(ssl)
         self.headers: Mapping[str, str] = _checked_headers(headers or {})
 
@@ -76,10 +79,12 @@ class Route:
         """The proxy of a request to ``url``."""
         if self._proxy is None or url.scheme != "https" or is_loopback(url.host or ""):
             return None
-        if isinstance(self._proxy, str):
-            return self._proxy
+        if isinstance(self._proxy, Secret):
+            return self._proxy.reveal()
         chosen = self._proxy(str(url))
-        return None if chosen is None else _checked_proxy(chosen, "proxy")
+        if chosen is not None:
+            _check_proxy(Secret(chosen), "proxy")
+        return chosen
 
     def __repr__(self) -> str:
         return "Route(…)"
@@ -87,16 +92,26 @@ class Route:
 
 def proxy_from_env(base_url: str, environ: Mapping[str, str]) -> str | None:
     """The proxy that ``HTTPS_PROXY`` names for ``base_url``, unless ``NO_PROXY`` exempts it. Also in lower case."""
+    named = _named_proxy(base_url, environ)
+    del environ  # it holds the API key, and so would the local variables of an error
+    if named is None:
+        return None
+    name, address = named
+    _check_proxy(address, name)
+    return address.reveal()
+
+
+def _named_proxy(base_url: str, environ: Mapping[str, str]) -> tuple[str, Secret] | None:
+    """The variable that decides, and the address in it."""
     parts = urlsplit(base_url)
-    name, address = next(
-        ((name, environ[name]) for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name)), (None, None)
-    )
-    if name is None or not address or parts.scheme != "https" or is_loopback(parts.hostname or ""):
+    name = next((name for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name)), None)
+    if name is None or parts.scheme != "https" or is_loopback(parts.hostname or ""):
         return None
     exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if any(_covers(entry.strip().lower(), parts.hostname or "", parts.port or 443) for entry in exempt.split(",")):
         return None
-    return _checked_proxy(address if "://" in address else f"http://{address}", name)
+    address = environ[name]
+    return name, Secret(address if "://" in address else f"http://{address}")
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
@@ -115,16 +130,18 @@ def _covers(entry: str, host: str, port: int) -> bool:
         return bool(name) and (host == name or host.endswith(f".{name}"))
 
 
-def _checked_proxy(address: str, where: str) -> str:
-    """Never quotes the address: it may hold a password."""
-    try:
-        parts = urlsplit(address)
-        host, scheme, _port = parts.hostname, parts.scheme, parts.port
-    except (ValueError, TypeError, AttributeError):
-        host, scheme = None, ""
-    if not host or scheme not in {"http", "https"}:
+def _check_proxy(address: Secret, where: str) -> None:
+    """Never quotes the address, nor keeps it in a variable: it may hold a password."""
+    if not _is_http_proxy(address):
         raise ConfigurationError("must be the address of an HTTP proxy, such as http://proxy.example:3128", where=where)
-    return address
+
+
+def _is_http_proxy(address: Secret) -> bool:
+    try:
+        parts = urlsplit(address.reveal())
+        return bool(parts.hostname) and parts.scheme in {"http", "https"} and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        return False
 
 
 def _context_of(ssl: object) -> tls.SSLContext:

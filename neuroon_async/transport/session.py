@@ -29,6 +29,9 @@ _AT_ONCE = 0.001
 """Seconds. A connection that was there so soon was waiting in the pool, and another timer would cost more than it
 moves the end of the attempt."""
 
+_LOOK_AT_LOOP = 0.1
+"""Seconds between two looks whether the loop that closes a session still runs."""
+
 running_clock: ContextVar[AttemptClock | None] = ContextVar("running_clock", default=None)
 """The attempt that the current task makes, as aiohttp's trace signals find it."""
 
@@ -190,9 +193,24 @@ class SessionHolder:
             await self.close()
 
     async def close(self) -> None:
+        """From another event loop, it is closed in its own. Raises `UsageError` where that one stands still."""
         self._closed = True
-        if self._owned and self._session is not None:
+        if not self._owned or self._session is None or self._session.closed:
+            return
+        loop = self._loop
+        if loop is None or loop is asyncio.get_running_loop() or loop.is_closed():
             await self._session.close()
+            return
+        closing = asyncio.run_coroutine_threadsafe(self._session.close(), loop) if loop.is_running() else None
+        if closing is not None:
+            waiting = asyncio.wrap_future(closing)
+            while not closing.done() and loop.is_running():
+                await asyncio.wait([waiting], timeout=_LOOK_AT_LOOP)
+        if closing is None or not closing.done():
+            raise UsageError(
+                "this client belongs to another event loop, which does not run",
+                advice="close it there, with 'await client.aclose()', before that loop ends",
+            )
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

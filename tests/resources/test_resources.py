@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC
 from decimal import Decimal
 from hashlib import sha256
+from uuid import UUID
 
 import pytest
 
@@ -161,6 +162,29 @@ async def test_what_cannot_be_an_external_id_is_refused_before_anything_is_sent(
 
 
 # Shop and health
+
+
+PLAIN = {"name": "Cup", "price": 1, "url": "https://shop.example/cup"}
+
+
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError("its session is closed")
+
+
+async def test_ids_as_databases_have_them_are_deleted_as_they_were_synced(pair):
+    emulator, client = pair
+    ids = [7, UUID(int=7), "SKU-7"]
+    report = await client.products.sync([{**PLAIN, "externalId": each} for each in ids])
+    assert (report.accepted, set(emulator.products)) == (3, {"7", str(UUID(int=7)), "SKU-7"})
+    report = await client.products.delete_many([*ids, True, 1.5, Unshowable(), "\ud800"])
+    assert (report.deleted, report.failed, emulator.products) == (3, 4, {})
+    assert [failure.reason for failure in report.failures] == [
+        "externalId: must be text, got true",
+        "externalId: must be text, got 1.5",
+        "externalId: cannot be read: RuntimeError",
+        "externalId: holds a lone surrogate at character 0, which UTF-8 cannot express",
+    ]
 
 
 async def test_shop_gives_the_documented_fields(pair):

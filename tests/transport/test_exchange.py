@@ -87,6 +87,11 @@ def http(body=b"{}", status="200 OK", *headers):
             ServerError,
             "502 Bad Gateway: Content-Encoding br cannot",
         ),
+        (
+            http(b"\x0b\x00\x80{}\x03", "200 OK", b"Content-Encoding: gzip", b"Content-Encoding: br"),
+            ResponseDecodeError,
+            "Content-Encoding gzip, br cannot be read",
+        ),
         (http(b"not packed", "200 OK", b"Content-Encoding: gzip"), ConnectionFailed, "its gzip data is damaged"),
         (
             http(gzip.compress(b'{"a":1}', mtime=0)[:-5], "200 OK", b"Content-Encoding: gzip"),

@@ -144,8 +144,9 @@ def test_a_budget_empties_by_retries_and_refills_by_successes():
 
 
 def test_a_budget_below_zero_is_refused():
-    with pytest.raises(ConfigurationError, match="capacity"):
-        RetryBudget(-1)
+    for odd in (-1, 1.5, True, "500"):
+        with pytest.raises(ConfigurationError, match="capacity"):
+            RetryBudget(odd)
 
 
 def test_each_policy_has_its_own_budget_unless_one_is_given():
@@ -493,3 +494,9 @@ async def test_no_wait_is_begun_that_would_end_when_the_time_is_over(left, attem
     )
     assert (outcome, len(made)) == (made[-1], attempts)
     assert waits == [3.0] * (attempts - 1)
+
+
+@pytest.mark.parametrize("odd", [5, "500", True, 0, RetryBudget], ids=str)
+def test_a_budget_is_a_budget_or_none(odd):
+    with pytest.raises(ConfigurationError, match=r"RetryPolicy.budget must be a RetryBudget, or None"):
+        RetryPolicy(budget=odd)

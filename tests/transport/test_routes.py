@@ -253,7 +253,7 @@ def test_from_env_takes_the_proxy_along(monkeypatch):
     monkeypatch.delenv("https_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
-    proxy_of = lambda client: client._transport.exchange._route._proxy  # noqa: E731
+    proxy_of = lambda client: client._transport.exchange._route.proxy_for(URL("https://api.neuroon.ai"))  # noqa: E731
     assert proxy_of(NeuroonClient.from_env()) == "http://p.example:1"
     assert proxy_of(NeuroonClient.from_env(proxy=None)) is None
     assert proxy_of(NeuroonClient.from_env(base_url="http://127.0.0.1:1")) is None

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import inspect
 import math
+import threading
 import warnings
 from contextlib import asynccontextmanager
 from unittest.mock import Mock
@@ -214,6 +215,62 @@ def test_another_event_loop_is_told_to_make_its_own_client():
 
     asyncio.run(call())
     asyncio.run(again())
+
+
+async def test_closed_from_another_loop_a_client_ends_in_its_own():
+    async with Emulator(algorithm="off") as emulator:
+        client = client_of(emulator)
+        await client.shop()
+        emulator.fail("shop", Fault.hang())
+        call = asyncio.create_task(client.shop())
+        await emulator.wait_for(lambda: len(emulator.requests) == 2)
+        await asyncio.to_thread(asyncio.run, client.aclose())
+        with pytest.raises(ClientClosed):
+            await call
+        with pytest.raises(ClientClosed, match="was closed"):
+            await client.shop()
+
+
+def test_a_client_of_a_loop_that_stands_still_says_where_it_can_be_closed():
+    loop = asyncio.new_event_loop()
+    try:
+
+        async def use():
+            async with Emulator(algorithm="off") as emulator:
+                client = client_of(emulator)
+                await client.shop()
+                return client
+
+        client = loop.run_until_complete(use())
+        with pytest.raises(UsageError, match=r"another event loop, which does not run; close it there"):
+            asyncio.run(client.aclose())
+        loop.run_until_complete(client.aclose())
+    finally:
+        loop.close()
+
+
+async def test_a_loop_that_stops_while_it_closes_a_client_is_not_waited_for():
+    other = asyncio.new_event_loop()
+    thread = threading.Thread(target=other.run_forever)
+    thread.start()
+    holder = SessionHolder(None)
+
+    async def stops_halfway():
+        other.stop()
+        await asyncio.Event().wait()
+
+    async def use():
+        session, holder._session = holder.get(), Mock(closed=False, close=stops_halfway)
+        await session.close()
+
+    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(use(), other))
+    with pytest.raises(UsageError, match="which does not run"):
+        await holder.close()
+    thread.join()
+    for task in asyncio.all_tasks(other):
+        task.cancel()
+    await asyncio.to_thread(other.run_until_complete, asyncio.sleep(0))
+    other.close()
 
 
 def test_a_client_can_be_closed_from_another_loop_with_its_connections_open():
