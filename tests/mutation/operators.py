@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Mutant", "mutants_of"]
+__all__ = ["Mutant", "is_text", "mutants_of"]
 
 _COMPARED: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -135,7 +135,7 @@ class _Places:
                 continue
             children = value if isinstance(value, list) else [value]
             for index, child in enumerate(children):
-                if not isinstance(child, ast.AST) or _is_docstring(node, name, index, child):
+                if not isinstance(child, ast.AST) or _is_docstring(name, child):
                     continue
                 at = (*road, (name, index if isinstance(value, list) else None))
                 outside = name in {"decorator_list", "args"} and inside != function
@@ -171,13 +171,16 @@ def _is_left_alone(node: ast.stmt) -> bool:
     return any(isinstance(each, ast.Name) and each.id == "overload" for each in decorators)
 
 
-def _is_docstring(parent: ast.AST, field: str, index: int, child: ast.AST) -> bool:
+def _is_docstring(field: str, child: ast.AST) -> bool:
+    return field == "body" and is_text(child)
+
+
+def is_text(node: ast.AST) -> bool:
     """A text that stands alone: of its function or class, or of the attribute above it."""
     return (
-        field == "body"
-        and isinstance(child, ast.Expr)
-        and isinstance(child.value, ast.Constant)
-        and isinstance(child.value.value, (str, type(...)))
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, (str, type(...)))
     )
 
 

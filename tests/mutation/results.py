@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from collections import Counter
@@ -9,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from mutation.listing import explained
-from mutation.operators import Mutant
+from mutation.operators import Mutant, is_text
 from mutation.rooms import PACKAGE, TESTS
 
 __all__ = ["Results"]
@@ -18,7 +19,7 @@ _NOTICED = {"killed", "timeout"}
 
 
 class Results:
-    """A file in ``build/mutation``. What was found about a text of a file is dropped when the file has changed."""
+    """A file in ``build/mutation``. What was found about a file is dropped when its code has changed."""
 
     def __init__(self, room: str) -> None:
         self._room = room
@@ -68,4 +69,9 @@ def _key(mutant: Mutant) -> str:
 
 @cache
 def _content(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    """Of the code: where only comments and words for people have changed, what was found still holds."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(body := getattr(node, "body", None), list):
+            node.body = [each for each in body if not is_text(each)]  # type: ignore[attr-defined]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:12]
