@@ -110,8 +110,7 @@ class LocalEndpoint:
             self._admission.answered(now, stamp=permit.stamp, counted=counted_by_server(told, self._effective.requests))
         if pause is not None:
             self._admission.pause(now + pause)
-        if self._with_deadline:
-            self._refuse_late(now)
+        self._refuse_late(now)
         self._wake()
 
     def unused(self, permit: LocalPermit) -> None:
@@ -155,7 +154,8 @@ class LocalEndpoint:
             if expiry is not None:
                 expiry.cancel()
                 self._with_deadline -= 1
-            if queue.pop(waiter, self) is not self and not (self._singles or self._bulk):
+            queue.pop(waiter, None)
+            if not (self._singles or self._bulk):
                 self._set_timer(None)
 
     async def _pass(self, bucket: AsyncLimiter, permit: LocalPermit, deadline: float | None) -> None:

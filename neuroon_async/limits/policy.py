@@ -217,7 +217,7 @@ class Admission:
         self.window: SlotWindow = SlotWindow(limit.requests, limit.per)
         self._reserve = Reserve(limit.requests, limit.per)
         self.external: ExternalUsage = ExternalUsage(limit.per)
-        self.singles: deque[float] = deque(maxlen=max(1, self._reserve.most))
+        self.singles: deque[float] = deque(maxlen=self._reserve.most)
         """When single calls left, the latest last: as many as can matter."""
         self.not_before: float = 0.0
         """No admission before this time. Only ever raised, so no finishing request can lift a pause early."""

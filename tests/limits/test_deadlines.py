@@ -69,12 +69,13 @@ async def test_a_deadline_costs_nothing_where_there_is_no_wait():
         await limiter.acquire(deadline=now())
 
 
-async def test_those_in_line_before_count():
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_those_in_line_before_count(bulk):
     limiter = LocalEndpoint("shop", RateLimit(2, per=60))
     await spend(limiter, 2)
-    waiting = [asyncio.create_task(spend(limiter, 1)) for _ in range(4)]
+    waiting = [asyncio.create_task(spend(limiter, 1, bulk=bulk)) for _ in range(4)]
     await asyncio.sleep(0)
-    _, error = await refusal(limiter, 100)
+    _, error = await refusal(limiter, 100, bulk=bulk)
     assert error.retry_after == pytest.approx(180, abs=TINY)
     for task in waiting:
         task.cancel()
@@ -92,6 +93,16 @@ async def test_requests_in_flight_come_back_in_a_window_at_the_earliest():
     permit.answered({})  # so the slot comes back at 70
     took, _ = await waiting
     assert took == pytest.approx(10, abs=TINY)
+
+
+@pytest.mark.parametrize("bulk", [False, True])
+async def test_a_wait_for_an_answer_that_does_not_come_ends_with_the_deadline(bulk):
+    limiter = LocalEndpoint("shop", RateLimit(1, per=60))
+    await limiter.acquire()
+    took, error = await refusal(limiter, 70, bulk=bulk)
+    assert took == pytest.approx(70, abs=TINY)
+    assert error.local
+    assert limiter.state().waiting == 0
 
 
 async def test_a_pause_refuses_those_for_whom_it_is_too_long():

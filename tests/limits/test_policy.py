@@ -17,6 +17,7 @@ from neuroon_async.limits.policy import (
     ExternalUsage,
     Reserve,
     SlotWindow,
+    counted_by_server,
     shortest_time,
 )
 
@@ -110,7 +111,7 @@ def test_a_lower_limit_of_the_server_is_followed_and_never_one_above_the_table()
     effective = EffectiveLimit(RateLimit(10, per=60))
     assert effective.observe(limit_header("6"), granted=0)
     assert (effective.requests, effective.generation) == (6, 1)
-    assert not effective.observe(limit_header("6"), granted=1)
+    assert effective.observe(limit_header("6"), granted=1) is False
     assert effective.observe(limit_header("500"), granted=1)
     assert effective.requests == 10
 
@@ -118,7 +119,7 @@ def test_a_lower_limit_of_the_server_is_followed_and_never_one_above_the_table()
 def test_an_answer_to_a_request_from_before_the_change_changes_nothing():
     effective = EffectiveLimit(RateLimit(10, per=60))
     effective.observe(limit_header("6"), granted=0)
-    assert not effective.observe(limit_header("10"), granted=0)
+    assert effective.observe(limit_header("10"), granted=0) is False
     assert effective.requests == 6
 
 
@@ -199,6 +200,48 @@ def test_what_others_spend_takes_free_slots():
     admission.answered(0, stamp=stamp, counted=3)
     assert admission.available(0) == 0
     assert admission.next_admission(1, bulk=False) == 10
+
+
+def test_others_that_spend_must_come_back_too_after_a_lowered_limit():
+    admission = Admission(RateLimit(3, per=10))
+    admission.take(0, bulk=False)
+    stamp = admission.take(0, bulk=False)
+    admission.unanswered(0)
+    admission.answered(0, stamp=stamp, counted=3)
+    admission.set_requests(1)
+    assert admission.next_admission(1, bulk=False) == 10 + IN_TRANSIT  # of own ones at 10 and then, and another's at 10
+
+
+def test_an_answer_is_out_of_date_by_as_many_slots_as_came_back_since_its_request_left():
+    admission = Admission(RateLimit(10, per=60))
+    for _ in range(3):
+        admission.answered(0, stamp=admission.take(0, bulk=False))
+    stamp = admission.take(59, bulk=False)
+    admission.answered(61, stamp=stamp, counted=5)  # its own, those three, and another
+    assert admission.available(61) == 10 - 1 - 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "counted"),
+    [
+        ({}, None),
+        ({"X-RateLimit-Remaining": "4"}, 6),
+        ({"X-RateLimit-Remaining": "10"}, 0),
+        ({"X-RateLimit-Remaining": "12"}, 0),
+        ({"X-RateLimit-Remaining": "0", "Retry-After": "3"}, None),
+    ],
+)
+def test_what_the_server_has_counted(headers, counted):
+    assert counted_by_server(RateLimitHeaders.of(headers), 10) == counted
+
+
+@pytest.mark.parametrize(("limit", "most"), [(RateLimit(100, per=60), 10), (RateLimit(5, per=300), 0)])
+def test_of_single_calls_no_more_is_remembered_than_matters(limit, most):
+    admission = Admission(limit)
+    for _ in range(30):
+        assert admission.take(0, bulk=False) is not None
+        admission.unused(0)
+    assert len(admission.singles) == most
 
 
 # How long it takes at the least

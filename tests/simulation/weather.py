@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from simulation.world import SERVER, World
+from simulation.world import SERVER, World, not_an_echo
 
 from neuroon_async.testing import Fault, RecordedRequest
 
@@ -49,11 +49,11 @@ def faults(world: World, endpoint: str | None = None, *, late: bool = True) -> N
     kinds = _HARMLESS + (_LATE if late else ())
     for fault in world.random.sample(kinds, world.random.randint(1, _KINDS)):
         times = world.random.randint(1, most)
-        world.emulator.fail(endpoint, fault, times=times, when=_by_chance(world, chance))
+        world.emulator.fail(endpoint, fault, times=times, when=_by_chance(world, chance, late=fault in _LATE))
 
 
-def _by_chance(world: World, chance: float) -> Callable[[RecordedRequest], bool]:
-    return lambda _request: world.random.random() < chance
+def _by_chance(world: World, chance: float, *, late: bool) -> Callable[[RecordedRequest], bool]:
+    return lambda request: world.random.random() < chance and (not late or not_an_echo(request))
 
 
 async def network_trouble(world: World, hosts: list[str], *, cuts: bool) -> None:

@@ -16,12 +16,20 @@ from simulation.connector import SimulatedConnector
 from simulation.simulator import Simulation
 
 from neuroon_async import NeuroonClient, RetryBudget, RetryPolicy
-from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator
+from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, RecordedRequest
 
-__all__ = ["SERVER", "Killed", "Worker", "World", "patient"]
+__all__ = ["SERVER", "Killed", "Worker", "World", "not_an_echo", "patient"]
 
 T = TypeVar("T")
 SERVER = "shop"
+_ECHO = "X-Delivered-Twice"
+
+
+def not_an_echo(request: RecordedRequest) -> bool:
+    """Whether its sender knows of it. One that the network repeats, and the server acts on after 25 seconds, while the
+    first delivery was answered at once, could overtake what is sent meanwhile: no client can know.
+    """
+    return _ECHO not in request.headers
 
 
 def patient(attempts: int = 12) -> RetryPolicy:
@@ -136,6 +144,7 @@ class World:
     async def _echo(self, request: aiohttp.ClientRequest, body: bytes) -> None:
         await asyncio.sleep(self.random.choice((0.0, 0.01, 2.0)) * self.random.random())
         headers = request.headers.copy()
+        headers[_ECHO] = "1"
         try:
             async with (
                 aiohttp.ClientSession(connector=SimulatedConnector(SERVER)) as session,

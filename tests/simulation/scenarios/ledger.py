@@ -13,7 +13,7 @@ from simulation.invariants import assert_balanced, assert_same_catalog
 from simulation.scenarios.bulk import options, source_of
 from simulation.simulator import Simulation
 from simulation.weather import bad_weather, faults
-from simulation.world import Killed, World, patient
+from simulation.world import Killed, World, not_an_echo, patient
 
 from neuroon_async import NeuroonError, Product, RetryPolicy, SQLiteLedger, SyncReport
 from neuroon_async.testing import Fault, Readings
@@ -187,7 +187,7 @@ async def ledger_there_and_back(simulation: Simulation) -> None:
         await world.live(in_peace(world, list(first.values()), path), "last")
         endpoint = random.choice(("sync_products", "delete_product"))
         if random.random() < 0.5:
-            world.emulator.fail(endpoint, Fault.slow(25.0), times=random.randint(1, 5))
+            world.emulator.fail(endpoint, Fault.slow(25.0), times=random.randint(1, 5), when=not_an_echo)
         elif random.random() < 0.5:
             faults(world, endpoint)
         if random.random() < 0.3:
