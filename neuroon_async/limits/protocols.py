@@ -66,8 +66,9 @@ class DeadlineLimiter(Limiter, Protocol):
     async def acquire(self, endpoint: str, *, bulk: bool = False, deadline: float | None = None) -> Permit:
         """As `Limiter.acquire`, but no longer than until ``deadline``, a time of the running event loop.
 
-        Raises `RateLimited` with ``local=True`` as soon as the wait is known to outlast the deadline. Then nothing was
-        sent and nothing is reserved; its ``retry_after`` says in how many seconds to come back.
+        Raises `RateLimited` with ``local=True`` as soon as the wait is known to outlast the deadline, if those who
+        wait before it stay. Then nothing was sent and nothing is reserved; its ``retry_after`` says in how many seconds
+        to come back.
         """
         ...
 
