@@ -10,6 +10,7 @@ import ssl
 import aiohttp
 import pytest
 from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.http_exceptions import PayloadEncodingError
 
 from neuroon_async.transport.failures import certificate_reason, explain, loss_of, proxy_reason, system_words
 
@@ -101,6 +102,21 @@ def test_a_refused_connection_is_told_in_words(error, verifies):
 )
 def test_the_words(reason, text):
     assert told(reason) == text.replace("ClientPayloadError", "Response payload is not completed")
+
+
+def test_an_answer_that_its_sender_cut_short_ends_too_early():
+    cut = aiohttp.ClientPayloadError("400, message='Not enough data for satisfy content length header.'")
+    cut.__cause__ = PayloadEncodingError("not enough data")
+    assert explain(cut, str, connected=True).what == "the answer is incomplete or damaged: it ends too early"
+
+
+def test_a_name_that_cannot_be_resolved_is_told_without_words_of_the_system_too():
+    assert system_words(socket.gaierror()) == "the name cannot be resolved"
+
+
+@pytest.mark.parametrize(("status", "permanent"), [(399, False), (400, True), (407, True), (499, True), (500, False)])
+def test_a_proxy_that_refuses_will_refuse_again_and_one_that_fails_need_not(status, permanent):
+    assert proxy_reason(status, "no").permanent is permanent
 
 
 @pytest.mark.parametrize(
