@@ -29,7 +29,8 @@ class ProductFailure:
             have taken it.
         status: The HTTP status, where there was one.
         product: What the source gave: a `Product` where it could be read as one, otherwise the item itself or a copy
-            of the mapping.
+            of the mapping. A list's own products are the very objects; a generator's may be equal ones, because only
+            their JSON is kept while they are under way.
         unsent: The run ended before the product was put into any request: nothing is wrong with it, and the next run
             sends it.
 

@@ -10,13 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from .models import Product
 
 __all__ = [
     "NO_HOST",
     "PLAIN_PREFIXES",
+    "all_plain_addresses",
     "foreign_scheme",
     "is_absolute",
     "names_no_host",
@@ -32,6 +33,26 @@ NO_HOST = "/?#"
 
 plain_address: Callable[[str], re.Match[str] | None] = re.compile(r"https?://[^/?#]").match
 """Truthy for an address that begins as most do, with a host in it: nothing about it needs a closer look."""
+
+_LONGEST_START = len("https://s")
+"""What `plain_address` looks at."""
+
+
+def all_plain_addresses(addresses: Collection[str]) -> bool:
+    """Is `plain_address` truthy for each of these?
+
+    Where the first and the last of them in order begin alike, all others begin so, too.
+
+    >>> all_plain_addresses(["https://shop.example/b", "https://shop.example/a"]), all_plain_addresses(["/a"])
+    (True, False)
+    """
+    if not addresses:
+        return True
+    first = min(addresses)
+    if first[:_LONGEST_START] == max(addresses)[:_LONGEST_START]:
+        return plain_address(first) is not None
+    return None not in map(plain_address, addresses)
+
 
 _SCHEME = re.compile(r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]+|[a-zA-Z](?=:[/\\])):")
 """No scheme has one letter, but a path on Windows begins so: ``C:\\tea.jpg``."""

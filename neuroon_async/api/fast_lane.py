@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import UNSET, convert
 
-from .addresses import plain_address
+from .addresses import all_plain_addresses, plain_address
 from .contract import MAX_RATING
 from .models import Product
+from .shapes import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,6 +30,7 @@ _INFINITY = math.inf
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, ArithmeticError)
 _TAKEN_AS_LISTS = {list, tuple, type(None)}
 """msgspec would also make a list of a set, in an order that differs from run to run."""
+_LIST_FIELDS = [(itemgetter(name), name) for name in ("categories", "brands", "tags")]
 
 
 def _snake_case_twin() -> type[Any]:
@@ -40,6 +43,7 @@ def _snake_case_twin() -> type[Any]:
 
 
 _Twin = _snake_case_twin()
+_Twins: Any = list[_Twin]  # type: ignore[valid-type]
 _json = msgspec.json.Decoder(Product, float_hook=Decimal)
 _snake_case_json = msgspec.json.Decoder(_Twin, float_hook=Decimal)
 
@@ -69,9 +73,9 @@ def from_dicts(items: Sequence[dict[Any, Any]]) -> list[Product | None]:
     try:
         products: list[Product]
         if "externalId" in items[0]:
-            products = [convert(item, Product) for item in items]
+            products = convert(items, list[Product])
         else:
-            products = [_as_product(convert(item, _Twin)) for item in items]
+            products = [_as_product(twin) for twin in convert(items, _Twins)]
         if _hold_lists_only(items) and _all_amounts_and_addresses_fit(products):
             return [*products]
     except Exception:  # noqa: BLE001, S110 - as above
@@ -81,8 +85,11 @@ def from_dicts(items: Sequence[dict[Any, Any]]) -> list[Product | None]:
 
 def _hold_lists_only(items: Sequence[dict[Any, Any]]) -> bool:
     """Is none of their lists a set?"""
-    for name in ("categories", "brands", "tags"):
-        kinds: list[type[Any]] = [type(item[name]) for item in items if name in item]
+    for list_of, name in _LIST_FIELDS:
+        try:
+            kinds: set[type[Any]] = set(map(class_of, map(list_of, items)))
+        except KeyError:  # not all of them have one
+            kinds = {type(item[name]) for item in items if name in item}
         if not _TAKEN_AS_LISTS.issuperset(kinds):
             return False
     return True
@@ -147,8 +154,8 @@ def _all_amounts_and_addresses_fit(products: Sequence[Product]) -> bool:
     """The same for many, field by field; ``False`` also where each has to be asked by itself."""
     return (
         _plain_amounts([product.price for product in products])
-        and None not in map(plain_address, [product.url for product in products])
-        and None not in map(plain_address, _given([product.image_url for product in products]))
+        and all_plain_addresses([product.url for product in products])
+        and all_plain_addresses(_given([product.image_url for product in products]))
         and _plain_amounts(_given([product.sale_price for product in products]))
         and _plain_amounts(_given([product.rating for product in products]), at_most=MAX_RATING)
     )
@@ -156,6 +163,8 @@ def _all_amounts_and_addresses_fit(products: Sequence[Product]) -> bool:
 
 def _given(values: list[Any]) -> list[Any]:
     """Those that are neither left out nor null."""
+    if values.count(UNSET) == len(values):
+        return []
     return [value for value in values if value is not UNSET and value is not None]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidBatch, InvalidProduct, UsageError
@@ -15,9 +16,22 @@ from .validation import check_product, encoding_problems, invalid_product, plain
 from .values import plain_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["as_mode", "as_product", "encode_batch", "encode_single_request", "from_mapping"]
+__all__ = [
+    "UNENCODABLE",
+    "as_mode",
+    "as_product",
+    "encode_batch",
+    "encode_product",
+    "encode_single_request",
+    "from_mapping",
+    "join_batch",
+]
+
+
+UNENCODABLE = (UnicodeEncodeError, OverflowError, TypeError, ValueError, RecursionError)
+"""What encoding raises for values that cannot become JSON."""
 
 
 def as_mode(mode: SyncMode | str) -> SyncMode:
@@ -70,16 +84,42 @@ def from_mapping(item: Mapping[str, Any]) -> Product:
         raise InvalidProduct(None, [("product", f"cannot be read: {error!r}")]) from error
 
 
-def encode_batch(mode: SyncMode, products: list[Product]) -> bytes:
+def encode_batch(mode: SyncMode, products: Sequence[Product]) -> bytes:
     """The body of one sync request. Raises `InvalidProduct` for the first product that cannot become JSON."""
     try:
         return encode(SyncRequest(mode, products))
-    except (UnicodeEncodeError, OverflowError, TypeError, ValueError):
+    except UNENCODABLE:
         for product in products:
-            problems = encoding_problems(product)
-            if problems:
-                raise invalid_product(product, problems) from None
+            encode_product(product)
         raise
+
+
+def encode_product(product: Product) -> bytes:
+    """The JSON of one product. Raises `InvalidProduct` where it cannot become JSON."""
+    try:
+        return encode(product)
+    except UNENCODABLE:
+        problems = encoding_problems(product)
+        if problems:
+            raise invalid_product(product, problems) from None
+        raise
+
+
+def join_batch(mode: SyncMode, parts: Iterable[bytes | memoryview]) -> bytes:
+    """The same of one or more products in JSON: in each part one of them, or several with commas between."""
+    begin, end = _frame(mode)
+    pieces: list[bytes | memoryview] = [begin]
+    for part in parts:
+        pieces += part, b","
+    pieces[-1] = end
+    return b"".join(pieces)  # in one step: each copy of a body costs a tenth of all that is done for it
+
+
+@cache
+def _frame(mode: SyncMode) -> tuple[bytes, bytes]:
+    """What stands around the products of a body."""
+    empty = encode_batch(mode, [])
+    return empty[:-2], empty[-2:]
 
 
 def encode_single_request(mode: SyncMode, items: Any) -> bytes:

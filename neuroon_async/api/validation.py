@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from types import NoneType
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET
 
 from ..errors import InvalidConversion, InvalidProduct
 from .addresses import foreign_scheme, names_no_host, plain_address
@@ -28,10 +27,6 @@ __all__ = ["check_conversion", "check_product", "encoding_problems", "id_problem
 
 _NUMBERS = (float, int, Decimal)
 _LONGEST_SHOWN = 60
-_ABSENT = (UnsetType, NoneType)
-_TEXT = (str, *_ABSENT)
-_FLAG = (bool, *_ABSENT)
-_COUNT = (int, *_ABSENT)
 _INFINITY = math.inf
 
 
@@ -64,21 +59,23 @@ def plainly_valid(product: Product) -> bool:
             and 0 <= v < _INFINITY
             and type(v := product.url) is str
             and plain_address(v) is not None
-            and type(product.sku) in _TEXT
-            and ((type(v := product.description) is str and len(v) <= MAX_DESCRIPTION_LENGTH) or type(v) in _ABSENT)
-            and ((type(v := product.currency) is str and len(v) <= MAX_CURRENCY_LENGTH) or type(v) in _ABSENT)
+            and (type(v := product.sku) is str or v is UNSET or v is None)
+            and (
+                (type(v := product.description) is str and len(v) <= MAX_DESCRIPTION_LENGTH) or v is UNSET or v is None
+            )
+            and ((type(v := product.currency) is str and len(v) <= MAX_CURRENCY_LENGTH) or v is UNSET or v is None)
             and ((v := product.image_url) is UNSET or v is None or (type(v) is str and plain_address(v) is not None))
-            and type(product.in_stock) in _FLAG
-            and type(product.stock_quantity) in _COUNT
+            and ((v := product.in_stock) is UNSET or v is None or type(v) is bool)
+            and ((v := product.stock_quantity) is UNSET or v is None or type(v) is int)
             and ((v := product.rating) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
-            and type(product.review_count) in _COUNT
-            and type(product.is_active) in _FLAG
+            and ((v := product.review_count) is UNSET or v is None or type(v) is int)
+            and ((v := product.is_active) is UNSET or v is None or type(v) is bool)
             and ((v := product.sale_price) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v < _INFINITY))
             and ((v := product.parent_external_id) is UNSET or v is None or (type(v) is str and v != ""))
-            and _plain_texts(product.categories)
-            and _plain_texts(product.brands)
-            and _plain_texts(product.tags)
-            and _plain_attributes(product.attributes)
+            and ((v := product.categories) is UNSET or v is None or _plain_texts(v))
+            and ((v := product.brands) is UNSET or v is None or _plain_texts(v))
+            and ((v := product.tags) is UNSET or v is None or _plain_texts(v))
+            and ((v := product.attributes) is UNSET or v is None or _plain_attributes(v))
         )
     except ArithmeticError:  # comparing a signalling Decimal
         return False
@@ -91,7 +88,7 @@ _DICT: type[Any] = dict
 
 def _plain_texts(texts: Any) -> bool:
     if type(texts) is not _LIST:
-        return texts is UNSET or texts is None
+        return False
     for text in texts:  # noqa: SIM110 - a generator would cost as much as all other checks together
         if type(text) is not str:
             return False
@@ -100,7 +97,7 @@ def _plain_texts(texts: Any) -> bool:
 
 def _plain_attributes(attributes: Any) -> bool:
     if type(attributes) is not _DICT:
-        return attributes is UNSET or attributes is None
+        return False
     for name, text in attributes.items():  # noqa: SIM110 - as above
         if type(name) is not str or type(text) is not str:
             return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec import UNSET
 
@@ -17,13 +17,16 @@ from ..api.models import PRODUCT_FIELDS
 from .queue import parent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ..api.models import Product
     from ..api.results import BatchResult
     from ..errors import APIError
+    from .outgoing import Outgoing
 
 __all__ = ["MAX_REFUSALS_IN_A_ROW", "Bisection", "halves", "missing_parents", "pieces", "refused_items"]
+
+T = TypeVar("T")
 
 MAX_REFUSALS_IN_A_ROW = 64
 """After so many consecutive rejections within a batch, each remaining piece gets one last try.
@@ -42,24 +45,24 @@ class Bisection:
 
     __slots__ = ("_last_refusal", "_open", "_postponed", "_suspects", "_trusts_clues", "refusals")
 
-    def __init__(self, products: list[Product]) -> None:
-        self._open = [products]
+    def __init__(self, products: Sequence[Outgoing]) -> None:
+        self._open: list[Sequence[Outgoing]] = [products]
         """The next one last."""
         self._postponed: list[list[Product]] = []
         """Refused after too many others: taken apart only if another piece is accepted."""
         self._last_refusal: APIError | None = None
-        self._suspects: list[Product] | None = None
+        self._suspects: Sequence[Product] | None = None
         self._trusts_clues = True
         """Until a product that the server's message pointed at turns out to be good."""
         self.refusals: int = 0
         """Refused pieces since the last accepted one."""
 
-    def __iter__(self) -> Iterator[Product]:
+    def __iter__(self) -> Iterator[Outgoing]:
         """All products whose fate is open."""
         for piece in (*self._open, *self._postponed):
             yield from piece
 
-    def next_piece(self) -> list[Product] | None:
+    def next_piece(self) -> Sequence[Outgoing] | None:
         """The piece to send next. It stays open until `settled`."""
         return self._open[-1] if self._open else None
 
@@ -67,7 +70,7 @@ class Bisection:
         """The next piece's fate is known, or that of its parts will be."""
         self._open.pop()
 
-    def accepted(self, piece: list[Product]) -> None:
+    def accepted(self, piece: Sequence[Outgoing]) -> None:
         self.refusals = 0
         if piece is self._suspects:
             self._trusts_clues = False
@@ -85,10 +88,10 @@ class Bisection:
         self._suspects = parts[0]
         self.push(*parts)
 
-    def split(self, piece: list[Product]) -> None:
+    def split(self, piece: Sequence[Outgoing]) -> None:
         self.push(*halves(piece))
 
-    def push(self, *parts: list[Product]) -> None:
+    def push(self, *parts: Sequence[Outgoing]) -> None:
         """Try these next, in this order."""
         self._open.extend(part for part in reversed(parts) if part)
 
@@ -106,7 +109,7 @@ def missing_parents(message: str) -> set[str]:
     return set(_MISSING_PARENT.findall(message))
 
 
-def refused_items(products: list[Product], result: BatchResult) -> tuple[dict[str, str], list[str]]:
+def refused_items(products: Sequence[Outgoing], result: BatchResult) -> tuple[dict[str, str], list[str]]:
     """What an accepted batch leaves out: reasons by id, and one reason for each product that the server does not name.
 
     Where ``failed`` tells of more than ``errors`` does, ``failed`` is believed.
@@ -127,7 +130,7 @@ def refused_items(products: list[Product], result: BatchResult) -> tuple[dict[st
     return named, unnamed[: len(products) - len(named)]
 
 
-def pieces(products: list[Product], error: APIError, *, believe: bool = True) -> list[list[Product]]:
+def pieces(products: list[Product], error: APIError, *, believe: bool = True) -> Sequence[Sequence[Product]]:
     """Smaller batches to try next, parents before their variants. Together they hold every product.
 
     ``products`` must be in the order in which they were sent, because the message may name one by its index. Unless
@@ -143,7 +146,7 @@ def pieces(products: list[Product], error: APIError, *, believe: bool = True) ->
     return by_currency if len(by_currency) > 1 else halves(sorted(products, key=_is_variant))
 
 
-def halves(products: list[Product]) -> list[list[Product]]:
+def halves(products: Sequence[T]) -> list[Sequence[T]]:
     """Two batches of equal size, in order."""
     middle = (len(products) + 1) // 2
     return [products[:middle], products[middle:]]

@@ -10,15 +10,17 @@ from ..api.shapes import implements, is_text
 from ..errors import UnsafeDeletion
 from ..ledger.pages import PageChunker, PendingPages, content_digests
 from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun, RepeatingLedgerRun
+from .outgoing import decoded
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from ..errors import NeuroonError
     from ..ledger.pages import Page
     from ..ledger.protocols import LedgerRun
     from ..report import ProductFailure
+    from .outgoing import Outgoing
 
     Item = Product | ProductFailure
 
@@ -68,7 +70,7 @@ class ChangeDetector(Protocol):
         """These are about to be sent: what the server holds of them is unknown until it is recorded."""
 
     async def record(
-        self, accepted: Iterable[Product], digests: Mapping[str, bytes], *, overtakable: bool = False
+        self, accepted: Iterable[Outgoing], digests: Mapping[str, bytes], *, overtakable: bool = False
     ) -> None:
         """The server has acknowledged these products, whose digests are as they were when they were encoded.
 
@@ -81,7 +83,7 @@ class ChangeDetector(Protocol):
     def lost(self) -> NeuroonError | None:
         """Why nothing more may be sent; asked right before each request leaves."""
 
-    def digests(self, products: list[Product], /) -> dict[str, bytes]:
+    def digests(self, products: Sequence[Outgoing], /) -> dict[str, bytes]:
         """Of the contents of these products, by id, as `record` wants them."""
         ...
 
@@ -110,7 +112,7 @@ class AllChanged:
         pass
 
     async def record(
-        self, accepted: Iterable[Product], digests: Mapping[str, bytes], *, overtakable: bool = False
+        self, accepted: Iterable[Outgoing], digests: Mapping[str, bytes], *, overtakable: bool = False
     ) -> None:
         pass
 
@@ -120,7 +122,7 @@ class AllChanged:
     def lost(self) -> NeuroonError | None:
         return None
 
-    def digests(self, _products: list[Product]) -> dict[str, bytes]:
+    def digests(self, _products: Sequence[Outgoing]) -> dict[str, bytes]:
         return {}
 
 
@@ -243,7 +245,7 @@ class LedgerChanges:
         await self._ledger.invalidate(ids)
 
     async def record(
-        self, accepted: Iterable[Product], digests: Mapping[str, bytes], *, overtakable: bool = False
+        self, accepted: Iterable[Outgoing], digests: Mapping[str, bytes], *, overtakable: bool = False
     ) -> None:
         acknowledged = {product.external_id: digests[product.external_id] for product in accepted}
         if overtakable:
@@ -266,8 +268,8 @@ class LedgerChanges:
     def lost(self) -> NeuroonError | None:
         return None if self._leased is None else self._leased.lease_lost()
 
-    def digests(self, products: list[Product]) -> dict[str, bytes]:
-        return content_digests(products)
+    def digests(self, products: Sequence[Outgoing]) -> dict[str, bytes]:
+        return content_digests(decoded(products))
 
     async def forget(self, external_id: str, *, overtakable: bool) -> None:
         """It was deleted. ``overtakable``: as in `record`."""

@@ -15,18 +15,21 @@ from ..api.fast_lane import from_dict, from_dicts
 from ..api.items import ignored_fields
 from ..api.models import Product, encode
 from ..api.requests import as_product
-from ..api.shapes import is_container, is_mapping
+from ..api.shapes import class_of, is_container, is_mapping
 from ..api.sources import vouches_for_products
 from ..api.validation import encoding_problems, plainly_valid
 from ..errors import InvalidProduct
 from ..report import ProductFailure
+from .item_reader import ALL_THERE
+from .outgoing import Outgoing, encoded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .options import SyncOptions
 
     Item = Product | ProductFailure
+    Checked = tuple[Sequence[Outgoing], list[ProductFailure]]
 
 __all__ = ["Conversion", "Remarks"]
 
@@ -63,26 +66,28 @@ class Conversion:
     """Turns what a source yields into products that may be sent, or into the failures that they are, in two steps.
 
     ``one`` is for an item as it is read. Mappings become products of their own at once, because the source may fill
-    the same one again. ``many`` is the same for items that are all there, as in a list: it is faster. ``check`` is for
-    a portion of what came of either: a `Product` is kept as it is, so it can be checked later, in company. With a
-    ledger that is after the comparison: what the ledger holds was checked when it was sent.
+    the same one again. ``many`` is the same for items that are all there, as in a list: it is faster. Both are ``None``
+    where there is nothing to do: a source may say that it yields checked products (and failures) only, by an attribute
+    ``yields_checked_products``.
 
-    ``None`` for each where there is nothing to do. A source may say that it yields checked products (and failures)
-    only, by an attribute ``yields_checked_products``.
+    ``check`` is for a portion of what came of either: a `Product` is kept as it is, so it can be checked later, in
+    company. With a ledger that is after the comparison: what the ledger holds was checked when it was sent. Products
+    that nobody holds any more are encoded then, unless the run ``keeps_products``.
     """
 
-    def __init__(self, source: object, options: SyncOptions, remarks: Remarks) -> None:
+    def __init__(self, source: object, options: SyncOptions, remarks: Remarks, *, keeps_products: bool) -> None:
         self._remarks = remarks
         self._most_bytes = options.max_batch_bytes
+        self._encodes = not keeps_products
+        self._held_by_source = class_of(source) in ALL_THERE
         self._any_unchecked = False
         to_product = options.to_product
         self.one: Callable[[Any], Item] | None = None
         self.many: Callable[[list[Any]], list[Item]] | None = None
-        self.check: Callable[[list[Item]], list[Item]] | None = None
         if options.full:
             self.one = self._read_for_full
         elif to_product is not None or not vouches_for_products(source):
-            self.one, self.many, self.check = self._read, self._read_many, self._check
+            self.one, self.many = self._read, self._read_many
         if to_product is not None and self.one is not None:
             self.one, self.many = _converting(to_product, self.one), None
 
@@ -108,10 +113,18 @@ class Conversion:
             self._carefully(item) if product is None else product for product, item in zip(products, items, strict=True)
         ]
 
-    def _check(self, items: list[Item]) -> list[Item]:
-        if not self._any_unchecked:  # all were made of mappings, and are checked
-            return items
-        return [item if type(item) is Product and plainly_valid(item) else self._carefully(item) for item in items]
+    def check(self, items: list[Item]) -> Checked:
+        """What may be sent of these items, and what fails."""
+        if self._any_unchecked:
+            plain = [type(item) is Product and plainly_valid(item) for item in items]
+            if not all(plain):
+                return _told_apart(
+                    [item if fine else self._carefully(item) for item, fine in zip(items, plain, strict=True)]
+                )
+            products, failures = _told_apart(items)
+            return (encoded(products) if self._encodes and not self._held_by_source else products), failures
+        products, failures = _told_apart(items)
+        return (encoded(products) if self._encodes else products), failures
 
     def _read_for_full(self, item: Any) -> Item:
         product = self._carefully(item)
@@ -126,6 +139,12 @@ class Conversion:
             return ProductFailure(error.external_id, error.reason, "local", product=_as_it_is_now(item))
         self._remarks.look_at(item, product)
         return product
+
+
+def _told_apart(items: list[Item]) -> tuple[list[Product], list[ProductFailure]]:
+    products = [item for item in items if isinstance(item, Product)]
+    failures = [] if len(products) == len(items) else [item for item in items if isinstance(item, ProductFailure)]
+    return products, failures
 
 
 def _converting(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..api.requests import encode_batch
 from ..errors import (
     APIError,
     AuthenticationFailed,
@@ -18,10 +17,11 @@ from ..errors import (
 from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
 from .bisection import Bisection, halves, missing_parents, refused_items
+from .outgoing import decoded, encode_outgoing
 from .queue import parent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..api.contract import SyncMode
     from ..api.models import Product
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .changes import ChangeDetector
     from .options import BatchLimits
     from .outages import ServiceHealth
+    from .outgoing import Outgoing
     from .queue import Batch, SendQueue
     from .recorder import Recorder
     from .sender import BatchSender
@@ -97,7 +98,7 @@ class BatchDelivery:
         pieces = delivery.open
         while (piece := pieces.next_piece()) is not None:
             if piece is not delivery.batch.products:
-                body = encode_batch(self._mode, piece)
+                body = encode_outgoing(self._mode, piece)
                 delivery.digests = self._changes.digests(piece)
             try:
                 result = await self._sender.send(body, delivery.stats)
@@ -123,15 +124,16 @@ class BatchDelivery:
         await self._recorder.notify()
         self._queue.done(delivery.batch)
 
-    def _settle_answered(self, pieces: Bisection, piece: list[Product], result: BatchResult) -> list[Product]:
+    def _settle_answered(self, pieces: Bisection, sent: Sequence[Outgoing], result: BatchResult) -> Sequence[Outgoing]:
         """Returns the products that were certainly accepted; empty if the server reported failures without ids."""
-        named, unnamed = refused_items(piece, result)
+        named, unnamed = refused_items(sent, result)
         # The reasons are the server's words, and are shown.
         named = {external_id: self._redact(reason) for external_id, reason in named.items()}
         unnamed = [self._redact(reason) for reason in unnamed]
-        self._recorder.accepted(len(piece) - len(named) - len(unnamed), result)
+        self._recorder.accepted(len(sent) - len(named) - len(unnamed), result)
         if not named and not unnamed:
-            return piece
+            return sent
+        piece = decoded(sent)
         waiting: set[str] = set() if self._whole else self._await_parents(pieces, piece, named)
         self._recorder.failed(
             ProductFailure(product.external_id, named[product.external_id], "server", 200, product)
@@ -144,15 +146,16 @@ class BatchDelivery:
             return []
         return [product for product in piece if product.external_id not in named]
 
-    def _settle_refused(self, pieces: Bisection, piece: list[Product], size: int, error: NeuroonError) -> bool:
+    def _settle_refused(self, pieces: Bisection, sent: Sequence[Outgoing], size: int, error: NeuroonError) -> bool:
         """Decide what to do with a piece that was not accepted. ``True`` where the run should stop."""
         pieces.refusals += 1
         status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
-        inseparable = len(piece) == 1 or self._whole
+        inseparable = len(sent) == 1 or self._whole
         if status == 413 and not inseparable:
             self._limits.too_large(size)
-            pieces.split(piece)
+            pieces.split(sent)
             return False
+        piece = decoded(sent)
         if isinstance(error, (ValidationFailed, UnprocessableEntity)):
             if not self._whole and self._settle_missing_parents(pieces, piece, error):
                 return False
@@ -206,9 +209,11 @@ class BatchDelivery:
         return {product.external_id for product in orphans}
 
 
-def failures_of(products: Iterable[Product], reason: str, stage: Stage, status: int | None) -> Iterable[ProductFailure]:
+def failures_of(
+    products: Iterable[Outgoing], reason: str, stage: Stage, status: int | None
+) -> Iterable[ProductFailure]:
     """One failure for each of these products."""
-    return (ProductFailure(product.external_id, reason, stage, status, product) for product in products)
+    return (ProductFailure(product.external_id, reason, stage, status, product) for product in decoded(products))
 
 
 def _stage(error: NeuroonError) -> Stage:

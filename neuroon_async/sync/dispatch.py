@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ..api.contract import MAX_BATCH_PRODUCTS
-from ..api.requests import encode_batch
 from ..errors import InvalidProduct, UnsafeFullSync
 from ..report import ProductFailure
 from .delivery import Delivery
+from .outgoing import decoded, encode_outgoing
 
 if TYPE_CHECKING:
     from ..api.contract import SyncMode
@@ -96,7 +96,7 @@ class Dispatcher:
         """Encode the batch. What is too much goes back to the queue; what cannot be sent at all fails."""
         while batch.products:
             try:
-                body = encode_batch(self._mode, batch.products)
+                body = encode_outgoing(self._mode, batch.products)
             except InvalidProduct as error:
                 self._drop(batch, error.external_id, error.reason)
                 continue
@@ -115,7 +115,7 @@ class Dispatcher:
         return None
 
     def _drop(self, batch: Batch, external_id: str | None, reason: str) -> None:
-        product = self._queue.drop(batch, external_id)
+        [product] = decoded([self._queue.drop(batch, external_id)])
         self._recorder.failed([ProductFailure(external_id, reason, "local", None, product)])
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..api.models import Product
-from ..report import ProductFailure
-
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from ..api.models import Product
+    from ..report import ProductFailure
     from .changes import ChangeDetector, Comparison
+    from .outgoing import Outgoing
     from .queue import SendQueue
     from .recorder import Recorder
     from .variants import VariantHold
@@ -21,7 +21,7 @@ __all__ = ["Intake"]
 class Intake:
     """Takes in what was read: leaves out what has not changed, fails what cannot be sent, and passes on the rest.
 
-    ``check`` puts failures in the place of products that may not be sent. ``None``: all were checked as they were read.
+    ``check`` tells which items may be sent, and which are failures.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Intake:
         queue: SendQueue,
         hold: VariantHold,
         recorder: Recorder,
-        check: Callable[[list[Product | ProductFailure]], list[Product | ProductFailure]] | None,
+        check: Callable[[list[Product | ProductFailure]], tuple[Sequence[Outgoing], list[ProductFailure]]],
     ) -> None:
         self._changes = changes
         self._queue = queue
@@ -61,10 +61,7 @@ class Intake:
         return failures
 
     def _admit(self, items: list[Product | ProductFailure]) -> list[ProductFailure]:
-        if self._check is not None:
-            items = self._check(items)
-        products = [item for item in items if isinstance(item, Product)]
-        failures = [] if len(products) == len(items) else [item for item in items if isinstance(item, ProductFailure)]
+        products, failures = self._check(items)
         self._recorder.failed(failures)
         self._recorder.entered(products)
         self._hold.admit(products)

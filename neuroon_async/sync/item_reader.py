@@ -16,7 +16,7 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sized
 
-__all__ = ["ItemReader"]
+__all__ = ["ALL_THERE", "ItemReader"]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ _VIEWS = (type(_NO_MAPPING.keys()), type(_NO_MAPPING.values()), type(_NO_MAPPING
 _CHEAP_LENGTHS: set[type[Any]] = {list, tuple, set, frozenset, deque, range, *_VIEWS}
 """Whose length is known at no cost. That of any other class may query a database, or raise."""
 
-_ALL_THERE: set[type[Any]] = {list, tuple}
+ALL_THERE: set[type[Any]] = {list, tuple}
 """Whose items nobody changes while they are read: no code of the source's runs meanwhile."""
 
 
@@ -55,7 +55,7 @@ class ItemReader(Generic[T]):
         """What the iterable raised. Everything before it is still handed out."""
         self.buffer: list[T] = []
         self._convert = convert
-        self._convert_many = convert_many if type(iterable) in _ALL_THERE else None
+        self._convert_many = convert_many if type(iterable) in ALL_THERE else None
         self._flush_after = flush_after
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]

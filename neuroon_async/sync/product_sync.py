@@ -24,6 +24,7 @@ from .intake import Intake
 from .item_reader import ItemReader
 from .options import BatchLimits, check_callback
 from .outages import ServiceHealth
+from .outgoing import decoded
 from .queue import SendQueue
 from .recorder import Recorder
 from .run import BulkRun, attach_report
@@ -31,13 +32,14 @@ from .sender import BatchSender
 from .variants import VariantHold
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable
+    from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 
     from ..ledger.protocols import LedgerRun
     from ..report import SyncReport
     from ..transport.transport import Transport
     from .delivery import Delivery
     from .options import SyncOptions
+    from .outgoing import Outgoing
     from .recorder import AcceptedCallback, FailureCallback, ProgressCallback
 
 __all__ = ["sync_products"]
@@ -59,7 +61,8 @@ async def sync_products(
     check_callback("on_progress", on_progress)
     check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
     check_callback("on_accepted", on_accepted)
-    conversion = Conversion(source, options, Remarks(transport.settings.shop_id))
+    keeps_products = options.full or options.ledger is not None or on_accepted is not None
+    conversion = Conversion(source, options, Remarks(transport.settings.shop_id), keeps_products=keeps_products)
     rows = rows_of(source)
     items = source if rows is None else rows
     reader = ItemReader(items, conversion.one, conversion.many, flush_after=options.flush_after)
@@ -91,7 +94,7 @@ class ProductSync:
         transport: Transport,
         reader: ItemReader[Product | ProductFailure],
         options: SyncOptions,
-        check: Callable[[list[Product | ProductFailure]], list[Product | ProductFailure]] | None,
+        check: Callable[[list[Product | ProductFailure]], tuple[Sequence[Outgoing], list[ProductFailure]]],
         *,
         recorder: Recorder,
         ledger: LedgerRun | None,
@@ -200,9 +203,9 @@ class ProductSync:
                 yield from failures_of(delivery.open, text, "transport", None)
         for delivery in self._in_flight:
             if not delivery.stats.requests:
-                yield from (self.unread(product, reason) for product in delivery.open)
+                yield from (self.unread(product, reason) for product in decoded(delivery.open))
         yield from (self.unread(item, reason) for item in self._changes.open() if isinstance(item, Product))
-        yield from (self.unread(product, reason) for product in self._queue.remove_all())
+        yield from (self.unread(product, reason) for product in decoded(self._queue.remove_all()))
         yield from (self.unread(product, reason) for product in self._hold.unresolved())
 
     def unread(self, item: Product | ProductFailure | None, reason: str) -> ProductFailure:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from collections.abc import Set as AbstractSet
 
-    from ..api.models import Product
+    from .outgoing import Outgoing
 
 __all__ = ["Batch", "SendQueue", "parent_of"]
 
 
-def parent_of(product: Product) -> str | None:
+def parent_of(product: Outgoing) -> str | None:
     """The id of the product's parent, where it is a variant."""
     parent = product.parent_external_id
     return None if parent is UNSET else parent
@@ -33,11 +33,11 @@ class Batch:
 
     __slots__ = ("ids", "parents", "products")
 
-    def __init__(self, products: list[Product]) -> None:
+    def __init__(self, products: list[Outgoing]) -> None:
         self.load(products)
 
-    def load(self, products: list[Product]) -> None:
-        self.products: list[Product] = products
+    def load(self, products: list[Outgoing]) -> None:
+        self.products: list[Outgoing] = products
         self.ids: set[str] = {product.external_id for product in products}
         self.parents: set[str | UnsetType | None] = {product.parent_external_id for product in products} - {UNSET, None}
 
@@ -46,7 +46,7 @@ class SendQueue:
     """Products that wait, in the order of the source, and the batches in flight."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, Product] = {}
+        self._waiting: dict[str, Outgoing] = {}
         self._batches: list[Batch] = []
         self._ids_in_flight: set[str] = set()
 
@@ -60,13 +60,13 @@ class SendQueue:
     def __contains__(self, external_id: object) -> bool:
         return external_id in self._waiting
 
-    def add(self, products: list[Product]) -> list[Product]:
+    def add(self, products: Sequence[Outgoing]) -> list[Outgoing]:
         """Queue newly read products. Returns the waiting ones that they supersede."""
         fresh = {product.external_id: product for product in products}
         if len(fresh) == len(products) and self._waiting.keys().isdisjoint(fresh):
             self._waiting.update(fresh)
             return []
-        superseded: list[Product] = []
+        superseded: list[Outgoing] = []
         for product in products:
             older = self._waiting.get(product.external_id)
             if older is not None:
@@ -74,10 +74,10 @@ class SendQueue:
             self._waiting[product.external_id] = product
         return superseded
 
-    def requeue(self, products: Iterable[Product]) -> list[Product]:
+    def requeue(self, products: Iterable[Outgoing]) -> list[Outgoing]:
         """Queue products again that were taken before, ahead of all others. Returns those superseded meanwhile."""
-        front: dict[str, Product] = {}
-        superseded: list[Product] = []
+        front: dict[str, Outgoing] = {}
+        superseded: list[Outgoing] = []
         for product in products:
             if product.external_id in self._waiting:
                 superseded.append(product)
@@ -109,48 +109,48 @@ class SendQueue:
         self._batches.remove(batch)
         self._ids_in_flight -= batch.ids
 
-    def trim(self, batch: Batch, count: int) -> list[Product]:
+    def trim(self, batch: Batch, count: int) -> list[Outgoing]:
         """Keep only the first ``count`` products of the batch. Returns those of the others superseded meanwhile."""
         products = batch.products
         self._reload(batch, products[:count])
         return self.requeue(products[count:])
 
-    def drop(self, batch: Batch, external_id: str | None) -> Product:
+    def drop(self, batch: Batch, external_id: str | None) -> Outgoing:
         """Take one product out of the batch for good."""
         dropped = next(product for product in batch.products if product.external_id == external_id)
         self._reload(batch, [product for product in batch.products if product is not dropped])
         return dropped
 
-    def _reload(self, batch: Batch, products: list[Product]) -> None:
+    def _reload(self, batch: Batch, products: list[Outgoing]) -> None:
         self._ids_in_flight -= batch.ids
         batch.load(products)
         self._ids_in_flight |= batch.ids
 
-    def remove(self, ids: AbstractSet[str]) -> list[Product]:
+    def remove(self, ids: AbstractSet[str]) -> list[Outgoing]:
         """Take those of these ids that wait out of the queue."""
         return [self._waiting.pop(external_id) for external_id in self._waiting.keys() & ids]
 
-    def remove_variants(self) -> list[Product]:
+    def remove_variants(self) -> list[Outgoing]:
         """Take all waiting variants out of the queue."""
         variants = [product for product in self._waiting.values() if parent_of(product) is not None]
         for product in variants:
             del self._waiting[product.external_id]
         return variants
 
-    def remove_all(self) -> list[Product]:
+    def remove_all(self) -> list[Outgoing]:
         """Take everything out of the queue."""
         products = list(self._waiting.values())
         self._waiting = {}
         return products
 
-    def _sendable(self, count: int) -> list[Product]:
+    def _sendable(self, count: int) -> list[Outgoing]:
         """The first ``count`` products that may be sent. Fast path: usually nothing is blocked."""
         waiting = self._waiting
         parents = {product.parent_external_id for product in waiting.values()} - {UNSET, None}
         if (
             not parents
             and self._ids_in_flight.isdisjoint(waiting)
-            and all(batch.parents.isdisjoint(waiting) for batch in self._batches)
+            and all(batch.parents.isdisjoint(waiting) for batch in self._batches if batch.parents)
         ):
             return list(islice(waiting.values(), count))
         chosen = self._choose(count)
@@ -158,11 +158,11 @@ class SendQueue:
             return list(islice(waiting.values(), count))
         return chosen
 
-    def _choose(self, count: int) -> list[Product]:
+    def _choose(self, count: int) -> list[Outgoing]:
         """Choose one by one. A variant leaves with its parent or after it, so it stays while its parent does."""
         blocked = self._ids_in_flight.union(*(batch.parents for batch in self._batches))
-        chosen: dict[str, Product] = {}
-        behind_parent: defaultdict[str, list[Product]] = defaultdict(list)
+        chosen: dict[str, Outgoing] = {}
+        behind_parent: defaultdict[str, list[Outgoing]] = defaultdict(list)
         for candidate in self._waiting.values():
             ready = [candidate]
             while ready and len(chosen) < count:

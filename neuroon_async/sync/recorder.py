@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..api.models import Product
 from ..report import MAX_KEPT_FAILURES, MAX_KEPT_REQUEST_IDS, ProductFailure, SyncProgress, SyncReport
 from .costs import Costs
+from .outgoing import decoded
 from .receipts import Receipts
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..api.results import BatchResult
     from .outages import ServiceHealth
+    from .outgoing import Outgoing
 
 __all__ = ["AcceptedCallback", "FailureCallback", "ProgressCallback", "Recorder"]
 
@@ -72,10 +74,10 @@ class Recorder:
         """So many items were read."""
         self.report.received += count
 
-    def entered(self, products: Iterable[Product]) -> None:
+    def entered(self, products: Iterable[Outgoing]) -> None:
         """These were read, and may be sent."""
         if self._receipts is not None:
-            self._receipts.entered(products)
+            self._receipts.entered(decoded(products))
 
     def accepted(self, count: int, result: BatchResult) -> None:
         """The server has taken ``count`` products of a batch."""
@@ -88,11 +90,11 @@ class Recorder:
         if result.remaining_products is not None:
             report.remaining_products = result.remaining_products
 
-    def acknowledged(self, products: Iterable[Product]) -> None:
+    def acknowledged(self, products: Iterable[Outgoing]) -> None:
         """These are certainly on the server: for ``on_accepted``."""
         if self._receipts is None or self._on_accepted is None:
             return
-        for product in products:
+        for product in decoded(products):
             for version in self._receipts.settled(product):
                 self._untold.append(partial(self._on_accepted, version))
 

@@ -138,6 +138,7 @@ class BulkRun:
             left -= len(portion)
             self._recorder.received(len(portion))
             self._pipeline.take_in(portion)
+            del portion  # what was encoded, and is not needed any more, is gone before the next portion takes its place
         await self._pipeline.chunk_ended(last=self._reader.exhausted or self._reader.overdue)
 
     async def _give_way(self) -> None:

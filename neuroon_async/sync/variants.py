@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .deferred import SpillFailed, VariantStore
+from .outgoing import decoded
 from .queue import parent_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from ..api.models import Product
+    from .outgoing import Outgoing
     from .queue import SendQueue
     from .recorder import Recorder
 
@@ -49,21 +51,21 @@ class VariantHold:
         if self._store is not None:
             self._store.check()
 
-    def admit(self, products: list[Product]) -> None:
+    def admit(self, products: Sequence[Outgoing]) -> None:
         """Queue what was read, or hold it back. A product waits in its newest version only, here or in the queue."""
         if self._store is not None and not self.releasing:
             products = self._hold_back(self._store, products)
         self._recorder.superseded(len(self._queue.add(products)))
 
-    def _hold_back(self, store: VariantStore, products: list[Product]) -> list[Product]:
+    def _hold_back(self, store: VariantStore, products: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Keep what must wait. Returns what may be queued."""
         newest = {product.external_id: product for product in products}
         older = len(self._queue.remove(newest.keys())) + len(store.discard(newest))
         self._recorder.superseded(len(products) - len(newest) + older)
-        store.add([product for product in newest.values() if self._must_wait(product)])
+        store.add(decoded(product for product in newest.values() if self._must_wait(product)))
         return [product for product in newest.values() if not self._must_wait(product)]
 
-    def _must_wait(self, product: Product) -> bool:
+    def _must_wait(self, product: Outgoing) -> bool:
         return self._holds_all or parent_of(product) is not None
 
     def discard(self, ids: AbstractSet[str]) -> None:
@@ -78,14 +80,14 @@ class VariantHold:
         """
         if self._store is None:
             self._store = VariantStore()
-            self._store.add(self._queue.remove_variants())
+            self._store.add(decoded(self._queue.remove_variants()))
         newest = [product for product in products if not self._waits(product.external_id)]
         self._recorder.superseded(len(products) - len(newest))
         staying = _with_parents_present(newest, missing)
         self._store.add([product for product in newest if product.external_id not in staying])
         self._queue.requeue(staying.values())
 
-    def defer_late(self, orphans: list[Product], still_open: Iterable[Product]) -> set[str]:
+    def defer_late(self, orphans: list[Product], still_open: Iterable[Outgoing]) -> set[str]:
         """The source has ended. Let those wait once more whose parents are still to be sent, and give their ids.
 
         A parent that waits neither in the queue, nor here, nor in its batch's other pieces will never come.

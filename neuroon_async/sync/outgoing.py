@@ -1,0 +1,132 @@
+"""Products on their way to the server, as the JSON that is sent.
+
+What was read together is encoded together, at once, and the products are let go. A product that waits would hold lists
+and maps; where thousands of these outlive one another, Python's garbage collector goes through all that the process
+holds, again and again, which costs more than to check, encode and send. Where one of the products is wanted after all,
+because it was refused or has to wait on disk, it is made again out of the JSON.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ..api.models import PRODUCT_FIELDS, Product, encode
+from ..api.requests import UNENCODABLE, encode_batch, encode_product, join_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ..api.contract import SyncMode
+
+__all__ = ["EncodedPortion", "EncodedProduct", "Outgoing", "decoded", "encode_outgoing", "encoded"]
+
+
+_fields_of = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
+_each_of = msgspec.json.Decoder(list[Raw]).decode
+
+
+class EncodedPortion:
+    """The JSON of products that were encoded together: an array of them."""
+
+    __slots__ = ("_array", "_lines", "_prices", "_ratings", "_sale_prices", "places")
+
+    def __init__(self, products: Sequence[Product]) -> None:
+        self._array: bytes = encode(products)
+        self._lines: list[Raw] | None = None
+        # As they were given: JSON does not tell a `Decimal` from a ``float``.
+        self._prices = [product.price for product in products]
+        self._sale_prices = _if_given([product.sale_price for product in products])
+        self._ratings = _if_given([product.rating for product in products])
+        self.places: list[int] = list(range(len(products)))
+
+    @property
+    def all(self) -> memoryview:
+        """All products, with commas between them."""
+        return memoryview(self._array)[1:-1]
+
+    def is_whole(self, products: Sequence[Outgoing]) -> bool:
+        """Are these all of its products, in their order?"""
+        return [
+            product.place for product in products if isinstance(product, EncodedProduct) and product.portion is self
+        ] == self.places
+
+    def one(self, place: int) -> bytes:
+        """A single product."""
+        if self._lines is None:
+            self._lines = _each_of(self._array)
+        return self._lines[place]
+
+    def product(self, place: int) -> Product:
+        """The product that was encoded, or rather one that equals it."""
+        fields = {PRODUCT_FIELDS[name]: value for name, value in _fields_of(self.one(place)).items()}
+        fields["price"] = self._prices[place]
+        if self._sale_prices is not None:
+            fields["sale_price"] = self._sale_prices[place]
+        if self._ratings is not None:
+            fields["rating"] = self._ratings[place]
+        return Product(**fields)
+
+
+def _if_given(numbers: list[Any]) -> list[Any] | None:
+    return numbers if numbers.count(UNSET) < len(numbers) else None
+
+
+class EncodedProduct(msgspec.Struct, frozen=True, gc=False):
+    """One product of an encoded portion, with what decides about its turn."""
+
+    external_id: str
+    parent_external_id: str | UnsetType | None
+    portion: EncodedPortion
+    place: int
+
+    @property
+    def product(self) -> Product:
+        return self.portion.product(self.place)
+
+
+Outgoing = Product | EncodedProduct
+
+
+def encoded(products: list[Product]) -> Sequence[Outgoing]:
+    """The same products, encoded; or themselves, where one of them cannot become JSON."""
+    try:
+        portion = EncodedPortion(products)
+    except UNENCODABLE:
+        return products
+    ids = [product.external_id for product in products]
+    parents = [product.parent_external_id for product in products]
+    return list(map(EncodedProduct, ids, parents, repeat(portion), portion.places))
+
+
+def decoded(products: Iterable[Outgoing]) -> list[Product]:
+    """The products themselves."""
+    return [product.product if isinstance(product, EncodedProduct) else product for product in products]
+
+
+def encode_outgoing(mode: SyncMode, products: Sequence[Outgoing]) -> bytes:
+    """The body of one sync request. Raises `InvalidProduct` for the first product that cannot become JSON."""
+    kept = [product for product in products if isinstance(product, Product)]
+    return encode_batch(mode, kept) if len(kept) == len(products) else join_batch(mode, _parts(products))
+
+
+def _parts(products: Sequence[Outgoing]) -> Iterator[bytes | memoryview]:
+    """The JSON of these products, in their order. A portion that goes out whole is one part."""
+    place = 0
+    while place < len(products):
+        first = products[place]
+        place += 1
+        if isinstance(first, Product):
+            yield encode_product(first)
+            continue
+        portion = first.portion
+        others = len(portion.places) - 1
+        if first.place == 0 and portion.is_whole([first, *products[place : place + others]]):
+            yield portion.all
+            place += others
+        else:
+            yield portion.one(first.place)
