@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(grouped=False)
+_NOTATION = Notation(decimal=".", grouped=False)
 _COLUMNS = frozenset({"sku", "product_type", "attribute_set_code", "name", "price"})
 _USED = (
     "sku", "store_view_code", "product_type", "categories", "name", "description", "short_description",
@@ -59,6 +59,7 @@ _NO_ATTRIBUTES = frozenset(
     {"has_options", "required_options", "quantity_and_stock_status", "url_path", "gift_wrapping"}
 )
 _BRANDS = ("manufacturer", "brand", "marca")
+_LEVEL_ENDS = re.compile(r"(?<!\\)/")
 _MADE_OF_OTHERS = frozenset({"configurable", "grouped", "bundle"})
 
 
@@ -269,7 +270,7 @@ def _put_attributes(draft: Draft, row: Mapping[str, Any], labels: str) -> None:
     named = dict(_pairs(labels))
     for code, value in _pairs(cell(row, "additional_attributes")):
         if code in _BRANDS:
-            draft.put("brands", [value])
+            draft.put("brands", value.split("|"))
         elif code not in _NO_ATTRIBUTES:
             draft.put(f"attributes.{named.get(code, code)}", ", ".join(value.split("|")))
 
@@ -283,9 +284,12 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _categories(row: Mapping[str, Any]) -> list[str]:
-    """The names of all levels below the root: ``Default Category/Ropa/Chaquetas,Default Category/Ofertas``."""
+    """The names of all levels below the root: ``Default Category/Ropa/Chaquetas,Default Category/Ofertas``.
+
+    A slash within a name has a backslash before it.
+    """
     paths = re.split("[,|]", cell(row, "categories"))
-    levels = (level.strip() for path in paths for level in path.split("/")[1:])
+    levels = (level.replace("\\/", "/").strip() for path in paths for level in _LEVEL_ENDS.split(path)[1:])
     return list(dict.fromkeys(level for level in levels if level))
 
 

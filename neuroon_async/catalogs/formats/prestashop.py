@@ -23,6 +23,7 @@ from ..columns import claims_of
 from ..headers import plain
 from ..mapping import Column
 from ..records import Draft
+from ..values.damage import whole_number
 from ..values.parsing import BadValue, Money, Notation, is_blank, to_money, to_number
 from ..values.prices import on_sale
 from ..values.words import says_yes
@@ -172,6 +173,8 @@ class _Builder:
             value = row.get(column)
             if target == "brands" and not is_blank(value):
                 value = [value]
+            elif target == "external_id" and isinstance(value, str):
+                value = whole_number(value.strip())
             draft.put(target, value, column=column)
         if "external_id" not in draft.fields and not draft.problems:
             draft.put("external_id", draft.fields.get("sku"))
@@ -181,7 +184,8 @@ class _Builder:
             draft.put("in_stock", quantity > 0 or (self._columns.is_import and _sells_on(row)))
         own_id = next((row[c] for c, t in self._columns.fields.items() if t == "external_id" and row.get(c)), None)
         if self._options.shop_url and own_id:
-            draft.put("url", f"{self._options.shop_url}/index.php?controller=product&id_product={str(own_id).strip()}")
+            query = f"controller=product&id_product={whole_number(str(own_id).strip())}"
+            draft.put("url", f"{self._options.shop_url}/index.php?{query}")
         if self._columns.is_import:
             _put_texts(draft, row)
         return draft

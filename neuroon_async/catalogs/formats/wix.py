@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(grouped=False)
+_NOTATION = Notation(decimal=".", grouped=False)
 _OPTIONS = range(1, 7)
 _MEDIA = "https://static.wixstatic.com/media/"
 _CENT = Decimal("0.01")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["MONTH_STARTS", "digits_of_float", "is_code_attribute", "is_error_code", "is_like_a_date", "is_shortened"]
+__all__ = [
+    "MONTH_STARTS",
+    "digits_of_float",
+    "is_code_attribute",
+    "is_error_code",
+    "is_like_a_date",
+    "is_shortened",
+    "whole_number",
+]
 
 _ERROR_CODE = re.compile(r"#(?:[¡¿]?[A-ZÀ-ÜÑ0/]{2,12}[!?]|N/[A-Z]{1,2}|NV|I/T|GETTING_DATA|SPILL!|CALC!|#{2,})")
 """``#REF!``, ``#¡VALOR!``, ``#¿NOMBRE?``, ``#DIV/0!``, ``#N/A``, ``#N/D``, ``#NV``, ``####``: in any language."""
@@ -30,6 +38,7 @@ _LIKE_A_DATE = re.compile(
 """What ``1-2`` and ``2/1`` become: ``01-feb``, ``Feb-01``, ``01/02/2026``. No spreadsheet writes ``SET-12``."""
 _FLOAT = re.compile(r"([0-9]{6,15})[.,]0+")
 """Fewer digits may be a version; more were lost."""
+_DECIMALS = re.compile(r"(?<=[0-9])[.,]0+\Z")
 _CODE_ATTRIBUTES = frozenset(
     {"barcode", "ean", "ean13", "gtin", "gtin8", "gtin12", "gtin13", "gtin14", "isbn", "mpn", "upc"}
 )
@@ -38,6 +47,11 @@ _CODE_ATTRIBUTES = frozenset(
 def is_code_attribute(name: str) -> bool:
     """Is it the name of an attribute that holds a number of the product, as a barcode is one?"""
     return name.casefold() in _CODE_ATTRIBUTES
+
+
+def whole_number(text: str) -> str:
+    """An id that its platform counts, without decimals that a program has added: ``12.0`` is 12."""
+    return _DECIMALS.sub("", text) if text.endswith("0") else text
 
 
 def is_error_code(text: str) -> bool:

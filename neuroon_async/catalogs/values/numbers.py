@@ -75,7 +75,8 @@ class Notation:
     """How a catalog writes its values.
 
     ``decimal`` is the decimal separator where it is known. ``grouped`` tells whether thousands may be grouped: where
-    they never are, a lone ``.`` or ``,`` can only be the decimal separator. ``lists`` tells whether one text may hold a
+    they never are, a lone ``.`` or ``,`` can only be the decimal separator; where that is known to be the other one,
+    three digits behind it are a group that a spreadsheet has made. ``lists`` tells whether one text may hold a
     list (as a cell must), and ``nulls`` whether an empty value says "null" (as JSON does) rather than nothing.
     """
 
@@ -138,7 +139,8 @@ def _decimal_sign(body: str, notation: Notation) -> tuple[Sign | None, bool | No
     if dots + commas > 1:
         return None, False  # 1.299.000: groups alone, which leave open what decimals would be
     whole, _, decimals = body.partition(sign)
-    if len(decimals) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0") and notation.grouped:
+    may_be_group = len(decimals) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0")
+    if may_be_group and (notation.grouped or notation.decimal not in {None, sign}):
         if notation.decimal is None:
             return sign, None
         return (sign, False) if notation.decimal == sign else (None, False)

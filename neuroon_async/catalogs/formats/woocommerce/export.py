@@ -30,6 +30,7 @@ from ...values.parsing import BadValue, Notation, is_blank, to_money
 from ...values.prices import Prices, holds_on, on_sale
 from .headers import english_name, is_untranslated
 from .index import INHERITED, Index
+from .price_signs import PriceSigns
 from .rows import (
     cell,
     external_id,
@@ -39,18 +40,18 @@ from .rows import (
     levels_in,
     names_in,
     needs_childrens_price,
+    post_id,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from datetime import date
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ...format import Reading, Sample
 
 __all__ = ["FORMAT"]
 
 _NOTATION = Notation(grouped=False)
-"""The export writes the shop's decimal separator, and never groups thousands."""
+"""The export writes the shop's decimal separator, and never groups thousands. Who edits it may do so."""
 _ADDRESSES = ("Permalink", "URL", "Product URL")
 _USED = (
     *INHERITED, "Short description", "Description", "In stock?", "Stock", "Regular price", "Sale price", "Parent",
@@ -67,31 +68,46 @@ def _is_woocommerce(header: Iterable[str]) -> bool:
 class _Builder:
     """Reads the records twice: ``read`` gives them again at each call."""
 
-    def __init__(
-        self,
-        read: Callable[[], Iterable[Record]],
-        shop_url: str | None,
-        use: Callable[[Iterable[str]], None],
-        today: date,
-        notice_made_address: Callable[[str], None],
-    ) -> None:
-        self._read = read
-        self._notice_made_address = notice_made_address
-        self._shop_url = shop_url
-        self._use = use
-        self._today = today
+    def __init__(self, reading: Reading, english: Renaming) -> None:
+        self._reading = reading
+        self._english = english
+        self._notation = _NOTATION
+        self._shop_url = reading.options.shop_url
+        self._today = reading.options.today
         self._made_addresses = False
         self._attribute_columns: list[tuple[str, str]] | None = None
-        use(_USED)
+        self._use(_USED)
+
+    def _use(self, columns: Iterable[str]) -> None:
+        self._reading.use(self._english.columns(columns))
+
+    def _read(self) -> Iterator[Record]:
+        return self._english.rename(self._reading.rows())  # counts anew at each reading
 
     def __iter__(self) -> Iterator[Draft]:
-        with contextlib.closing(Index()) as index:
-            with contextlib.suppress(CatalogError):  # the second reading comes to the same fault, and tells it
-                for record in self._read():
-                    if not record.problem:
-                        index.add(record.row, self._own_prices(record.row))
+        signs = PriceSigns()
+        index = self._indexed(signs)
+        if (grouped := signs.grouped) is not None:
+            self._notation = Notation(grouped.decimal)
+            self._reading.notice(
+                f"prices such as {grouped.example} were read as thousands, because the clear prices of the file have "
+                f"their decimals after {grouped.decimal!r}"
+            )
+            index.close()
+            index = self._indexed(signs)
+        with contextlib.closing(index):
             for record in self._read():
                 yield Draft.unusable(record, record.problem) if record.problem else self._draft(record, index)
+
+    def _indexed(self, signs: PriceSigns) -> Index:
+        index = Index()
+        with contextlib.suppress(CatalogError):  # the last reading comes to the same fault, and tells it
+            for record in self._read():
+                if not record.problem:
+                    signs.see(cell(record.row, "Regular price"))
+                    signs.see(cell(record.row, "Sale price"))
+                    index.add(record.row, self._own_prices(record.row))
+        return index
 
     def _draft(self, record: Record, index: Index) -> Draft:
         row = record.row
@@ -132,14 +148,14 @@ class _Builder:
                 if address := cell(candidate, column):
                     return address
         owner = parent or row
-        external_id, name = cell(owner, "ID"), cell(owner, "Slug")
+        external_id, name = post_id(owner), cell(owner, "Slug")
         if not self._shop_url or not (external_id or name):
             return None
         query = f"post_type=product&p={external_id}" if external_id else f"product={name}"
         address = f"{self._shop_url}/?{query}"
         if not self._made_addresses:
             self._made_addresses = True
-            self._notice_made_address(address)
+            _notice_made_addresses(self._reading, address, next(iter(self._english.columns(["Name"]))))
         return address
 
     def _put_prices(self, draft: Draft, row: Mapping[str, Any], index: Index) -> None:
@@ -163,7 +179,7 @@ class _Builder:
             return None
         if sale and not holds_on(self._today, cell(row, "Date sale price starts"), cell(row, "Date sale price ends")):
             sale = ""
-        return on_sale(to_money(regular, _NOTATION), to_money(sale, _NOTATION) if sale else None)
+        return on_sale(to_money(regular, self._notation), to_money(sale, self._notation) if sale else None)
 
     def _own_prices(self, row: Mapping[str, Any]) -> Prices | None:
         with contextlib.suppress(BadValue):  # the row's own draft complains
@@ -212,14 +228,7 @@ class _WooCommerce:
                 f"map its columns: {names.set('format', 'csv')}, {names.map('name', header[3])} and so on",
             )
         reading.replay.keep_all()
-        english = Renaming(reading.sample.header, english_name)
-        return _Builder(
-            lambda: english.rename(reading.rows()),  # counts again at each reading
-            reading.options.shop_url,
-            lambda names: reading.use(english.columns(names)),
-            reading.options.today,
-            lambda address: _notice_made_addresses(reading, address, next(iter(english.columns(["Name"])))),
-        )
+        return _Builder(reading, Renaming(reading.sample.header, english_name))
 
 
 def _notice_made_addresses(reading: Reading, address: str, name_column: str) -> None:

@@ -6,6 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...values.damage import whole_number
 from ...values.words import says_yes
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "levels_in",
     "names_in",
     "needs_childrens_price",
+    "post_id",
 ]  # fmt: skip
 
 _SEPARATING_COMMA = re.compile(r"(?<!\\),")
@@ -57,17 +59,22 @@ def needs_childrens_price(row: Mapping[str, Any]) -> str | None:
 
 def external_id(row: Mapping[str, Any]) -> str:
     """The id that the product is synced by."""
-    return cell(row, "ID") or cell(row, "SKU")
+    return post_id(row) or cell(row, "SKU")
+
+
+def post_id(row: Mapping[str, Any]) -> str:
+    """The whole number that the shop knows the product by; some programs write it with decimals."""
+    return whole_number(cell(row, "ID"))
 
 
 def keys_of(row: Mapping[str, Any]) -> list[str]:
     """What other rows may call this product."""
-    return [f"{kind}:{value}" for kind, value in (("id", cell(row, "ID")), ("sku", cell(row, "SKU"))) if value]
+    return [f"{kind}:{value}" for kind, value in (("id", post_id(row)), ("sku", cell(row, "SKU"))) if value]
 
 
 def key_named(text: str) -> str:
     """The key that a reference to a product means: ``id:741``, or a SKU."""
-    return text if text.startswith("id:") else f"sku:{text}"
+    return whole_number(text) if text.startswith("id:") else f"sku:{text}"
 
 
 def names_in(text: str) -> list[str]:
