@@ -18,7 +18,6 @@ from msgspec import UNSET, convert
 from .addresses import all_plain_addresses, plain_address
 from .contract import MAX_RATING
 from .models import Product
-from .shapes import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +86,7 @@ def _hold_lists_only(items: Sequence[dict[Any, Any]]) -> bool:
     """Is none of their lists a set?"""
     for list_of, name in _LIST_FIELDS:
         try:
-            kinds: set[type[Any]] = set(map(class_of, map(list_of, items)))
+            kinds: set[Any] = set(map(type, map(list_of, items)))
         except KeyError:  # not all of them have one
             kinds = {type(item[name]) for item in items if name in item}
         if not _TAKEN_AS_LISTS.issuperset(kinds):
