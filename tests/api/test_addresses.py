@@ -1,7 +1,7 @@
 import pytest
 from msgspec import UNSET
 
-from neuroon_async.api.addresses import is_absolute, relative_addresses
+from neuroon_async.api.addresses import is_absolute, names_no_host, relative_addresses
 from neuroon_async.api.models import Product
 
 
@@ -28,3 +28,15 @@ def test_relative(address):
 @pytest.mark.parametrize("nothing", [None, UNSET, ""])
 def test_no_picture_is_no_relative_address(nothing):
     assert relative_addresses(product(image_url=nothing)) == ()
+
+
+@pytest.mark.parametrize(
+    "address", ["https://", "http:///tea", "HTTPS://?q", "https://#a", " https:// /tea", "ht\ntp://"]
+)
+def test_an_address_that_stops_where_its_host_should_be_names_none(address):
+    assert names_no_host(address) is True
+
+
+@pytest.mark.parametrize("address", ["https://a", "http://a/", "/tea", "", "https:", "ftp://"])
+def test_an_address_with_a_host_or_of_another_kind_is_not_one_without(address):
+    assert names_no_host(address) is False
