@@ -120,6 +120,7 @@ async def test_a_bulk_run_ends_with_its_report(where):
         await client.aclose()
         with pytest.raises(ClientClosed) as caught:
             await run
+        assert caught.value.what.startswith("this client was closed")
         report = caught.value.report
         assert report.received == report.accepted + report.failed + report.superseded + report.unchanged == 20
         assert report.failed > 0 or where == "source"

@@ -156,6 +156,18 @@ async def test_calls_that_wait_for_their_limit_hold_no_place():
 
 
 @pytest.mark.virtual_time
+async def test_a_call_that_came_for_a_place_waits_for_its_limit_too_and_leaves_the_place_to_others_meanwhile():
+    async with narrow(1, {"shop": RateLimit(1, per=20.0)}, None) as (_, (limited, other)):
+        started = asyncio.get_running_loop().time()
+        calls = [asyncio.create_task(limited.shop()) for _ in range(2)]
+        await asyncio.sleep(1.5)  # the place is free again since 1.0
+        await other.shop()
+        assert asyncio.get_running_loop().time() - started == pytest.approx(2.5, abs=0.1)
+        await asyncio.gather(*calls)
+        assert asyncio.get_running_loop().time() - started == pytest.approx(22.0, abs=0.2)
+
+
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("seed", range(5))
 async def test_places_and_permits_all_come_back_in_any_weather(seed):
     chance = random.Random(seed)

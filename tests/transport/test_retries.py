@@ -465,6 +465,24 @@ async def test_a_bulk_deadline_bounds_the_whole_run(fault):
         assert asyncio.get_running_loop().time() - started <= 10.5
 
 
+@pytest.mark.virtual_time
+async def test_a_call_of_a_bulk_run_has_no_bound_of_its_own():
+    """A single call would have ended after two minutes."""
+    async with connected(RetryPolicy(attempts=40, initial=10.0, maximum=10.0, budget=None)) as (emulator, client):
+        started = asyncio.get_running_loop().time()
+        emulator.fail("shop", Fault.status(503), when=lambda _: asyncio.get_running_loop().time() < started + 150)
+        await client._transport.for_bulk_run().call(SHOP)
+        assert 150 <= asyncio.get_running_loop().time() - started <= 165
+
+
+@pytest.mark.virtual_time
+async def test_a_call_that_a_bulk_runs_deadline_ends_says_which_it_was():
+    async with connected(RetryPolicy(bulk_deadline=200.0)) as (emulator, client):
+        emulator.fail("shop", Fault.hang())
+        with pytest.raises(RequestTimeout, match="within the deadline of 200 s"):
+            await client._transport.for_bulk_run().with_options(timeout=300.0).call(SHOP)
+
+
 def products(count):
     return [Product(external_id=f"P{n}", name="Tea", price=1, url="https://shop.example/a") for n in range(count)]
 
