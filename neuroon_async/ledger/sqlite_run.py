@@ -1,4 +1,4 @@
-"""What each step of a run does in a ledger file. Every step is one trip to the file's thread, and one transaction.
+"""What each step of a run does in a ledger file. Steps that wait at the same time share a transaction (`steps`).
 
 Before a request its batch is noted in the journal; on the answer digests and pages are written and the batch is struck
 off, at once. What is left in the journal when the file is opened again is folded into the products, as doubts with
@@ -16,6 +16,7 @@ from .journal import OpenBatches, packed, unpacked
 from .missing import MissingProducts
 from .protocols import LedgerError
 from .rows import ONE_QUERY, key_of, keys_of, portions, valid_number, valid_seconds
+from .steps import Steps
 from .statements import ADD_PAGES, DOUBT, HOLD, LAST_PAGE, UNKNOWN, many
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class SQLiteRun:
         self._next_page = valid_number(last_page or 0) + 1
         """No page's number is used twice, although pages go: products go on naming them."""
         self._missing = MissingProducts(file, self._shop, self._next, self._sizes)
+        self._steps = Steps(file)
         self._open = OpenBatches()
         self._repeated: set[bytes] = set()
         """Of these an attempt was never answered, and what its repetition said is about to be written down."""
@@ -115,22 +117,22 @@ class SQLiteRun:
                 await self._file.run(self._leave)
 
     async def unchanged(self, digests: Mapping[str, bytes]) -> Collection[str]:
-        return await self._file.run(self._unchanged, digests)
+        return await self._steps.read(self._unchanged, digests)
 
     async def invalidate(self, ids: Collection[str]) -> None:
-        await self._file.run(self._invalidate, ids)
+        await self._steps.write(self._invalidate, ids)
 
     async def record(self, digests: Mapping[str, bytes], pages: Mapping[bytes, Collection[str]] = _NOTHING) -> None:
-        await self._file.run(self._record, digests, pages)
+        await self._steps.write(self._record, digests, pages)
 
     async def answered(self, ids: Collection[str]) -> None:
-        await self._file.run(self._answered, ids)
+        await self._steps.write(self._answered, ids, durable=False)
 
     async def repeated(self, ids: Collection[str]) -> None:
-        await self._file.run(self._repeated.update, keys_of(ids))
+        await self._steps.read(self._repeated.update, keys_of(ids))
 
     async def forget(self, ids: Collection[str]) -> None:
-        await self._file.run(self._forget, ids)
+        await self._steps.write(self._forget, ids)
 
     async def forget_all(self) -> int:
         return await self._file.run(self._forget_all)
@@ -156,7 +158,7 @@ class SQLiteRun:
         return True
 
     async def keep_pages(self, pages: Mapping[bytes, Collection[str]]) -> None:
-        await self._file.run(self._keep, pages)
+        await self._steps.write(self._keep, pages)
 
     # In the file's thread: what the server holds
 
@@ -203,16 +205,15 @@ class SQLiteRun:
         keys = list(dict.fromkeys(keys_of(ids)))
         if not keys:
             return
-        with self._file.transaction():
-            if self._pages:
-                self._drop_pages_of(keys)
-            # An earlier request of this run with these was never answered: it may still be under way.
-            self._set_aside([key for key in keys if key in self._open], now)
-            while len(self._open) > _MOST_OPEN:
-                self._set_aside(self._open.oldest(), now)
-            insert = "INSERT INTO journal (shop, batch) VALUES (?, ?)"
-            number = int(self._file.execute(insert, (self._shop, packed(now, keys))).lastrowid or 0)
-            self._note_life(now + self._sign)
+        if self._pages:
+            self._drop_pages_of(keys)
+        # An earlier request of this run with these was never answered: it may still be under way.
+        self._set_aside([key for key in keys if key in self._open], now)
+        while len(self._open) > _MOST_OPEN:
+            self._set_aside(self._open.oldest(), now)
+        insert = "INSERT INTO journal (shop, batch) VALUES (?, ?)"
+        number = int(self._file.execute(insert, (self._shop, packed(now, keys))).lastrowid or 0)
+        self._note_life(now + self._sign)
         self._open.add(number, now, keys)
 
     def _set_aside(self, keys: list[bytes], now: float) -> None:
@@ -225,26 +226,25 @@ class SQLiteRun:
     def _record(self, digests: Mapping[str, bytes], pages: Mapping[bytes, Collection[str]]) -> None:
         now = self._clock()
         contents = {key_of(external_id): digest for external_id, digest in digests.items()}
-        with self._file.transaction():
-            known = self._pages_of(contents)
-            doubted = self._overtakable(contents, now)
-            self._doubt_attempts_of(contents, now)
-            self._drop_pages(set(known.values()))
-            place: dict[bytes, int] = {}
-            recorded = contents.keys() - doubted
-            new = {digest: ids for digest, ids in pages.items() if digest not in self._pages}
-            members = {digest: set(keys_of(ids)) for digest, ids in new.items()}
-            whole = {digest: keys for digest, keys in members.items() if recorded.issuperset(keys)}
-            self._add_pages(whole, place)
-            for digest in new.keys() - whole.keys():
-                self._keep_page(digest, new[digest], recorded, place)
-            rows: list[tuple[Any, ...]] = []
-            for key, digest in contents.items():
-                held = (None, None) if key in doubted else (digest, int(now))
-                rows.append((*held, place.get(key) or known.get(key), self._shop, key, self._next))
-                self._next += key not in known
-            self._hold(rows)
-            self._strike_off(contents)
+        known = self._pages_of(contents)
+        doubted = self._overtakable(contents, now)
+        self._doubt_attempts_of(contents, now)
+        self._drop_pages(set(known.values()))
+        place: dict[bytes, int] = {}
+        recorded = contents.keys() - doubted
+        new = {digest: ids for digest, ids in pages.items() if digest not in self._pages}
+        members = {digest: set(keys_of(ids)) for digest, ids in new.items()}
+        whole = {digest: keys for digest, keys in members.items() if recorded.issuperset(keys)}
+        self._add_pages(whole, place)
+        for digest in new.keys() - whole.keys():
+            self._keep_page(digest, new[digest], recorded, place)
+        rows: list[tuple[Any, ...]] = []
+        for key, digest in contents.items():
+            held = (None, None) if key in doubted else (digest, int(now))
+            rows.append((*held, place.get(key) or known.get(key), self._shop, key, self._next))
+            self._next += key not in known
+        self._hold(rows)
+        self._strike_off(contents)
 
     def _hold(self, rows: list[tuple[Any, ...]]) -> None:
         for start in range(0, len(rows), ONE_QUERY):
@@ -253,24 +253,22 @@ class SQLiteRun:
     def _answered(self, ids: Collection[str]) -> None:
         """They stay in doubt, but no open request can change them any more."""
         keys = [key for key in keys_of(ids) if key in self._open]
-        with self._file.transaction(durable=False):
-            self._file.executemany(UNKNOWN, ((self._shop, key, self._next + n) for n, key in enumerate(keys)))
-            self._strike_off(keys)
+        self._file.executemany(UNKNOWN, ((self._shop, key, self._next + n) for n, key in enumerate(keys)))
+        self._strike_off(keys)
         self._next += len(keys)
 
     def _forget(self, ids: Collection[str]) -> None:
         now = self._clock()
         keys = keys_of(ids)
-        with self._file.transaction():
-            doubted = self._overtakable(keys, now)
-            self._doubt_attempts_of(keys, now)
-            self._drop_pages_of(keys)
-            for key in keys:
-                if key in doubted:
-                    self._file.execute(UNKNOWN, (self._shop, key, self._next))
-                else:
-                    self._file.execute("DELETE FROM product WHERE shop = ? AND id = ?", (self._shop, key))
-            self._strike_off(keys)
+        doubted = self._overtakable(keys, now)
+        self._doubt_attempts_of(keys, now)
+        self._drop_pages_of(keys)
+        for key in keys:
+            if key in doubted:
+                self._file.execute(UNKNOWN, (self._shop, key, self._next))
+            else:
+                self._file.execute("DELETE FROM product WHERE shop = ? AND id = ?", (self._shop, key))
+        self._strike_off(keys)
 
     def _forget_all(self) -> int:
         with self._file.transaction():
@@ -329,10 +327,9 @@ class SQLiteRun:
     # In the file's thread: pages
 
     def _keep(self, pages: Mapping[bytes, Collection[str]]) -> None:
-        with self._file.transaction():
-            for digest, ids in pages.items():
-                if digest not in self._pages:
-                    self._keep_page(digest, ids, frozenset(), {})
+        for digest, ids in pages.items():
+            if digest not in self._pages:
+                self._keep_page(digest, ids, frozenset(), {})
 
     def _keep_page(
         self, digest: bytes, ids: Collection[str], recorded: Collection[bytes], place: dict[bytes, int]
