@@ -6,12 +6,13 @@ Pure. A class that only inherits such a promise, and iterates in a way of its ow
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from .shapes import class_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 __all__ = ["ListSource", "is_list_source", "vouches_for_products"]
 
@@ -26,6 +27,16 @@ class ListSource(ABC):
     def in_lists(self) -> Iterator[Sequence[Any]] | AsyncIterator[Sequence[Any]]:
         """All items, in lists as they come."""
         raise NotImplementedError
+
+    def regrouped(
+        self, regroup: Callable[[Iterator[Sequence[Any]]], Iterator[Sequence[Any]]]
+    ) -> Iterator[Sequence[Any]] | AsyncIterator[Sequence[Any]]:
+        """The same items, in the lists that ``regroup`` makes of those. Call it where the items are made.
+
+        Where they are made in a thread and this is not told, they come in lists as they are.
+        """
+        lists = self.in_lists()
+        return regroup(lists) if isinstance(lists, Iterator) else lists
 
 
 def is_list_source(source: object) -> TypeGuard[ListSource]:

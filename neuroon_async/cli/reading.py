@@ -8,7 +8,8 @@ import shlex
 import sys
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+from itertools import chain
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from ..api.models import Product
 from ..api.sources import ListSource
@@ -76,35 +77,48 @@ class CatalogFeed(ListSource):
             for item in items:
                 yield item
 
-    async def in_lists(self) -> AsyncIterator[list[Product | ProductFailure]]:
-        """The same items, in the lists in which a thread hands them over."""
-        lists = self.catalog.in_lists()
+    async def in_lists(self) -> AsyncIterator[Sequence[Product | ProductFailure]]:
+        """The same items, in the lists that a thread makes and hands over, many at a time."""
+        async for items in self._handed_over(self.catalog.in_lists()):
+            yield items
+
+    def regrouped(
+        self, regroup: Callable[[Iterator[Sequence[Any]]], Iterator[Sequence[Any]]]
+    ) -> AsyncIterator[Sequence[Product | ProductFailure]]:
+        """The same items, in the lists that ``regroup`` makes in the thread."""
+        return self._handed_over(regroup(self.catalog.in_lists()))
+
+    async def _handed_over(
+        self, lists: Iterator[Sequence[Product | ProductFailure]]
+    ) -> AsyncIterator[Sequence[Product | ProductFailure]]:
         while not self.exhausted:
-            chunk, ended, fault = await _in_thread(partial(_next_chunk, lists))
+            handed, ended, fault = await _in_thread(partial(_next_lists, lists))
             if self._relations is not None:
-                for item in chunk:
+                for item in chain.from_iterable(handed):
                     if isinstance(item, Product):
                         self._relations.see(item)
             self.exhausted = ended
-            if chunk:
-                yield chunk
+            for items in handed:
+                yield items
             if fault is not None:
                 raise fault
 
 
-def _next_chunk(
+def _next_lists(
     lists: Iterator[Sequence[Product | ProductFailure]],
-) -> tuple[list[Product | ProductFailure], bool, Exception | None]:
-    """The next lists as one, whether the catalog has ended, and the fault that it came to after them."""
-    chunk: list[Product | ProductFailure] = []
+) -> tuple[list[Sequence[Product | ProductFailure]], bool, Exception | None]:
+    """The next lists, whether the catalog has ended, and the fault that it came to after them."""
+    handed: list[Sequence[Product | ProductFailure]] = []
+    count = 0
     try:
         for items in lists:
-            chunk.extend(items)
-            if len(chunk) >= _CHUNK:
-                return chunk, False, None
+            handed.append(items)
+            count += len(items)
+            if count >= _CHUNK:
+                return handed, False, None
     except Exception as error:  # noqa: BLE001 - raised in the loop, after what came before it
-        return chunk, False, error
-    return chunk, True, None
+        return handed, False, error
+    return handed, True, None
 
 
 def standard_input() -> BinaryIO:

@@ -13,14 +13,13 @@ from zlib import crc32
 
 import msgspec
 
-from ..api.models import as_plain
+from ..api.models import Product, as_plain
+from ..api.shapes import is_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from ..api.models import Product
-
-__all__ = ["Page", "PageChunker", "PendingPages", "content_digests"]
+__all__ = ["Page", "PageChunker", "PendingPages", "content_digests", "fit_for_pages", "in_pages"]
 
 T = TypeVar("T")
 _PRODUCTS = 32
@@ -37,57 +36,86 @@ _encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic", 
 _UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
 
 
-class Page:
-    """Neighbours in the source, the items that they came from, and their digests."""
+class Page(list[Product]):
+    """Neighbours in the source, and their digests."""
 
-    __slots__ = ("_lines", "_products", "digest", "ids", "sources")
+    __slots__ = ("_lines", "digest", "ids")
 
-    def __init__(self, products: Sequence[Product], sources: Sequence[Any]) -> None:
-        self.ids: list[str] = [product.external_id for product in products]
-        self.sources: Sequence[Any] = sources
-        self._products = products
-        self._lines = _encoded(_encoder.encode_lines, products)
+    def __init__(self, products: Iterable[Product]) -> None:
+        super().__init__(products)
+        self.ids: list[str] = [product.external_id for product in self]
+        self._lines = _encoded(_encoder.encode_lines, self)
         self.digest: bytes | None = None if self._lines is None else _digest(self._lines)
         """Over all of them, in their order. ``None`` where one of them cannot become JSON, and so cannot be sent."""
 
     def digests(self) -> dict[str, bytes | None]:
         """By id, of the last version each; ``None`` where that cannot become JSON. A digest covers the id, too."""
-        return _digests(self._products, self._lines)
+        return _digests(self, self._lines)
 
 
 class PageChunker:
     """Cuts the products of a source into pages as they come."""
 
     def __init__(self) -> None:
-        self._products: list[Product] = []
-        self.sources: list[Any] = []
-        """The items that the products on the unfinished page came from."""
+        self.unfinished: list[Product] = []
+        """The products on the page that has not ended yet."""
 
-    def add(self, products: Sequence[Product], sources: Sequence[Any]) -> list[Page]:
+    def add(self, products: Sequence[Product]) -> list[Page]:
         """The pages that end with or among these products."""
         ends = [
             place
-            for place, product in enumerate(products, len(self._products) + 1)
+            for place, product in enumerate(products, len(self.unfinished) + 1)
             if crc32(product.external_id.encode("utf-8", "surrogatepass")) % _PRODUCTS == 0
         ]
-        self._products += products
-        self.sources += sources
-        if len(self._products) - (ends[-1] if ends else 0) >= _LONGEST:
-            ends.append(len(self._products))
+        self.unfinished += products
+        if len(self.unfinished) - (ends[-1] if ends else 0) >= _LONGEST:
+            ends.append(len(self.unfinished))
         return self._cut(ends)
 
     def rest(self) -> list[Page]:
         """The unfinished page, if there is one: nothing more will come."""
-        return self._cut([len(self._products)] if self._products else [])
+        return self._cut([len(self.unfinished)] if self.unfinished else [])
 
     def _cut(self, ends: list[int]) -> list[Page]:
         pages: list[Page] = []
         start = 0
         for end in ends:
-            pages.append(Page(self._products[start:end], self.sources[start:end]))
+            pages.append(Page(self.unfinished[start:end]))
             start = end
-        del self._products[:start], self.sources[:start]
+        del self.unfinished[:start]
         return pages
+
+
+def fit_for_pages(items: Sequence[Any]) -> tuple[Sequence[Product], list[Any]]:
+    """Those of these items that a page may hold, and the others: what is no product, or has no text as its id."""
+    products = [item for item in items if type(item) is Product and type(item.external_id) is str]
+    if len(products) == len(items):
+        return products, []
+    # Constructors do not check: an id may be anything.
+    products = [item for item in items if isinstance(item, Product) and is_text(item.external_id)]
+    fit = set(map(id, products))
+    return products, [item for item in items if id(item) not in fit]
+
+
+def in_pages(lists: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """The items of these lists: products as `Page`s, which are complete when they come, and the others in lists.
+
+    A page is made where its products are, in their thread: while the processor's cache holds them, that takes half as
+    long. Raises what ``lists`` raises, after all that came before it.
+    """
+    chunker = PageChunker()
+    fault: Exception | None = None
+    try:
+        for items in lists:
+            products, others = fit_for_pages(items)
+            if others:
+                yield others
+            yield from chunker.add(products)
+    except Exception as error:  # noqa: BLE001 - raised below
+        fault = error
+    yield from chunker.rest()
+    if fault is not None:
+        raise fault
 
 
 class _PageToCome:

@@ -16,8 +16,8 @@ from .journal import OpenBatches, packed, unpacked
 from .missing import MissingProducts
 from .protocols import LedgerError
 from .rows import ONE_QUERY, key_of, keys_of, portions, valid_number, valid_seconds
-from .steps import Steps
 from .statements import ADD_PAGES, DOUBT, HOLD, LAST_PAGE, UNKNOWN, many
+from .steps import Steps
 
 if TYPE_CHECKING:
     import sqlite3

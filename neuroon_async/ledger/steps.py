@@ -26,7 +26,7 @@ class _Step(Generic[T]):
 
     __slots__ = ("_arguments", "_work", "done", "durable", "result")
 
-    def __init__(self, work: Callable[..., T], arguments: tuple[Any, ...], durable: bool | None) -> None:  # noqa: FBT001 - kept as it is
+    def __init__(self, work: Callable[..., T], arguments: tuple[Any, ...], durable: bool | None) -> None:
         self._work = work
         self._arguments = arguments
         self.durable = durable

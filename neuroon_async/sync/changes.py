@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ..advice import Advice
-from ..api.models import Product
-from ..api.shapes import implements, is_text
+from ..api.shapes import implements
 from ..errors import UnsafeDeletion
-from ..ledger.pages import PageChunker, PendingPages, content_digests
+from ..ledger.pages import Page, PageChunker, PendingPages, content_digests, fit_for_pages
 from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun, RepeatingLedgerRun
 from .outgoing import decoded
 
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from ..api.models import Product
     from ..errors import NeuroonError
-    from ..ledger.pages import Page
     from ..ledger.protocols import LedgerRun
     from ..report import ProductFailure
     from .outgoing import Outgoing
@@ -147,7 +146,7 @@ class LedgerChanges:
 
     def open(self) -> list[Item]:
         """The items that wait to be compared with the ledger."""
-        return [*self._unreadable, *(item for page in self._pages for item in page.sources), *self._pager.sources]
+        return [*self._unreadable, *(item for page in self._pages for item in page), *self._pager.unfinished]
 
     @property
     def undecided(self) -> int:
@@ -157,14 +156,14 @@ class LedgerChanges:
         """The products on pages that the server holds exactly. All other items are open from now on.
 
         What is in flight is always open: the server is about to hold another version of it. So is what is open
-        already: its version on this page, being the later one, decides about the earlier one as well.
+        already: its version on this page, being the later one, decides about the earlier one as well. A source that
+        makes pages itself (`in_pages`) has no products beside them.
         """
-        products = [item for item in items if type(item) is Product and type(item.external_id) is str]
-        if len(products) < len(items):
-            products = [item for item in items if isinstance(item, Product) and _has_id(item)]
-            readable = {id(product) for product in products}
-            self._unreadable += [item for item in items if id(item) not in readable]
-        return self._judge(self._pager.add(products, products), in_flight)
+        if isinstance(items, Page):
+            return self._judge([items], in_flight)
+        products, others = fit_for_pages(items)
+        self._unreadable += others
+        return self._judge(self._pager.add(products), in_flight)
 
     def screen_rest(self, in_flight: AbstractSet[str]) -> Comparison:
         """The same for the last page, at the end of the source."""
@@ -176,7 +175,7 @@ class LedgerChanges:
         for page in pages:
             if held.isdisjoint(page.ids) and self._holds(page, in_flight):
                 held.update(page.ids)
-                products += page.sources
+                products += page
             else:
                 self._pages.append(page)
                 self._ids.update(page.ids)
@@ -208,7 +207,7 @@ class LedgerChanges:
         if len(newest) == len(ids):  # a page with an older version on it is not what the server has, or will have
             await self._keep(self._whole_pages(unchanged, digests))
         held = {newest[external_id] for external_id in unchanged}
-        items = [item for page in self._pages for item in page.sources]
+        items = [item for page in self._pages for item in page]
         changed: list[Item] = [item for position, item in enumerate(items) if position not in held]
         changed += self._unreadable
         self._start_over()
@@ -318,8 +317,3 @@ class LedgerChanges:
         await self._ledger.invalidate(some)
         for invalidated in some:
             yield invalidated
-
-
-def _has_id(product: Product) -> bool:
-    """Constructors do not check: an id may be anything."""
-    return is_text(product.external_id)

@@ -14,7 +14,7 @@ from ..api.sources import is_list_source
 from ..errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sized
+    from collections.abc import Callable, Sequence, Sized
 
 __all__ = ["ALL_THERE", "ItemReader"]
 
@@ -35,6 +35,7 @@ class ItemReader(Generic[T]):
     Each item is converted before the next one is asked for, so a source may yield one object again and again.
     ``convert_many`` does the same for items that are all there, as those of a list are. Neither may raise. Without them
     items are handed out as they are, and those of a `ListSource` are taken as the lists that it yields, not one by one.
+    What ``regroup`` makes of these lists is handed out list by list, however many items are asked for.
     What was read but not yet handed out, because reading was interrupted, is in ``buffer``.
 
     With ``flush_after`` (seconds) a read ends early once the oldest item since the last `flushed` is that old: an async
@@ -48,6 +49,7 @@ class ItemReader(Generic[T]):
         convert_many: Callable[[list[Any]], list[T]] | None = None,
         *,
         flush_after: float | None = None,
+        regroup: Callable[[Iterator[Sequence[Any]]], Iterator[Sequence[Any]]] | None = None,
     ) -> None:
         self.total: int | None = len(cast("Sized", iterable)) if type(iterable) in _CHEAP_LENGTHS else None
         self.exhausted: bool = False
@@ -60,10 +62,10 @@ class ItemReader(Generic[T]):
         self._flush_at: float | None = None
         self._iterator: Iterator[Any] | AsyncIterator[Any]
         given: object = iterable
-        self._in_lists = False
-        if convert is None and flush_after is None and is_list_source(iterable):
-            self._in_lists = True
-            self._iterator = iterable.in_lists()
+        self._in_lists = convert is None and flush_after is None and is_list_source(iterable)
+        self._whole_lists = self._in_lists and regroup is not None
+        if self._in_lists and is_list_source(iterable):
+            self._iterator = iterable.in_lists() if regroup is None else iterable.regrouped(regroup)
         elif is_async_iterable(iterable):
             self._iterator = _whole_async(aiter(iterable))
         elif is_iterable(iterable) and not isinstance(iterable, (str, bytes, Mapping)):
@@ -94,6 +96,8 @@ class ItemReader(Generic[T]):
     async def read(self, count: int) -> list[T]:
         """The next ``count`` items; fewer if `overdue`, or at the end of the source: see ``exhausted``, ``error``."""
         try:
+            if self._whole_lists:
+                return await self._next_list()
             if self._flush_after is not None:
                 await self._read_for_a_while(count)
             else:
@@ -132,6 +136,12 @@ class ItemReader(Generic[T]):
             buffer.append(item if convert is None else convert(item))
             if len(buffer) == count:
                 return
+
+    async def _next_list(self) -> list[T]:
+        lists = self._iterator
+        found = await anext(lists, None) if isinstance(lists, AsyncIterator) else next(lists, None)
+        self.exhausted = found is None
+        return found or []
 
     async def _read_lists(self, count: int) -> None:
         buffer = self.buffer

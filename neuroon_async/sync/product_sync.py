@@ -13,6 +13,7 @@ from ..api.contract import SyncMode
 from ..api.frames import rows_of
 from ..api.models import Product
 from ..errors import UnsafeFullSync
+from ..ledger.pages import in_pages
 from ..report import ProductFailure
 from .changes import AllChanged, LedgerChanges
 from .conversion import Conversion, Remarks
@@ -65,7 +66,8 @@ async def sync_products(
     conversion = Conversion(source, options, Remarks(transport.settings.shop_id), keeps_products=keeps_products)
     rows = rows_of(source)
     items = source if rows is None else rows
-    reader = ItemReader(items, conversion.one, conversion.many, flush_after=options.flush_after)
+    regroup = None if options.ledger is None else in_pages
+    reader = ItemReader(items, conversion.one, conversion.many, flush_after=options.flush_after, regroup=regroup)
     recorder = Recorder(on_progress, on_failure, on_accepted, total=reader.total)
 
     async def run(ledger: LedgerRun | None) -> SyncReport:

@@ -29,13 +29,12 @@ def cut(products: list[Product], portion: int = 100) -> list[Page]:
     pager = PageChunker()
     pages = []
     for start in range(0, len(products), portion):
-        some = products[start : start + portion]
-        pages += pager.add(some, [f"row of {product.external_id}" for product in some])
+        pages += pager.add(products[start : start + portion])
     return pages + pager.rest()
 
 
 def page_of(*products: Product) -> Page:
-    return Page(products, products)
+    return Page(products)
 
 
 @pytest.mark.parametrize("portion", [1, 7, 100])
@@ -43,7 +42,7 @@ def test_pages_hold_every_product_once_and_in_order_however_it_comes(portion):
     for count in (0, 1, 2, 500):
         pages = cut(items(count), portion)
         assert [external_id for page in pages for external_id in page.ids] == [f"p{number}" for number in range(count)]
-        assert [row for page in pages for row in page.sources] == [f"row of p{number}" for number in range(count)]
+        assert [product for page in pages for product in page] == items(count)
         assert all(page.ids for page in pages)
         assert [page.ids for page in pages] == [page.ids for page in cut(items(count))]
     assert 8 < len(pages) < 32
