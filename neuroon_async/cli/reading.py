@@ -7,8 +7,10 @@ import io
 import shlex
 import sys
 import threading
+from contextlib import suppress
 from functools import partial
 from itertools import chain
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from ..api.models import Product
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IN_THE_SHELL", "CatalogFeed", "guessed_length", "standard_input"]
 
-_CHUNK = 500
+_CHUNK = 100
+"""Items handed over at a time: of so many the processor's cache still holds the first when the last was read."""
 T = TypeVar("T")
 
 
@@ -77,10 +80,9 @@ class CatalogFeed(ListSource):
             for item in items:
                 yield item
 
-    async def in_lists(self) -> AsyncIterator[Sequence[Product | ProductFailure]]:
+    def in_lists(self) -> AsyncIterator[Sequence[Product | ProductFailure]]:
         """The same items, in the lists that a thread makes and hands over, many at a time."""
-        async for items in self._handed_over(self.catalog.in_lists()):
-            yield items
+        return self._handed_over(self.catalog.in_lists())
 
     def regrouped(
         self, regroup: Callable[[Iterator[Sequence[Any]]], Iterator[Sequence[Any]]]
@@ -91,17 +93,21 @@ class CatalogFeed(ListSource):
     async def _handed_over(
         self, lists: Iterator[Sequence[Product | ProductFailure]]
     ) -> AsyncIterator[Sequence[Product | ProductFailure]]:
-        while not self.exhausted:
-            handed, ended, fault = await _in_thread(partial(_next_lists, lists))
-            if self._relations is not None:
-                for item in chain.from_iterable(handed):
-                    if isinstance(item, Product):
-                        self._relations.see(item)
-            self.exhausted = ended
-            for items in handed:
-                yield items
-            if fault is not None:
-                raise fault
+        thread = _ReadingThread()
+        try:
+            while not self.exhausted:
+                handed, ended, fault = await thread.do(partial(_next_lists, lists))
+                if self._relations is not None:
+                    for item in chain.from_iterable(handed):
+                        if isinstance(item, Product):
+                            self._relations.see(item)
+                self.exhausted = ended
+                for items in handed:
+                    yield items
+                if fault is not None:
+                    raise fault
+        finally:
+            thread.end()
 
 
 def _next_lists(
@@ -128,28 +134,45 @@ def standard_input() -> BinaryIO:
     return cast("BinaryIO", raw)
 
 
-async def _in_thread(work: Callable[[], T]) -> T:
-    """Like `asyncio.to_thread`, but nothing waits for a thread that is stuck in a read when the command ends."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
+class _ReadingThread:
+    """A thread that reads one catalog, a piece whenever it is asked for.
 
-    def settle(result: T | None, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(cast("T", result))
+    One for each piece would take longer to start than to read the piece. Nothing waits for a thread that is stuck in a
+    read when the command ends.
+    """
 
-    def body() -> None:
-        try:
-            outcome: tuple[T | None, BaseException | None] = work(), None
-        except BaseException as error:  # noqa: BLE001 - raised in the loop
-            outcome = None, error
-        try:
-            loop.call_soon_threadsafe(settle, *outcome)
-        except RuntimeError:  # the loop has been closed: the command has ended, and nobody waits
-            pass
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        threading.Thread(target=self._work, daemon=True, name="neuroon-catalog").start()
 
-    threading.Thread(target=body, daemon=True, name="neuroon-catalog").start()
-    return await done
+    def _work(self) -> None:
+        while (piece := self._asked.get()) is not None:
+            piece()
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """What this returns, or raises, in the thread."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+
+        def settle(result: T | None, error: BaseException | None) -> None:
+            if done.done():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast("T", result))
+
+        def piece() -> None:
+            try:
+                outcome: tuple[T | None, BaseException | None] = work(), None
+            except BaseException as error:  # noqa: BLE001 - raised in the loop
+                outcome = None, error
+            with suppress(RuntimeError):  # the loop has been closed: the command has ended, and nobody waits
+                loop.call_soon_threadsafe(settle, *outcome)
+
+        self._asked.put(piece)
+        return await done
+
+    def end(self) -> None:
+        """It ends once it has done what it was asked for."""
+        self._asked.put(None)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from zlib import crc32
 
 import msgspec
+from msgspec import UnsetType
 
 from ..api.models import Product, as_plain
 from ..api.shapes import is_text
@@ -19,7 +20,7 @@ from ..api.shapes import is_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Page", "PageChunker", "PendingPages", "content_digests", "fit_for_pages", "in_pages"]
+__all__ = ["Page", "PageChunker", "PendingPages", "content_digests", "fit_for_pages", "in_pages", "sent_digests"]
 
 T = TypeVar("T")
 _PRODUCTS = 32
@@ -33,6 +34,10 @@ _DIGEST = 16
 """Bytes of a digest: two different contents never share one by chance."""
 _encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic", enc_hook=as_plain)
 """As products are sent, except that the order of the attributes makes no difference."""
+_BEGINNING = b'{"externalId":'
+"""Of each product in the body of a request."""
+_LISTS: set[type[Any]] = {list, tuple, UnsetType, type(None)}
+"""Whatever encodes these keeps their order."""
 _UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
 
 
@@ -173,6 +178,31 @@ def content_digests(products: Sequence[Product]) -> dict[str, bytes]:
     """By id, of all that can become JSON."""
     digests = _digests(products, _encoded(_encoder.encode_lines, products))
     return {external_id: digest for external_id, digest in digests.items() if digest is not None}
+
+
+def sent_digests(products: Sequence[Product], body: bytes) -> dict[str, bytes]:
+    """The same, of the request that carries these products: most need not be encoded once more.
+
+    What stands in the body is what a digest is made of, unless a product has attributes in another order than the
+    digest's, or a set. A product's beginning cannot stand within another one: quotes in a text have a backslash.
+    """
+    texts = body[body.find(_BEGINNING) + len(_BEGINNING) : -len(b"}]}")].split(b"}," + _BEGINNING)
+    if len(texts) != len(products) or not _LISTS.issuperset(
+        type(value) for product in products for value in (product.categories, product.brands, product.tags)
+    ):
+        return content_digests(products)
+    digests = {
+        product.external_id: _digest(_BEGINNING + text + b"}")
+        for product, text in zip(products, texts, strict=True)
+        if _is_ordered(product.attributes)
+    }
+    if len(digests) < len(products):
+        digests |= content_digests([product for product in products if not _is_ordered(product.attributes)])
+    return digests
+
+
+def _is_ordered(attributes: dict[str, str] | UnsetType | None) -> bool:
+    return not attributes or (type(attributes) is dict and [*attributes] == sorted(attributes))
 
 
 def _digests(products: Sequence[Product], text: bytes | None) -> dict[str, bytes | None]:

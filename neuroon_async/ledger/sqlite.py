@@ -17,8 +17,9 @@ from ..cancellation import finish
 from ..errors import ConfigurationError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
 from .protocols import LedgerError
+from .recovery import recover
 from .rows import id_of, keys_of, portions
-from .sqlite_run import SQLiteRun, recover
+from .sqlite_run import SQLiteRun
 
 if TYPE_CHECKING:
     import os

@@ -2,7 +2,7 @@
 
 Before a request its batch is noted in the journal; on the answer digests and pages are written and the batch is struck
 off, at once. What is left in the journal when the file is opened again is folded into the products, as doubts with
-their age: see `recover`.
+their age: see `recovery`.
 """
 
 from __future__ import annotations
@@ -12,56 +12,27 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..sqlite import DamagedContent
-from .journal import OpenBatches, packed, unpacked
+from .journal import OpenBatches, packed
 from .missing import MissingProducts
 from .protocols import LedgerError
+from .recovery import doubt, recover
 from .rows import ONE_QUERY, key_of, keys_of, portions, valid_number, valid_seconds
 from .statements import ADD_PAGES, DOUBT, HOLD, LAST_PAGE, UNKNOWN, many
 from .steps import Steps
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping
 
     from ..sqlite import SQLiteFile
 
-__all__ = ["SQLiteRun", "recover"]
+__all__ = ["SQLiteRun"]
 
 _MOST_OPEN = 50_000
 """Products in open batches that are kept in memory; where more were never answered, the oldest go into the file."""
 _MOST_GAPS = 1_000_000
 """Unused numbers, each of which costs a byte of memory, before the products are numbered again."""
 _NOTHING: Mapping[bytes, Collection[str]] = {}
-
-
-def recover(file: SQLiteFile, now: float) -> None:
-    """Fold what earlier runs left in the journal into the products: their requests were never answered.
-
-    Such a request may have left as late as its run last showed life.
-    """
-    query = "SELECT journal.shop, batch, until FROM journal LEFT JOIN sending ON sending.shop = journal.shop"
-    rows = file.execute(query).fetchall()
-    if not rows:
-        return
-    with file.transaction():
-        for shop, batch, until in rows:
-            sent_at, keys = unpacked(batch)
-            (highest,) = file.execute("SELECT max(number) FROM product WHERE shop = ?", (shop,)).fetchone()
-            sent_at = min(now, max(sent_at, sent_at if until is None else valid_seconds(until)))
-            _doubt(file, shop, keys, sent_at, valid_number(highest or 0) + 1)
-        file.execute("DELETE FROM journal")
-
-
-def _doubt(file: SQLiteFile, shop: int, keys: Sequence[bytes], sent_at: float, number: int) -> None:
-    """A request with these products, sent at ``sent_at`` at the latest, was never answered.
-
-    ``number``: the first one that no product of the shop has.
-    """
-    file.executemany(UNKNOWN, ((shop, key, number + count) for count, key in enumerate(keys)))
-    file.executemany(DOUBT, ((shop, key, sent_at) for key in keys))
-    for some, marks in portions(keys):
-        drop = f"DELETE FROM page WHERE number IN (SELECT page FROM product WHERE shop = ? AND id IN ({marks}))"  # noqa: S608 - only marks
-        file.execute(drop, (shop, *some))
 
 
 class SQLiteRun:
@@ -95,6 +66,8 @@ class SQLiteRun:
         self._next_page = valid_number(last_page or 0) + 1
         """No page's number is used twice, although pages go: products go on naming them."""
         self._missing = MissingProducts(file, self._shop, self._next, self._sizes)
+        self._absent: set[bytes] = set()
+        """Keys that were asked for and not found; whatever writes a product takes it out."""
         self._steps = Steps(file)
         self._open = OpenBatches()
         self._repeated: set[bytes] = set()
@@ -192,10 +165,15 @@ class SQLiteRun:
         return held
 
     def _unchanged(self, digests: Mapping[str, bytes]) -> set[str]:
-        held: set[bytes] = set()
-        for some, marks in portions(keys_of(digests)):
-            query = f"SELECT digest FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
-            held.update(digest for (digest,) in self._file.execute(query, (self._shop, *some)))
+        keys = keys_of(digests)
+        rows: dict[bytes, bytes | None] = {}
+        for some, marks in portions(keys):
+            query = f"SELECT id, digest FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
+            rows.update(self._file.execute(query, (self._shop, *some)).fetchall())
+        if len(self._absent) > _MOST_OPEN:
+            self._absent.clear()
+        self._absent.update(key for key in keys if key not in rows)
+        held = {*rows.values()} - {None}
         # A digest covers the id too, so it cannot be another product's.
         found = {external_id for external_id, digest in digests.items() if digest in held}
         return {external_id for external_id in found if key_of(external_id) not in self._open} if self._open else found
@@ -218,7 +196,8 @@ class SQLiteRun:
 
     def _set_aside(self, keys: list[bytes], now: float) -> None:
         if keys:
-            _doubt(self._file, self._shop, keys, now, self._next)
+            doubt(self._file, self._shop, keys, now, self._next)
+            self._absent.difference_update(keys)
             self._next += len(keys)
             self._doubtful = True
             self._strike_off(keys)
@@ -244,6 +223,7 @@ class SQLiteRun:
             rows.append((*held, place.get(key) or known.get(key), self._shop, key, self._next))
             self._next += key not in known
         self._hold(rows)
+        self._absent.difference_update(contents)
         self._strike_off(contents)
 
     def _hold(self, rows: list[tuple[Any, ...]]) -> None:
@@ -254,6 +234,7 @@ class SQLiteRun:
         """They stay in doubt, but no open request can change them any more."""
         keys = [key for key in keys_of(ids) if key in self._open]
         self._file.executemany(UNKNOWN, ((self._shop, key, self._next + n) for n, key in enumerate(keys)))
+        self._absent.difference_update(keys)
         self._strike_off(keys)
         self._next += len(keys)
 
@@ -263,6 +244,7 @@ class SQLiteRun:
         doubted = self._overtakable(keys, now)
         self._doubt_attempts_of(keys, now)
         self._drop_pages_of(keys)
+        self._absent.difference_update(keys)
         for key in keys:
             if key in doubted:
                 self._file.execute(UNKNOWN, (self._shop, key, self._next))
@@ -282,10 +264,13 @@ class SQLiteRun:
     def _pages_of(self, keys: Collection[bytes]) -> dict[bytes, int | None]:
         """The page of each that the ledger knows."""
         found: dict[bytes, int | None] = {}
-        for some, marks in portions(keys):
+        for some, marks in portions(self._perhaps_present(keys)):
             query = f"SELECT id, page FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
             found.update(self._file.execute(query, (self._shop, *some)).fetchall())
         return found
+
+    def _perhaps_present(self, keys: Collection[bytes]) -> list[bytes]:
+        return [key for key in keys if key not in self._absent]
 
     def _overtakable(self, keys: Collection[bytes], now: float) -> set[bytes]:
         """Those of which an earlier request, never answered, may have been on its way still when this one was sent."""
@@ -371,7 +356,7 @@ class SQLiteRun:
             self._file.execute(*many(ADD_PAGES, rows))
 
     def _drop_pages_of(self, keys: Collection[bytes]) -> None:
-        for some, marks in portions(keys):
+        for some, marks in portions(self._perhaps_present(keys)):
             query = f"SELECT DISTINCT page FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
             rows = self._file.execute(query, (self._shop, *some)).fetchall()
             self._drop_pages({page for (page,) in rows})

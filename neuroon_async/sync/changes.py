@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from ..advice import Advice
 from ..api.shapes import implements
 from ..errors import UnsafeDeletion
-from ..ledger.pages import Page, PageChunker, PendingPages, content_digests, fit_for_pages
+from ..ledger.pages import Page, PageChunker, PendingPages, fit_for_pages, sent_digests
 from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun, RepeatingLedgerRun
 from .outgoing import decoded
 
@@ -82,8 +82,8 @@ class ChangeDetector(Protocol):
     def lost(self) -> NeuroonError | None:
         """Why nothing more may be sent; asked right before each request leaves."""
 
-    def digests(self, products: Sequence[Outgoing], /) -> dict[str, bytes]:
-        """Of the contents of these products, by id, as `record` wants them."""
+    def digests(self, products: Sequence[Outgoing], body: bytes, /) -> dict[str, bytes]:
+        """Of the contents of the products that this request carries, by id, as `record` wants them."""
         ...
 
 
@@ -121,7 +121,7 @@ class AllChanged:
     def lost(self) -> NeuroonError | None:
         return None
 
-    def digests(self, _products: Sequence[Outgoing]) -> dict[str, bytes]:
+    def digests(self, _products: Sequence[Outgoing], _body: bytes) -> dict[str, bytes]:
         return {}
 
 
@@ -267,8 +267,8 @@ class LedgerChanges:
     def lost(self) -> NeuroonError | None:
         return None if self._leased is None else self._leased.lease_lost()
 
-    def digests(self, products: Sequence[Outgoing]) -> dict[str, bytes]:
-        return content_digests(decoded(products))
+    def digests(self, products: Sequence[Outgoing], body: bytes) -> dict[str, bytes]:
+        return sent_digests(decoded(products), body)
 
     async def forget(self, external_id: str, *, overtakable: bool) -> None:
         """It was deleted. ``overtakable``: as in `record`."""

@@ -99,7 +99,7 @@ class BatchDelivery:
         while (piece := pieces.next_piece()) is not None:
             if piece is not delivery.batch.products:
                 body = encode_outgoing(self._mode, piece)
-                delivery.digests = self._changes.digests(piece)
+                delivery.digests = self._changes.digests(piece, body)
             try:
                 result = await self._sender.send(body, delivery.stats)
             except (ConfigurationError, LedgerError):  # the client was closed, or the ledger is another run's by now

@@ -88,7 +88,7 @@ class Dispatcher:
         if body is None:
             self._queue.done(batch)
         else:
-            delivery = Delivery(batch, self._changes.digests(batch.products), self._recorder.costs.begin())
+            delivery = Delivery(batch, self._changes.digests(batch.products, body), self._recorder.costs.begin())
             self._in_flight.start(delivery, partial(self._deliveries.deliver, delivery, body))
         await self._recorder.notify()
 
