@@ -67,7 +67,7 @@ class SQLiteRun:
         """No page's number is used twice, although pages go: products go on naming them."""
         self._missing = MissingProducts(file, self._shop, self._next, self._sizes)
         self._absent: set[bytes] = set()
-        """Keys that were asked for and not found; whatever writes a product takes it out."""
+        """Keys that were asked for and not found, until they are recorded: they are on no page."""
         self._steps = Steps(file)
         self._open = OpenBatches()
         self._repeated: set[bytes] = set()
@@ -197,7 +197,6 @@ class SQLiteRun:
     def _set_aside(self, keys: list[bytes], now: float) -> None:
         if keys:
             doubt(self._file, self._shop, keys, now, self._next)
-            self._absent.difference_update(keys)
             self._next += len(keys)
             self._doubtful = True
             self._strike_off(keys)
@@ -234,7 +233,6 @@ class SQLiteRun:
         """They stay in doubt, but no open request can change them any more."""
         keys = [key for key in keys_of(ids) if key in self._open]
         self._file.executemany(UNKNOWN, ((self._shop, key, self._next + n) for n, key in enumerate(keys)))
-        self._absent.difference_update(keys)
         self._strike_off(keys)
         self._next += len(keys)
 
@@ -244,7 +242,6 @@ class SQLiteRun:
         doubted = self._overtakable(keys, now)
         self._doubt_attempts_of(keys, now)
         self._drop_pages_of(keys)
-        self._absent.difference_update(keys)
         for key in keys:
             if key in doubted:
                 self._file.execute(UNKNOWN, (self._shop, key, self._next))

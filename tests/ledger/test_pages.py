@@ -328,3 +328,16 @@ async def test_random_catalogs_go_back_and_forth(ledger, seed):
                 assert prices(emulator) == last_prices(source)
                 refusing = before
         assert_apart(emulator)
+
+
+async def test_a_page_ends_where_a_product_of_it_that_was_new_in_this_run_changes_again(ledger):
+    async with ledger.run("shop") as run:
+        assert not await run.unchanged({"p1": A, "p2": B})
+        await run.invalidate(["p1", "p2"])
+        await run.record({"p1": A, "p2": B}, {C: ["p1", "p2"]})
+        assert run.holds_page(C)
+        await run.invalidate(["p1"])
+        assert not run.holds_page(C)
+    async with ledger.run("shop") as run:
+        assert not run.holds_page(C)
+        assert await run.unchanged({"p1": A, "p2": B}) == {"p2"}
