@@ -50,13 +50,13 @@ class Market:
 class MarketResult:
     """The outcome of one market: its report, and the error that ended it early.
 
-    Where there is an error, ``report`` is what was done until then, as far as the error carries it. ``catalog`` is the
-    reading, with its notes and counts.
+    Where there is an error, such as a cancellation, ``report`` is what was done until then, as far as the error carries
+    it. ``catalog`` is the reading, with its notes and counts.
     """
 
     name: str
     report: SyncReport | None
-    error: Exception | None
+    error: BaseException | None
     catalog: Catalog
 
     @property
@@ -97,6 +97,8 @@ async def sync_markets(
         UsageError: There is no market, or two have one name.
         ConfigurationError: An option of reading cannot work. As all that follows, before anything is sent.
         CatalogError: The source cannot be opened.
+
+    A cancellation carries the results so far, those of all markets, as its attribute ``results``.
     """
     names = [market.name for market in markets]
     if not markets or len(set(names)) != len(names):
@@ -104,10 +106,17 @@ async def sync_markets(
     with ExitStack() as stack:
         seekable = await _seekable(source, stack)
         catalogs = [Catalog(seekable, **_merged(reading, market)) for market in markets]
-        runs = [_run(market, catalog, on_progress) for market, catalog in zip(markets, catalogs, strict=True)]
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(run) for run in runs]
-    return {task.result().name: task.result() for task in tasks}
+        pairs = list(zip(markets, catalogs, strict=True))
+        results: dict[str, MarketResult] = {}
+        try:
+            async with asyncio.TaskGroup() as group:
+                for market, catalog in pairs:
+                    group.create_task(_run(market, catalog, on_progress, results))
+        except BaseException as end:
+            never_begun = {market.name: MarketResult(market.name, None, end, catalog) for market, catalog in pairs}
+            vars(end)["results"] = never_begun | results
+            raise
+    return {name: results[name] for name in names}
 
 
 async def _seekable(source: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> Any:
@@ -124,15 +133,23 @@ def _merged(shared: CatalogOptions, market: Market) -> CatalogOptions:
     return {**shared, **own, "mapping": {**(shared.get("mapping") or {}), **(own.get("mapping") or {})}}
 
 
-async def _run(market: Market, catalog: Catalog, on_progress: Callable[[MarketProgress], None] | None) -> MarketResult:
+async def _run(
+    market: Market,
+    catalog: Catalog,
+    on_progress: Callable[[MarketProgress], None] | None,
+    results: dict[str, MarketResult],
+) -> None:
     sending = dict(market.sending)
     if on_progress is not None:
         sending["on_progress"] = _both(sending.get("on_progress"), market.name, catalog, on_progress)
     try:
         report = await market.products.sync(catalog, **sending)
-    except Exception as error:  # noqa: BLE001 - told in the result: no market ends another
-        return MarketResult(market.name, getattr(error, "report", None), error, catalog)
-    return MarketResult(market.name, report, None, catalog)
+    except BaseException as error:
+        results[market.name] = MarketResult(market.name, getattr(error, "report", None), error, catalog)
+        if not isinstance(error, Exception):
+            raise  # of the whole run; any other is told in the result: no market ends another
+    else:
+        results[market.name] = MarketResult(market.name, report, None, catalog)
 
 
 def _both(

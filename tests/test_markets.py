@@ -109,5 +109,50 @@ async def test_cancelling_ends_all_markets(shops):
         task = asyncio.create_task(sync_markets(io.BytesIO(CONTENT.encode()), markets))
         await eventually(lambda: bool(spain.requests and france.requests))
         task.cancel()
-        with pytest.raises(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError) as caught:
             await task
+    results = caught.value.results
+    assert list(results) == ["es", "fr"]
+    for result in results.values():
+        assert isinstance(result.error, asyncio.CancelledError)
+        assert result.report.received == result.report.failed > result.report.unsent
+
+
+async def test_a_run_that_is_cancelled_keeps_the_result_of_a_market_that_had_ended(shops):
+    spain, france = shops
+    france.latency = 60.0
+    ended = asyncio.Event()
+    async with client_of(spain, "shop_es") as es, client_of(france, "shop_fr") as fr:
+        markets = [Market("fr", fr.products, FRENCH), Market("es", Ending(es.products, ended), SPANISH)]
+        task = asyncio.create_task(sync_markets(io.BytesIO(CONTENT.encode()), markets))
+        await ended.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+    results = caught.value.results
+    assert (list(results), results["es"].ok, results["es"].report.accepted) == (["fr", "es"], True, 1_200)
+    assert isinstance(results["fr"].error, asyncio.CancelledError)
+
+
+async def test_a_run_that_is_cancelled_at_once_names_its_markets(shops):
+    async with client_of(shops[0], "shop_es") as es:
+        task = asyncio.create_task(sync_markets(io.BytesIO(CONTENT.encode()), [Market("es", es.products, SPANISH)]))
+        asyncio.get_running_loop().call_soon(task.cancel)  # the market's task is made
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+    result = caught.value.results["es"]
+    assert isinstance(result.error, asyncio.CancelledError)
+    assert result.report is None or result.report.received == 0
+
+
+class Ending:
+    """The products of a client; tells when a sync has ended."""
+
+    def __init__(self, products, ended):
+        self._products = products
+        self._ended = ended
+
+    async def sync(self, *arguments, **options):
+        report = await self._products.sync(*arguments, **options)
+        asyncio.get_running_loop().call_soon(self._ended.set)
+        return report

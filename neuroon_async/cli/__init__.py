@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import IO
 
 __all__ = ["main"]
 
@@ -28,3 +30,18 @@ def main() -> None:
         app(prog_name="neuroon")
     except KeyboardInterrupt:  # before a command has begun
         raise SystemExit(130) from None
+    finally:
+        _drop_unwritable(sys.stdout)
+
+
+def _drop_unwritable(stream: IO[str] | None) -> None:
+    """Drop what a full disk does not take: the command has told of it. The interpreter would try again at its end.
+
+    Its own exit code, 120, would then replace the command's.
+    """
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -11,7 +11,7 @@ import re
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -109,7 +109,8 @@ def note(text: str) -> None:
 def confirmed(question: str) -> bool:
     """Ask on stderr. No answer is a no."""
     err().print(Text(f"{clean(question)} [y/N] ", style="yellow"), end="", soft_wrap=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    stdin: IO[str] | None = sys.stdin  # None where it is closed
+    return stdin is not None and stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -133,12 +133,12 @@ def exit_codes(*, debug: bool) -> Generator[None, None, None]:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run to the end. Ctrl-C and SIGTERM cancel ``work``.
 
-    They then leave as `KeyboardInterrupt` and `CancelledError`, with the ``report`` of the bulk run they cut short.
+    They then leave as `KeyboardInterrupt` and `CancelledError`, with what the run they cut short has left on its
+    cancellation: the ``report`` of a bulk run, the ``results`` of one of several markets.
     """
-    report: SyncReport | None = None
+    left: dict[str, Any] = {}
 
     async def watched() -> T:
-        nonlocal report
         task = asyncio.current_task()
         with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
             if task is not None:
@@ -146,11 +146,11 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         try:
             return await work
         except asyncio.CancelledError as cancelled:
-            report = report_of(cancelled)
+            left.update(vars(cancelled))
             raise
 
     try:
         return asyncio.run(watched())
     except (KeyboardInterrupt, asyncio.CancelledError) as end:
-        end.report = report  # type: ignore[union-attr]
+        vars(end).update(left)
         raise

@@ -11,11 +11,11 @@ from contextlib import suppress
 from functools import partial
 from itertools import chain
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 from ..api.models import Product
 from ..api.sources import ListSource
-from ..catalogs import OptionNames
+from ..catalogs import CatalogError, OptionNames
 from .progress import Length
 
 if TYPE_CHECKING:
@@ -129,7 +129,10 @@ def _next_lists(
 
 def standard_input() -> BinaryIO:
     """Unbuffered: a thread that still waits for input then holds no lock that the interpreter wants at its end."""
-    raw = io.FileIO(sys.stdin.fileno(), closefd=False)
+    stdin: IO[str] | None = sys.stdin  # None in a process that was started with a closed one
+    if stdin is None:
+        raise CatalogError("standard input: is closed")
+    raw = io.FileIO(stdin.fileno(), closefd=False)
     raw.name = "standard input"
     return cast("BinaryIO", raw)
 

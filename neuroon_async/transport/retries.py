@@ -77,6 +77,10 @@ class RetryBudget:
         return f"RetryBudget({self.capacity}, tokens={self.tokens})"
 
 
+def _is_budget(value: object) -> bool:
+    return value is None or isinstance(value, RetryBudget)
+
+
 @dataclass(frozen=True)
 class RetryPolicy:
     """When to try again, and when to give up. All times are in seconds. Subclass it to decide otherwise.
@@ -127,9 +131,10 @@ class RetryPolicy:
             raise ConfigurationError(
                 f"RetryPolicy.outage_patience must be a number of seconds, 0 or more, or None; got {patience!r}"
             )
-        budget: object = self.budget
-        if budget is not None and not isinstance(budget, RetryBudget):
-            raise ConfigurationError(f"RetryPolicy.budget must be a RetryBudget, or None for no bound; got {budget!r}")
+        if not _is_budget(self.budget):
+            raise ConfigurationError(
+                f"RetryPolicy.budget must be a RetryBudget, or None for no bound; got {self.budget!r}"
+            )
 
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:
         """May this request be sent again after this failure, and could that help?"""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
-from test_cli import KEY, neuroon, served
+from test_cli import KEY, ended, neuroon, served, started, until
 
 from neuroon_async.cli import progress
+from neuroon_async.testing import Fault
 
 CATALOG = "id,name_es,name_en,price,url\n1,Taza,Mug,1.50,/1\n2,Plato,Plate,2.50,/2\n"
 CONFIG = """
@@ -106,3 +108,19 @@ def test_notes_name_what_the_file_can_hold(config):
     result = neuroon("markets", config, "--dry-run", "--only", "es")
     assert 'map.price = "COLUMN"' in result.stdout + result.stderr
     assert "--" not in result.stdout + result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGINT, "interrupted"), (signal.SIGTERM, "terminated")])
+def test_an_interrupted_run_reports_each_market(config, number, word):
+    with served(shop_id="shop_test", algorithm="off") as emulator:
+        emulator.fail("sync_products", Fault.hang(), every=1)
+        config.write_text(CONFIG.replace("{url}", emulator.url))
+        with started("markets", config, env={"KEY_ES": KEY, "KEY_EN": "sk_" + "b" * 32}) as process:
+            until(lambda: len(emulator.requests) == 2)
+            process.send_signal(number)
+            code, stdout, stderr = ended(process)
+    assert code == 128 + number
+    assert "es (stopped before its end)" in stdout
+    assert f"es: {word}" in stderr
+    assert stderr.endswith(f"error: {word}\n")

@@ -49,6 +49,19 @@ def test_a_reader_that_goes_away_does_not_change_the_outcome(tmp_path):
 def test_a_full_disk_is_told(tmp_path):
     code, _, err = shell(f"neuroon check {catalog(tmp_path, count=1)} > /dev/full")
     assert (code, err) == (4, "error: No space left on device\n")
+    with served() as server:
+        for options in ("", " --json"):
+            code, _, err = shell(
+                f"neuroon sync {catalog(tmp_path, count=3)}{options} > /dev/full", **environment(server)
+            )
+            assert (code, err) == (4, "error: No space left on device\n")
+        assert len(server.products) == 3
+
+
+def test_a_standard_input_that_is_closed_is_told():
+    for command in ("check -", "sync -", "delete -"):
+        code, _, err = shell(f"neuroon {command} <&-", NEUROON_API_KEY=KEY, NEUROON_SHOP_ID="shop_1")
+        assert (code, err) == (4, "error: standard input: is closed\n"), command
 
 
 def test_plain_terminals_and_encodings(tmp_path):

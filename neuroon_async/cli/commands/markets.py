@@ -2,11 +2,12 @@
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
+import asyncio
 import json
 import os
 import tomllib
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -85,17 +86,34 @@ def markets(
     variable that holds the key), currency, shop_url, ledger, and in \[market.map] the columns of its language.
     """
     with exit_codes(debug=debug):
-        results = run(_sync(_read(config, only or []), network, dry_run=dry_run, lines=not as_json))
-        codes = {name: _code(result) for name, result in results.items()}
-        if as_json:
-            shops = {name: _as_json(result, codes[name]) for name, result in results.items()}
-            worst = max(codes.values())
-            print_json({"ok": worst is ExitCode.OK, "exit_code": int(worst), "dry_run": dry_run, "markets": shops})
-        else:
-            for result in results.values():
-                _show(result, dry_run=dry_run)
-        if (worst := max(codes.values())) is not ExitCode.OK:
+        plan = _read(config, only or [])
+        try:
+            results = run(_sync(plan, network, dry_run=dry_run, lines=not as_json))
+        except (KeyboardInterrupt, asyncio.CancelledError) as end:
+            _present(_ended_by(end), code_of(end), as_json=as_json, dry_run=dry_run)
+            raise
+        worst = max(_code(result) for result in results.values())
+        _present(results, worst, as_json=as_json, dry_run=dry_run)
+        if worst is not ExitCode.OK:
             raise typer.Exit(worst)
+
+
+def _ended_by(end: BaseException) -> dict[str, MarketResult]:
+    """The results that an interrupted run has left. The others were cancelled by what interrupted it."""
+    left: dict[str, MarketResult] = getattr(end, "results", {})
+    return {
+        name: replace(result, error=end) if isinstance(result.error, asyncio.CancelledError) else result
+        for name, result in left.items()
+    }
+
+
+def _present(results: dict[str, MarketResult], code: ExitCode, *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        shops = {name: _as_json(result, _code(result)) for name, result in results.items()}
+        print_json({"ok": code is ExitCode.OK, "exit_code": int(code), "dry_run": dry_run, "markets": shops})
+    else:
+        for result in results.values():
+            _show(result, dry_run=dry_run)
 
 
 def _read(path: Path, only: list[str]) -> _Plan:
