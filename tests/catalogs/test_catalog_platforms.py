@@ -102,3 +102,43 @@ def test_nested_values_are_mapped_by_their_paths():
     assert (found.categories, found.tags) == (["A", "C"], ["B"])
     assert found.attributes == {"all": "/1.jpg, /2.jpg"}
     assert (found.brands, found.sku) == (None, None)  # as for any key that is not there
+
+
+def test_files_that_hold_no_products_and_platforms_of_other_places_are_named():
+    files = {
+        "Name,Email,Financial Status,Lineitem name,Lineitem price,Id\n#1,a@b.c,paid,Mesa,9,5\n": "file of orders",
+        "First Name,Last Name,Email,Total Spent,Tags\nA,B,a@b.c,9,x\n": "file of customers",
+        "Identificador de URL;Nombre;Precio;SKU\nmesa;Mesa;9;M\n": "a Tiendanube export",
+        json.dumps({"products": [{"id": 1, "price": "9", "link_rewrite": "a", "id_default_image": "2"}]}): (
+            "prices are without tax"
+        ),
+    }
+    for content, told in files.items():
+        assert told in until_fault(Catalog(named(content, "file"), shop_url=SHOP))[1]
+
+
+def test_a_list_deep_within_an_answer_is_named():
+    answer = {"data": {"products": {"page": {"items": [{"sku": "A", "name": "N", "x": {"y": [{"z": 1}]}}]}}}}
+    fault = until_fault(Catalog(named(json.dumps(answer), "file"), shop_url=SHOP))[1]
+    assert "list='data.products.page.items'" in fault
+
+
+def test_what_newer_woocommerce_calls_its_variations_is_told():
+    variation = {
+        "id": 11, "type": "variation", "name": "Red, Large", "permalink": f"{SHOP}/p", "parent_id": 10,
+        "regular_price": "10", "stock_status": "instock",
+        "attributes": [{"name": "Color", "option": "Red"}, {"name": "Size", "option": "Large"}],
+    }  # fmt: skip
+    catalog = Catalog(named(json.dumps([variation, variation | {"parent_name": "Hoodie"}]), "f.json"))
+    assert [item.name for item in catalog] == ["Red, Large"] * 2
+    (note,) = [note for note in catalog.notes if "named by their options alone, such as 'Red, Large'" in note]
+    assert "mapping={'name': '{parent_name} - {name}'}" in note
+    mapping = {"name": "{parent_name} - {name}"}
+    items = list(Catalog(named(json.dumps([variation | {"parent_name": "Hoodie"}]), "f.json"), mapping=mapping))
+    assert [item.name for item in items] == ["Hoodie - Red, Large"]
+
+
+def test_brands_of_woocommerce_have_levels():
+    header = "ID,Type,SKU,Name,Published,Regular price,Brands\n"
+    (item,) = list(Catalog(named(f'{header}1,simple,A,A,1,9,"Norte > Sub, Sur"\n'), shop_url=SHOP))
+    assert item.brands == ["Norte", "Sub", "Sur"]

@@ -84,9 +84,31 @@ _PLATFORMS = (
         external_id=("Handle",), name=("Title",),
     ),
     _csv(
+        "Shopify's file of orders", "Name", "Email", "Financial Status", "Lineitem name",
+        advice="it holds what was sold; export the products, whose file is read, or",
+        external_id=("Lineitem sku",), name=("Lineitem name",), price=("Lineitem price",),
+    ),
+    _csv(
+        "Shopify's file of customers", "First Name", "Last Name", "Email", "Total Spent",
+        advice="it holds no products; export those, whose file is read, or",
+    ),
+    _csv(
+        "a Tiendanube export", "Identificador de URL", "Nombre", "Precio",
+        external_id=("SKU",), name=("Nombre",), price=("Precio",),
+    ),
+    _csv(
+        "a Nuvemshop export", "Identificador URL", "Nome", "Preço",
+        external_id=("SKU",), name=("Nome",), price=("Preço",),
+    ),
+    _csv(
         "PrestaShop's file of combinations", "Product ID*", "Attribute (Name:Type:Position)*",
         advice="it holds neither names nor prices of its own; read the file of products, or",
         external_id=("Reference",),
+    ),
+    _json(
+        "JSON of PrestaShop", "id", "price", "link_rewrite", "id_default_image",
+        external_id=("id",), name=("name.0.value", "name"), price=("price",),
+        advice="its prices are without tax; export the products in the back office, whose file is read, or",
     ),
     _json(
         "JSON of BigCommerce", "id", "name", "calculated_price", "custom_url",

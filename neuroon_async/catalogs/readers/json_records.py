@@ -57,6 +57,9 @@ PRODUCTS = b'"products"'
 _PRODUCTS_KEY = re.compile(rb'"products"\s*:\s*\[')
 
 
+_DEEPEST_LIST = 4
+
+
 def is_json_lines(sample: bytes, name: str) -> bool:
     """Is a file that begins with ``{`` one object a line, rather than one document?"""
     if name.removesuffix(".gz").endswith((".jsonl", ".ndjson")):
@@ -76,9 +79,16 @@ def is_json_lines(sample: bytes, name: str) -> bool:
 def _wraps_a_nested_list(document: dict[str, Any]) -> bool:
     """Is it no product itself, and holds a list of objects further down (``{"data": {"items": [{...}]}}``)?"""
     inner = [value for value in document.values() if is_object(value)]
-    lists = [item for value in inner for item in value.values() if is_list(item)]
-    has_list = any(isinstance(first, dict) for found in lists for first in found[:1])
+    has_list = any(_holds_a_list(value, _DEEPEST_LIST) for value in inner)
     return has_list and not {"name", "price"} <= set(map(recognised_field, document))
+
+
+def _holds_a_list(document: dict[str, Any], levels: int) -> bool:
+    """Does it hold a list of objects, so many levels down at most?"""
+    values = document.values()
+    if any(is_list(value) and bool(value) and isinstance(value[0], dict) for value in values):
+        return True
+    return levels > 1 and any(is_object(value) and _holds_a_list(value, levels - 1) for value in values)
 
 
 def _is_a_record(first: dict[str, Any], line: bytes, *, followed: bool) -> bool:

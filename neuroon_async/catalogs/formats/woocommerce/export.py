@@ -135,7 +135,7 @@ class _Builder:
         draft.put("description", text.replace("\\n", "\n"))  # so the export writes line ends
         draft.put("image_url", first_image(row) or first_image(parent))
         for target, column, split in (
-            ("categories", "Categories", levels_in), ("tags", "Tags", names_in), ("brands", "Brands", names_in)
+            ("categories", "Categories", levels_in), ("tags", "Tags", names_in), ("brands", "Brands", levels_in)
         ):  # fmt: skip
             if names := split(cell(row, column) or cell(parent, column)):
                 draft.put(target, names)

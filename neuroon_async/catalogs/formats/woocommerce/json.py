@@ -53,6 +53,8 @@ class _Builder:
     """One object, one product."""
 
     def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._names_options = False
         reading.use(_USED)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
@@ -66,6 +68,7 @@ class _Builder:
         parent = row.get("parent_id", row.get("parent"))
         draft.put("parent_external_id", parent if _is_variation(row) else None)
         _put_texts(draft, row)
+        self._notice_name_of_options(row)
         if isinstance(row.get("prices"), dict):
             _put_store_prices(draft, row["prices"])
             draft.put("in_stock", row.get("is_in_stock"))
@@ -79,6 +82,24 @@ class _Builder:
         _put_rating(draft, row)
         _put_attributes(draft, row)
         return draft
+
+    def _notice_name_of_options(self, row: Mapping[str, Any]) -> None:
+        if self._names_options or "name" in self._reading.options.mapping:
+            return
+        if _is_variation(row) and _options_alone(row):
+            self._names_options = True
+            template = self._reading.options.names.map("name", "{parent_name} - {name}")
+            self._reading.notice(
+                f"variations are named by their options alone, such as {row['name']!r}: the REST API gives them "
+                f"without the name of their product. Write it into the file, and a template puts both together "
+                f"({template})"
+            )
+
+
+def _options_alone(row: Mapping[str, Any]) -> bool:
+    """Is a variation called by its options (``Red, Large``), as newer versions of the REST API do it?"""
+    options = [str(item.get("option")) for item in _dicts(row.get("attributes")) if item.get("option")]
+    return bool(options) and row.get("name") == ", ".join(options)
 
 
 def _is_variation(row: Mapping[str, Any]) -> bool:
