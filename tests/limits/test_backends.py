@@ -239,7 +239,8 @@ async def test_a_429_pauses_everyone_and_only_ever_for_longer(process):
     started = time.monotonic()
     first.answered({}, pause=0.4)
     second.answered({}, pause=0.01)
-    assert here.limits()["shop"].paused_for > 0.01
+    paused_for, passed = here.limits()["shop"].paused_for, time.monotonic() - started
+    assert paused_for >= 0.39 - passed  # a busy machine may take as long to ask
     await reported(here)
     await there.acquire("shop")
     assert 0.39 <= time.monotonic() - started < A_WHILE
@@ -275,9 +276,12 @@ async def test_remaining_lowers_what_is_left_for_all(process):
 
 async def test_what_others_spend_is_over_one_window_later(process):
     limiter = process(3, 0.4)
-    (await limiter.acquire("shop")).answered({"X-RateLimit-Remaining": "0"})
+    permit = await limiter.acquire("shop")
+    started = time.monotonic()
+    permit.answered({"X-RateLimit-Remaining": "0"})
     await reported(limiter)
-    assert await seconds(limiter.acquire("shop")) > 0.2
+    await seconds(limiter.acquire("shop"))
+    assert time.monotonic() - started > 0.39
 
 
 async def test_retry_after_decides_over_remaining(process):

@@ -556,7 +556,7 @@ async def test_a_deletion_that_ends_early_is_accounted_for(how):
         if how == "callback":
             raise CallbackBroke
 
-    async with shop({"retry": RetryPolicy(attempts=2)}, latency=0.05) as (emulator, client):
+    async with shop({"retry": RetryPolicy(attempts=2, outage_patience=60.0)}, latency=0.05) as (emulator, client):
         await client.products.sync(items(300))
         if how == "401":
             emulator.fail("delete_product", Fault.status(401), when=lambda request: request.number > 100)
