@@ -140,7 +140,8 @@ async def test_a_429_pauses_every_process_and_only_ever_for_longer(process):
     await here.aclose()
     shorter.answered({}, pause=0.01)
     elsewhere.answered({}, pause=0.01)
-    assert here.limits()["shop"].paused_for > 0.01
+    paused_for, passed = here.limits()["shop"].paused_for, time.monotonic() - started
+    assert paused_for >= 0.49 - passed  # a busy machine may take as long to ask
     await there.aclose()
     await fresh.acquire("shop")
     assert 0.49 <= time.monotonic() - started < A_WHILE
@@ -199,18 +200,29 @@ async def test_nothing_left_elsewhere_holds_even_the_reserve_of_every_process_ba
 
 
 async def test_what_others_were_last_seen_to_spend_holds_for_one_window(process):
-    here, there = process(10, 0.6), process(10, 0.6)
-    permits = [await here.acquire("shop") for _ in range(2)]
-    await tell(here, permits[0], remaining="1")  # seven elsewhere
-    first_over = time.monotonic() + 0.6
-    await asyncio.sleep(0.3)
-    await tell(here, permits[1], remaining="4")  # four of them, or four others
-    second_over = time.monotonic() + 0.6
-    assert await available(there) == 10 - 7 - 2
-    await asyncio.sleep(first_over - time.monotonic())
-    assert await available(there) == 10 - 4 - 1
-    await asyncio.sleep(second_over - time.monotonic())
-    assert await available(there) == 10
+    """Where a busy machine was too late to look while something held, a longer window shows it."""
+    for window in (0.6, 2.4, 9.6, 38.4):
+        fresh = uuid.uuid4().hex
+        here, there = process(10, window, prefix=fresh), process(10, window, prefix=fresh)
+        permits = [await here.acquire("shop") for _ in range(2)]
+        began = time.monotonic()
+        await tell(here, permits[0], remaining="1")  # seven elsewhere
+        first_over = time.monotonic() + window
+        await asyncio.sleep(window / 2)
+        between = time.monotonic()
+        await tell(here, permits[1], remaining="4")  # four of them, or four others
+        second_over = time.monotonic() + window
+        both = await available(there)
+        if time.monotonic() >= began + window:
+            continue
+        await asyncio.sleep(first_over - time.monotonic())
+        second = await available(there)
+        if time.monotonic() >= between + window:
+            continue
+        await asyncio.sleep(second_over - time.monotonic())
+        assert (both, second, await available(there)) == (10 - 7 - 2, 10 - 4 - 1, 10)
+        return
+    pytest.fail("this machine was too busy in all four windows")
 
 
 async def test_a_count_from_before_slots_came_back_lowers_nothing(process):
