@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from decimal import Decimal
 
 import pytest
@@ -60,6 +61,17 @@ def test_what_names_one_currency_sets_it(text, amount, currency):
     assert (product.price, product.currency) == (Decimal(amount), currency)
     (product,) = products(row(text), currency="JPY")  # is for products that name none
     assert product.currency == currency
+
+
+def test_a_sign_of_its_own_means_the_currency_that_unicode_calls_it_by():
+    names = {
+        "EURO": "EUR", "POUND": "GBP", "TURKISH LIRA": "TRY", "HRYVNIA": "UAH", "RUBLE": "RUB", "INDIAN RUPEE": "INR",
+        "NEW SHEQEL": "ILS", "WON": "KRW", "DONG": "VND", "PESO": "PHP", "NAIRA": "NGN", "GUARANI": "PYG",
+        "COLON": "CRC",
+    }  # fmt: skip
+    signs = {unicodedata.lookup(f"{name} SIGN"): code for name, code in names.items()} | {"฿": "THB", "Ft": "HUF"}
+    file = HEAD + "".join(f"{number};n;{sign} 5;u:x;;\n" for number, sign in enumerate(signs))
+    assert [product.currency for product in products(file)] == list(signs.values())
 
 
 @pytest.mark.parametrize(
