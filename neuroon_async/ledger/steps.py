@@ -61,10 +61,19 @@ class Steps:
     def _queue(self, step: _Step[T]) -> asyncio.Future[T]:
         self._waiting.append(step)
         if not self._called:
-            taken: list[_Step[Any]] = []
-            self._called = True
-            self._file.submit(self._take, taken).add_done_callback(partial(_settle, taken))
+            self._call()
         return step.done
+
+    def _call(self) -> None:
+        taken: list[_Step[Any]] = []
+        self._called = True
+        try:
+            trip = self._file.submit(self._take, taken)
+        except BaseException:  # the file is closed: the next step has to hear it, too
+            self._called = False
+            self._waiting.clear()
+            raise
+        trip.add_done_callback(partial(_settle, taken))
 
     def _take(self, taken: list[_Step[Any]]) -> None:
         """In the file's thread: all that waits."""

@@ -104,3 +104,11 @@ async def test_a_commit_is_over_before_a_step_returns(tmp_path):
         file.go_on.set()
         await asyncio.gather(*(steps.write(file.add, number) for number in range(20)))
         assert sorted(x for (x,) in await file.read("SELECT x FROM t")) == list(range(20))  # another connection's view
+
+
+async def test_a_step_after_the_end_says_so_each_time(tmp_path):
+    async with held_up(tmp_path) as (_, steps):
+        pass
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="is not open"):
+            await asyncio.wait_for(steps.write(int), 5)
