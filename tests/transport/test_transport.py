@@ -231,17 +231,18 @@ async def test_closed_from_another_loop_a_client_ends_in_its_own():
             await client.shop()
 
 
+async def used_client():
+    """A client with an open connection to a server that has gone."""
+    async with Emulator(algorithm="off") as emulator:
+        client = client_of(emulator)
+        await client.shop()
+        return client
+
+
 def test_a_client_of_a_loop_that_stands_still_says_where_it_can_be_closed():
     loop = asyncio.new_event_loop()
     try:
-
-        async def use():
-            async with Emulator(algorithm="off") as emulator:
-                client = client_of(emulator)
-                await client.shop()
-                return client
-
-        client = loop.run_until_complete(use())
+        client = loop.run_until_complete(used_client())
         with pytest.raises(UsageError, match=r"another event loop, which does not run; close it there"):
             asyncio.run(client.aclose())
         loop.run_until_complete(client.aclose())
@@ -274,13 +275,7 @@ async def test_a_loop_that_stops_while_it_closes_a_client_is_not_waited_for():
 
 
 def test_a_client_can_be_closed_from_another_loop_with_its_connections_open():
-    async def use():
-        async with Emulator(algorithm="off") as emulator:
-            client = client_of(emulator)
-            await client.shop()
-            return client
-
-    client = asyncio.run(use())
+    client = asyncio.run(used_client())
     asyncio.run(client.aclose())
     gc.collect()
 
