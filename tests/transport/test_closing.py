@@ -238,13 +238,13 @@ async def test_closing_from_another_thread_reaches_the_loop_of_the_call():
         with calls.scope() as scope:
             entered.set()
             await asyncio.sleep(60.0)
-        return scope.closed
+        return scope.closed, str(scope.interruption)
 
     task = asyncio.create_task(wait())
     await entered.wait()
     thread = threading.Thread(target=calls.close)
     thread.start()
-    assert await asyncio.wait_for(task, 30.0)
+    assert await asyncio.wait_for(task, 30.0) == (True, "the client was closed")
     thread.join()
 
 

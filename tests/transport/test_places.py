@@ -51,7 +51,7 @@ async def test_nobody_passes_those_who_wait():
     waiting = asyncio.create_task(places.take("a"))
     await let_run()
     places.give_back()
-    assert not places.take_now()
+    assert places.take_now() is False
     await waiting
     places.give_back()
     assert places.take_now()

@@ -72,8 +72,9 @@ def test_packed_data_that_breaks_off_or_goes_wrong_is_damaged(data):
 
 
 def test_what_is_not_packed_as_it_says_is_damaged():
-    with pytest.raises(DamagedAnswer, match="its gzip data is damaged"):
-        unpack("gzip", b"not packed")
+    for data in (b"not packed", zlib.compress(b"{}")):
+        with pytest.raises(DamagedAnswer, match="its gzip data is damaged"):
+            unpack("gzip", data)
 
 
 @pytest.mark.parametrize("body", [b'{"a":1}', b"[]", b" {}", b"\xef\xbb\xbf{}", b"<html>"])
@@ -85,8 +86,17 @@ def test_text_that_was_unpacked_on_its_way_is_the_body(body):
 def test_a_packing_that_was_not_asked_for_is_named_unless_the_body_is_json_as_it_stands(encoding):
     assert unpack(encoding, b' {"a":1}') == b' {"a":1}'
     assert unpack(encoding, b"") == b""
-    with pytest.raises(UnreadableAnswer, match=f"Content-Encoding {encoding} cannot be read"):
-        unpack(encoding, b"\x0b\x00\x80{}\x03")
+    for data in (b"\x0b\x00\x80{}\x03", b"date"):
+        with pytest.raises(UnreadableAnswer, match=f"Content-Encoding {encoding} cannot be read"):
+            unpack(encoding, data)
+
+
+def test_the_beginning_is_there_as_soon_as_something_has_arrived():
+    answer = UnpackedAnswer(None)
+    assert answer.beginning == b""
+    answer.feed(b"<" + b"x" * 5_000)
+    answer.feed(b"y")
+    assert answer.beginning == b"<" + b"x" * 4_095
 
 
 def test_the_bound_is_exact():
