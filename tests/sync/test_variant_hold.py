@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sync_shop import item
 
+from neuroon_async.sync.deferred import SpillFailed
 from neuroon_async.sync.queue import SendQueue
 from neuroon_async.sync.recorder import Recorder
 from neuroon_async.sync.variants import VariantHold
@@ -77,3 +78,12 @@ async def test_a_refused_version_is_dropped_where_a_newer_one_waits(cast):
     cast.hold.admit([item(1, parent=9, price=2)])
     cast.hold.defer([item(1, parent=9), item(2, parent=9)], {"p9"})
     assert (cast.superseded, len(cast.hold), cast.queued()) == (1, 2, [])
+
+
+async def test_what_has_spilled_is_gone_once_it_is_closed(cast):
+    cast.hold.defer([item(1, parent=9)], {"p9"})
+    cast.hold.check()
+    cast.hold.close()
+    cast.hold.admit([item(2, parent=9)])
+    with pytest.raises(SpillFailed, match="closed"):
+        cast.hold.check()
