@@ -69,8 +69,10 @@ class VariantStore:
     def add(self, products: list[Product]) -> None:
         """Keep these, of which no version may be here yet, behind all others."""
         if self._failure is None:
-            positions = range(self._position + 1, self._position + 1 + len(products))
-            rows = zip(positions, (_key(each.external_id) for each in products), map(_dump, products), strict=True)
+            rows = (
+                (position, _key(product.external_id), _dump(product))
+                for position, product in enumerate(products, self._position + 1)
+            )
             try:
                 self._database.insert("INSERT INTO variant VALUES (?, ?, ?)", rows)
             except SpillFailed as error:

@@ -42,6 +42,17 @@ def test_deferred_variants_keep_their_order_and_exact_values():
     store.close()
 
 
+def test_many_are_discarded_in_few_statements():
+    store = VariantStore()
+    store.add([item(n) for n in range(1_200)])
+    statements = []
+    store._database._connection.set_trace_callback(statements.append)
+    assert len(store.discard([f"p{n}" for n in range(1_100)])) == 1_100
+    assert (len(store), len(statements)) == (100, 3)
+    assert ids(store.rest()) == [f"p{n}" for n in range(1_100, 1_200)]
+    store.close()
+
+
 def test_deferred_variants_spill_to_a_file_that_nobody_sees(monkeypatch, tmp_path):
     monkeypatch.setattr(deferred_module, "SPILL_BYTES", 64 * 1024)
     monkeypatch.setenv("SQLITE_TMPDIR", str(tmp_path))

@@ -46,6 +46,7 @@ async def test_once_a_parent_is_missing_all_variants_wait_and_nothing_else(cast)
     cast.hold.admit([item(4, parent=2)])
     cast.hold.defer([item(1, parent=9), item(2)], {"p9"})
     cast.hold.admit([item(3, parent=2), item(5)])
+    assert cast.hold.active
     assert (len(cast.hold), cast.queued()) == (3, ["p2", "p5"])
 
 
