@@ -33,8 +33,8 @@ class Learned:
     """Of each file, the tests that run each line."""
     seconds: dict[str, float]
     """Processor time of each test that passes without any mutant, measured."""
-    longest: float
-    """The test that takes longest, on the clock."""
+    waits: dict[str, float]
+    """What each test takes on the clock."""
     modules: tuple[str, ...]
     """What others wrote and the tests import: needed, and never mutated."""
 
@@ -42,7 +42,7 @@ class Learned:
 def learn(session: pytest.Session) -> Learned:
     """Run all tests, measured."""
     measured = coverage.Coverage(data_file=None, include=[f"{PACKAGE}/*"], config_file=False)
-    waits = [0.0]
+    waits: dict[str, float] = {}
     measured.start()
     seconds = _run_all(session, measured.switch_context, waits)
     measured.stop()
@@ -60,10 +60,10 @@ def learn(session: pytest.Session) -> Learned:
         for name, module in sys.modules.items()
         if not name.startswith(ours) and not str(getattr(module, "__file__", None) or local).startswith(local)
     )
-    return Learned(lines, seconds, max(waits), modules)
+    return Learned(lines, seconds, waits, modules)
 
 
-def _run_all(session: pytest.Session, before: Callable[[str], object], waits: list[float]) -> dict[str, float]:
+def _run_all(session: pytest.Session, before: Callable[[str], object], waits: dict[str, float]) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for item, following in zip(session.items, [*session.items[1:], None], strict=True):
         before(item.nodeid)
@@ -74,7 +74,7 @@ def _run_all(session: pytest.Session, before: Callable[[str], object], waits: li
             session.testsfailed = 0
         else:
             seconds[item.nodeid] = time.process_time() - started
-        waits.append(time.monotonic() - began)
+        waits[item.nodeid] = time.monotonic() - began
     return seconds
 
 
@@ -82,7 +82,8 @@ def _kept_at(room: Room) -> Path:
     """What was learned holds for these very files, and for all rooms that have the same tests."""
     tests = [TESTS / name for name in room.tests]
     files = [path for each in (*tests, PACKAGE) for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
-    content = hashlib.sha256(str(TESTS).encode() + b"".join(path.read_bytes() for path in files)).hexdigest()
+    said = [str(TESTS).encode(), *(path.read_bytes() for path in [Path(__file__), *files])]
+    content = hashlib.sha256(b"".join(said)).hexdigest()
     return TESTS.parent / "build" / "mutation" / f"{room.tests[0]}-{content[:16]}.pickle"
 
 
@@ -127,9 +128,9 @@ class Chosen:
     def seconds(self, test: str) -> float:
         return self._learned.seconds[test]
 
-    @property
-    def longest(self) -> float:
-        return self._learned.longest
+    def longest(self, tests: list[str]) -> float:
+        """Seconds on the clock of the one of them that takes longest."""
+        return max((self._learned.waits[test] for test in tests), default=0.0)
 
     def _near(self, lines: dict[int, list[str]], line: int) -> list[str]:
         """For one in the middle of a statement."""

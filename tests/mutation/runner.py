@@ -36,7 +36,7 @@ _PATIENCE = 2.0
 """A test may take so many times what it takes when it is measured, and `_GRACE` seconds of processor time more."""
 _GRACE = 1.5
 _STILL = 2.0
-"""Seconds that a mutant may stand still, apart from the longest test of all."""
+"""Seconds that a mutant may stand still, apart from the longest of its tests."""
 _FEW = 15
 """Tests whose files are collected first where that has to be done for each mutant."""
 _IMPORTS = 30.0
@@ -98,7 +98,7 @@ def _judge_all(
             def one(folder: Path, mutant: Mutant = mutant, some: list[str] = some) -> str | None:
                 return attempt(mutant, some, folder)
 
-            verdict = judged(one, _STILL + 2 * chosen.longest)
+            verdict = judged(one, _STILL + 2 * chosen.longest(some))
             if verdict.word != "survived":
                 break
         chosen.note(mutant, verdict.killer)
@@ -193,9 +193,8 @@ def _serve_fresh(room: Room, mutants: list[Mutant], ends: float, budget: float, 
         return (only.failed or "while collecting") if code else None
 
     unchanged = replace(mutants[0], tree=ast.parse(mutants[0].path.read_text(encoding="utf-8")))
-    control = judged(
-        lambda folder: attempt(unchanged, chosen.tests(unchanged)[:20], folder), _STILL + 2 * chosen.longest
-    )
+    some = chosen.tests(unchanged)[:20]
+    control = judged(lambda folder: attempt(unchanged, some, folder), _STILL + 2 * chosen.longest(some))
     if control.word != "survived":
         raise RuntimeError(f"the tests fail without any mutant: {control}")
     _judge_all(mutants, chosen, ends, attempt, send, first=_FEW)
