@@ -98,6 +98,7 @@ async def test_those_who_are_late_are_sent_away_and_those_behind_them_move_up():
         return Late() if deadline in {1.0, 0.5} else None
 
     scene.line.refuse(refusal)
+    assert len(scene.line) == 3
     await turns()
     assert asked == [(1, 1.0), (1, 3.0), (2, 0.5), (2, None)]
     assert (scene.done, len(scene.line)) == (["a", "b is late", "d is late"], 3)
@@ -124,10 +125,9 @@ async def test_the_first_one_rests_for_its_time_or_until_it_may_go_on():
         line.go_on()
         line.go_on()
         assert await task == pytest.approx(2.0)
-    await asyncio.sleep(10.0)  # no timer is left that goes off for another one
     task = asyncio.create_task(rested(line, None))
     await asyncio.sleep(20.0)
-    assert not task.done()
+    assert not task.done()  # no timer was left to end another one's rest
     line.go_on()
     await task
 

@@ -39,6 +39,12 @@ ROOMS = {
     "queue": Room(_in("sync", "queue", "in_flight"), ("sync",)),
     "bisection": Room(_in("sync", "bisection"), ("sync",)),
     "variants": Room(_in("sync", "variants", "deferred"), ("sync",)),
-    "ledger": Room(_in("ledger", "pages", "journal", "missing", "rows", "sqlite_run", "sqlite"), ("ledger",)),
+    "ledger": Room(
+        _in(
+            "ledger",
+            *("pages", "steps", "journal", "missing", "recovery", "rows", "statements", "sqlite_run", "sqlite"),
+        ),
+        ("ledger",),
+    ),
     "money": Room(_in("catalogs/values", "numbers", "parsing", "prices", "currencies"), ("catalogs",)),
 }

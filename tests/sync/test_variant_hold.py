@@ -81,6 +81,14 @@ async def test_a_refused_version_is_dropped_where_a_newer_one_waits(cast):
     assert (cast.superseded, len(cast.hold), cast.queued()) == (1, 2, [])
 
 
+async def test_what_waits_is_released_chunk_by_chunk(cast):
+    cast.hold.defer([item(n, parent="late") for n in range(1_001)], {"plate"})
+    cast.hold.releasing = True
+    assert [len(cast.queued()) for _ in cast.hold.next_round()] == [500, 500, 1]
+    cast.hold.reset()
+    assert not cast.hold.active
+
+
 async def test_what_has_spilled_is_gone_once_it_is_closed(cast):
     cast.hold.defer([item(1, parent=9)], {"p9"})
     cast.hold.check()
