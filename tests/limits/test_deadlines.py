@@ -116,7 +116,9 @@ async def test_a_pause_refuses_those_for_whom_it_is_too_long():
         await hurried
     assert now() == pytest.approx(1_001, abs=TINY)
     assert caught.value.retry_after >= 149
+    assert limiter._with_deadline == 1
     await patient
+    assert limiter._with_deadline == 0
 
 
 async def test_a_lowered_limit_refuses_those_for_whom_it_is_too_long():

@@ -89,6 +89,7 @@ def test_the_most_that_was_seen_of_others_within_a_window_holds():
     external.note(2, 5)
     external.note(0, 6)
     external.note(-1, 6)
+    assert len(external.seen) == 2
     assert [external.at(moment) for moment in (0, 9.9, 10, 14.9, 15)] == [6, 6, 2, 2, 0]
 
 
