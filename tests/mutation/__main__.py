@@ -21,6 +21,7 @@ if __name__ == "__main__":
     parser.add_argument("--sample", type=int, default=1, help="only each so many-th mutant")
     parser.add_argument("--start", type=int, help="from this mutant on")
     parser.add_argument("--stop", type=int, help="up to this one")
+    parser.add_argument("--new", action="store_true", help="only what was never tried")
     parser.add_argument("--survivors", action="store_true", help="try the survivors again, too")
     parser.add_argument("--report", action="store_true", help="only what is known")
     options = parser.parse_args()

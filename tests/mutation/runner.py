@@ -51,7 +51,8 @@ def run_room(name: str, options: Namespace) -> int:
     results = Results(name)
     waiting = results.open(mutants)
     if not options.survivors:
-        waiting = [mutant for mutant in waiting if results.of(mutant) in {None, "undecided"}]
+        again = set() if options.new else {"undecided"}
+        waiting = [mutant for mutant in waiting if results.of(mutant) in {None, *again}]
     if not options.report and waiting:
         for mutant, verdict in _verdicts(room, waiting, time.monotonic() + options.seconds, options.budget):
             results.note(mutant, verdict.word)
