@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sqlite3
+import sys
 import threading
 import time
 from contextlib import closing
@@ -127,6 +129,33 @@ async def test_a_database_of_another_program_is_left_alone_with_its_log(tmp_path
 async def test_a_path_that_cannot_be_opened(tmp_path):
     assert await problem_of(file_at(tmp_path)) is Problem.NO_ACCESS
     assert await problem_of(file_at(tmp_path / "none" / "f")) is Problem.NO_ACCESS
+
+
+def _links(folder: Path) -> None:
+    (folder / "loop").symlink_to("loop")
+    (folder / "astray").symlink_to(folder / "none" / "f")
+    (folder / "there").symlink_to("f")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
+async def test_a_path_where_no_file_can_be_is_told_in_more_words_than_sqlite_has(tmp_path):
+    _links(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    reasons = {
+        ".": "a folder",
+        "none/f": "no such folder",
+        "astray": "no such folder",
+        "loop": os.strerror(errno.ELOOP),
+        "pipe": "no regular file",
+        "n" * 300: os.strerror(errno.ENAMETOOLONG),
+        "f\0": "null",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(Failed, match=reason) as caught:
+            await file_at(tmp_path / name).open()
+        assert caught.value.problem is Problem.NO_ACCESS, name
+    async with file_at(tmp_path / "there"):
+        assert (tmp_path / "f").is_file()
 
 
 @pytest.mark.parametrize("name", [":memory:", "file::memory:", "file:shared?mode=memory"])

@@ -1,7 +1,8 @@
 """Data frames as sources of products: pandas, polars, and tables of pyarrow, read row by row. Pure.
 
 They are recognised by their classes' names, so that no library is imported. In a frame, a missing value (``NaN``,
-``NaT``, ``NA``, null) is no value: the field is left out, as the server's own default is wanted then.
+``NaT``, ``NA``, null) is no value: the field is left out, as the server's own default is wanted then. Where a value is
+missing, pandas makes floats of a column's whole numbers: in fields that take no other number, they are whole again.
 """
 
 from __future__ import annotations
@@ -10,12 +11,18 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
+from .models import PRODUCT_FIELDS
 from .shapes import class_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["is_missing", "rows_of"]
+__all__ = ["is_missing", "of_pandas", "pandas_fields", "rows_of"]
+
+_WHOLE = {"external_id", "parent_external_id", "stock_quantity", "review_count"}
+"""Fields of which no value is a number with a fraction."""
+_EXACT = 2**53
+"""From here on, not every whole number is a float: another one may have been meant."""
 
 
 def rows_of(source: Any) -> Iterator[dict[Any, Any]] | None:
@@ -33,12 +40,36 @@ def rows_of(source: Any) -> Iterator[dict[Any, Any]] | None:
     if repeated or any(isinstance(name, tuple) for name in names):
         what = f"has several columns named {', '.join(repeated)}" if repeated else "has column names of several levels"
         raise UsageError(what, where="source", advice="rename them: frame.columns = ['external_id', 'name', …]")
-    return _without_missing(names, _READERS[kind](source))
+    rows = _READERS[kind](source)
+    return _pandas_mappings(names, rows) if kind == "pandas DataFrame" else _mappings(names, rows)
 
 
-def _without_missing(names: list[Any], rows: Iterable[Iterable[Any]]) -> Iterator[dict[Any, Any]]:
+def _mappings(names: list[Any], rows: Iterable[Iterable[Any]]) -> Iterator[dict[Any, Any]]:
     for row in rows:
         yield {name: value for name, value in zip(names, row, strict=True) if not is_missing(value)}
+
+
+def _pandas_mappings(names: list[Any], rows: Iterable[Iterable[Any]]) -> Iterator[dict[Any, Any]]:
+    for row in rows:
+        yield pandas_fields(zip(names, row, strict=True))
+
+
+def pandas_fields(values: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """The fields of a row of pandas, from its columns' names and values."""
+    fields = {name: value for name, value in values if not is_missing(value)}
+    for name, value in fields.items():
+        if isinstance(value, float) and PRODUCT_FIELDS.get(name) in _WHOLE and _is_exact(value):
+            fields[name] = int(value)
+    return fields
+
+
+def _is_exact(value: float) -> bool:
+    return value.is_integer() and -_EXACT < value < _EXACT
+
+
+def of_pandas(cls: type[Any]) -> bool:
+    """Is this a class of pandas' own?"""
+    return cls.__module__.partition(".")[0] == "pandas"
 
 
 def is_missing(value: Any) -> bool:
@@ -46,7 +77,7 @@ def is_missing(value: Any) -> bool:
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - NaN is not even itself
         return True
     cls = class_of(value)
-    return cls.__name__ in {"NAType", "NaTType"} and cls.__module__.partition(".")[0] == "pandas"
+    return cls.__name__ in {"NAType", "NaTType"} and of_pandas(cls)
 
 
 def _pandas_rows(frame: Any) -> Iterable[Iterable[Any]]:

@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from msgspec import UNSET
 
 from ..errors import InvalidProduct
-from .frames import is_missing
+from .frames import of_pandas, pandas_fields
 from .models import PRODUCT_FIELDS, WIRE_NAMES
 from .shapes import class_of
 
@@ -96,8 +96,8 @@ def _keyed_row(cls: type[Any]) -> _Kind | None:
     """`sqlite3.Row`, ``asyncpg.Record``, a pandas ``Series``: keys and values as in a mapping, without being one."""
     if not callable(getattr(cls, "keys", None)) or not hasattr(cls, "__getitem__"):
         return None
-    if cls.__module__.partition(".")[0] == "pandas":
-        return _Kind(lambda item: {key: value for key in item.keys() if not is_missing(value := item[key])})  # noqa: SIM118
+    if of_pandas(cls):
+        return _Kind(lambda item: pandas_fields((key, item[key]) for key in item.keys()))  # noqa: SIM118 - as below
     return _Kind(lambda item: {key: item[key] for key in item.keys()})  # noqa: SIM118 - a Row iterates its values
 
 
@@ -162,8 +162,13 @@ def _name_or_alias(name: str, field: Any) -> str:
 
 
 def _named_tuple(cls: type[Any]) -> _Kind | None:
-    """Named tuples, and SQLAlchemy's rows, whose names differ from row to row."""
-    return _Kind(_of_tuple) if hasattr(cls, "_fields") and issubclass(cls, Sequence) else None
+    """Named tuples, among them pandas' ``itertuples``, and SQLAlchemy's rows, whose names differ from row to row."""
+    take = _of_pandas_tuple if of_pandas(cls) else _of_tuple
+    return _Kind(take) if hasattr(cls, "_fields") and issubclass(cls, Sequence) else None
+
+
+def _of_pandas_tuple(item: Any) -> dict[Any, Any]:
+    return pandas_fields(zip(item._fields, item, strict=True))
 
 
 def _of_tuple(item: Any) -> dict[Any, Any]:

@@ -93,10 +93,10 @@ class RateLimitHeaders:
     @classmethod
     def of(cls, headers: Mapping[str, str], *, now: datetime | None = None) -> RateLimitHeaders:
         """Read them. ``now``: see `read_retry_after`."""
-        retry_after = headers.get(RETRY_AFTER_HEADER)
+        retry_after = _said(headers, RETRY_AFTER_HEADER)
         return cls(
-            limit=_header_count(headers.get(RATE_LIMIT_HEADER)),
-            remaining=_header_count(headers.get(RATE_REMAINING_HEADER)),
+            limit=_header_count(_said(headers, RATE_LIMIT_HEADER)),
+            remaining=_header_count(_said(headers, RATE_REMAINING_HEADER)),
             retry_after=read_retry_after(retry_after, date=headers.get(DATE_HEADER), now=now) if retry_after else None,
         )
 
@@ -305,12 +305,20 @@ def _http_date(value: str | None) -> datetime | None:
         return None
 
 
+def _said(headers: Mapping[str, str], name: str) -> str | None:
+    """What a header says, with commas between the lines where it has several, as of two proxies."""
+    every: Callable[[str, list[str]], list[str]] | None = getattr(headers, "getall", None)
+    return headers.get(name) if every is None else ", ".join(every(name, [])) or None
+
+
 def _header_count(text: str | None) -> int | None:
-    """A header's whole number."""
-    if text is None:
-        return None
-    digits = text.strip()
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else None
+    """A header's whole number; of several ones the least, which no sender's rule breaks."""
+    found = [_digits(part.strip()) for part in (text or "").split(",")]
+    return None if None in found else min(count for count in found if count is not None)
+
+
+def _digits(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _first(*values: int | None) -> int | None:
@@ -336,8 +344,8 @@ def _integer(value: object) -> int | None:
 
 
 def _positive(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)) or (isinstance(value, str) and "_" in value):
+        return None  # Python's own underscores are no digits elsewhere
     try:
         number = float(value)
     except (ValueError, OverflowError):

@@ -8,6 +8,7 @@ from ..api.contract import DEFAULT_MAX_BATCH_BYTES, DELETE_PRODUCT, MAX_BATCH_PR
 from ..api.idempotency import idempotency_key as key_for
 from ..api.requests import as_mode, encode_single_request
 from ..api.results import BatchResult
+from ..api.values import plain_id
 from ..settings import check_header_value
 from ..sync.deletion import delete_products
 from ..sync.options import SyncOptions
@@ -155,9 +156,10 @@ class Products:
     async def delete(self, external_id: str, *, timeout: float | None = None) -> None:
         """Remove one product. Raises `NotFound` where the catalog has no such product.
 
+        ``external_id`` is read as `delete_many` reads it: a whole number or a UUID is text.
         ``timeout``: seconds for one attempt, instead of the client's.
         """
-        params = {"shop_id": self._transport.settings.shop_id, "external_id": external_id}
+        params = {"shop_id": self._transport.settings.shop_id, "external_id": plain_id(external_id)}
         await self._transport.call(DELETE_PRODUCT, params=params, timeout=timeout)
 
     async def delete_many(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ..cancellation import finish
-from .place import Place, read_header
+from .place import Place, obstacle_at, read_header
 from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
@@ -202,8 +202,9 @@ class SQLiteFile:
     def _open(self) -> None:
         if str(self.path).startswith(_NO_FILE):
             raise Refused(Problem.NO_ACCESS, "it names no file, and what is kept in memory is lost with the process")
-        if not self.path.parent.is_dir():
-            raise Refused(Problem.NO_ACCESS, "unable to open it: there is no such folder")
+        obstacle = obstacle_at(self.path)
+        if obstacle is not None:
+            raise Refused(Problem.NO_ACCESS, f"unable to open it: {obstacle}")
         self._refuse_foreign()
         self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=self._busy_timeout)
         if self._exclusive:

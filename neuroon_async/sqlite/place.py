@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .problems import Problem, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["Place", "read_header"]
+__all__ = ["Place", "obstacle_at", "read_header"]
 
 
 class Place:
@@ -49,6 +50,22 @@ class Place:
         if size < self._size and size < page_bytes():
             raise Refused(Problem.GONE, f"it was truncated from {self._size:,} to {size:,} bytes")
         self._size = size
+
+
+def obstacle_at(path: Path) -> str | None:
+    """Why no file can be opened at a path, where SQLite would only say that it cannot; ``None`` where it may try."""
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        there = Path(os.path.realpath(path)).parent.is_dir()  # of a link, where it leads
+        return None if there else "there is no such folder"
+    except OSError as error:
+        return error.strerror
+    except ValueError as error:  # a NUL in its name
+        return str(error)
+    if stat.S_ISDIR(kind):
+        return "it is a folder"
+    return None if stat.S_ISREG(kind) else "it is no regular file"
 
 
 def read_header(path: Path) -> tuple[int, int]:

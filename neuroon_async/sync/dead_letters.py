@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeGuard
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeGuard
 
 from ..api.models import encode
 from ..api.shapes import is_dict
 
 if TYPE_CHECKING:
-    import os
     from types import TracebackType
 
     from ..report import ProductFailure
@@ -29,7 +30,8 @@ class DeadLetterFile:
 
     Products that the end of a run left unsent are no dead letters: nothing is wrong with them. ``count`` counts the
     lines written. The file is opened with the first failure, so a clean run leaves none behind, and appended to where
-    it exists. Every line is handed to the operating system before the call returns, so it outlives the process.
+    it exists; a line that a killed process or a full disk has cut off there stays for itself. Every line is handed to
+    the operating system before the call returns, so it outlives the process.
 
     Raises `OSError` where the file cannot be written. When the ``with`` block ends by an error, such as one that
     carries the report of the run, an error of closing the file is added to it as a note and does not replace it.
@@ -41,16 +43,23 @@ class DeadLetterFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = Path(path)
         self.count: int = 0
-        self._file: Any = None
+        self._file: BinaryIO | None = None
 
     def __call__(self, failure: ProductFailure) -> None:
         if failure.unsent:
             return
+        line = memoryview(_line(failure))
         if self._file is None:
             self._file = self.path.open("ab", buffering=0)
-        line = memoryview(_line(failure))
-        while line:  # an unbuffered file may take a part of a long line
-            line = line[self._file.write(line) :]
+            if _breaks_off(self.path):
+                line = memoryview(b"\n" + line)
+        try:
+            while line:  # an unbuffered file may take a part of a long line
+                line = line[self._file.write(line) :]
+        except OSError:  # such as a full disk, which may have taken a part of it
+            with suppress(OSError):
+                self.close()
+            raise
         self.count += 1
 
     def close(self) -> None:
@@ -71,6 +80,18 @@ class DeadLetterFile:
             if error is None:
                 raise
             error.add_note(f"the dead letter file {self.path} could not be closed: {fault}")
+
+
+def _breaks_off(path: Path) -> bool:
+    """Does the file's last line have no end? What is appended to it would be lost with it."""
+    if not path.is_file():  # a pipe cannot be read back
+        return False
+    try:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:  # empty, or not to be read
+        return False
 
 
 def _line(failure: ProductFailure) -> bytes:

@@ -330,6 +330,34 @@ def test_a_row_of_pandas_as_an_item():
     assert [as_product(row) for row in frame.drop(columns="rating").itertuples(index=False)] == [PRODUCT]
 
 
+GAPS = [
+    TEA | {"external_id": 7, "parent_external_id": None, "stock_quantity": 3, "review_count": None, "price": 4.0},
+    TEA | {"external_id": 8, "parent_external_id": 7, "stock_quantity": None, "review_count": 2, "price": 5.0},
+]
+FULL = [
+    Product(**TEA | {"external_id": "7", "price": 4.0}, stock_quantity=3),
+    Product(**TEA | {"external_id": "8", "price": 5.0}, parent_external_id="7", review_count=2),
+]
+
+
+def test_whole_numbers_stay_whole_beside_a_missing_one():
+    frame = pd.DataFrame(GAPS)
+    assert str(frame["parent_external_id"].dtype) == str(frame["stock_quantity"].dtype) == "float64"
+    for rows in (rows_of(frame), (row for _, row in frame.iterrows()), frame.itertuples(index=False)):
+        assert [as_product(row) for row in rows] == FULL
+    for frame in (pl.DataFrame(GAPS), pa.Table.from_pylist(GAPS)):
+        assert [as_product(row) for row in rows_of(frame)] == FULL
+
+
+@pytest.mark.parametrize("number", [7.5, 2.0**53, -(2.0**60), float("inf")])
+@pytest.mark.parametrize("field", ["parentExternalId", "stock_quantity"])
+def test_a_number_that_may_have_been_another_one_is_not_made_whole(field, number):
+    frame = pd.DataFrame([TEA | {field: number}, TEA | {field: None}])
+    row, other = rows_of(frame)
+    assert refused(row)
+    assert as_product(other) == PRODUCT
+
+
 def test_a_subclass_of_a_frame_is_a_frame():
     assert list(rows_of(type("GeoDataFrame", (pd.DataFrame,), {})([TEA]))) == [TEA]
 

@@ -246,6 +246,7 @@ def test_no_answer_whatever_makes_the_reading_fail(status, body, headers):
         ("1e999", None),
         ("5, 60", 60.0),
         ("60, soon", 60.0),
+        ("1_0", None),
         ("Sun, 01 Mar 2026 12:01:30 GMT", 90.0),
         ("Sun, 01 Mar 2026 12:01:30", 90.0),
         ("Sun, 01 Mar 2026 14:01:30 +0200", 90.0),
@@ -585,7 +586,17 @@ def test_rate_limit_headers_are_read_in_one_place():
     assert RateLimitHeaders.of(CIMultiDict()) == RateLimitHeaders(None, None, None)
 
 
-@pytest.mark.parametrize("figure", ["ten", "", "-1", "1.5", "9" * 5000, "²", "100, 100", "100;w=60"])
+@pytest.mark.parametrize("lines", [("0", "60", "5"), ("60", "soon"), ("0, 60",)])
+def test_of_several_lines_the_longest_wait_and_the_lowest_count_hold(lines):
+    headers = CIMultiDict([("Retry-After", line) for line in lines])
+    headers.extend([("X-RateLimit-Limit", line) for line in ("100", "20, 30")])
+    headers.extend([("X-RateLimit-Remaining", line) for line in ("7", "0")])
+    assert RateLimitHeaders.of(headers) == RateLimitHeaders(20, 0, 60.0)
+    assert read_error(429, headers, b"").retry_after == 60.0
+    assert RateLimitHeaders.of({"Retry-After": "0, 60"}).retry_after == 60.0  # of a mapping that holds each name once
+
+
+@pytest.mark.parametrize("figure", ["ten", "", "-1", "1.5", "9" * 5000, "²", "100, ten", "100,", "100;w=60"])
 def test_an_unreadable_rate_limit_header_says_nothing(figure):
     headers = CIMultiDict({"X-RateLimit-Limit": figure, "X-RateLimit-Remaining": figure})
     assert RateLimitHeaders.of(headers) == RateLimitHeaders()

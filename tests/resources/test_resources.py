@@ -153,7 +153,7 @@ async def test_a_shop_id_of_any_characters_is_one_segment():
         assert emulator.requests[0].raw_path.startswith(f"{SHOPS}/shop%2F%C3%A4%3F%23%252F../products/")
 
 
-@pytest.mark.parametrize("bad", ["", None, 7, "\ud800"])
+@pytest.mark.parametrize("bad", ["", None, True, 7.0, b"7", "\ud800"])
 async def test_what_cannot_be_an_external_id_is_refused_before_anything_is_sent(pair, bad):
     emulator, client = pair
     with pytest.raises(ConfigurationError, match="external_id"):
@@ -177,6 +177,10 @@ async def test_ids_as_databases_have_them_are_deleted_as_they_were_synced(pair):
     ids = [7, UUID(int=7), "SKU-7"]
     report = await client.products.sync([{**PLAIN, "externalId": each} for each in ids])
     assert (report.accepted, set(emulator.products)) == (3, {"7", str(UUID(int=7)), "SKU-7"})
+    for each in ids:
+        await client.products.delete(each)
+    assert emulator.products == {}
+    emulator.products.update({str(each): {"externalId": str(each)} for each in ids})
     report = await client.products.delete_many([*ids, True, 1.5, Unshowable(), "\ud800"])
     assert (report.deleted, report.failed, emulator.products) == (3, 4, {})
     assert [failure.reason for failure in report.failures] == [

@@ -40,6 +40,49 @@ def test_each_line_is_there_when_the_call_returns(tmp_path):
     letters.close()
 
 
+@pytest.mark.parametrize(
+    "left", [b"", b'{"failure": {}}\n', b'{"failure": {"externalId": "0", "rea', '{"é'.encode()[:-1], b"\0", b"a\r\nb"]
+)
+def test_a_line_that_was_cut_off_costs_only_itself(tmp_path, left):
+    path = tmp_path / "failed.jsonl"
+    path.write_bytes(left)
+    for number in "12":
+        with DeadLetterFile(path) as letters:
+            letters(ProductFailure(number, "no", "server", 422, TEA))
+    assert path.read_bytes().startswith(left)
+    added = path.read_bytes()[len(left) :].splitlines()
+    assert [json.loads(line)["failure"]["externalId"] for line in added if line] == ["1", "2"]
+
+
+class Full:
+    """Takes a part of a line, as a disk does that is full after it."""
+
+    def __init__(self, file):
+        self._file = file
+        self._is_full = False
+
+    def write(self, line):
+        if self._is_full:
+            raise OSError(28, "No space left on device")
+        self._is_full = True
+        return self._file.write(line[:10])
+
+    def close(self):
+        self._file.close()
+
+
+def test_after_a_full_disk_the_next_line_is_whole(tmp_path):
+    with DeadLetterFile(tmp_path / "failed.jsonl") as letters:
+        letters(ProductFailure("1", "no", "server", 422, TEA))
+        letters._file = Full(letters._file)
+        with pytest.raises(OSError, match="No space"):
+            letters(ProductFailure("2", "no", "server", 422, TEA))
+        letters(ProductFailure("3", "no", "server", 422, TEA))
+    first, _, third = letters.path.read_text().splitlines()
+    assert [json.loads(line)["failure"]["externalId"] for line in (first, third)] == ["1", "3"]
+    assert letters.count == 2
+
+
 def test_unsent_products_are_no_dead_letters(tmp_path):
     with DeadLetterFile(tmp_path / "failed.jsonl") as letters:
         letters(ProductFailure("1", "the run ended", "transport", None, TEA, unsent=True))
