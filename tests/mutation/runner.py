@@ -99,7 +99,7 @@ def _judge_all(
             def one(folder: Path, mutant: Mutant = mutant, some: list[str] = some) -> str | None:
                 return attempt(mutant, some, folder)
 
-            verdict = judged(one, _STILL + 2 * chosen.longest(some))
+            verdict = judged(one, _STILL + chosen.longest(some))
             if verdict.word != "survived":
                 break
         chosen.note(mutant, verdict.killer)
@@ -195,7 +195,7 @@ def _serve_fresh(room: Room, mutants: list[Mutant], ends: float, budget: float, 
 
     unchanged = replace(mutants[0], tree=ast.parse(mutants[0].path.read_text(encoding="utf-8")))
     some = chosen.tests(unchanged)[:20]
-    control = judged(lambda folder: attempt(unchanged, some, folder), _STILL + 2 * chosen.longest(some))
+    control = judged(lambda folder: attempt(unchanged, some, folder), _STILL + chosen.longest(some))
     if control.word != "survived":
         raise RuntimeError(f"the tests fail without any mutant: {control}")
     _judge_all(mutants, chosen, ends, attempt, send, first=_FEW)
