@@ -144,6 +144,7 @@ class Soak:
 
     async def _client(self, place: int) -> NeuroonClient:
         """One client, with calls of every kind."""
+        await asyncio.sleep(0)  # eager tasks would open all clients in one step
         client = NeuroonClient(
             shop_id=DEFAULT_SHOP_ID,
             api_key=DEFAULT_API_KEY,
@@ -154,8 +155,8 @@ class Soak:
         )
         async with client:
             tasks = []
-            for _ in range(20):
-                tasks += [asyncio.create_task(self._call(client)) for _ in range(20)]
+            for _ in range(80):
+                tasks += [asyncio.create_task(self._call(client)) for _ in range(5)]
                 await asyncio.sleep(0)  # in development mode, to make all in one step would take a tenth of a second
             tasks += [asyncio.create_task(self._sync(client, f"{place}-{number}")) for number in range(2)]
             for task in tasks:

@@ -55,7 +55,8 @@ class LocalEndpoint:
         self._bulk: Queue = OrderedDict()
         self._with_deadline = 0
         """How many of those who wait have a deadline."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: tuple[float, asyncio.Handle] | None = None
+        """When it goes off, and its handle, which cannot tell in every loop: uvloop's cannot where that is at once."""
 
     async def acquire(self, *, bulk: bool = False, deadline: float | None = None) -> LocalPermit:
         """As `DeadlineLimiter.acquire`."""
@@ -76,7 +77,7 @@ class LocalEndpoint:
             available=self._admission.available(now),
             waiting=len(self._singles) + len(self._bulk) + (self._in_bucket is not None),
             paused_for=max(0.0, self._admission.not_before - now),
-            next_in=0.0 if timer is None else max(0.0, timer.when() - now),
+            next_in=0.0 if timer is None else max(0.0, timer[0] - now),
         )
 
     def pause(self, seconds: float) -> None:
@@ -245,13 +246,14 @@ class LocalEndpoint:
 
     def _set_timer(self, moment: float | None) -> None:
         if self._timer is not None:
-            if self._timer.when() == moment:
+            ends, handle = self._timer
+            if ends == moment:
                 return
-            self._timer.cancel()
+            handle.cancel()
         loop = self._clock.loop
         self._timer = None
         if moment is not None and loop is not None and not loop.is_closed():
-            self._timer = loop.call_at(moment, self._time_is_up)
+            self._timer = moment, loop.call_at(moment, self._time_is_up)
 
     def _time_is_up(self) -> None:
         self._timer = None

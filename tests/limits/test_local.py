@@ -228,6 +228,32 @@ async def test_the_work_for_many_waiters_is_linear(monkeypatch, fate):
     assert timers < count
 
 
+class PlainHandle:
+    """A timer that cannot tell when it goes off, as uvloop gives it for what is due at once."""
+
+    def __init__(self, timer):
+        self.cancel = timer.cancel
+
+
+async def test_a_loops_timers_need_not_tell_when_they_go_off(monkeypatch):
+    loop = asyncio.get_running_loop()
+    call_at = loop.call_at
+    limiter = LocalEndpoint("x", RateLimit(2, per=10))
+
+    def plain(moment, call, *args, **options):
+        timer = call_at(moment, call, *args, **options)
+        return PlainHandle(timer) if getattr(call, "__self__", None) is limiter else timer
+
+    monkeypatch.setattr(loop, "call_at", plain)
+    started = now()
+    waiting = [asyncio.create_task(run_calls(limiter, 2)) for _ in range(3)]
+    await asyncio.sleep(4)
+    assert limiter.state().next_in == pytest.approx(6, abs=TINY)
+    for task in waiting:
+        await task
+    assert now() - started == pytest.approx(20, abs=TINY)
+
+
 # What the server tells
 
 
