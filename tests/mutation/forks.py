@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
 import resource
@@ -25,6 +26,10 @@ _CODES = {0: "survived", UNDECIDED: "undecided", ELSEWHERE: "elsewhere"}
 _MORE_MEMORY = 2 * 2**30
 _GLANCE = 0.25
 """Seconds between two looks at a process: does it do anything?"""
+_HEARTBEAT = 1
+"""Hundredths of a second of processor time between two looks: a server that waits for requests does not do less."""
+_BEGUN = mmap.mmap(-1, 1)
+"""Counts the tests that a process has begun. The one that watches it sees it, too."""
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 """Files there cost no disk; SQLite waits for the disk at each commit."""
 
@@ -72,6 +77,7 @@ def forked(work: Callable[[Callable[[Any], None]], None]) -> Iterator[Iterator[A
 
 def arm(seconds: float) -> None:
     """The process dies when it has used so much more processor time. Each test arms it again."""
+    _BEGUN[0] = (_BEGUN[0] + 1) % 256
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
@@ -115,15 +121,18 @@ def _live(attempt: Callable[[Path], str | None], folder: Path, pipe: int) -> Non
 
 
 def _watched(pid: int, still: float) -> int:
-    """The exit code. A process that stands still for too long is killed."""
+    """The exit code. A process that rests for too long within one test is killed."""
     descriptor = os.pidfd_open(pid)
-    stood, before = 0.0, ""
+    rested, before, test = 0.0, None, _BEGUN[0]
     try:
         while not select.select([descriptor], [], [], _GLANCE)[0]:
-            now = _doings(pid)
-            stood = stood + _GLANCE if now == before else 0.0
+            now = _ticks_at_rest(pid)
+            if test != _BEGUN[0]:
+                rested, test = 0.0, _BEGUN[0]
+            elif now is not None and before is not None and now - before <= _HEARTBEAT:
+                rested += _GLANCE
             before = now
-            if stood > still:
+            if rested > still:
                 os.kill(pid, signal.SIGKILL)
                 break
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -131,10 +140,10 @@ def _watched(pid: int, still: float) -> int:
         os.close(descriptor)
 
 
-def _doings(pid: int) -> str:
-    """Its processor time. Two looks are never equal while a thread of it waits for its turn, or all are stopped."""
+def _ticks_at_rest(pid: int) -> int | None:
+    """Its processor time; ``None`` while a thread of it runs or waits for its turn, or all are stopped."""
     with suppress(OSError):
         stats = [path.read_text().rpartition(")")[2].split() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
         if all(fields[0] == "S" for fields in stats):
-            return " ".join(sorted(f"{fields[11]} {fields[12]}" for fields in stats))
-    return os.urandom(8).hex()
+            return sum(int(fields[11]) + int(fields[12]) for fields in stats)
+    return None

@@ -36,7 +36,7 @@ _PATIENCE = 2.0
 """A test may take so many times what it takes when it is measured, and `_GRACE` seconds of processor time more."""
 _GRACE = 1.5
 _STILL = 2.0
-"""Seconds that a mutant may stand still, apart from the longest of its tests."""
+"""Seconds that a mutant may rest in one test, apart from what the longest of its tests takes."""
 _FEW = 15
 """Tests whose files are collected first where that has to be done for each mutant."""
 _IMPORTS = 30.0
