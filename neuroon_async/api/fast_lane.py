@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, convert
 
 from .addresses import all_plain_addresses, plain_address
+from .columns import all_amounts_fit, given
 from .contract import MAX_RATING
 from .models import Product
 
@@ -152,26 +153,9 @@ def amounts_and_addresses_fit(product: Product) -> bool:
 def _all_amounts_and_addresses_fit(products: Sequence[Product]) -> bool:
     """The same for many, field by field; ``False`` also where each has to be asked by itself."""
     return (
-        _plain_amounts([product.price for product in products])
+        all_amounts_fit([product.price for product in products])
         and all_plain_addresses([product.url for product in products])
-        and all_plain_addresses(_given([product.image_url for product in products]))
-        and _plain_amounts(_given([product.sale_price for product in products]))
-        and _plain_amounts(_given([product.rating for product in products]), at_most=MAX_RATING)
-    )
-
-
-def _given(values: list[Any]) -> list[Any]:
-    """Those that are neither left out nor null."""
-    if values.count(UNSET) == len(values):
-        return []
-    return [value for value in values if value is not UNSET and value is not None]
-
-
-def _plain_amounts(amounts: list[Any], *, at_most: float = _INFINITY) -> bool:
-    """Are these numbers, of 0 to ``at_most`` and finite? A NaN or an infinity among them is one in their sum, too."""
-    return not amounts or (
-        _NUMBERS.issuperset(map(type, amounts))
-        and min(amounts) >= 0
-        and max(amounts) <= at_most
-        and sum(amounts) < _INFINITY
+        and all_plain_addresses(given([product.image_url for product in products]))
+        and all_amounts_fit(given([product.sale_price for product in products]))
+        and all_amounts_fit(given([product.rating for product in products]), at_most=MAX_RATING)
     )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..api.addresses import relative_addresses
+from ..api.columns import all_plainly_valid
 from ..api.fast_lane import from_dict, from_dicts
 from ..api.items import ignored_fields
 from ..api.models import Product, encode
@@ -115,16 +116,16 @@ class Conversion:
 
     def check(self, items: list[Item]) -> Checked:
         """What may be sent of these items, and what fails."""
-        if self._any_unchecked:
-            plain = [type(item) is Product and plainly_valid(item) for item in items]
-            if not all(plain):
-                return _told_apart(
-                    [item if fine else self._carefully(item) for item, fine in zip(items, plain, strict=True)]
-                )
-            products, failures = _told_apart(items)
-            return (encoded(products) if self._encodes and not self._held_by_source else products), failures
         products, failures = _told_apart(items)
-        return (encoded(products) if self._encodes else products), failures
+        if self._any_unchecked and products and not all_plainly_valid(products):
+            return self._checked_one_by_one(items)
+        encodes = self._encodes and not (self._any_unchecked and self._held_by_source)
+        return (encoded(products) if encodes else products), failures
+
+    def _checked_one_by_one(self, items: list[Item]) -> Checked:
+        return _told_apart(
+            [item if type(item) is Product and plainly_valid(item) else self._carefully(item) for item in items]
+        )
 
     def _read_for_full(self, item: Any) -> Item:
         product = self._carefully(item)
@@ -142,9 +143,10 @@ class Conversion:
 
 
 def _told_apart(items: list[Item]) -> tuple[list[Product], list[ProductFailure]]:
+    if set(map(type, items)) == {Product}:
+        return cast("list[Product]", items), []
     products = [item for item in items if isinstance(item, Product)]
-    failures = [] if len(products) == len(items) else [item for item in items if isinstance(item, ProductFailure)]
-    return products, failures
+    return products, [item for item in items if isinstance(item, ProductFailure)]
 
 
 def _converting(

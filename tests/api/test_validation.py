@@ -1,13 +1,16 @@
 import json
 import math
+from collections import UserDict
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from neuroon_async.api.columns import all_plainly_valid
 from neuroon_async.api.models import (
     PRODUCT_FIELDS,
     REQUIRED_FIELDS,
@@ -97,6 +100,7 @@ def test_a_broken_rule_names_product_field_and_rule(field):
     for value, says in broken:
         product = tea(**{field: value})
         assert not plainly_valid(product), type(value)
+        assert not all_plainly_valid([tea(), product, tea()]), type(value)
         with pytest.raises(InvalidProduct) as caught:
             check_product(product)
         error = caught.value
@@ -242,6 +246,24 @@ def test_the_quick_yes_agrees_with_the_table(changes):
         assert _violations(product) == encoding_problems(product)
 
 
+@given(st.lists(CHANGES, min_size=1, max_size=3))
+@example([{"attributes": UserDict(a="b")}])
+@example([{"attributes": MappingProxyType({"a": "b"})}])
+@example([{}, {"tags": ("a",)}])
+@example([{}, {"stock_quantity": 5.0}])
+@example([{"price": UNSET}, {}])
+@example([{"url": "javascript:alert(1)"}])
+@example([{"image_url": "javascript:alert(1)"}, {}])
+def test_the_quick_yes_to_many_agrees_with_the_table(crowd):
+    products = [tea(**changes) for changes in crowd]
+    if all_plainly_valid(products):
+        for product in products:
+            assert _violations(product) == encoding_problems(product)
+            # It is made again out of its JSON where it is wanted, so it may hold no other kind of container.
+            containers = [getattr(product, name) for name in (*LIST_FIELDS, "attributes")]
+            assert {type(held) for held in containers} <= {list, dict, type(None), UnsetType}
+
+
 @pytest.mark.parametrize("name", sorted(WIRE_NAMES))
 @given(value=ANYTHING)
 def test_what_passes_all_checks_arrives_as_json(name, value):
@@ -346,8 +368,20 @@ def test_plain_values_need_no_closer_look():
     assert LONGEST.keys() == set(WIRE_NAMES)
     assert plainly_valid(Product(**LONGEST)) is True
     for name in WIRE_NAMES.keys() - REQUIRED_FIELDS:
-        assert plainly_valid(Product(**{**LONGEST, name: None})) is True, name
-        assert plainly_valid(Product(**{**LONGEST, name: UNSET})) is True, name
+        without = [Product(**{**LONGEST, name: None}), Product(**{**LONGEST, name: UNSET})]
+        for product in without:
+            assert plainly_valid(product) is True, name
+            for crowd in ([product], [Product(**LONGEST), product], [product, Product(**LONGEST)]):
+                assert all_plainly_valid(crowd) is True, name
+    assert all_plainly_valid([Product(**LONGEST), *without])
+
+
+def test_products_of_other_classes_need_a_closer_look():
+    class Tea(Product):
+        steeped: bool = True
+
+    assert all_plainly_valid([tea()]) is True
+    assert all_plainly_valid([tea(), Tea(**LONGEST)]) is False
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ ROOMS = {
         _in("transport", "transport", "admission", "exchange", "places", "open_calls", "unpacking", "failures"),
         _TRANSPORT_TESTS,
     ),
-    "validation": Room(_in("api", "validation", "fast_lane", "addresses", "values"), ("api",)),
+    "validation": Room(_in("api", "validation", "fast_lane", "columns", "addresses", "values"), ("api",)),
     "queue": Room(_in("sync", "queue", "in_flight"), ("sync",)),
     "bisection": Room(_in("sync", "bisection"), ("sync",)),
     "variants": Room(_in("sync", "variants", "deferred"), ("sync",)),

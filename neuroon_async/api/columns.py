@@ -1,0 +1,105 @@
+"""Many products at once, a field at a time: what `validation.plainly_valid` tells of one. Pure.
+
+The values of one field are converted together, to a list of that field's own type in `Product`, so msgspec looks at
+them in C. A processor does that in less than half of the time that Python takes to ask product after product.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from types import GenericAlias
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, UnsetType, convert, structs
+
+from .addresses import all_plain_addresses
+from .contract import MAX_RATING
+from .models import REQUIRED_FIELDS, WIRE_NAMES, Product
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["all_amounts_fit", "all_plainly_valid", "given"]
+
+_Column = tuple[Any, ...]
+
+_NUMBERS = {float, Decimal, int}
+_LISTS: set[type[Any]] = {list, type(None), UnsetType}
+"""msgspec would also take sets for lists, and other mappings for dicts."""
+_DICTS: set[type[Any]] = {dict, type(None), UnsetType}
+
+_NOBODYS: list[Any] = []
+_KINDS = [(field.name, GenericAlias(list, (field.type,)), field.required) for field in structs.fields(Product)]
+_Fields: Any = msgspec.defstruct(
+    "Fields",
+    [(name, kind) if required else (name, kind, _NOBODYS) for name, kind, required in _KINDS],
+    kw_only=True,
+    gc=False,
+)
+"""For each field of a product, the values of many."""
+
+
+def all_plainly_valid(products: Sequence[Product]) -> bool:
+    """Is `plainly_valid` true for each of these? ``False`` also where each has to be asked by itself.
+
+    There is at least one of them. Text or a whole number of a class of its own counts as what it stands for.
+    """
+    if set(map(type, products)) != {Product}:
+        return False
+    columns = _columns(products)
+    try:
+        fields = _converted(columns)
+        return (
+            all_amounts_fit(fields.price)
+            and all_plain_addresses(fields.url)
+            and all_plain_addresses(given(fields.image_url))
+            and all_amounts_fit(given(fields.sale_price))
+            and all_amounts_fit(given(fields.rating), at_most=MAX_RATING)
+            and all(_hold_only(columns, name, _LISTS) for name in ("categories", "brands", "tags"))
+            and _hold_only(columns, "attributes", _DICTS)
+        )
+    except (msgspec.MsgspecError, ArithmeticError):  # the latter of comparing a signalling Decimal
+        return False
+
+
+def _columns(products: Sequence[Product]) -> dict[str, _Column]:
+    """The values of each field that not all of them leave out."""
+    # To count what is not there, where most is, costs more than the rest: each value is compared with it.
+    return {
+        name: column
+        for name, column in zip(WIRE_NAMES, zip(*map(structs.astuple, products), strict=True), strict=True)
+        if column[0] is not UNSET or column.count(UNSET) < len(column)
+    }
+
+
+def _converted(columns: Mapping[str, _Column]) -> Any:
+    try:
+        return convert(columns, _Fields)
+    except msgspec.ValidationError:  # perhaps as only some of them leave out a field: then the others' values count
+        return convert({name: _without_unset(name, column) for name, column in columns.items()}, _Fields)
+
+
+def _without_unset(name: str, column: _Column) -> Sequence[Any]:
+    return column if name in REQUIRED_FIELDS else [value for value in column if value is not UNSET]
+
+
+def _hold_only(columns: Mapping[str, _Column], name: str, kinds: set[type[Any]]) -> bool:
+    return kinds.issuperset(map(type, columns[name])) if name in columns else True
+
+
+def given(values: list[Any]) -> list[Any]:
+    """Those that are neither left out nor null."""
+    if values and values[0] is UNSET and values.count(UNSET) == len(values):
+        return []
+    return [value for value in values if value is not UNSET and value is not None]
+
+
+def all_amounts_fit(amounts: list[Any], *, at_most: float = math.inf) -> bool:
+    """Are these numbers, of 0 to ``at_most`` and finite?"""
+    if not amounts:
+        return True
+    kinds = set(map(type, amounts))
+    finite = Decimal.is_finite if kinds == {Decimal} else math.isfinite
+    return _NUMBERS.issuperset(kinds) and all(map(finite, amounts)) and min(amounts) >= 0 and max(amounts) <= at_most
