@@ -23,6 +23,7 @@ if __name__ == "__main__":
     parser.add_argument("--stop", type=int, help="up to this one")
     parser.add_argument("--new", action="store_true", help="only what was never tried")
     parser.add_argument("--survivors", action="store_true", help="try the survivors again, too")
+    parser.add_argument("--types", action="store_true", help="give the survivors to the type checker instead")
     parser.add_argument("--report", action="store_true", help="only what is known")
     options = parser.parse_args()
     os.environ["CI"] = "true"  # Hypothesis then tries the same examples each time

@@ -15,7 +15,7 @@ from mutation.rooms import PACKAGE, TESTS
 
 __all__ = ["Results"]
 
-_NOTICED = {"killed", "timeout"}
+_NOTICED = {"killed", "timeout", "types"}
 
 
 class Results:
@@ -56,7 +56,7 @@ class Results:
                     print(f"{word} {file}:{mutant.line} `{mutant.name}`", flush=True)
             counts[word] += 1
         tried = len(mutants) - counts["not tried"]
-        noticed = counts["killed"] + counts["timeout"]
+        noticed = sum(counts[word] for word in _NOTICED)
         told = ", ".join(f"{count:,} {word}" for word, count in counts.most_common())
         score = 100 * noticed / max(1, tried - counts["explained"])
         print(f"{self._room}: {tried:,} of {len(mutants):,} mutants tried; {told}: {score:.1f} %", flush=True)

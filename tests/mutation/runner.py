@@ -29,6 +29,7 @@ from mutation.operators import Mutant, mutants_of
 from mutation.patching import MutatedModule, get_ready, patched
 from mutation.results import Results
 from mutation.rooms import PACKAGE, ROOMS, TESTS, Room
+from mutation.types import refused_by_types
 
 __all__ = ["run_room"]
 
@@ -53,7 +54,11 @@ def run_room(name: str, options: Namespace) -> int:
     if not options.survivors:
         again = set() if options.new else {"undecided"}
         waiting = [mutant for mutant in waiting if results.of(mutant) in {None, *again}]
-    if not options.report and waiting:
+    if options.types:
+        for mutant in results.open(mutants):
+            if results.of(mutant) is not None and refused_by_types(mutant):
+                results.note(mutant, "types")
+    elif not options.report and waiting:
         for mutant, verdict in _verdicts(room, waiting, time.monotonic() + options.seconds, options.budget):
             results.note(mutant, verdict.word)
     return results.report(mutants)

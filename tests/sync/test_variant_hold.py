@@ -89,6 +89,16 @@ async def test_what_waits_is_released_chunk_by_chunk(cast):
     assert not cast.hold.active
 
 
+async def test_once_the_source_has_ended_only_those_wait_whose_parents_are_still_to_come(cast):
+    cast.hold.defer([item(2, parent=9)], {"p9"})
+    cast.hold.admit([item(4)])
+    orphans = [item(1, parent=2), item(3, parent=4), item(5, parent=6), item(7, parent=8)]
+    assert cast.hold.defer_late(orphans, [item(6)]) == {"p1", "p3", "p5"}
+    assert len(cast.hold) == 4
+    cast.hold.close()  # as where its disk has failed: what waits there can no longer be asked for
+    assert cast.hold.defer_late([item(10, parent=2)], []) == set()
+
+
 async def test_what_has_spilled_is_gone_once_it_is_closed(cast):
     cast.hold.defer([item(1, parent=9)], {"p9"})
     cast.hold.check()
