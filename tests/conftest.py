@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 from measured import leave_children_unmeasured
+from memory import keep_files_in_memory
 from virtual_time import VirtualTimeLoop
 
 from neuroon_async.testing import Emulator
@@ -29,9 +31,22 @@ settings.register_profile("thorough", max_examples=5_000, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if _IN_CI else "default"))
 
 leave_children_unmeasured()
+keep_files_in_memory()
 
-for _name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):  # each client of the command would read all that is in there
+_OWN_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+for _name in _OWN_AUTHORITIES:  # each client of the command would read all that is in there
     os.environ.pop(_name, None)
+
+_load_default_certs = ssl.SSLContext.load_default_certs
+
+
+def _load_own_authorities_only(self: ssl.SSLContext, purpose: ssl.Purpose = ssl.Purpose.SERVER_AUTH) -> None:
+    if any(name in os.environ for name in _OWN_AUTHORITIES):
+        _load_default_certs(self, purpose)
+
+
+# Nothing outside of this machine is asked, and to read the system's authorities takes 30 ms for each context.
+ssl.SSLContext.load_default_certs = _load_own_authorities_only
 
 
 @pytest.fixture
@@ -97,19 +112,25 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_finish() -> None:
-    """What was imported stays: the garbage collector need not walk through all of it again in every test that asks."""
-    gc.collect()
-    gc.freeze()
+    _leave_out_what_stays()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     global _running  # noqa: PLW0603 - an audit hook can be told nothing else
     _running = item
     try:
         return (yield)
     finally:
         _running = None
+        if nextitem is not None and nextitem.path != item.path:
+            _leave_out_what_stays()
+
+
+def _leave_out_what_stays() -> None:
+    """What was imported or cached stays: the garbage collector need not walk through it in every test that asks."""
+    gc.collect()
+    gc.freeze()
 
 
 def _refuse_processes(event: str, _arguments: tuple[object, ...]) -> None:

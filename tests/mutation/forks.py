@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ELSEWHERE", "MEMORY", "UNDECIDED", "Verdict", "arm", "forked", "judged"]
+from memory import MEMORY
+
+__all__ = ["ELSEWHERE", "UNDECIDED", "Verdict", "arm", "forked", "judged"]
 
 ELSEWHERE, UNDECIDED = 9, 7
 """Exit codes: the mutant cannot be put in here; the time for it is over, and no test has failed yet."""
@@ -30,8 +32,6 @@ _HEARTBEAT = 1
 """Hundredths of a second of processor time between two looks: a server that waits for requests does not do less."""
 _BEGUN = mmap.mmap(-1, 1)
 """Counts the tests that a process has begun. The one that watches it sees it, too."""
-MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-"""Files there cost no disk; SQLite waits for the disk at each commit."""
 
 
 @dataclass(frozen=True, slots=True)

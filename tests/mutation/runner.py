@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from memory import MEMORY
 
-from mutation.forks import ELSEWHERE, MEMORY, UNDECIDED, Verdict, arm, forked, judged
+from mutation.forks import ELSEWHERE, UNDECIDED, Verdict, arm, forked, judged
 from mutation.learning import Chosen, Learned, keep, kept, learn
 from mutation.operators import Mutant, mutants_of
 from mutation.patching import MutatedModule, get_ready, patched

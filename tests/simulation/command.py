@@ -13,14 +13,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from memory import MEMORY
 from simulation.scenarios import KNOWN, SCENARIOS
 from simulation.simulator import Outcome, run_scenario
 
 __all__ = ["main"]
 
 ALL = SCENARIOS | KNOWN
-MEMORY = Path("/dev/shm")
-"""Files there cost no disk; SQLite waits for the disk at each commit."""
 _SILENT = 300.0
 """Seconds between two lines where there is no terminal: a run that is stopped has told how far it came."""
 
@@ -29,7 +28,7 @@ def run_token(token: str) -> Outcome:
     name, _, seed = token.partition(":")
     if name not in ALL or not seed.isdigit():
         sys.exit(f"a token is SCENARIO:SEED with one of {', '.join(ALL)}; got {token!r}")
-    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         return run_scenario(ALL[name], int(seed), Path(folder))
 
 

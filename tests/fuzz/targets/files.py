@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from memory import MEMORY
+
 from fuzz.targets.target import Target
 from neuroon_async import RateLimit
 from neuroon_async.api.models import Conversion, ConversionItem
@@ -32,12 +34,11 @@ __all__ = ["TARGETS"]
 NOW = 1_700_000_000.0
 SHOP = "https://api.example shop_1"
 IDS = [f"product-{number:03}" for number in range(120)]
-MEMORY = Path("/dev/shm")
 
 
 @cache
 def folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="neuroon-fuzz-", dir=MEMORY if MEMORY.is_dir() else None))
+    return Path(tempfile.mkdtemp(prefix="neuroon-fuzz-", dir=MEMORY))
 
 
 def digest(external_id: str) -> bytes:

@@ -6,6 +6,8 @@ import asyncio
 import tempfile
 from pathlib import Path
 
+from memory import MEMORY
+
 from fuzz.targets.target import Target, assert_no_key
 from neuroon_async import NeuroonError
 from neuroon_async.cli.commands.markets import _read, _sync
@@ -24,7 +26,7 @@ class Folder:
     @classmethod
     def get(cls) -> Path:
         if cls.path is None:
-            cls.path = Path(tempfile.mkdtemp(prefix="neuroon-fuzz-"))
+            cls.path = Path(tempfile.mkdtemp(prefix="neuroon-fuzz-", dir=MEMORY))
             (cls.path / "c.csv").write_bytes(CATALOG)
         return cls.path
 
