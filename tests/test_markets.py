@@ -101,6 +101,7 @@ async def eventually(condition):
             await asyncio.sleep(0)
 
 
+@pytest.mark.virtual_time
 async def test_cancelling_ends_all_markets(shops):
     spain, france = shops
     spain.latency = france.latency = 60.0
@@ -118,6 +119,7 @@ async def test_cancelling_ends_all_markets(shops):
         assert result.report.received == result.report.failed > result.report.unsent
 
 
+@pytest.mark.virtual_time
 async def test_a_run_that_is_cancelled_keeps_the_result_of_a_market_that_had_ended(shops):
     spain, france = shops
     france.latency = 60.0

@@ -6,7 +6,8 @@ before every jump the real selector is asked, and the kernel whether each end ha
 flight on loopback are not overtaken.
 
 Code under test must take the time from ``loop.time()``; what reads ``time.monotonic()`` sees hardly any time pass.
-Peers in other processes (a Redis server, a browser) live in real time: tests that wait for them use an ordinary loop.
+Peers in other processes (a Redis server, a browser) live in real time: tests that wait for them use an ordinary loop,
+or have this one go along (`in_real_time`).
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from __future__ import annotations
 import asyncio
 import selectors
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any
 
 from loopback import Delivery, Loopback
@@ -37,6 +39,7 @@ class _Clock:
     def __init__(self) -> None:
         self.now = 1_000.0
         self.threads_at_work = 0
+        self.jumps = True
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -49,7 +52,7 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         self._clock.now += _TURN
-        if timeout is None or timeout <= 0:
+        if not self._clock.jumps or timeout is None or timeout <= 0:
             return super().select(timeout)
         if self._clock.threads_at_work:
             return self._select_in_real_time(timeout)
@@ -94,7 +97,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(_JumpingSelector(self._clock))
 
     def time(self) -> float:
-        return self._clock.now
+        return self._clock.now if self._clock.jumps else super().time()
+
+    @contextmanager
+    def in_real_time(self) -> Iterator[None]:
+        """Be an ordinary loop, for a test that finds out late whom it talks to. Enter it before anything is timed."""
+        self._clock.jumps = False
+        try:
+            yield
+        finally:
+            self._clock.now = max(self._clock.now, super().time())
+            self._clock.jumps = True
 
     def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
         future = super().run_in_executor(executor, func, *args)

@@ -275,6 +275,7 @@ async def test_a_proxy_that_does_not_lead_there(refusal, says):
     assert problems(findings) == {"connection": f"cannot connect to the proxy {proxy.address}: Connection refused"}
 
 
+@pytest.mark.virtual_time
 async def test_a_server_that_accepts_and_says_nothing():
     writers = []
     server = await asyncio.start_server(lambda _, writer: writers.append(writer), "127.0.0.1", 0)
@@ -290,6 +291,7 @@ async def test_a_server_that_accepts_and_says_nothing():
 # What the server says
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("fault", "says"),
     [

@@ -71,6 +71,7 @@ async def test_what_is_refused_is_sent_again(ledger, faulty):
         assert {external_id for ids in sent(emulator)[before:] for external_id in ids} == {"p3"}
 
 
+@pytest.mark.virtual_time
 async def test_an_answer_that_was_lost_is_no_acknowledgement(ledger):
     async with shop() as (emulator, client):
         await sync(client, items(5), ledger)

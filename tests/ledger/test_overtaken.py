@@ -257,6 +257,7 @@ async def lost_by_timeout(client, source, ledger, **options):
             await sync(client, source, ledger, **options)
 
 
+@pytest.mark.virtual_time
 async def test_an_overtaken_sync_is_repaired_by_the_run_after_the_next(tmp_path):
     ledger = SQLiteLedger(tmp_path / "l")
     async with shop() as (emulator, client):

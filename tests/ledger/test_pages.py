@@ -270,6 +270,7 @@ async def test_a_page_decides_about_what_is_open_before_it(ledger):
         assert prices(emulator) == last_prices(items(50))
 
 
+@pytest.mark.virtual_time
 async def test_a_page_to_come_is_none_once_another_version_of_its_product_is_in_doubt(ledger):
     """p1 changes, and its answer is late; meanwhile p2, which was as it is on the page, is sent, its answer lost."""
     page, other = [item(1, price=2), item(2), item(44)], [item(2, price=3), item(3), item(3)]

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import os
-import signal
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 
 import pytest
 
-from neuroon_async import LocalLimiter, MachineLimiter, NeuroonClient, RateLimit, RateLimited, RetryPolicy, UsageError
+from neuroon_async import LocalLimiter, MachineLimiter, NeuroonClient, RateLimit, RateLimited, RetryPolicy
 from neuroon_async.limits.protocols import DeadlineLimiter, takes_deadlines
 from neuroon_async.limits.tables import limit_table
 from neuroon_async.testing import Emulator, RecordedRequest
+
+pytestmark = pytest.mark.virtual_time
 
 SHOP = "shop_test"
 Process = Callable[..., DeadlineLimiter]
 
 
 @pytest.fixture(params=["local", "machine", pytest.param("redis", marks=pytest.mark.slow)])
-async def process(request, tmp_path) -> AsyncIterator[Process]:
+async def process(request, tmp_path, monkeypatch) -> AsyncIterator[Process]:
     """Makes what each process of a shop would have: limiters of one budget."""
     async with AsyncExitStack() as stack:
+        if request.param == "redis":
+            stack.enter_context(asyncio.get_running_loop().in_real_time())
+        monkeypatch.setattr("neuroon_async.limits.machine.machine_time", asyncio.get_running_loop().time)
         shared: dict[str, DeadlineLimiter] = {}
         prefix = uuid.uuid4().hex
 
@@ -94,9 +94,9 @@ async def refused(limiter, *, within: float = 2.0, **options) -> float:
 
 
 async def seconds(awaitable) -> float:
-    started = time.monotonic()
+    started = now()
     await asyncio.wait_for(awaitable, A_WHILE)
-    return time.monotonic() - started
+    return now() - started
 
 
 def soon() -> float:
@@ -106,7 +106,7 @@ def soon() -> float:
 
 def wait_of(seconds: float, since: float) -> object:
     """As many seconds from a moment between ``since`` and now."""
-    passed = time.monotonic() - since
+    passed = now() - since
     return pytest.approx(seconds - passed / 2, abs=passed / 2 + 0.5)
 
 
@@ -115,7 +115,7 @@ def wait_of(seconds: float, since: float) -> object:
 
 async def test_it_tells_when_the_first_of_those_held_back_may_leave(process):
     here, there = process(2, 30.0), process(2, 30.0)
-    started = time.monotonic()
+    started = now()
     await spend(there, 2)
     assert here.limits()["shop"].next_in == 0.0
     waiting = [asyncio.create_task(here.acquire("shop", bulk=bulk)) for bulk in (True, False)]
@@ -139,7 +139,7 @@ async def test_it_takes_deadlines_and_tells_of_every_endpoint(process):
 
 async def test_the_whole_limit_leaves_at_once_and_not_one_more(process):
     here, there = process(6, 30.0), process(6, 30.0)
-    started = time.monotonic()
+    started = now()
     for limiter in (here, there) * 3:
         await limiter.acquire("shop", deadline=soon())
     assert await refused(here) == wait_of(30, started)
@@ -151,24 +151,24 @@ async def test_a_slot_comes_back_one_window_after_the_answer_not_after_admission
     slow = [await here.acquire("shop") for _ in range(2)]
     waiting = asyncio.create_task(there.acquire("shop"))
     await asyncio.sleep(0.3)
-    answered = time.monotonic()
+    answered = now()
     for permit in slow:
         permit.answered({})
     await waiting
-    assert 0.39 <= time.monotonic() - answered < A_WHILE
+    assert 0.39 <= now() - answered < A_WHILE
 
 
 async def test_a_slot_without_an_answer_comes_back_when_its_request_can_no_longer_arrive(process, short_transit):
     here, there = process(2, 0.3), process(2, 0.3)
     cancelled, answered = [await here.acquire("shop") for _ in range(2)]
-    ended = time.monotonic()
+    ended = now()
     cancelled.answered(None)
     answered.answered({})
     await reported(here)
     await there.acquire("shop", deadline=soon())  # the answered one is back after one window, though it ended last
-    assert time.monotonic() - ended < short_transit
+    assert now() - ended < short_transit
     await there.acquire("shop", deadline=soon())
-    assert time.monotonic() - ended >= short_transit + 0.29
+    assert now() - ended >= short_transit + 0.29
 
 
 async def test_a_request_that_never_left_gives_its_slot_back_to_all(process):
@@ -190,7 +190,7 @@ async def test_shops_and_endpoints_have_budgets_of_their_own(process):
 
 async def test_bulk_leaves_two_slots_or_those_that_come_back_within_six_seconds(process):
     limiter = process(100, 60.0)
-    started = time.monotonic()
+    started = now()
     await spend(limiter, 98, bulk=True)
     assert await refused(limiter, bulk=True) == wait_of(54, started)
     for _ in range(2):
@@ -236,24 +236,24 @@ async def test_single_calls_go_before_bulk_ones_and_each_kind_in_its_order(proce
 async def test_a_429_pauses_everyone_and_only_ever_for_longer(process):
     here, there = process(10, 0.3), process(10, 0.3)
     first, second = [await here.acquire("shop") for _ in range(2)]
-    started = time.monotonic()
+    started = now()
     first.answered({}, pause=0.4)
     second.answered({}, pause=0.01)
-    paused_for, passed = here.limits()["shop"].paused_for, time.monotonic() - started
+    paused_for, passed = here.limits()["shop"].paused_for, now() - started
     assert paused_for >= 0.39 - passed  # a busy machine may take as long to ask
     await reported(here)
     await there.acquire("shop")
-    assert 0.39 <= time.monotonic() - started < A_WHILE
+    assert 0.39 <= now() - started < A_WHILE
 
 
 async def test_after_a_pause_calls_return_one_by_one(process):
     here, there = process(10, 2.0), process(10, 2.0)
     (await here.acquire("shop")).answered({}, pause=0.05)
     await reported(here)
-    started = time.monotonic()
+    started = now()
     await there.acquire("shop")
     await asyncio.gather(here.acquire("shop"), there.acquire("shop"))
-    assert time.monotonic() - started >= 0.39  # twice 2 s / 10
+    assert now() - started >= 0.39  # twice 2 s / 10
 
 
 async def test_the_servers_own_limit_is_kept_to_where_it_is_lower(process):
@@ -277,11 +277,11 @@ async def test_remaining_lowers_what_is_left_for_all(process):
 async def test_what_others_spend_is_over_one_window_later(process):
     limiter = process(3, 0.4)
     permit = await limiter.acquire("shop")
-    started = time.monotonic()
+    started = now()
     permit.answered({"X-RateLimit-Remaining": "0"})
     await reported(limiter)
     await seconds(limiter.acquire("shop"))
-    assert time.monotonic() - started > 0.39
+    assert now() - started > 0.39
 
 
 async def test_retry_after_decides_over_remaining(process):
@@ -371,143 +371,3 @@ async def use_the_budget(process, algorithm: str) -> list[RecordedRequest]:
             task.cancel()
         await asyncio.wait(tasks)
         return emulator.requests
-
-
-# What only a file has
-
-
-async def test_slots_of_a_process_that_died_come_back_after_the_latency(tmp_path):
-    limiter = MachineLimiter(
-        tmp_path / "limits", shop_id=SHOP, rate_limits={"shop": RateLimit(1, per=0.2)}, latency=0.3
-    )
-    async with limiter:
-        await limiter.acquire("shop")  # and never a word again
-        assert 0.4 < await seconds(limiter.acquire("shop")) < A_WHILE
-
-
-async def test_a_machine_that_was_started_anew_waits_to_be_safe(tmp_path, monkeypatch):
-    from neuroon_async.limits import machine  # noqa: PLC0415 - what is patched
-
-    limits = {"shop": RateLimit(1, per=0.5)}
-    async with MachineLimiter(tmp_path / "limits", shop_id=SHOP, rate_limits=limits) as limiter:
-        await spend(limiter)
-        monkeypatch.setattr(machine, "boot_id", lambda: "another")
-        began = time.monotonic()
-        monkeypatch.setattr(machine, "machine_time", lambda: time.monotonic() - began + 1)
-        assert 0.3 < await seconds(limiter.acquire("shop")) < A_WHILE
-
-
-async def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
-    from neuroon_async import ConfigurationError  # noqa: PLC0415
-
-    path = tmp_path / "photo"
-    path.write_bytes(b"x" * 5_000)
-    async with MachineLimiter(path, shop_id=SHOP) as limiter:
-        with pytest.raises(ConfigurationError, match="is not an SQLite database"):
-            await limiter.acquire("shop")
-    assert path.read_bytes() == b"x" * 5_000
-
-
-async def test_a_file_that_is_taken_away_is_told_and_made_anew(tmp_path):
-    from neuroon_async import ConnectionFailed  # noqa: PLC0415
-
-    path = tmp_path / "limits"
-    async with MachineLimiter(path, shop_id=SHOP) as limiter:
-        (await limiter.acquire("shop")).answered({})
-        for file in tmp_path.iterdir():
-            file.unlink()
-        with pytest.raises(ConnectionFailed, match="not sent, for the shared rate limit in ") as caught:
-            await limiter.acquire("shop")
-        assert caught.value.maybe_processed is False
-        await spend(limiter)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"latency": -1.0}, "latency"),
-        ({"rate_limits": {"shops": RateLimit(1, per=1)}}, "no endpoint shops"),
-        ({"rate_limits": {"shop": None}}, "shop: a shared limit cannot be switched off"),
-        ({"rate_limits": {"shop": RateLimit(9, per=1, burst=2)}}, "shop: a shared limit cannot shape bursts"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(tmp_path, options, message):
-    with pytest.raises(UsageError, match=message):
-        MachineLimiter(tmp_path / "limits", shop_id=SHOP, **options)
-
-
-def test_a_machine_limiter_goes_on_in_the_next_event_loop(tmp_path):
-    limiter = MachineLimiter(tmp_path / "limits", shop_id=SHOP, rate_limits={"shop": RateLimit(2, per=0.4)})
-    for _ in range(3):
-        asyncio.run(spend(limiter))
-    assert limiter.limits()["shop"].available >= 0
-
-
-WORKER = """
-import asyncio, sys, time
-from neuroon_async import MachineLimiter, NeuroonClient, RateLimit, RetryPolicy
-path, url, shop, key, requests, per, seconds, mode = sys.argv[1:]
-
-async def main():
-    limits = {"shop": RateLimit(int(requests), per=float(per))}
-    ends = time.monotonic() + float(seconds)
-    async with MachineLimiter(path, shop_id=shop, rate_limits=limits, latency=1.0) as limiter:
-        async with NeuroonClient(
-            shop_id=shop, api_key=key, base_url=url, limiter=limiter, retry=RetryPolicy(attempts=1), user_agent=mode
-        ) as client:
-            async def call():
-                while time.monotonic() < ends:
-                    await client.shop()
-            print("ready", flush=True)
-            sys.stdin.readline()
-            if mode != "idle":
-                try:
-                    async with asyncio.timeout(float(seconds)), asyncio.TaskGroup() as tasks:
-                        for _ in range(4):
-                            tasks.create_task(call())
-                except TimeoutError:
-                    pass
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["fixed", "rolling", "bucket"])
-async def test_four_processes_on_one_file(tmp_path, algorithm):
-    """One idle, one killed half-way: no 429, and the others use all there is."""
-    limit, windows = RateLimit(100, per=2.0), 4
-    async with Emulator(
-        rate_limits={"shop": limit}, algorithm=algorithm, latency=0.01, jitter=0.01, keep_bodies=False
-    ) as emulator:
-        common = [str(tmp_path / "limits"), emulator.url, emulator.shop_id, emulator.api_key]
-        workers = [
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-c",
-                WORKER,
-                *common,
-                str(limit.requests),
-                str(limit.per),
-                str(limit.per * windows),
-                mode,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-            for mode in ("busy", "busy", "idle", "killed")
-        ]
-        for worker in workers:
-            assert await worker.stdout.readline() == b"ready\n"
-        for worker in workers:
-            worker.stdin.write(b"\n")
-        await asyncio.sleep(limit.per * 1.5)
-        os.kill(workers[3].pid, signal.SIGKILL)
-        for worker in workers:
-            await asyncio.wait_for(worker.communicate(), 60)
-        assert [worker.returncode for worker in workers[:3]] == [0, 0, 0]
-        requests = emulator.requests
-    assert {request.status for request in requests} <= {200, None}
-    start = requests[0].arrived
-    inside = sum(request.arrived < start + limit.per * windows for request in requests)
-    # What the killed one had in flight comes back a second late; nothing else is lost.
-    assert inside >= 0.99 * limit.requests * windows - 4

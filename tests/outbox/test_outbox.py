@@ -557,6 +557,7 @@ async def test_cancellation_ends_at_once_and_keeps_everything(path, emulator, cl
         assert (await outbox.stats()).pending == 1
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("end", ["drained", "cut short"])
 async def test_what_was_delivered_last_is_noted_before_the_end(path, emulator, client, monkeypatch, end):
     monkeypatch.setattr("neuroon_async.outbox.settling.PAUSE", 0.3)

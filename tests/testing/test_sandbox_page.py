@@ -69,6 +69,7 @@ async def events(session, emulator):
 # What it tells
 
 
+@pytest.mark.virtual_time
 async def test_products_arrive_with_their_variants(session, emulator, client):
     async with events(session, emulator) as until:
         assert await until("products", lambda _: True) == []
@@ -92,6 +93,7 @@ async def test_products_arrive_with_their_variants(session, emulator, client):
         assert [card["externalId"] for card in await until("products", lambda cards: len(cards) == 1)] == ["A"]
 
 
+@pytest.mark.virtual_time
 async def test_requests_limits_and_conversions(session, emulator, client):
     emulator.set_limit("shop", RateLimit(2, per=60.0))
     async with events(session, emulator) as until:
@@ -116,6 +118,7 @@ async def test_requests_limits_and_conversions(session, emulator, client):
         assert (totals["requests"], totals["throttled"]) == (5, 1)
 
 
+@pytest.mark.virtual_time
 async def test_a_request_shows_while_it_is_being_answered(session, emulator, client):
     async with events(session, emulator) as until:
         await switch(session, emulator, "hang", "once")
@@ -125,6 +128,7 @@ async def test_a_request_shows_while_it_is_being_answered(session, emulator, cli
         task.cancel()
 
 
+@pytest.mark.virtual_time
 async def test_a_sandbox_without_limits_has_charts_all_the_same(session):
     async with Emulator(rate_limits=None) as emulator, emulator.client() as client:
         SandboxPage(emulator)
@@ -134,6 +138,7 @@ async def test_a_sandbox_without_limits_has_charts_all_the_same(session):
             assert (shop["requests"], shop["used"]) == (None, None)
 
 
+@pytest.mark.virtual_time
 async def test_only_what_has_changed_is_sent_again(session, emulator, client):
     names = []
     async with session.get(f"{emulator.url}/sandbox/events") as response:
@@ -158,6 +163,7 @@ async def switch(session, emulator, fault, often, **headers):
         return response.status
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize("fault", TROUBLES)
 async def test_every_fault_can_be_switched_on_and_off(session, emulator, fault):
     async with events(session, emulator) as until:

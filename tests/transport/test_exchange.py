@@ -151,6 +151,7 @@ async def test_an_answer_that_was_unpacked_on_its_way_is_read(body):
 CUT = b"Content-Length: 500\r\n\r\n{"
 
 
+@pytest.mark.virtual_time
 @pytest.mark.parametrize(
     ("rest", "ends"),
     [(CUT, True), (CUT, False), (b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nzzz", False)],
