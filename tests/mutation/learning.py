@@ -17,7 +17,7 @@ import coverage
 import pytest
 
 from mutation.operators import Mutant
-from mutation.rooms import PACKAGE, TESTS, Room
+from mutation.rooms import PACKAGE, ROOMS, TESTS, Room
 
 __all__ = ["Chosen", "Learned", "keep", "kept", "learn"]
 
@@ -79,9 +79,10 @@ def _run_all(session: pytest.Session, before: Callable[[str], object], waits: di
 
 
 def _kept_at(room: Room) -> Path:
-    """What was learned holds for these very files, and for all rooms that have the same tests."""
+    """What was learned holds for these very tests and the files of all rooms that have them. Others change little."""
     tests = [TESTS / name for name in room.tests]
-    files = [path for each in (*tests, PACKAGE) for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
+    files = [path for each in tests for path in (sorted(each.rglob("*.py")) if each.is_dir() else [each])]
+    files += [path for other in ROOMS.values() if other.tests == room.tests for path in other.paths]
     said = [str(TESTS).encode(), *(path.read_bytes() for path in [Path(__file__), *files])]
     content = hashlib.sha256(b"".join(said)).hexdigest()
     return TESTS.parent / "build" / "mutation" / f"{room.tests[0]}-{content[:16]}.pickle"
