@@ -7,22 +7,18 @@ a product more or less in the catalog changes its own page, and leaves the other
 
 from __future__ import annotations
 
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-import msgspec
-from msgspec import UnsetType
-
-from ..api.models import Product, as_plain
+from ..api.models import Product
 from ..api.shapes import is_text
+from .digests import are_sent_so, canonical_lines, canonical_text, digest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Page", "PageChunker", "PendingPages", "content_digests", "fit_for_pages", "in_pages", "sent_digests"]
+__all__ = ["Page", "PageChunker", "PendingPages", "fit_for_pages", "in_pages"]
 
-T = TypeVar("T")
 _PRODUCTS = 32
 """How many products a page has on average. Of larger ones fewer survive: where one percent of a catalog changes, a page
 of 32 products stays as it was in three cases of four, one of 500 hardly ever."""
@@ -30,32 +26,30 @@ _LONGEST = 16 * _PRODUCTS
 """At so many products a page ends all the same: ids may be such that none ever ends one."""
 _MOST_TO_COME = 1_000 * _PRODUCTS
 """Products on pages that are to come; what is longest to come is given up first."""
-_DIGEST = 16
-"""Bytes of a digest: two different contents never share one by chance."""
-_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic", enc_hook=as_plain)
-"""As products are sent, except that the order of the attributes makes no difference."""
-_BEGINNING = b'{"externalId":'
-"""Of each product in the body of a request."""
-_LISTS: set[type[Any]] = {list, tuple, UnsetType, type(None)}
-"""Whatever encodes these keeps their order."""
-_UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
 
 
 class Page(list[Product]):
     """Neighbours in the source, and their digests."""
 
-    __slots__ = ("_lines", "digest", "ids")
+    __slots__ = ("_text", "digest", "ids")
 
     def __init__(self, products: Iterable[Product]) -> None:
         super().__init__(products)
         self.ids: list[str] = [product.external_id for product in self]
-        self._lines = _encoded(_encoder.encode_lines, self)
-        self.digest: bytes | None = None if self._lines is None else _digest(self._lines)
+        self._text = canonical_text(self)
+        self.digest: bytes | None = None if self._text is None else digest_of(self._text)
         """Over all of them, in their order. ``None`` where one of them cannot become JSON, and so cannot be sent."""
 
-    def digests(self) -> dict[str, bytes | None]:
-        """By id, of the last version each; ``None`` where that cannot become JSON. A digest covers the id, too."""
-        return _digests(self, self._lines)
+    def digests(self) -> list[bytes | None]:
+        """Of each of them; ``None`` where it cannot become JSON. A digest covers the id, too."""
+        return [None if line is None else digest_of(line) for line in canonical_lines(self, self._text)]
+
+    def written(self) -> tuple[list[bytes], list[bytes]] | None:
+        """The JSON of each, as a request carries it, and its digest; ``None`` where that must be made anew."""
+        lines = [line for line in canonical_lines(self, self._text) if line is not None]
+        if len(lines) < len(self) or not are_sent_so(self):
+            return None
+        return lines, [digest_of(line) for line in lines]
 
 
 class PageChunker:
@@ -172,53 +166,3 @@ class PendingPages:
         if page is not None:
             for each in page.ids:
                 self._by_id.pop(each, None)
-
-
-def content_digests(products: Sequence[Product]) -> dict[str, bytes]:
-    """By id, of all that can become JSON."""
-    digests = _digests(products, _encoded(_encoder.encode_lines, products))
-    return {external_id: digest for external_id, digest in digests.items() if digest is not None}
-
-
-def sent_digests(products: Sequence[Product], body: bytes) -> dict[str, bytes]:
-    """The same, of the request that carries these products: most need not be encoded once more.
-
-    What stands in the body is what a digest is made of, unless a product has attributes in another order than the
-    digest's, or a set. A product's beginning cannot stand within another one: quotes in a text have a backslash.
-    """
-    texts = body[body.find(_BEGINNING) + len(_BEGINNING) : -len(b"}]}")].split(b"}," + _BEGINNING)
-    if len(texts) != len(products) or not _LISTS.issuperset(
-        type(value) for product in products for value in (product.categories, product.brands, product.tags)
-    ):
-        return content_digests(products)
-    digests = {
-        product.external_id: _digest(_BEGINNING + text + b"}")
-        for product, text in zip(products, texts, strict=True)
-        if _is_ordered(product.attributes)
-    }
-    if len(digests) < len(products):
-        digests |= content_digests([product for product in products if not _is_ordered(product.attributes)])
-    return digests
-
-
-def _is_ordered(attributes: dict[str, str] | UnsetType | None) -> bool:
-    return not attributes or (type(attributes) is dict and [*attributes] == sorted(attributes))
-
-
-def _digests(products: Sequence[Product], text: bytes | None) -> dict[str, bytes | None]:
-    lines: list[bytes | None] = [] if text is None else [*text.splitlines()]
-    if len(lines) != len(products):  # a value that holds JSON of its own may hold line ends, too
-        lines = [_encoded(_encoder.encode, product) for product in products]
-    newest = {product.external_id: line for product, line in zip(products, lines, strict=True)}
-    return {external_id: None if line is None else _digest(line) for external_id, line in newest.items()}
-
-
-def _encoded(encode: Callable[[T], bytes], value: T) -> bytes | None:
-    try:
-        return encode(value)
-    except _UNENCODABLE:
-        return None
-
-
-def _digest(text: bytes) -> bytes:
-    return sha256(text).digest()[:_DIGEST]

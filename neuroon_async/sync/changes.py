@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from ..advice import Advice
 from ..api.shapes import implements
 from ..errors import UnsafeDeletion
-from ..ledger.pages import Page, PageChunker, PendingPages, fit_for_pages, sent_digests
+from ..ledger.digests import sent_digests
+from ..ledger.pages import Page, PageChunker, PendingPages, fit_for_pages
 from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun, RepeatingLedgerRun
-from .outgoing import decoded
+from .open_pages import OpenPage
+from .outgoing import all_encoded, decoded, digests_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from ..api.models import Product
@@ -34,8 +36,10 @@ class Comparison(NamedTuple):
     changed: list[Item]
     """May have to be sent."""
     unchanged_ids: AbstractSet[str] = frozenset()
-    unchanged: list[Product] = []  # noqa: RUF012 - never added to
+    unchanged: Sequence[Outgoing] = ()
     """The newest versions of these: the server has them."""
+    encoded: Sequence[Outgoing] = ()
+    """May be sent: these have been checked. Where there are any, there are no products among the ``changed``."""
 
 
 class ChangeDetector(Protocol):
@@ -126,10 +130,14 @@ class AllChanged:
 
 
 class LedgerChanges:
-    """One run's view of its ledger: compares page by page, then product by product."""
+    """One run's view of its ledger: compares page by page, then product by product.
 
-    def __init__(self, ledger: LedgerRun, *, watch_missing: bool) -> None:
+    ``checked``: was all that has been read checked by then, so that it may be encoded while it is at hand?
+    """
+
+    def __init__(self, ledger: LedgerRun, *, watch_missing: bool, checked: Callable[[], bool] = bool) -> None:
         self._ledger = ledger
+        self._checked = checked
         self._paged = ledger if implements(ledger, PagedLedgerRun) else None
         self._leased = ledger if implements(ledger, LeasedLedgerRun) else None
         self._watch_missing = watch_missing
@@ -139,14 +147,15 @@ class LedgerChanges:
         self._start_over()
 
     def _start_over(self) -> None:
-        self._pages: list[Page] = []
+        self._pages: list[OpenPage] = []
         self._ids: set[str] = set()
         """All that are on these pages."""
         self._unreadable: list[Item] = []
 
     def open(self) -> list[Item]:
         """The items that wait to be compared with the ledger."""
-        return [*self._unreadable, *(item for page in self._pages for item in page), *self._pager.unfinished]
+        open_now = decoded(product for page in self._pages for product in page.products)
+        return [*self._unreadable, *open_now, *self._pager.unfinished]
 
     @property
     def undecided(self) -> int:
@@ -171,13 +180,13 @@ class LedgerChanges:
 
     def _judge(self, pages: list[Page], in_flight: AbstractSet[str]) -> Comparison:
         held: set[str] = set()
-        products: list[Product] = []
+        products: list[Outgoing] = []
         for page in pages:
             if held.isdisjoint(page.ids) and self._holds(page, in_flight):
                 held.update(page.ids)
                 products += page
             else:
-                self._pages.append(page)
+                self._pages.append(OpenPage(page, checked=self._checked()))
                 self._ids.update(page.ids)
         return Comparison([], held, products)
 
@@ -195,11 +204,11 @@ class LedgerChanges:
 
         What the server holds needs none, not even a check of its values: it was checked when it was sent.
         """
-        ids = [external_id for page in self._pages for external_id in page.ids]
+        pages = self._pages
+        ids = [external_id for page in pages for external_id in page.ids]
         newest = {external_id: position for position, external_id in enumerate(ids)}
-        digests: dict[str, bytes | None] = {}
-        for page in self._pages:
-            digests |= page.digests()
+        each = [digest for page in pages for digest in page.digests]
+        digests = dict(zip(ids, each, strict=True))
         if self._watch_missing:
             await self._ledger.seen(newest.keys())
         sure = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
@@ -207,11 +216,14 @@ class LedgerChanges:
         if len(newest) == len(ids):  # a page with an older version on it is not what the server has, or will have
             await self._keep(self._whole_pages(unchanged, digests))
         held = {newest[external_id] for external_id in unchanged}
-        items = [item for page in self._pages for item in page]
-        changed: list[Item] = [item for position, item in enumerate(items) if position not in held]
-        changed += self._unreadable
+        products = [product for page in pages for product in page.products]
+        left = [product for position, product in enumerate(products) if position not in held]
+        others = self._unreadable
         self._start_over()
-        return Comparison(changed, unchanged, [items[position] for position in held])
+        same = [products[position] for position in held]
+        if all_encoded(left):
+            return Comparison(others, unchanged, same, left)
+        return Comparison([*decoded(left), *others], unchanged, same)
 
     def _whole_pages(self, unchanged: set[str], digests: dict[str, bytes | None]) -> dict[bytes, list[str]]:
         """The pages of which nothing has changed, by their digests. The others are expected from now on."""
@@ -268,7 +280,8 @@ class LedgerChanges:
         return None if self._leased is None else self._leased.lease_lost()
 
     def digests(self, products: Sequence[Outgoing], body: bytes) -> dict[str, bytes]:
-        return sent_digests(decoded(products), body)
+        known = digests_of(products)
+        return sent_digests(decoded(products), body) if known is None else known
 
     async def forget(self, external_id: str, *, overtakable: bool) -> None:
         """It was deleted. ``overtakable``: as in `record`."""

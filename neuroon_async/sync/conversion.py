@@ -73,13 +73,15 @@ class Conversion:
 
     ``check`` is for a portion of what came of either: a `Product` is kept as it is, so it can be checked later, in
     company. With a ledger that is after the comparison: what the ledger holds was checked when it was sent. Products
-    that nobody holds any more are encoded then, unless the run ``keeps_products``.
+    that nobody holds any more are encoded then, unless the run ``keeps_products``; with a ledger, those that need no
+    check are encoded before the comparison.
     """
 
     def __init__(self, source: object, options: SyncOptions, remarks: Remarks, *, keeps_products: bool) -> None:
         self._remarks = remarks
         self._most_bytes = options.max_batch_bytes
-        self._encodes = not keeps_products
+        self._keeps_products = keeps_products
+        self._encodes = not keeps_products and options.ledger is None
         self._held_by_source = class_of(source) in ALL_THERE
         self._any_unchecked = False
         to_product = options.to_product
@@ -91,6 +93,10 @@ class Conversion:
             self.one, self.many = self._read, self._read_many
         if to_product is not None and self.one is not None:
             self.one, self.many = _converting(to_product, self.one), None
+
+    def leaves_none_unchecked(self) -> bool:
+        """Has all that was read been checked, and does nobody want the products themselves?"""
+        return not self._keeps_products and not self._any_unchecked
 
     def _read(self, item: Product | dict[str, Any]) -> Item:
         if type(item) is dict:

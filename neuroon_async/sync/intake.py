@@ -52,6 +52,8 @@ class Intake:
 
     def _settle(self, comparison: Comparison) -> list[ProductFailure]:
         """Returns what may not be sent."""
+        if comparison.encoded:
+            self._hold.admit(comparison.encoded)
         failures = self._admit(comparison.changed) if comparison.changed else []
         if comparison.unchanged:  # after that: older versions may have been among the changed
             self._recorder.unchanged(len(comparison.unchanged_ids))

@@ -17,13 +17,24 @@ from msgspec import UNSET, Raw, UnsetType
 
 from ..api.models import PRODUCT_FIELDS, Product, encode
 from ..api.requests import UNENCODABLE, encode_batch, encode_product, join_batch
+from ..ledger.pages import Page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ..api.contract import SyncMode
 
-__all__ = ["EncodedPortion", "EncodedProduct", "Outgoing", "decoded", "encode_outgoing", "encoded"]
+__all__ = [
+    "EncodedPortion",
+    "EncodedProduct",
+    "Outgoing",
+    "all_encoded",
+    "decoded",
+    "digests_of",
+    "encode_outgoing",
+    "encoded",
+    "encoded_page",
+]
 
 
 _fields_of = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal).decode
@@ -31,12 +42,12 @@ _each_of = msgspec.json.Decoder(list[Raw]).decode
 
 
 class EncodedPortion:
-    """The JSON of products that were encoded together: an array of them."""
+    """The JSON of products that were encoded together: an array of them. ``array``: that, where it is there."""
 
     __slots__ = ("_array", "_lines", "_prices", "_ratings", "_sale_prices", "places")
 
-    def __init__(self, products: Sequence[Product]) -> None:
-        self._array: bytes = encode(products)
+    def __init__(self, products: Sequence[Product], array: bytes | None = None) -> None:
+        self._array: bytes = encode(products) if array is None else array
         self._lines: list[Raw] | None = None
         # As they were given: JSON does not tell a `Decimal` from a ``float``.
         self._prices = [product.price for product in products]
@@ -83,6 +94,8 @@ class EncodedProduct(msgspec.Struct, frozen=True, gc=False):
     parent_external_id: str | UnsetType | None
     portion: EncodedPortion
     place: int
+    digest: bytes | None
+    """Of what it says; ``None`` in a run without a ledger."""
 
     @property
     def product(self) -> Product:
@@ -95,12 +108,37 @@ Outgoing = Product | EncodedProduct
 def encoded(products: list[Product]) -> Sequence[Outgoing]:
     """The same products, encoded; or themselves, where one of them cannot become JSON."""
     try:
-        portion = EncodedPortion(products)
+        return _parts_of(EncodedPortion(products), products, repeat(None))
     except UNENCODABLE:
         return products
+
+
+def encoded_page(page: Page) -> list[EncodedProduct] | None:
+    """The same with digests, or ``None``. What a page has encoded already is not encoded again."""
+    try:
+        written = page.written()
+        if written is None:  # made at one time: a text and its digest say the same, whatever becomes of the product
+            return _parts_of(EncodedPortion(page), page, Page(page).digests())
+        lines, digests = written
+        return _parts_of(EncodedPortion(page, b"[%b]" % b",".join(lines)), page, digests)
+    except UNENCODABLE:
+        return None
+
+
+def _parts_of(
+    portion: EncodedPortion, products: Sequence[Product], digests: Iterable[bytes | None]
+) -> list[EncodedProduct]:
     ids = [product.external_id for product in products]
     parents = [product.parent_external_id for product in products]
-    return list(map(EncodedProduct, ids, parents, repeat(portion), portion.places))
+    return list(map(EncodedProduct, ids, parents, repeat(portion), portion.places, digests))
+
+
+def digests_of(products: Sequence[Outgoing]) -> dict[str, bytes] | None:
+    """The digests that these carry, by id; ``None`` where one of them has none."""
+    if not all_encoded(products):
+        return None
+    digests = {product.external_id: product.digest for product in cast("Sequence[EncodedProduct]", products)}
+    return None if None in digests.values() else cast("dict[str, bytes]", digests)
 
 
 def decoded(products: Iterable[Outgoing]) -> list[Product]:
@@ -109,6 +147,11 @@ def decoded(products: Iterable[Outgoing]) -> list[Product]:
     if not _any_encoded(given):
         return cast("list[Product]", given)
     return [product.product if isinstance(product, EncodedProduct) else product for product in given]
+
+
+def all_encoded(products: Iterable[Outgoing]) -> bool:
+    """Are there any, and is each encoded?"""
+    return set(map(type, products)) == {EncodedProduct}
 
 
 def _any_encoded(products: Iterable[Outgoing]) -> bool:

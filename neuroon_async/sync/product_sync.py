@@ -33,14 +33,13 @@ from .sender import BatchSender
 from .variants import VariantHold
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterable, Iterable
 
     from ..ledger.protocols import LedgerRun
     from ..report import SyncReport
     from ..transport.transport import Transport
     from .delivery import Delivery
     from .options import SyncOptions
-    from .outgoing import Outgoing
     from .recorder import AcceptedCallback, FailureCallback, ProgressCallback
 
 __all__ = ["sync_products"]
@@ -62,7 +61,7 @@ async def sync_products(
     check_callback("on_progress", on_progress)
     check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
     check_callback("on_accepted", on_accepted)
-    keeps_products = options.full or options.ledger is not None or on_accepted is not None
+    keeps_products = options.full or on_accepted is not None
     conversion = Conversion(source, options, Remarks(transport.settings.shop_id), keeps_products=keeps_products)
     rows = rows_of(source)
     items = source if rows is None else rows
@@ -71,9 +70,7 @@ async def sync_products(
     recorder = Recorder(on_progress, on_failure, on_accepted, total=reader.total)
 
     async def run(ledger: LedgerRun | None) -> SyncReport:
-        pipeline = ProductSync(
-            transport.for_bulk_run(), reader, options, conversion.check, recorder=recorder, ledger=ledger
-        )
+        pipeline = ProductSync(transport.for_bulk_run(), reader, options, conversion, recorder=recorder, ledger=ledger)
         return await pipeline.run()
 
     if options.ledger is None:
@@ -96,7 +93,7 @@ class ProductSync:
         transport: Transport,
         reader: ItemReader[Product | ProductFailure],
         options: SyncOptions,
-        check: Callable[[list[Product | ProductFailure]], tuple[Sequence[Outgoing], list[ProductFailure]]],
+        conversion: Conversion,
         *,
         recorder: Recorder,
         ledger: LedgerRun | None,
@@ -106,7 +103,11 @@ class ProductSync:
         self._options = options
         self._reader = reader
         self._recorder = recorder
-        self._ledger = None if ledger is None else LedgerChanges(ledger, watch_missing=options.delete_missing)
+        self._ledger = (
+            None
+            if ledger is None
+            else LedgerChanges(ledger, watch_missing=options.delete_missing, checked=conversion.leaves_none_unchecked)
+        )
         self._changes = self._ledger or AllChanged()
         self._health = recorder.health = ServiceHealth(transport.retry, recorder.costs)
         self._in_flight: InFlight[Delivery] = InFlight(options.at_once)
@@ -139,7 +140,7 @@ class ProductSync:
             recorder=recorder,
             single_request=options.single_request,
         )
-        self._intake = Intake(self._changes, self._queue, self._hold, recorder, check)
+        self._intake = Intake(self._changes, self._queue, self._hold, recorder, conversion.check)
 
     async def run(self) -> SyncReport:
         size = self._options.batch_size

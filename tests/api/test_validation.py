@@ -29,7 +29,7 @@ from neuroon_async.api.validation import (
     plainly_valid,
 )
 from neuroon_async.errors import InvalidConversion, InvalidProduct
-from neuroon_async.ledger.pages import content_digests
+from neuroon_async.ledger.digests import content_digests
 
 TEA = {"external_id": "SKU-1", "name": "Tea", "price": Decimal("4.50"), "url": "https://shop.example/tea"}
 SURROGATE = "a\ud800"

@@ -14,8 +14,8 @@ from sync.sync_shop import item, items
 from neuroon_async import Product
 from neuroon_async.api.contract import SyncMode
 from neuroon_async.api.models import SyncRequest, encode
-from neuroon_async.ledger import pages
-from neuroon_async.ledger.pages import content_digests, sent_digests
+from neuroon_async.ledger import digests
+from neuroon_async.ledger.digests import content_digests, sent_digests
 
 _TEXTS = st.text(st.sampled_from('a"{}[],:\\\n é€😀') | st.characters(exclude_categories=["Cs"]), max_size=8)
 _TEXT = _TEXTS | st.sampled_from(
@@ -58,7 +58,7 @@ def test_most_products_are_not_encoded_for_them(monkeypatch):
         encoded.extend(products)
         return content_digests(products)
 
-    monkeypatch.setattr(pages, "content_digests", told)
+    monkeypatch.setattr(digests, "content_digests", told)
     assert sent_digests(products, body) == expected
     assert encoded == [turned]
 
