@@ -23,7 +23,7 @@ from .clock import LoopClock
 from .local import NOTHING_TOLD, LocalEndpoint, LocalPermit
 from .policy import EffectiveLimit, counted_by_server, would_be_late
 from .protocols import LimitState
-from .store import OwnUsage, Reports, SlotStore, StoreUnavailable, Taken, new_member
+from .store import Forgotten, OwnUsage, Reports, SlotStore, StoreUnavailable, Taken, new_member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -191,6 +191,9 @@ class SharedEndpoint:
             if self._fallback is not None:
                 await self._hand_back()
             answer = await self._store.take(self._effective.requests, member, bulk=bulk)
+            if isinstance(answer, Forgotten):
+                await self._tell_again()
+                return 0.0
         except asyncio.CancelledError:
             # It may have been granted nevertheless.
             self._reports.tell(partial(self._store.withdraw, member))
@@ -252,6 +255,19 @@ class SharedEndpoint:
             await self._store.hand_back(self._own.members(now), now - (self._absent_since or now))
             self._fallback = None
             self._absent_since = None
+
+    async def _tell_again(self) -> None:
+        """The store has lost what it knew. Tell it what this process has used, and what others may have.
+
+        As without a store, it keeps to a part of what was left: what others used may be told by nobody. All who tell
+        so give those slots the same names, or they would count several times.
+        """
+        _log.warning("%s: what was used of the shared rate limit was lost where it is kept; told again", self._name)
+        now = self._clock.now()
+        members = self._own.members(now)
+        others = self._effective.requests - self._known_left(now) // (self._share or 1) - len(members)
+        unknown = {f"others:{number}": self._limit.per for number in range(others)}
+        await self._store.hand_back(unknown | members, 0.0)
 
     def _next_in(self, now: float) -> float:
         """Seconds until the first of those held back may leave, as far as that is known."""

@@ -14,7 +14,7 @@ from .policy import IN_TRANSIT
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["Full", "OwnUsage", "Reports", "SlotStore", "StoreUnavailable", "Taken", "new_member"]
+__all__ = ["Forgotten", "Full", "OwnUsage", "Reports", "SlotStore", "StoreUnavailable", "Taken", "new_member"]
 
 
 class StoreUnavailable(Exception):
@@ -39,10 +39,15 @@ class Full:
     """Seconds after which to ask again; before, no slot comes back by time alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """No slot: the store has lost what it had been told, and must be told again."""
+
+
 class SlotStore(Protocol):
     """The slots of one endpoint, shared by processes. What asks it raises `StoreUnavailable` where it is away."""
 
-    async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full:
+    async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full | Forgotten:
         """Take a slot under the name ``member``, if the limit of ``requests`` lets one more leave now."""
         ...
 

@@ -21,8 +21,9 @@ from redis.crc import key_slot
 from redis.exceptions import RedisClusterException
 
 from neuroon_async import ConnectionFailed, RateLimit, RateLimited, UsageError
-from neuroon_async.integrations.redis import RedisLimiter, link
+from neuroon_async.integrations.redis import RedisLimiter, link, slots
 from neuroon_async.integrations.redis.keys import key_base
+from neuroon_async.limits.store import Full
 
 SHOP = "shop_test"
 
@@ -99,6 +100,86 @@ async def line_to(server, *, delay: float = 0.0) -> AsyncIterator[tuple[str, asy
         await asyncio.gather(*pumps, return_exceptions=True)
         for writer in writers:
             writer.close()
+
+
+# (0) A Redis that loses its data
+
+
+@pytest.fixture
+def hasty_others(monkeypatch):
+    monkeypatch.setattr(slots, "OTHERS_DELAY", 0.05)
+
+
+async def restarted(redis, server, _base) -> None:
+    await redis.aclose()
+    server.stop()
+    server.start()
+
+
+async def emptied(redis, _server, _base) -> None:
+    await redis.flushall()
+
+
+async def evicted(redis, _server, base) -> None:
+    assert await redis.delete(f"{base}:open") == 1
+
+
+@pytest.mark.parametrize("lose", [restarted, emptied, evicted])
+async def test_what_redis_has_lost_is_told_again(hasty_others, process, mortal_redis_server, caplog, lose):
+    redis = Redis(unix_socket_path=mortal_redis_server.socket)
+    one, two = (process(4, 30.0, redis=redis) for _ in range(2))
+    await spend(one, 2)
+    await spend(two, 2)
+    await lose(redis, mortal_redis_server, process.base)
+    caplog.clear()
+    for limiter in (two, one):
+        with pytest.raises(RateLimited):
+            await limiter.acquire("shop", deadline=soon(A_WHILE))
+        await limiter.aclose()
+    assert [record for record in caplog.records if "was lost" in record.message]
+    assert await redis.zcard(f"{process.base}:open") >= 4
+    await redis.aclose()
+
+
+async def test_all_but_a_part_of_what_was_left_is_taken_for_used(hasty_others, process, connect):
+    limiter = process(100, 30.0)
+    await spend(limiter, 20)
+    await emptied(connect(), None, None)
+    await spend(limiter, 20)
+    assert limiter.limits()["shop"].available == 0
+    with pytest.raises(RateLimited):
+        await limiter.acquire("shop", deadline=soon(A_WHILE))
+
+
+async def test_a_process_that_lost_nothing_takes_the_loss_for_none(hasty_others, process, connect, caplog):
+    told, silent = process(4, 30.0), process(4, 30.0)
+    permit = await silent.acquire("shop")
+    await emptied(connect(), None, None)
+    await spend(told, 1)
+    permit.answered({})
+    await spend(silent, 1)
+    await spend(told, 1)
+    assert not [record for record in caplog.records if "was lost" in record.message]
+
+
+@pytest.mark.parametrize("latency", [0.0, 60.0])
+async def test_slots_that_come_back_are_no_loss(process, caplog, latency):
+    limiter = process(3, 0.05, latency=latency)
+    for ends in (lambda permit: permit.answered({}), lambda permit: permit.unused()) * 6:
+        for permit in [await limiter.acquire("shop") for _ in range(3)]:
+            ends(permit)
+    await limiter.aclose()
+    assert not caplog.records
+
+
+async def test_a_slot_that_is_asked_for_twice_is_given_once(process):
+    """As redis-py does where the connection breaks before the answer is there."""
+    store = process(2, 30.0)._endpoints["shop"]._store
+    first, again = [await store.take(2, "a", bulk=False) for _ in range(2)]
+    assert (first.left, again.left) == (1, 1)
+    assert (await store.take(2, "b", bulk=False)).left == 0
+    assert (await store.take(2, "b", bulk=False)).left == 0
+    assert isinstance(await store.take(2, "c", bulk=False), Full)
 
 
 # (a) A clock that is set back

@@ -46,8 +46,11 @@ class RedisLimiter(SharedLimiter):
 
     **Other users of the key.** Where the server says that less is left (``X-RateLimit-Remaining``) than Redis knows of,
     all processes leave as much for one window. Requests in flight may be among those that the server has counted, so
-    the more there are, the later it shows. So does what a Redis has forgotten that restarts without its data,
-    unnoticed.
+    the more there are, the later it shows.
+
+    **A Redis that has lost its data**, by a restart, a failover or an eviction, is noticed: each process looks whether
+    the last slot that Redis was told of is still there. If not, it tells again what it has used, and keeps to a
+    ``share`` of what was left; all are held back for two seconds, so that others can tell the same. This is logged.
 
     ``aclose`` (or ``async with``) waits until Redis has been told of every ended request; skipping it merely leaves the
     last slots occupied for ``latency`` seconds longer.

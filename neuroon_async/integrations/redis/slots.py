@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import NoScriptError
 
 from ...limits.policy import IN_TRANSIT, RESERVED, SINGLE_CALL_WAIT, Reserve
-from ...limits.store import Full, Taken
+from ...limits.store import Forgotten, Full, Taken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -30,6 +30,11 @@ _log = logging.getLogger("neuroon_async.limits")
 
 OTHERS_DELAY = 2.0
 """Seconds that other processes get to tell what they used without Redis: they look for it every second."""
+
+_FORGOTTEN = 2
+"""What the script says that finds something missing."""
+_NEVER = 2**53
+"""A time that no clock reaches, in microseconds."""
 
 # Times are whole microseconds: a double holds them exactly until the year 2255, but Lua's tostring does not.
 _BASICS = """
@@ -64,12 +69,16 @@ _TAKE = (
     + """
 -- KEYS: slots, elsewhere, pause, singles, processes, tables.
 -- ARGV: requests, per, latency, bulk, member, most to keep, to keep at least, how soon, process, table ('': as before),
--- the longest that a slot may be away.
--- Gives {1, slots left, now} or {0, microseconds to wait, now}, and then the tables of others.
+-- the longest that a slot may be away, a slot of this process's that Redis was told of, and when.
+-- Gives {1, slots left, now} or {0, microseconds to wait, now}, and then the tables of others; or {2, 0, now}.
 local slots, elsewhere, pause_key, singles, processes, tables = unpack(KEYS)
 local now, requests, per, latency = clock(), tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local bulk, member, most, least, soon = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local process, own_table, longest = ARGV[9], ARGV[10], tonumber(ARGV[11])
+local witness, told = ARGV[12], tonumber(ARGV[13])
+
+-- A slot that must still be known, and is not: this Redis has lost its data, was evicting, or is another one now.
+if told <= now and now < told + per and not redis.call('ZSCORE', slots, witness) then return {2, 0, now} end
 
 -- A clock that was set back leaves times that lie too far ahead.
 local function no_later(key, latest, instead)
@@ -124,6 +133,8 @@ local function until_back(moment, missing)
 end
 
 local left = free(now)
+-- Asked twice, for the first answer was lost on its way.
+if redis.call('ZSCORE', slots, member) then return answer(1, math.max(0, left)) end
 if left < 1 then return answer(0, until_back(now, 1 - left)) end
 if bulk then
     redis.call('ZREMRANGEBYSCORE', singles, '-inf', whole(now - 2 * per))
@@ -154,7 +165,7 @@ _COOL = (
     + """
 -- KEYS: slots, elsewhere.  ARGV: in how long its slot comes back, the longest that one may be away, counted, granted,
 -- member, per.
--- Its request has ended.
+-- Its request has ended. Gives the time.
 local slots, elsewhere, per = KEYS[1], KEYS[2], tonumber(ARGV[6])
 local now = clock()
 redis.call('ZADD', slots, whole(now + tonumber(ARGV[1])), ARGV[5])
@@ -170,6 +181,7 @@ if count > 0 then
     redis.call('ZADD', elsewhere, whole(now + per), count)
     redis.call('PEXPIRE', elsewhere, ms(per))
 end
+return {now}
 """
 )
 
@@ -248,8 +260,10 @@ class RedisSlots:
         self._table = f"{limit.requests} requests in {limit.per:g} s"
         self._table_told: float | None = None
         self._differing: set[str] = set()
+        self._witness = ("", _NEVER)
+        """The slot that Redis was last told of for certain, and when by its clock. It must still know that slot."""
 
-    async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full:
+    async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full | Forgotten:
         reserve = Reserve(requests, self._limit.per)
         keys = [self._slots, self._elsewhere, self._pause, self._singles, self._processes, self._tables]
         which, number, now, *tables = await self._run(
@@ -266,17 +280,23 @@ class RedisSlots:
             self._process,
             self._table if self._table_is_due() else "",
             self._longest,
+            *self._witness,
         )
+        if which == _FORGOTTEN:
+            return Forgotten()
         self._note_tables(tables)
         return Taken(stamp=int(now), left=int(number)) if which else Full(int(number) / 1e6)
 
     async def cool(self, member: str, *, stamp: int = 0, counted: int | None = None) -> None:
-        arguments = (self._per, self._longest, counted or 0, stamp, member, self._per)
-        await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
+        await self._cool(self._per, member, counted or 0, stamp)
 
     async def cool_late(self, member: str) -> None:
-        arguments = (self._late, self._longest, 0, 0, member, self._per)
-        await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
+        await self._cool(self._late, member, 0, 0)
+
+    async def _cool(self, back_in: int, member: str, counted: int, stamp: int) -> None:
+        arguments = (back_in, self._longest, counted, stamp, member, self._per)
+        (now,) = await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
+        self._witness = (member, int(now))
 
     async def free(self, member: str) -> None:
         await self._link.ask(lambda: self._redis.zrem(self._slots, member))
@@ -293,6 +313,7 @@ class RedisSlots:
         times = (self._per, self._latency, self._process, _us(absent), _us(OTHERS_DELAY), self._longest)
         pairs = (part for member, seconds in members.items() for part in (member, _us(seconds)))
         await self._run(_RETURN, keys, *times, *pairs)
+        self._witness = ("", _NEVER)  # it may not be among those that were told now
 
     def look_in(self) -> float:
         return self._link.look_in()
