@@ -229,7 +229,8 @@ class HttpExchange:
         if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientConnectorError):
             what = f"no answer within {clock.allowed:.3g} s" if call.sent else "no connection in time"
             return RequestTimeout(what, where=where, maybe_processed=call.sent)
-        reason = explain(error, self._settings.api_key.redact, connected=call.sent)
+        proxied = self._route.always_uses_proxy(call.url)
+        reason = explain(error, self._settings.api_key.redact, connected=call.sent, proxied=proxied)
         return ConnectionFailed(
             reason.what, where=where, advice=reason.advice, maybe_processed=call.sent, permanent=reason.permanent
         )

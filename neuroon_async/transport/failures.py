@@ -41,6 +41,13 @@ _LONGEST_TEXT = 300
 _ERROR_NUMBER = re.compile(r"\[Errno (\d+)\]")
 _TOO_LONG = "Got more than"
 """How aiohttp's two parsers tell of headers over their limit: one by a class, the other in words alone."""
+_KINDS = {
+    ConnectionResetError: errno.ECONNRESET,
+    ConnectionAbortedError: errno.ECONNABORTED,
+    ConnectionRefusedError: errno.ECONNREFUSED,
+    BrokenPipeError: errno.EPIPE,
+}
+_PROXY_IS_BUSY = {408, 425, 429}
 CHECK_PROXY = Advice("check {proxy}", {"proxy": ...})
 NO_SUCH_NAME = Advice(
     "check the address and this machine's network; where only a proxy leads out, name it: {proxy}",
@@ -74,8 +81,11 @@ class Reason:
     permanent: bool = False
 
 
-def explain(error: Exception, redact: Callable[[str], str], *, connected: bool) -> Reason:
-    """The reason of a failure. ``connected``: had the request a connection to be sent over?"""
+def explain(error: Exception, redact: Callable[[str], str], *, connected: bool, proxied: bool = False) -> Reason:
+    """The reason of a failure. ``connected``: had the request a connection to be sent over?
+
+    ``proxied``: does the way there lead through a proxy? Until it is connected, whatever answers is that one.
+    """
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _refused_by_proxy(error, redact)
     certificate = _certificate_error(error)
@@ -83,9 +93,10 @@ def explain(error: Exception, redact: Callable[[str], str], *, connected: bool) 
         return certificate_reason(certificate, redact)
     if isinstance(error, aiohttp.ClientConnectorError):
         return _not_connected(error)
-    problem = _problem(error, connected=connected)
+    by_proxy = proxied and not connected
+    problem = _problem(error, who="proxy" if by_proxy else "server", connected=connected)
     text = _text(error, redact)
-    return Reason(f"{problem}: {text}" if text else problem)
+    return Reason(f"{problem}: {text}" if text else problem, CHECK_PROXY if by_proxy else None)
 
 
 def certificate_reason(error: ssl.SSLCertVerificationError, redact: Callable[[str], str] = str) -> Reason:
@@ -110,14 +121,20 @@ def system_words(error: OSError) -> str:
     text = str(error.strerror or error)
     numbers = [error.errno] if error.errno else [int(number) for number in _ERROR_NUMBER.findall(text)]
     words = dict.fromkeys(os.strerror(number) for number in numbers)
-    return " / ".join(words) or text
+    return " / ".join(words) or text or _words_of_kind(error)
+
+
+def _words_of_kind(error: OSError) -> str:
+    """asyncio raises some errors without a word, as where a handshake is cut short."""
+    number = next((number for kind, number in _KINDS.items() if isinstance(error, kind)), None)
+    return type(error).__name__ if number is None else os.strerror(number)
 
 
 def loss_of(error: aiohttp.ClientError) -> ConnectionLost:
     """The loss of a connection that a request had been given."""
     if isinstance(error, OSError):
         return ConnectionLost(system_words(error))
-    return ConnectionLost("the server closed it without an answer")
+    return ConnectionLost("it was closed without an answer")
 
 
 def _not_connected(error: aiohttp.ClientConnectorError) -> Reason:
@@ -139,13 +156,15 @@ def _not_connected(error: aiohttp.ClientConnectorError) -> Reason:
     return Reason(f"cannot connect to {where}: {words}", advice)
 
 
-def _problem(error: Exception, *, connected: bool) -> str:
+def _problem(error: Exception, *, who: str, connected: bool) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         too_long = isinstance(error.__cause__, LineTooLong) or _TOO_LONG in error.message
-        return f"the server's {'headers are too long' if too_long else 'answer is not HTTP'}"
+        return f"the {who}'s {'headers are too long' if too_long else 'answer is not HTTP'}"
     if isinstance(error, (aiohttp.ClientPayloadError, DamagedAnswer)):
         return "the answer is incomplete or damaged"
-    return "connection lost" if connected else "cannot connect"
+    if connected:
+        return "connection lost"
+    return "cannot connect" if who == "server" else "cannot connect through the proxy"
 
 
 def origin_of(address: str) -> str | None:
@@ -173,10 +192,10 @@ def proxy_reason(status: int, message: str) -> Reason:
     if status == 407:
         login = {"proxy": "http://user:password@host:port"}
         return Reason(what, Advice("give the proxy's user and password: {proxy}", login), permanent=True)
-    if 400 <= status < 500:
+    if 400 <= status < 500 and status not in _PROXY_IS_BUSY:
         other = Advice("let the proxy allow this host, or name another one with {proxy}", {"proxy": ...})
         return Reason(what, other, permanent=True)
-    return Reason(what)
+    return Reason(what, CHECK_PROXY if status < 400 else None)  # no proxy answers so: a login page's server does
 
 
 def _certificate_error(error: Exception) -> ssl.SSLCertVerificationError | None:

@@ -77,7 +77,7 @@ class Route:
 
     def proxy_for(self, url: URL) -> str | None:
         """The proxy of a request to ``url``."""
-        if self._proxy is None or url.scheme != "https" or is_loopback(url.host or ""):
+        if self._proxy is None or not _may_use_proxy(url):
             return None
         if isinstance(self._proxy, Secret):
             return self._proxy.reveal()
@@ -86,8 +86,16 @@ class Route:
             _check_proxy(Secret(chosen), "proxy")
         return chosen
 
+    def always_uses_proxy(self, url: URL) -> bool:
+        """Does every request to ``url`` go through one? A function decides anew each time, and is not asked here."""
+        return isinstance(self._proxy, Secret) and _may_use_proxy(url)
+
     def __repr__(self) -> str:
         return "Route(…)"
+
+
+def _may_use_proxy(url: URL) -> bool:
+    return url.scheme == "https" and not is_loopback(url.host or "")
 
 
 def proxy_from_env(base_url: str, environ: Mapping[str, str]) -> str | None:

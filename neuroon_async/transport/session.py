@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from ..errors import ClientClosed, UsageError
 from .places import Places
@@ -28,6 +30,9 @@ KEEP_ALIVE = 30.0
 _AT_ONCE = 0.001
 """Seconds. A connection that was there so soon was waiting in the pool, and another timer would cost more than it
 moves the end of the attempt."""
+
+_BODILESS = (b"HTTP/1.1 204", b"HTTP/1.1 304", b"HTTP/1.0 204", b"HTTP/1.0 304")
+"""How an answer begins that has no body, whatever its headers say."""
 
 _LOOK_AT_LOOP = 0.1
 """Seconds between two looks whether the loop that closes a session still runs."""
@@ -119,12 +124,41 @@ def _watch() -> aiohttp.TraceConfig:
 _WATCH = _watch()
 
 
+class _AnswerProtocol(ResponseHandler):
+    """Takes an answer that has no body by its status for one, whatever comes in the same packet behind its headers.
+
+    aiohttp would take that for the beginning of the next answer, and lose both: a deletion that worked would fail. The
+    connection is not used again.
+    """
+
+    _begins = False
+
+    def set_response_params(self, **options: Any) -> None:
+        self._begins = True
+        super().set_response_params(**options)
+
+    def data_received(self, data: bytes) -> None:
+        begins, self._begins = self._begins, False
+        if begins and data.startswith(_BODILESS):
+            end = data.find(b"\r\n\r\n") + 4
+            if 4 <= end < len(data):
+                self.force_close()
+                data = data[:end]
+        super().data_received(data)
+
+
 class _TellingConnector(aiohttp.TCPConnector):
     """Tells the attempt that asked for a connection when it has one.
 
     A connection on which something arrived while it was idle is closed: that would be taken for the answer to the next
     request. Servers say so that they were waiting for too long (408), and broken proxies answer twice.
     """
+
+    _factory: Any
+    """What makes the protocol of a new connection."""
+
+    def read_answers_by(self, protocol: type[ResponseHandler]) -> None:
+        self._factory = partial(protocol, loop=asyncio.get_running_loop())
 
     async def connect(self, *arguments: Any, **options: Any) -> Any:
         while True:
@@ -174,10 +208,9 @@ class SessionHolder:
         return self._session
 
     def _open(self) -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(
-            connector=_TellingConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        )
+        connector = _TellingConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
+        connector.read_answers_by(_AnswerProtocol)
+        session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         if self.places is not None:
             _places[session] = self.places
         _opened.add(self)

@@ -203,6 +203,31 @@ async def test_a_refusal_that_names_what_it_refuses_is_asked_for_again_where_tha
     assert (caught.value.status, next(bodies, None)) == (status, None)
 
 
+@pytest.mark.parametrize("body", [b'{"deleted":true}', b"gone", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+@pytest.mark.parametrize("headers", [b"", b"Content-Length: 16\r\n", b"Transfer-Encoding: chunked\r\n"])
+async def test_a_deletion_that_worked_is_one_whatever_follows_in_its_packet(body, headers):
+    connections: list[asyncio.StreamWriter] = []
+
+    async def serve(reader, writer):
+        connections.append(writer)
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                status = b"304 Not Modified" if b"GET" in head else b"204 No Content"
+                writer.write(b"HTTP/1.1 " + status + b"\r\n" + headers + b"\r\n" + body)
+        writer.close()
+
+    async with serving(serve) as url:
+        async with NeuroonClient(shop_id="shop_7", api_key=KEY, base_url=url, retry=ONCE) as client:
+            await client.products.delete("A")
+            await client.products.delete("B")
+            with pytest.raises(APIError, match="304"):
+                await client.shop()
+        for writer in connections:
+            await writer.wait_closed()
+    assert len(connections) == 3
+
+
 @pytest.mark.parametrize("unasked", [http(b'{"maxProducts":9}'), http(b"", "408 Request Timeout"), b"bye"])
 async def test_what_arrives_on_an_idle_connection_is_no_answer_to_the_next_request(unasked):
     arrived: list[asyncio.StreamWriter] = []

@@ -79,7 +79,7 @@ def test_a_refused_connection_is_told_in_words(error, verifies):
         ),
         (
             explain(loss_of(aiohttp.ServerDisconnectedError()), str, connected=True),
-            "connection lost: the server closed it without an answer",
+            "connection lost: it was closed without an answer",
         ),
         (
             explain(loss_of(aiohttp.ClientOSError(errno.ECONNRESET, "reset")), str, connected=True),
@@ -98,6 +98,15 @@ def test_a_refused_connection_is_told_in_words(error, verifies):
             ),
         ),
         (proxy_reason(502, ""), "502 from the proxy: no reason given"),
+        (proxy_reason(302, "Found"), "302 from the proxy: Found; check proxy"),
+        (
+            connecting_failed(ConnectionResetError(), kind=aiohttp.ClientConnectorError),
+            f"cannot connect to shop.example:443: {os.strerror(errno.ECONNRESET)}",
+        ),
+        (
+            connecting_failed(InterruptedError(), kind=aiohttp.ClientConnectorError),
+            "cannot connect to shop.example:443: InterruptedError",
+        ),
     ],
 )
 def test_the_words(reason, text):
@@ -114,7 +123,10 @@ def test_a_name_that_cannot_be_resolved_is_told_without_words_of_the_system_too(
     assert system_words(socket.gaierror()) == "the name cannot be resolved"
 
 
-@pytest.mark.parametrize(("status", "permanent"), [(399, False), (400, True), (407, True), (499, True), (500, False)])
+@pytest.mark.parametrize(
+    ("status", "permanent"),
+    [(399, False), (400, True), (407, True), (408, False), (429, False), (499, True), (500, False)],
+)
 def test_a_proxy_that_refuses_will_refuse_again_and_one_that_fails_need_not(status, permanent):
     assert proxy_reason(status, "no").permanent is permanent
 

@@ -94,6 +94,30 @@ async def test_a_proxy_that_cannot_connect_is_asked_again(authority, address):
         assert not caught.value.maybe_processed
 
 
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (b"", "cannot connect through the proxy: it was closed without an answer; check proxy"),
+        (b"<html>login</html>", "the proxy's answer is not HTTP: .*; check proxy"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", r"cannot connect to .*: \w+"),
+        (b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n", r"cannot connect to .*: \w+"),
+    ],
+)
+async def test_a_proxy_that_is_none_is_told_as_the_proxys_fault(answer, says):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
+        address = f"http://user:hunter2@127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with client_of(proxy=address, retry=RetryPolicy(attempts=1)) as client:
+            with pytest.raises(ConnectionFailed, match=says) as caught:
+                await client.shop()
+    assert not caught.value.maybe_processed
+    assert "hunter2" not in str(caught.value)
+
+
 async def test_what_a_function_chooses_is_checked_and_its_own_error_is_told():
     def broken(url):
         raise LookupError("no such proxy")
