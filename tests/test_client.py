@@ -1,6 +1,8 @@
 """`NeuroonClient` itself: what it is made of, what its copies share, what it refuses."""
 
 import asyncio
+import copy
+import pickle
 
 import pytest
 from clients import client_of
@@ -226,3 +228,12 @@ def test_every_public_name_is_there_once():
 def test_an_object_that_cannot_do_its_work_is_refused_by_name(name):
     with pytest.raises(ConfigurationError, match=rf"{name} must be an? .*got int"):
         NeuroonClient(shop_id="shop_1", api_key="sk_" + "0" * 32, **{name: 5})
+
+
+@pytest.mark.parametrize("take", [pickle.dumps, copy.deepcopy])
+async def test_a_client_that_was_used_is_not_taken_to_another_process(emulator, take):
+    async with emulator.client() as client:
+        await client.shop()
+        for each in (client, client.with_options(timeout=1), client.products):
+            with pytest.raises(TypeError, match=r"neither pickled nor deep-copied|is not pickled"):
+                take(each)

@@ -187,6 +187,11 @@ class SessionHolder:
         """How many of its requests may be under way at once; ``None`` for a session of the user's, which has a
         queue of its own."""
 
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a client is neither pickled nor deep-copied, for it holds connections: make one in each process"
+        )
+
     def get(self) -> aiohttp.ClientSession:
         """The session. Raises `ClientClosed` after `close`, `UsageError` from another event loop."""
         if self._closed:
