@@ -55,7 +55,9 @@ class ProductFailure:
 
     def __str__(self) -> str:
         status = f" {self.status}" if self.status is not None else ""
-        return f"{self.external_id or '(no id)'}: {self.reason} [{self.stage}{status}]"
+        who = self.external_id or "(no id)"
+        # A line of a log stays one line, which can be written and reads from left to right.
+        return f"{who if who.isprintable() else repr(who)}: {self.reason} [{self.stage}{status}]"
 
 
 @dataclass(slots=True)

@@ -56,6 +56,18 @@ def test_a_failure_reads_well(failure, text):
     assert str(failure) == text
 
 
+@pytest.mark.parametrize("odd", ["a\nERROR b", "a\ud800", "\u202eA", "a\0", "a\u2028b", "\ufeffA"])
+def test_a_failures_line_is_one_line_that_can_be_written(odd):
+    line = str(ProductFailure(odd, "broken", "local"))
+    assert line == f"{odd!r}: broken [local]"
+    assert line.splitlines() == [line]
+    assert (
+        str(SyncReport(failed=1, failures=[ProductFailure("a b – 茶", "broken", "local")]).failures[0])[:8]
+        == "a b – 茶:"
+    )
+    line.encode()
+
+
 def test_reports_cross_processes():
     report = SyncReport(received=1, failed=1, failures=[ProductFailure("1", "broken", "local", product={"name": "x"})])
     assert pickle.loads(pickle.dumps(report)) == report
