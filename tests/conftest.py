@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SHARED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 _IN_CI = bool(os.environ.get("CI"))
 settings.register_profile("default", max_examples=50, **_SHARED)
-settings.register_profile("quick", max_examples=20, derandomize=_IN_CI, **_SHARED)
+settings.register_profile("quick", max_examples=10, derandomize=_IN_CI, **_SHARED)
 settings.register_profile("ci", max_examples=100, derandomize=True, print_blob=True, **_SHARED)
 settings.register_profile("thorough", max_examples=5_000, **_SHARED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if _IN_CI else "default"))

@@ -13,7 +13,6 @@ from neuroon_async.api.models import Product
 from neuroon_async.api.requests import as_product, encode_batch, encode_single_request
 from neuroon_async.errors import InvalidProduct, UsageError
 
-np = pytest.importorskip("numpy")
 pydantic = pytest.importorskip("pydantic")
 sa = pytest.importorskip("sqlalchemy")
 django = pytest.importorskip("django")
@@ -34,7 +33,7 @@ class Late:
         return getattr(pytest.importorskip(self._name), attribute)
 
 
-pd, pl, pa = Late("pandas"), Late("polars"), Late("pyarrow")
+np, pd, pl, pa = Late("numpy"), Late("pandas"), Late("polars"), Late("pyarrow")
 
 TEA = {"external_id": "SKU-1", "name": "Tea", "price": 4.5, "url": "https://shop.example/tea"}
 PRODUCT = Product(**TEA)
@@ -241,9 +240,8 @@ def test_text_that_django_translates_late(django_model):
 # numpy
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "plain"),
-    [
+def test_numpy_scalars():
+    for name, value, plain in (
         ("price", np.float64(4.5), 4.5),
         ("price", np.float32(0.1), 0.1),
         ("price", np.float16(0.1), 0.1),
@@ -255,18 +253,14 @@ def test_text_that_django_translates_late(django_model):
         ("tags", np.array(["a", "b"]), ["a", "b"]),
         ("tags", np.array(["a"], dtype=object), ["a"]),
         ("tags", [np.str_("a")], ["a"]),
-    ],
-    ids=lambda value: f"{type(value).__name__} {value}",
-)
-def test_numpy_scalars(name, value, plain):
-    found = getattr(as_product(TEA | {name: value}), name)
-    assert found == plain
-    assert isinstance(plain, str) or type(found) is type(plain)
+    ):
+        found = getattr(as_product(TEA | {name: value}), name)
+        assert found == plain, (name, value)
+        assert isinstance(plain, str) or type(found) is type(plain), (name, value)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
+def test_foreign_values_that_do_not_fit_are_refused():
+    for name, value in (
         ("price", np.float64("nan")),
         ("price", np.float32("inf")),
         ("price", np.longdouble(1) / 3),
@@ -280,11 +274,8 @@ def test_numpy_scalars(name, value, plain):
         ("description", pd.NA),
         ("description", pd.NaT),
         ("description", float("nan")),
-    ],
-    ids=lambda value: f"{type(value).__name__} {value}",
-)
-def test_foreign_values_that_do_not_fit_are_refused(name, value):
-    assert refused(TEA | {name: value}).external_id == "SKU-1"
+    ):
+        assert refused(TEA | {name: value}).external_id == "SKU-1", (name, value)
 
 
 # Data frames
@@ -362,21 +353,18 @@ def test_a_subclass_of_a_frame_is_a_frame():
     assert list(rows_of(type("GeoDataFrame", (pd.DataFrame,), {})([TEA]))) == [TEA]
 
 
-@pytest.mark.parametrize("source", [[TEA], iter([TEA]), {"a": 1}, (row for row in [TEA]), "text", None, np])
-def test_what_is_no_frame_is_left_alone(source):
-    assert rows_of(source) is None
+def test_what_is_no_frame_is_left_alone():
+    for source in ([TEA], iter([TEA]), {"a": 1}, (row for row in [TEA]), "text", None, pytest.importorskip("numpy")):
+        assert rows_of(source) is None
 
 
-@pytest.mark.parametrize(
-    ("frame", "says"),
-    [
+def test_a_frame_that_has_no_plain_rows_is_refused_with_the_line_that_helps():
+    for frame, says in (
         (pd.Series([1]), "pandas Series"),
         (pl.Series([1]), "polars Series"),
         (pl.DataFrame([TEA]).lazy(), r"client\.products\.sync\(frame\.collect\(\)\)"),
         (pd.DataFrame([[1, 2]], columns=["name", "name"]), "several columns named name"),
         (pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "several levels.*frame.columns ="),
-    ],
-)
-def test_a_frame_that_has_no_plain_rows_is_refused_with_the_line_that_helps(frame, says):
-    with pytest.raises(UsageError, match=says):
-        rows_of(frame)
+    ):
+        with pytest.raises(UsageError, match=says):
+            rows_of(frame)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,7 @@ def _columnar(kind: str) -> bytes:
     return sink.getvalue()
 
 
+@cache
 def contents() -> list[bytes]:
     found = [path.read_bytes()[:2_000] for path in CASES]
     found += [_columnar("parquet"), _columnar("arrow")]
@@ -61,12 +63,9 @@ def contents() -> list[bytes]:
     return found
 
 
-CONTENTS = contents()
-
-
 @st.composite
 def broken(draw) -> bytes:
-    content = bytearray(draw(st.sampled_from(CONTENTS)))
+    content = bytearray(draw(st.sampled_from(contents())))
     for _ in range(draw(st.integers(0, 6))):
         at = draw(st.integers(0, max(0, len(content) - 1)))
         kind = draw(st.sampled_from(["flip", "cut", "insert", "remove"]))
@@ -111,7 +110,7 @@ def test_whatever_it_is_said_to_be(content, format_):
 
 def test_every_format_is_among_the_contents():
     seen = set()
-    for content in CONTENTS:
+    for content in contents():
         catalog = Catalog(named(content, "file"), shop_url=SHOP)
         outcome_of(catalog)
         seen.add(catalog.format)

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from ledger_shop import MemoryLedger, sync
+from repeats import repeats
 from sync.sync_shop import assert_balanced, item, items, shop
 
 from neuroon_async import ProductFailure, RateLimit, SQLiteLedger, UnsafeDeletion
@@ -147,7 +148,7 @@ async def test_deletions_keep_to_the_rate_limit(ledger):
         assert report.elapsed >= 20
 
 
-@pytest.mark.parametrize("turns", range(0, 40, 4))
+@pytest.mark.parametrize("turns", repeats(range(0, 40, 4)))
 async def test_cancelled_while_deleting_the_books_balance_and_the_next_run_ends_it(ledger, turns):
     async with shop(latency=0.001) as (emulator, client):
         await sync(client, items(70), ledger)

@@ -9,6 +9,7 @@ from zlib import crc32
 import pytest
 from ledger_shop import MemoryLedger, MemoryRun, sent, sync
 from msgspec.structs import replace
+from repeats import repeats
 from sync.sync_shop import assert_apart, assert_balanced, item, items, last_prices, prices, shop
 
 from neuroon_async import ConfigurationError, SQLiteLedger
@@ -155,7 +156,7 @@ async def test_a_version_that_is_refused_does_not_hide_the_one_before(ledger):
         assert prices(emulator) == last_prices(items(2))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", repeats(range(12)))
 async def test_random_runs_end_as_the_catalog_says(ledger, seed):
     chance = random.Random(seed)
     refusing = 0.05
@@ -183,7 +184,7 @@ async def test_a_variant_comes_after_its_unchanged_parent(ledger):
 # The books, whatever happens
 
 
-@pytest.mark.parametrize("turns", range(0, 60, 4))
+@pytest.mark.parametrize("turns", repeats(range(0, 60, 4), quick=5))
 async def test_cancelled_at_any_moment_the_books_balance(ledger, turns):
     async with shop(latency=0.002) as (emulator, client):
         await sync(client, items(30), ledger)

@@ -12,6 +12,7 @@ from zlib import crc32
 import msgspec
 import pytest
 from ledger_shop import sync
+from repeats import repeats
 from sync.sync_shop import assert_apart, item, items, last_prices, prices, shop
 
 from neuroon_async import Product, SQLiteLedger
@@ -305,7 +306,7 @@ async def test_a_stretch_that_comes_twice_counts_twice(ledger):
         assert report.unchanged >= 45
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", repeats(range(12)))
 async def test_random_catalogs_go_back_and_forth(ledger, seed):
     """Few versions and much moving about: a page that outlived its content would hide a difference."""
     chance = random.Random(seed)

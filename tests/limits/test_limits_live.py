@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 from clients import client_of
+from repeats import repeats
 
 from neuroon_async import Product, RetryPolicy
 from neuroon_async.api.contract import SYNC_PRODUCTS, RateLimit
@@ -81,7 +82,7 @@ async def test_three_minutes_at_the_documented_limit(server, send):
     assert_full_use(emulator, DOCUMENTED, windows=3)
 
 
-@pytest.mark.parametrize("at_once", [4, 60])
+@pytest.mark.parametrize("at_once", repeats([60, 4], quick=1))
 @pytest.mark.parametrize("send", [single_calls, bulk])
 @pytest.mark.parametrize("server", ALGORITHMS)
 async def test_any_concurrency(server, send, at_once):

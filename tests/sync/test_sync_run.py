@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repeats import repeats
 from sync_shop import assert_apart, assert_balanced, client_of, first_tries, in_virtual_time, item, items, shop
 
 from neuroon_async import ConfigurationError, NeuroonError, ProductFailure, RateLimit, RetryPolicy, UnsafeFullSync
@@ -576,7 +577,7 @@ async def test_a_deletion_that_ends_early_is_accounted_for(how):
         assert (report.received, report.deleted) == (200, 200)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", repeats(range(10), quick=4))
 def test_accounting_holds_however_a_run_ends(seed):  # noqa: C901
     """Everything at once, at random: bad input, faults, refusals, late parents, a source or a callback that breaks."""
     chance = random.Random(seed)

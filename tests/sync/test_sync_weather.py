@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 
 import pytest
+from repeats import repeats
 from sync_shop import assert_apart, assert_balanced, items, shop
 
 from neuroon_async import (
@@ -29,7 +30,7 @@ def loop_time():
     return asyncio.get_running_loop().time()
 
 
-@pytest.mark.parametrize("concurrency", [1, 8])
+@pytest.mark.parametrize("concurrency", repeats([8, 1], quick=1))
 @pytest.mark.parametrize(
     "fault",
     [Fault.status(503), Fault.html(502), Fault.reset(), Fault.drop(processed=True), Fault.too_many_requests(2)],

@@ -6,6 +6,8 @@ An input is a list of changes to a sound file, so that small inputs reach every 
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -38,7 +40,9 @@ IDS = [f"product-{number:03}" for number in range(120)]
 
 @cache
 def folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="neuroon-fuzz-", dir=MEMORY))
+    path = Path(tempfile.mkdtemp(prefix="neuroon-fuzz-", dir=MEMORY))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def digest(external_id: str) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -27,6 +29,7 @@ class Folder:
     def get(cls) -> Path:
         if cls.path is None:
             cls.path = Path(tempfile.mkdtemp(prefix="neuroon-fuzz-", dir=MEMORY))
+            atexit.register(shutil.rmtree, cls.path, ignore_errors=True)
             (cls.path / "c.csv").write_bytes(CATALOG)
         return cls.path
 
