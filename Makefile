@@ -14,8 +14,6 @@ PYTHONS := $(if $(PYTHON),$(PYTHON),python3 python3.14 python3.13 python3.12 pyt
 
 # Where the environment forbids bytecode, each of the many processes that the tests start would compile the world again.
 unexport PYTHONDONTWRITEBYTECODE
-# Each process that imports Hypothesis would import trio with it: no test here is of trio's loop.
-export HYPOTHESIS_NO_PLUGINS := 1
 
 .PHONY: help demo test quick oldest matrix docs accessibility pictures workflows wheel check lint types strict surface format bench bench-full campaign prove-limits power-loss soak mutants simulate fuzz clean
 
