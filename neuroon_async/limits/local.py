@@ -227,16 +227,12 @@ class LocalEndpoint:
         for queue, bulk in ((self._singles, False), (self._bulk, True)):
             while queue:
                 waiter = next(iter(queue))
-                if waiter.done():  # cancelled just now
-                    del queue[waiter]
-                    continue
-                permit = self._grant(now, bulk=bulk)
-                if permit is None:
-                    break
+                if not waiter.done():  # else it was cancelled just now
+                    permit = self._grant(now, bulk=bulk)
+                    if permit is None:
+                        break
+                    waiter.set_result(permit)
                 del queue[waiter]
-                waiter.set_result(permit)
-            if queue:
-                break
         self._set_timer(self._next_admission(now))
 
     def _next_admission(self, now: float) -> float | None:

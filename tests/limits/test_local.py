@@ -228,6 +228,11 @@ async def test_the_work_for_many_waiters_is_linear(monkeypatch, fate):
     assert timers < count
 
 
+def test_a_burst_of_the_whole_limit_is_none():
+    assert LocalEndpoint("x", RateLimit(4, per=10, burst=4))._bucket is None
+    assert LocalEndpoint("x", RateLimit(4, per=10, burst=3))._bucket is not None
+
+
 class PlainHandle:
     """A timer that cannot tell when it goes off, as uvloop gives it for what is due at once."""
 

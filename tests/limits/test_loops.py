@@ -118,11 +118,11 @@ def test_a_loop_that_rests_keeps_its_callers():
     limiter = LocalEndpoint("shop", LIMIT)
     resting = VirtualTimeLoop()
     resting.run_until_complete(spend(limiter, 2))
-    waiting = resting.create_task(limiter.acquire())
+    waiting = [resting.create_task(limiter.acquire(bulk=bulk)) for bulk in (False, True)]
     resting.run_until_complete(asyncio.sleep(0))
     with pytest.raises(UsageError):
         asyncio.run(limiter.acquire())
-    resting.run_until_complete(waiting)
+    resting.run_until_complete(asyncio.gather(*waiting))
     resting.close()
 
 

@@ -52,7 +52,7 @@ def test_slots_without_answers_keep_the_order_of_their_return():
     window.answered(1)
     window.unanswered(2)
     window.answered(3)
-    assert list(window.cooling) == [11, 13, 10 + IN_TRANSIT, 12 + IN_TRANSIT]
+    assert list(window.cooling) == [11, 13, 15, 17]  # those without an answer may be on their way for five seconds
 
 
 def test_the_earliest_turn_counts_a_slot_without_an_answer_after_one_in_flight():
@@ -91,6 +91,24 @@ def test_the_most_that_was_seen_of_others_within_a_window_holds():
     external.note(-1, 6)
     assert len(external.seen) == 2
     assert [external.at(moment) for moment in (0, 9.9, 10, 14.9, 15)] == [6, 6, 2, 2, 0]
+
+
+def test_only_the_latest_of_what_was_seen_no_more_of_is_kept():
+    external = ExternalUsage(per=10)
+    for count, moment in ((6, 0), (2, 1), (4, 2), (4, 3)):
+        external.note(count, moment)
+    assert list(external.seen) == [(10, 6), (13, 4)]
+
+
+def test_requests_are_spaced_out_only_after_a_pause():
+    admission = Admission(RateLimit(10, per=60.0))
+    admission.space_out(1.0)
+    assert admission.next_spaced == 0.0
+    admission.pause(5.0)
+    admission.space_out(6.0)
+    assert admission.next_spaced == 12.0
+    admission.space_out(65.0)
+    assert admission.next_spaced == 12.0
 
 
 def test_what_others_spend_comes_back_step_by_step():

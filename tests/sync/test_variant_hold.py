@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sync_shop import item
 
+from neuroon_async.sync import variants
 from neuroon_async.sync.deferred import SpillFailed
 from neuroon_async.sync.queue import SendQueue
 from neuroon_async.sync.recorder import Recorder
@@ -87,6 +88,55 @@ async def test_what_waits_is_released_chunk_by_chunk(cast):
     assert [len(cast.queued()) for _ in cast.hold.next_round()] == [500, 500, 1]
     cast.hold.reset()
     assert not cast.hold.active
+
+
+def released(cast):
+    """What each step of a round queues."""
+    cast.hold.releasing = True
+    return [cast.queued() for _ in cast.hold.next_round()]
+
+
+async def test_parents_are_released_before_their_variants_and_a_circle_is_not(cast, monkeypatch):
+    monkeypatch.setattr(variants, "_CHUNK", 1)
+    assert released(cast) == []
+    cast.hold.releasing = False
+    circle = [item(7, parent=8), item(8, parent=7)]
+    cast.hold.defer(
+        [item(3, parent=2), *circle, item(2, parent=1), item(1, parent="late")], {"p2", "p8", "p1", "plate"}
+    )
+    assert [step for step in released(cast) if step] == [["p1"], ["p2"], ["p3"]]
+    assert [ids(chunk) for chunk in cast.hold.give_up()] == [["p7"], ["p8"]]
+    assert len(cast.hold) == 0
+
+
+async def test_nothing_that_never_waited_is_given_up(cast):
+    assert list(cast.hold.give_up()) == []
+
+
+async def test_what_is_given_up_comes_chunk_by_chunk(cast):
+    cast.hold.defer([item(n, parent="late") for n in range(1_001)], {"plate"})
+    assert [len(chunk) for chunk in cast.hold.give_up()] == [500, 500, 1]
+
+
+async def test_what_comes_back_in_a_round_is_left_for_the_next_one(cast):
+    cast.hold.defer([item(1, parent="late"), item(2, parent="late")], {"plate"})
+    cast.hold.releasing = True
+    steps = 0
+    for _ in cast.hold.next_round():
+        steps += 1
+        cast.hold.defer(cast.queue.remove_all(), {"plate"})
+        assert steps < 5
+    assert (steps, len(cast.hold), cast.queued()) == (1, 2, [])
+
+
+async def test_a_full_sync_lets_the_server_judge_a_circle(monkeypatch):
+    monkeypatch.setattr(variants, "_CHUNK", 1)
+    cast = Cast(holds_all=True)
+    cast.hold.admit([item(1, parent=2), item(2, parent=1), item(3)])
+    cast.hold.releasing = True
+    assert len([None for _ in cast.hold.next_round()]) == 5  # the circle came round twice
+    assert (cast.queued(), len(cast.hold)) == (["p3", "p1", "p2"], 0)
+    cast.hold.close()
 
 
 async def test_once_the_source_has_ended_only_those_wait_whose_parents_are_still_to_come(cast):
