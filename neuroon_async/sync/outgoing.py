@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from ..api.models import PRODUCT_FIELDS, Product, encode
-from ..api.requests import UNENCODABLE, encode_batch, encode_product, join_batch
+from ..api.requests import UNENCODABLE, encode_batch, encode_product, join_batch, start_of_products
 from ..ledger.pages import Page
 
 if TYPE_CHECKING:
@@ -44,10 +44,11 @@ _each_of = msgspec.json.Decoder(list[Raw]).decode
 class EncodedPortion:
     """The JSON of products that were encoded together: an array of them. ``array``: that, where it is there."""
 
-    __slots__ = ("_array", "_lines", "_prices", "_ratings", "_sale_prices", "places")
+    __slots__ = ("_lines", "_prices", "_ratings", "_sale_prices", "json", "places")
 
     def __init__(self, products: Sequence[Product], array: bytes | None = None) -> None:
-        self._array: bytes = encode(products) if array is None else array
+        self.json: memoryview = memoryview(encode(products) if array is None else array)[1:-1]
+        """All products, with commas between them."""
         self._lines: list[Raw] | None = None
         # As they were given: JSON does not tell a `Decimal` from a ``float``.
         self._prices = [product.price for product in products]
@@ -55,21 +56,20 @@ class EncodedPortion:
         self._ratings = _if_given([product.rating for product in products])
         self.places: list[int] = list(range(len(products)))
 
-    @property
-    def all(self) -> memoryview:
-        """All products, with commas between them."""
-        return memoryview(self._array)[1:-1]
-
     def is_whole(self, products: Sequence[Outgoing]) -> bool:
         """Are these all of its products, in their order?"""
         return [
-            product.place for product in products if isinstance(product, EncodedProduct) and product.portion is self
+            product.place for product in products if type(product) is EncodedProduct and product.portion is self
         ] == self.places
+
+    def lies_in(self, body: bytes, begin: int) -> None:
+        """Its JSON stands in this body, too, from ``begin`` on: kept once, it takes half of the memory."""
+        self.json = memoryview(body)[begin : begin + len(self.json)]
 
     def one(self, place: int) -> bytes:
         """A single product."""
         if self._lines is None:
-            self._lines = _each_of(self._array)
+            self._lines = _each_of(b"".join((b"[", self.json, b"]")))
         return self._lines[place]
 
     def product(self, place: int) -> Product:
@@ -161,11 +161,21 @@ def _any_encoded(products: Iterable[Outgoing]) -> bool:
 
 def encode_outgoing(mode: SyncMode, products: Sequence[Outgoing]) -> bytes:
     """The body of one sync request. Raises `InvalidProduct` for the first product that cannot become JSON."""
-    return join_batch(mode, _parts(products)) if _any_encoded(products) else encode_batch(mode, decoded(products))
+    if not _any_encoded(products):
+        return encode_batch(mode, decoded(products))
+    parts = list(_parts(products))
+    pieces = [part.json if isinstance(part, EncodedPortion) else part for part in parts]
+    body = join_batch(mode, pieces)
+    begin = start_of_products(mode)
+    for part, piece in zip(parts, pieces, strict=True):
+        if isinstance(part, EncodedPortion):
+            part.lies_in(body, begin)
+        begin += len(piece) + len(b",")
+    return body
 
 
-def _parts(products: Sequence[Outgoing]) -> Iterator[bytes | memoryview]:
-    """The JSON of these products, in their order. A portion that goes out whole is one part."""
+def _parts(products: Sequence[Outgoing]) -> Iterator[EncodedPortion | bytes]:
+    """What these products are made of, in their order: portions that go out whole, and the JSON of single products."""
     place = 0
     while place < len(products):
         first = products[place]
@@ -176,7 +186,7 @@ def _parts(products: Sequence[Outgoing]) -> Iterator[bytes | memoryview]:
         portion = first.portion
         others = len(portion.places) - 1
         if first.place == 0 and portion.is_whole([first, *products[place : place + others]]):
-            yield portion.all
+            yield portion
             place += others
         else:
             yield portion.one(first.place)

@@ -33,12 +33,12 @@ class Batch:
 
     __slots__ = ("ids", "parents", "products")
 
-    def __init__(self, products: list[Outgoing]) -> None:
+    def __init__(self, products: dict[str, Outgoing]) -> None:
         self.load(products)
 
-    def load(self, products: list[Outgoing]) -> None:
-        self.products: list[Outgoing] = products
-        self.ids: set[str] = {product.external_id for product in products}
+    def load(self, by_id: dict[str, Outgoing]) -> None:
+        self.products: list[Outgoing] = (products := list(by_id.values()))
+        self.ids: set[str] = set(by_id)
         self.parents: set[str | UnsetType | None] = {product.parent_external_id for product in products} - {UNSET, None}
 
 
@@ -63,8 +63,9 @@ class SendQueue:
     def add(self, products: Sequence[Outgoing]) -> list[Outgoing]:
         """Queue newly read products. Returns the waiting ones that they supersede."""
         fresh = {product.external_id: product for product in products}
-        if len(fresh) == len(products) and self._waiting.keys().isdisjoint(fresh):
-            self._waiting.update(fresh)
+        all_waiting = self._waiting | fresh
+        if len(all_waiting) == len(self._waiting) + len(products):  # which is faster than to look for each
+            self._waiting = all_waiting
             return []
         superseded: list[Outgoing] = []
         for product in products:
@@ -91,15 +92,15 @@ class SendQueue:
 
         ``None``, and nothing is taken, where fewer than ``at_least`` may be sent.
         """
-        products = self._sendable(count)
-        if len(products) < at_least:
+        chosen = self._sendable(count)
+        if len(chosen) < at_least:
             return None
-        if len(products) == len(self._waiting):
+        if len(chosen) == len(self._waiting):
             self._waiting = {}
         else:
-            for product in products:
-                del self._waiting[product.external_id]
-        batch = Batch(products)
+            for external_id in chosen:
+                del self._waiting[external_id]
+        batch = Batch(chosen)
         self._batches.append(batch)
         self._ids_in_flight |= batch.ids
         return batch
@@ -123,7 +124,7 @@ class SendQueue:
 
     def _reload(self, batch: Batch, products: list[Outgoing]) -> None:
         self._ids_in_flight -= batch.ids
-        batch.load(products)
+        batch.load({product.external_id: product for product in products})
         self._ids_in_flight |= batch.ids
 
     def remove(self, ids: AbstractSet[str]) -> list[Outgoing]:
@@ -143,7 +144,7 @@ class SendQueue:
         self._waiting = {}
         return products
 
-    def _sendable(self, count: int) -> list[Outgoing]:
+    def _sendable(self, count: int) -> dict[str, Outgoing]:
         """The first ``count`` products that may be sent. Fast path: usually nothing is blocked."""
         waiting = self._waiting
         parents = {product.parent_external_id for product in waiting.values()} - {UNSET, None}
@@ -152,13 +153,13 @@ class SendQueue:
             and self._ids_in_flight.isdisjoint(waiting)
             and all(batch.parents.isdisjoint(waiting) for batch in self._batches if batch.parents)
         ):
-            return list(islice(waiting.values(), count))
+            return _first(waiting, count)
         chosen = self._choose(count)
         if not chosen and not self._batches:  # only variants that name each other as parents: the server must judge
-            return list(islice(waiting.values(), count))
+            return _first(waiting, count)
         return chosen
 
-    def _choose(self, count: int) -> list[Outgoing]:
+    def _choose(self, count: int) -> dict[str, Outgoing]:
         """Choose one by one. A variant leaves with its parent or after it, so it stays while its parent does."""
         blocked = self._ids_in_flight.union(*(batch.parents for batch in self._batches))
         chosen: dict[str, Outgoing] = {}
@@ -177,4 +178,8 @@ class SendQueue:
                 ready.extend(behind_parent.pop(product.external_id, ()))
             if len(chosen) == count:
                 break
-        return list(chosen.values())
+        return chosen
+
+
+def _first(products: dict[str, Outgoing], count: int) -> dict[str, Outgoing]:
+    return products if len(products) <= count else dict(islice(products.items(), count))
