@@ -61,6 +61,18 @@ def test_a_body_is_the_same_whether_its_products_were_encoded_before_or_not(data
     assert body == encode_batch(MODE, [products[number] for number in order])
 
 
+def test_products_are_kept_once_when_they_are_in_a_body_and_come_back_out_of_it():
+    products = items(7)
+    portions = [encoded(products[:3]), encoded(products[3:5]), encoded(products[5:])]
+    body = encode_outgoing(MODE, [*portions[0], *portions[1], portions[2][1]])
+    assert [portion[0].portion.json.obj is body for portion in portions] == [True, True, False]
+    given_back = decoded([product for portion in portions for product in portion])
+    assert [exactly(product) for product in given_back] == [exactly(product) for product in products]
+    again = encode_outgoing(MODE, portions[1])
+    assert again == encode_batch(MODE, products[3:5])
+    assert portions[1][0].portion.json.obj is again, "a batch that was taken apart holds on to no other body"
+
+
 def test_what_cannot_become_json_stays_as_it_is_until_it_is_sent():
     products = [item(1), msgspec.structs.replace(item(2), sku="\ud800")]
     assert encoded(products) is products
