@@ -218,8 +218,8 @@ class SQLiteRun:
             self._keep_page(digest, new[digest], recorded, place)
         rows: list[tuple[Any, ...]] = []
         for key, digest in contents.items():
-            held = (None, None) if key in doubted else (digest, int(now))
-            rows.append((*held, place.get(key) or known.get(key), self._shop, key, self._next))
+            held = (None, None) if key in doubted else (bytearray(digest), int(now))  # see `portions`
+            rows.append((*held, place.get(key) or known.get(key), self._shop, bytearray(key), self._next))
             self._next += key not in known
         self._hold(rows)
         self._absent.difference_update(contents)
