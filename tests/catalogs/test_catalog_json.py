@@ -192,8 +192,8 @@ def test_the_only_list_of_objects_in_an_object_is_read(document, indent, pipe):
     ("before", "key"),
     [
         ({}, "items"),
-        ({}, "products"),
-        ({"note": "x" * 400_000}, "items"),
+        pytest.param({}, "products", marks=pytest.mark.slow),
+        pytest.param({"note": "x" * 400_000}, "items", marks=pytest.mark.slow),
         ({"note": "x" * 400_000}, "products"),
         ({"related": [{"id": "9"}], "note": "x" * 400_000}, "products"),
     ],

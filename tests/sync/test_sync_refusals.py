@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repeats import repeats
 from sync_shop import assert_balanced, in_virtual_time, item, items, shop
 
 from neuroon_async import APIError
@@ -41,7 +42,7 @@ SPREADS = {
 }
 
 
-@pytest.mark.parametrize("bad", SPREADS.values(), ids=SPREADS)
+@pytest.mark.parametrize("bad", repeats(list(SPREADS.values()), quick=2), ids=SPREADS)
 @pytest.mark.parametrize(
     ("status", "message", "fields"),
     [
