@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .shapes import is_object
+from .values import plain_id
 
 __all__ = ["ClickLog"]
 
@@ -58,10 +59,19 @@ class ClickLog:
 
     def get(self, external_id: str) -> str | None:
         """The search that led to this product, or ``None``."""
-        return self.entries.get(external_id)
+        return self.entries.get(plain_id(external_id))
+
+    def lead(self, external_id: str) -> tuple[str, str] | None:
+        """The product's id, as the cookie holds it, and the search that led to it; or ``None``.
+
+        An id is read as `products.sync` reads it: a whole number or a UUID, as databases have them, is text.
+        """
+        plain = plain_id(external_id)
+        search_log_id = self.entries.get(plain)
+        return None if search_log_id is None else (plain, search_log_id)
 
     def __contains__(self, external_id: object) -> bool:
-        return external_id in self.entries
+        return plain_id(external_id) in self.entries
 
     def __len__(self) -> int:
         return len(self.entries)

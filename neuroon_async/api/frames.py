@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .models import PRODUCT_FIELDS
-from .shapes import class_of
+from .shapes import class_of, is_dict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +46,15 @@ def rows_of(source: Any) -> Iterator[dict[Any, Any]] | None:
 
 def _mappings(names: list[Any], rows: Iterable[Iterable[Any]]) -> Iterator[dict[Any, Any]]:
     for row in rows:
-        yield {name: value for name, value in zip(names, row, strict=True) if not is_missing(value)}
+        fields = ((name, _without_gaps(value)) for name, value in zip(names, row, strict=True))
+        yield {name: value for name, value in fields if not is_missing(value)}
+
+
+def _without_gaps(value: Any) -> Any:
+    """A struct names all its fields in every row, so what one row does not have is null there."""
+    if not is_dict(value):
+        return value
+    return {name: item for name, item in value.items() if not is_missing(item)} or None
 
 
 def _pandas_mappings(names: list[Any], rows: Iterable[Iterable[Any]]) -> Iterator[dict[Any, Any]]:

@@ -260,11 +260,11 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
         items: list[ConversionItem] = []
         left_out: list[str] = []
         for line in lines:
-            search_log_id = clicks.get(line.product_id)
-            if search_log_id is None:
+            lead = clicks.lead(line.product_id)
+            if lead is None:
                 left_out.append(line.product_id)
             else:
-                items.append(ConversionItem(line.product_id, search_log_id, line.quantity, line.line_total))
+                items.append(ConversionItem(*lead, line.quantity, line.line_total))
         return cls(
             order_id=order_id,
             order_value=order_value,

@@ -66,8 +66,9 @@ class SyncOptions:
             raise UsageError("leaves unchanged products out, which a FULL sync would erase", where="ledger")
         if self.delete_missing and self.ledger is None:
             raise UsageError("needs a ledger: only that knows what was there before", where="delete_missing")
-        if not 0 <= self.max_delete_fraction <= 1:
-            raise UsageError(f"must lie in 0..1, got {self.max_delete_fraction}", where="max_delete_fraction")
+        fraction: object = self.max_delete_fraction
+        if not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
+            raise UsageError(f"must lie in 0..1, got {fraction!r}", where="max_delete_fraction")
 
     def _check_flush(self) -> None:
         if self.flush_after is None:

@@ -4,6 +4,7 @@ import json
 import pickle
 from http.cookies import SimpleCookie
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given, settings
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 
 from neuroon_async.api.clicks import ClickLog
 from neuroon_async.api.contract import MAX_CLICKS_COOKIE_BYTES
+from neuroon_async.api.models import Conversion, OrderLine
+from neuroon_async.api.validation import check_conversion
 
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=12)
 ENTRIES = st.dictionaries(TEXT, TEXT, max_size=6)
@@ -187,3 +190,16 @@ def test_the_log_is_read_like_a_mapping_and_cannot_be_changed():
 )
 def test_a_value_that_is_no_text_costs_only_itself(cookie):
     assert dict(ClickLog.parse(cookie).entries) == {"b": "y"}
+
+
+def test_ids_as_databases_have_them_are_found_as_they_were_synced():
+    number, uuid = 7, UUID(int=7)
+    clicks = ClickLog({"7": "by-number", str(uuid): "by-uuid"})
+    assert [clicks.get(each) for each in (number, uuid, "7", 8)] == ["by-number", "by-uuid", "by-number", None]
+    assert number in clicks
+    assert True not in clicks
+    lines = [OrderLine(product_id=each, quantity=1, line_total=1) for each in (number, uuid, 8)]
+    order = Conversion.from_order(order_id="1", order_value=3, currency="EUR", lines=lines, clicks=clicks)
+    assert [item.product_id for item in order.conversions] == ["7", str(uuid)]
+    assert order.left_out == (8,)
+    check_conversion(order)

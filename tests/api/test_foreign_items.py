@@ -309,6 +309,19 @@ def test_columns_of_lists():
         assert [as_product(row) for row in rows_of(frame)] == [Product(**TEA, tags=["a"])]
 
 
+def test_what_a_row_lacks_of_a_struct_is_no_value():
+    attributes = [{"colour": "red", "size": None}, {"colour": None, "size": "L"}, {"colour": None, "size": None}, None]
+    rows = [TEA | {"attributes": each} for each in attributes]
+    expected = [
+        Product(**TEA, attributes={"colour": "red"}),
+        Product(**TEA, attributes={"size": "L"}),
+        PRODUCT,
+        PRODUCT,
+    ]
+    for frame in (pl.DataFrame(rows), pa.Table.from_pylist(rows)):
+        assert [as_product(row) for row in rows_of(frame)] == expected
+
+
 def test_whole_numbers_are_ids_and_empty_frames_hold_nothing():
     assert [as_product(row).external_id for row in rows_of(pd.DataFrame([TEA | {"external_id": 17}]))] == ["17"]
     for empty in (pd.DataFrame(), pl.DataFrame(), pa.table({}), pd.DataFrame(columns=list(TEA))):
