@@ -22,6 +22,11 @@ def check_count(name: str, value: object, most: int | None = None) -> None:
         raise UsageError(f"must be a whole number, {wanted}; got {value!r}", where=name)
 
 
+def _check_fraction(name: str, value: object) -> None:
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise UsageError(f"must lie in 0..1, got {value!r}", where=name)
+
+
 def check_seconds(name: str, value: object) -> None:
     """Raise `UsageError` unless this option is a number of seconds above 0."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
@@ -66,9 +71,7 @@ class SyncOptions:
             raise UsageError("leaves unchanged products out, which a FULL sync would erase", where="ledger")
         if self.delete_missing and self.ledger is None:
             raise UsageError("needs a ledger: only that knows what was there before", where="delete_missing")
-        fraction: object = self.max_delete_fraction
-        if not isinstance(fraction, (int, float)) or not 0 <= fraction <= 1:
-            raise UsageError(f"must lie in 0..1, got {fraction!r}", where="max_delete_fraction")
+        _check_fraction("max_delete_fraction", self.max_delete_fraction)
 
     def _check_flush(self) -> None:
         if self.flush_after is None:
