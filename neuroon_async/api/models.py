@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -18,6 +17,7 @@ from ..errors import InvalidProduct
 from .constraints import Currency, Description, Id, Name, Number, OptionalPrice, OptionalRating, Price, Url
 from .contract import SyncMode
 from .shapes import is_dict, is_list
+from .values import as_plain
 
 if TYPE_CHECKING:
     from .clicks import ClickLog
@@ -34,19 +34,6 @@ __all__ = [
     "encode_conversion",
     "named_fields",
 ]
-
-
-def as_plain(value: object) -> str | float | int | Decimal:
-    """What a template engine's, a parser's or numpy's own kind of text or number stands for."""
-    if isinstance(value, str):
-        return str.__str__(value)  # the text itself, whatever the kind's own __str__ shows
-    if isinstance(value, float):
-        return float.__float__(value)
-    if isinstance(value, int):
-        return int.__int__(value)
-    if isinstance(value, Decimal):
-        return Decimal(value)
-    raise TypeError(f"{type(value).__name__} objects have no place in JSON")
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=as_plain)

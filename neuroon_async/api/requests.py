@@ -10,10 +10,10 @@ from .contract import MAX_BATCH_PRODUCTS, SyncMode
 from .fast_lane import from_dict
 from .frames import rows_of
 from .items import fields_of
-from .models import Product, SyncRequest, encode, named_fields
+from .models import PRODUCT_FIELDS, Product, SyncRequest, encode, named_fields
 from .shapes import class_of, is_iterable, is_list, is_mapping, is_plain_dict, is_text
 from .validation import check_product, encoding_problems, invalid_product, plainly_valid, value_problems
-from .values import plain_fields
+from .values import plain_id, plain_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,6 +30,9 @@ __all__ = [
     "start_of_products",
 ]
 
+
+_IDS = {"external_id", "parent_external_id"}
+"""Where a whole number is text: most shops' ids are numbers in their databases."""
 
 UNENCODABLE = (UnicodeEncodeError, OverflowError, TypeError, ValueError, RecursionError)
 """What encoding raises for values that cannot become JSON."""
@@ -60,7 +63,7 @@ def as_product(item: object) -> Product:
 def _carefully(fields: dict[Any, Any]) -> Product:
     """The careful lane: foreign values become plain ones, and every broken rule is listed."""
     try:
-        values, violations = named_fields(plain_fields(fields))
+        values, violations = named_fields({key: _plain_field(key, value) for key, value in fields.items()})
         violations += value_problems(values)
     except Exception as error:
         raise InvalidProduct(None, [("product", f"cannot be read: {error!r}")]) from error
@@ -73,6 +76,10 @@ def _carefully(fields: dict[Any, Any]) -> Product:
             return product
     external_id = values.get("external_id")
     raise InvalidProduct(external_id if is_text(external_id) and external_id else None, violations)
+
+
+def _plain_field(key: object, value: Any) -> Any:
+    return plain_id(value) if PRODUCT_FIELDS.get(key) in _IDS else plain_value(value)  # type: ignore[call-overload]
 
 
 def from_mapping(item: Mapping[str, Any]) -> Product:

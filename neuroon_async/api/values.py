@@ -6,7 +6,7 @@ wanted, a set (whose order differs from run to run), a secret. No library is imp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 from typing import Any
@@ -14,33 +14,32 @@ from weakref import WeakKeyDictionary
 
 from msgspec import UnsetType
 
-from .models import PRODUCT_FIELDS, as_plain
 from .shapes import class_of, is_list_or_tuple, is_mapping
 
-__all__ = ["plain_fields", "plain_id"]
+__all__ = ["as_plain", "plain_id", "plain_value"]
 
 Reading = Callable[[Any], Any]
 
-_IDS = {"external_id", "parent_external_id"}
-"""Where a whole number is text: most shops' ids are numbers in their databases."""
 _PLAIN = {str, int, float, bool, Decimal, type(None), UnsetType}
 
 
-def plain_fields(fields: Mapping[Any, Any]) -> dict[Any, Any]:
-    """The same fields with plain values. Lists and maps are copied."""
-    return {key: _plain_field(key, value) for key, value in fields.items()}
+def as_plain(value: object) -> str | float | int | Decimal:
+    """What a template engine's, a parser's or numpy's own kind of text or number stands for."""
+    if isinstance(value, str):
+        return str.__str__(value)  # the text itself, whatever the kind's own __str__ shows
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, Decimal):
+        return Decimal(value)
+    raise TypeError(f"{type(value).__name__} objects have no place in JSON")
 
 
 def plain_id(value: Any) -> Any:
-    """The id of a product as `plain_fields` reads it: a number of a database's, or a UUID, is text."""
-    return _plain_field("external_id", value)
-
-
-def _plain_field(key: object, value: Any) -> Any:
-    plain = _plain(value)
-    if type(plain) is int and PRODUCT_FIELDS.get(key) in _IDS:  # type: ignore[call-overload]
-        return _digits(plain)
-    return plain
+    """The id of a product: a number of a database's, or a UUID, is text."""
+    plain = plain_value(value)
+    return _digits(plain) if type(plain) is int else plain
 
 
 def _digits(number: int) -> str | int:
@@ -50,7 +49,8 @@ def _digits(number: int) -> str | int:
         return number
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """A value of any field. Lists and maps are copied."""
     if type(value) in _PLAIN:
         return value
     value = _plain_item(value)

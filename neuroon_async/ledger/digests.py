@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec import UnsetType
 
-from ..api.models import as_plain
+from ..api.values import as_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
