@@ -20,7 +20,10 @@ SEARCHED = [name for name in TARGETS if not name.startswith(BY_HAND)]
 RUNS = 60
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.slow) if name.startswith(BY_HAND) else name for name in TARGETS],
+)
 def test_nothing_in_the_corpus_breaks_a_promise(name):
     assert replay(TARGETS[name]) == []
 
