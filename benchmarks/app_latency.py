@@ -12,7 +12,6 @@ in the app; the processor time is the app's whole process.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import statistics
 import subprocess
@@ -237,7 +236,6 @@ def main() -> None:
     print(f"{'enqueue, ms':24}{'p50':>14}{'p99':>10}")
     for label, (p50, p99) in outbox.items():
         print(f"{label:24}{p50 * 1e3:14.2f}{p99 * 1e3:10.2f}")
-    print(json.dumps({"app": figures, "outbox": outbox}))
 
 
 if __name__ == "__main__":

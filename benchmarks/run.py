@@ -77,11 +77,17 @@ def run(piece: Piece) -> None:
     today = dt.datetime.now(tz=dt.UTC).date().isoformat()
     lines = process.stdout.splitlines()
     goals = [line.split("|")[1:] for line in lines if line.startswith(GOAL)]
-    text = "\n".join(line.rstrip() for line in lines if not line.startswith(GOAL)).strip()
+    text = as_markdown([line.rstrip() for line in lines if not line.startswith(GOAL)])
     seconds = time.monotonic() - started
     put(piece.name, f"`python benchmarks/{piece.command}`, {today}, {seconds:.0f} s.\n\n{text}")
     if goals:
         keep(piece, goals, today)
+
+
+def as_markdown(lines: list[str]) -> str:
+    """Columns that are set with spaces stay so."""
+    text = "\n".join(lines).strip("\n")
+    return f"```\n{text}\n```" if "  " in text and "|" not in text else text
 
 
 def keep(piece: Piece, goals: list[list[str]], today: str) -> None:
