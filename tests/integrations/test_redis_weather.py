@@ -141,6 +141,18 @@ async def test_what_redis_has_lost_is_told_again(hasty_others, process, mortal_r
     await redis.aclose()
 
 
+async def test_a_loss_shows_although_a_request_ends_after_it(hasty_others, process, connect, caplog):
+    limiter = process(4, 30.0)
+    await spend(limiter, 3)
+    permit = await limiter.acquire("shop")
+    await emptied(connect(), None, None)
+    permit.answered({})
+    await limiter.aclose()
+    with pytest.raises(RateLimited):
+        await limiter.acquire("shop", deadline=soon(A_WHILE))
+    assert [record for record in caplog.records if "was lost" in record.message]
+
+
 async def test_all_but_a_part_of_what_was_left_is_taken_for_used(hasty_others, process, connect):
     limiter = process(100, 30.0, share=4)
     await spend(limiter, 20)

@@ -62,6 +62,10 @@ local function begin_pause(key, now, length, per)
     redis.call('HSET', key, 'opens', whole(now + length), 'ends', whole(now + length + per), 'length', whole(length))
     redis.call('PEXPIRE', key, ms(length + per))
 end
+-- A slot that must still be known, and is not: this Redis has lost its data, was evicting, or is another one now.
+local function has_lost(slots, witness, told, now, per)
+    return told <= now and now < told + per and not redis.call('ZSCORE', slots, witness)
+end
 """
 
 _TAKE = (
@@ -77,8 +81,7 @@ local bulk, member, most, least, soon = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6
 local process, own_table, longest = ARGV[9], ARGV[10], tonumber(ARGV[11])
 local witness, told = ARGV[12], tonumber(ARGV[13])
 
--- A slot that must still be known, and is not: this Redis has lost its data, was evicting, or is another one now.
-if told <= now and now < told + per and not redis.call('ZSCORE', slots, witness) then return {2, 0, now} end
+if has_lost(slots, witness, told, now, per) then return {2, 0, now} end
 
 -- A clock that was set back leaves times that lie too far ahead.
 local function no_later(key, latest, instead)
@@ -164,10 +167,11 @@ _COOL = (
     _BASICS
     + """
 -- KEYS: slots, elsewhere.  ARGV: in how long its slot comes back, the longest that one may be away, counted, granted,
--- member, per.
--- Its request has ended. Gives the time.
+-- member, per, a slot of this process's that Redis was told of, and when.
+-- Its request has ended. Gives the time, and 1 where Redis has lost that other slot.
 local slots, elsewhere, per = KEYS[1], KEYS[2], tonumber(ARGV[6])
 local now = clock()
+local lost = has_lost(slots, ARGV[7], tonumber(ARGV[8]), now, per)
 redis.call('ZADD', slots, whole(now + tonumber(ARGV[1])), ARGV[5])
 redis.call('PEXPIRE', slots, ms(tonumber(ARGV[2])))
 
@@ -181,7 +185,7 @@ if count > 0 then
     redis.call('ZADD', elsewhere, whole(now + per), count)
     redis.call('PEXPIRE', elsewhere, ms(per))
 end
-return {now}
+return {now, lost and 1 or 0}
 """
 )
 
@@ -294,9 +298,10 @@ class RedisSlots:
         await self._cool(self._late, member, 0, 0)
 
     async def _cool(self, back_in: int, member: str, counted: int, stamp: int) -> None:
-        arguments = (back_in, self._longest, counted, stamp, member, self._per)
-        (now,) = await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
-        self._witness = (member, int(now))
+        arguments = (back_in, self._longest, counted, stamp, member, self._per, *self._witness)
+        now, lost = await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
+        if not lost:  # else the next `take` has to find it missing, too
+            self._witness = (member, int(now))
 
     async def free(self, member: str) -> None:
         await self._link.ask(lambda: self._redis.zrem(self._slots, member))
