@@ -1,6 +1,7 @@
 import json
 import math
 from collections import UserDict
+from collections.abc import Mapping
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
@@ -374,6 +375,45 @@ def test_plain_values_need_no_closer_look():
             for crowd in ([product], [Product(**LONGEST), product], [product, Product(**LONGEST)]):
                 assert all_plainly_valid(crowd) is True, name
     assert all_plainly_valid([Product(**LONGEST), *without])
+
+
+class Undecided:
+    """Compares as missing values of pandas and arrays of numpy do."""
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError("ambiguous")
+
+    __hash__ = None
+
+
+class Unreadable(Mapping):
+    def __getitem__(self, key):
+        raise ConnectionError
+
+    __iter__ = __len__ = __getitem__
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("price", Decimal("sNaN")),
+        ("sale_price", Decimal("sNaN")),
+        ("rating", Decimal("sNaN")),
+        ("sale_price", Undecided()),
+        ("stock_quantity", Undecided()),
+        ("categories", Undecided()),
+        ("attributes", Unreadable()),
+    ],
+    ids=lambda part: part if isinstance(part, str) else type(part).__name__,
+)
+def test_a_value_that_cannot_be_asked_is_told_apart_from_its_neighbours(field, value):
+    others = [tea(price=1.0), tea(price=Decimal(1)), tea(price=1, rating=1.0, sale_price=1.0)]
+    product = tea(**{field: value})
+    assert not all_plainly_valid([*others, product])
+    assert not all_plainly_valid([product, *others])
+    with pytest.raises(InvalidProduct) as caught:
+        check_product(product)
+    assert caught.value.field == WIRE_NAMES[field]
 
 
 def test_products_of_other_classes_need_a_closer_look():
