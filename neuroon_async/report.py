@@ -55,9 +55,9 @@ class ProductFailure:
 
     def __str__(self) -> str:
         status = f" {self.status}" if self.status is not None else ""
-        who = self.external_id or "(no id)"
+        who = str(self.external_id or "(no id)")
         # A line of a log stays one line, which can be written and reads from left to right.
-        return f"{who if who.isprintable() else repr(who)}: {self.reason} [{self.stage}{status}]"
+        return f"{who if who.isprintable() else repr(who)}: {_printable(str(self.reason))} [{self.stage}{status}]"
 
 
 @dataclass(slots=True)
@@ -181,6 +181,11 @@ class SyncProgress:
     waiting_for_limit: bool
     failing_for: float | None = None
     gives_up_in: float | None = None
+
+
+def _printable(text: str) -> str:
+    """A reason may quote the server, or a field's name, with line breaks and all."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _picklable(product: object) -> object:

@@ -66,6 +66,9 @@ def test_a_failures_line_is_one_line_that_can_be_written(odd):
         == "a b – 茶:"
     )
     line.encode()
+    assert str(ProductFailure(5, KeyError("x"), "local")) == "5: 'x' [local]"  # as a source's own may be
+    line = str(ProductFailure("A", f"bad {odd}: is not a product field", "local"))
+    assert line == f"A: bad {repr(odd)[1:-1]}: is not a product field [local]"
 
 
 def test_reports_cross_processes():

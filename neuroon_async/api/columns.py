@@ -45,7 +45,7 @@ _Fields: Any = msgspec.defstruct(
 def all_plainly_valid(products: Sequence[Product]) -> bool:
     """Is `plainly_valid` true for each of these? ``False`` also where each has to be asked by itself.
 
-    There is at least one of them. Text or a whole number of a class of its own counts as what it stands for.
+    There is at least one of them. An object of a subclass of ``str`` or ``int`` counts as the text or the number in it.
     """
     if set(map(type, products)) != {Product}:
         return False
@@ -66,7 +66,8 @@ def all_plainly_valid(products: Sequence[Product]) -> bool:
 
 def _columns(products: Sequence[Product]) -> dict[str, _Column]:
     """The values of each field that not all of them leave out."""
-    # To count what is not there, where most is, costs more than the rest: each value is compared with it.
+    # Counting compares each value with `UNSET`, so it takes long where most products have the field: the first value is
+    # looked at before.
     return {
         name: column
         for name, column in zip(WIRE_NAMES, zip(*map(structs.astuple, products), strict=True), strict=True)
@@ -77,7 +78,7 @@ def _columns(products: Sequence[Product]) -> dict[str, _Column]:
 def _converted(columns: Mapping[str, _Column]) -> Any:
     try:
         return convert(columns, _Fields)
-    except msgspec.ValidationError:  # perhaps as only some of them leave out a field: then the others' values count
+    except msgspec.ValidationError:  # perhaps only because some of them leave a field out: look at the other values
         return convert({name: _without_unset(name, column) for name, column in columns.items()}, _Fields)
 
 

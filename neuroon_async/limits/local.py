@@ -56,7 +56,7 @@ class LocalEndpoint:
         self._with_deadline = 0
         """How many of those who wait have a deadline."""
         self._timer: tuple[float, asyncio.Handle] | None = None
-        """When it goes off, and its handle, which cannot tell in every loop: uvloop's cannot where that is at once."""
+        """When it goes off, and its handle. The handle itself may not know: uvloop's does not where that is at once."""
 
     async def acquire(self, *, bulk: bool = False, deadline: float | None = None) -> LocalPermit:
         """As `DeadlineLimiter.acquire`."""

@@ -23,7 +23,7 @@ def check_count(name: str, value: object, most: int | None = None) -> None:
 
 
 def _check_fraction(name: str, value: object) -> None:
-    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise UsageError(f"must lie in 0..1, got {value!r}", where=name)
 
 

@@ -42,7 +42,7 @@ _each_of = msgspec.json.Decoder(list[Raw]).decode
 
 
 class EncodedPortion:
-    """The JSON of products that were encoded together: an array of them. ``array``: that, where it is there."""
+    """The JSON of products that were encoded together. ``array``: that JSON, where it has been made before."""
 
     __slots__ = ("_lines", "_prices", "_ratings", "_sale_prices", "json", "places")
 
@@ -117,7 +117,7 @@ def encoded_page(page: Page) -> list[EncodedProduct] | None:
     """The same with digests, or ``None``. What a page has encoded already is not encoded again."""
     try:
         written = page.written()
-        if written is None:  # made at one time: a text and its digest say the same, whatever becomes of the product
+        if written is None:  # both are made now, so that they agree even where somebody changes a product later
             return _parts_of(EncodedPortion(page), page, Page(page).digests())
         lines, digests = written
         return _parts_of(EncodedPortion(page, b"[%b]" % b",".join(lines)), page, digests)

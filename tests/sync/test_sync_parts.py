@@ -269,6 +269,7 @@ def test_a_single_request_takes_a_list(batch):
         ({"concurrency": 0}, "concurrency must be a whole number, 1 or more; got 0"),
         ({"concurrency": "8"}, "concurrency must be .* got '8'"),
         ({"max_delete_fraction": "0.2"}, r"max_delete_fraction must lie in 0\.\.1, got '0\.2'"),
+        ({"max_delete_fraction": True}, r"max_delete_fraction must lie in 0\.\.1, got True"),
         ({"max_delete_fraction": float("nan")}, r"max_delete_fraction must lie in 0\.\.1, got nan"),
         ({"batch_size": 501}, r"batch_size must be a whole number, in 1\.\.500; got 501"),
         ({"batch_size": None}, "batch_size"),
