@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from simulation.catalogs import family_catalog, last_versions, plain_catalog, prices, product, wanted
 from simulation.invariants import assert_balanced, assert_same_catalog, assert_versions_in_order
 from simulation.simulator import Simulation
+from simulation.sources import family_catalog, last_versions, plain_catalog, prices, product, wanted
 from simulation.weather import bad_weather, faults
 from simulation.world import World
 

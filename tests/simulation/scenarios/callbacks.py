@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
-from simulation.catalogs import prices, product, wanted
 from simulation.invariants import assert_accepted_is_held, assert_balanced, assert_same_catalog
 from simulation.scenarios.bulk import options
 from simulation.simulator import Simulation
+from simulation.sources import prices, product, wanted
 from simulation.weather import bad_weather, faults
 from simulation.world import World
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from simulation.catalogs import family_catalog, plain_catalog, prices, wanted
 from simulation.invariants import assert_balanced, assert_same_catalog
 from simulation.scenarios.bulk import options, source_of
 from simulation.simulator import Simulation
+from simulation.sources import family_catalog, plain_catalog, prices, wanted
 from simulation.weather import faults
 from simulation.world import Worker, World
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from simulation.catalogs import product
 from simulation.invariants import assert_balanced
 from simulation.simulator import Simulation
+from simulation.sources import product
 from simulation.weather import bad_weather, faults
 from simulation.world import World
 

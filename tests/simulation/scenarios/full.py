@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from simulation.catalogs import prices, product
 from simulation.invariants import assert_balanced, assert_same_catalog
 from simulation.simulator import Simulation
+from simulation.sources import prices, product
 from simulation.weather import bad_weather, faults
 from simulation.world import World
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from simulation.catalogs import prices, product, wanted
 from simulation.invariants import assert_balanced, assert_same_catalog
 from simulation.scenarios.bulk import options, source_of
 from simulation.simulator import Simulation
+from simulation.sources import prices, product, wanted
 from simulation.weather import bad_weather, faults
 from simulation.world import Killed, World, not_an_echo, patient
 

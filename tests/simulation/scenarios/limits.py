@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 
-from simulation.catalogs import prices, product
 from simulation.invariants import assert_accepted_is_held, assert_balanced, assert_never_throttled
 from simulation.simulator import Simulation
+from simulation.sources import prices, product
 from simulation.weather import bad_weather
 from simulation.world import Worker, World
 
