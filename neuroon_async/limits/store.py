@@ -95,18 +95,17 @@ class OwnUsage:
         self._in_flight.add(member)
 
     def answered(self, member: str, now: float) -> None:
-        self._cool(member, now + self._per)
+        self._cool(member, now, now + self._per)
 
     def unanswered(self, member: str, now: float) -> None:
-        self._cool(member, now + IN_TRANSIT + self._per)
+        self._cool(member, now, now + IN_TRANSIT + self._per)
 
     def unused(self, member: str) -> None:
         self._in_flight.discard(member)
 
     def members(self, now: float) -> dict[str, float]:
         """Those in flight or not yet back, and in how many seconds each is back, were those in flight to end now."""
-        while self._cooling and self._cooling[0][0] <= now:
-            self._cooling.popleft()
+        self._forget(now)
         under_way = dict.fromkeys(self._in_flight, IN_TRANSIT + self._per)
         return under_way | {member: until - now for until, member in self._cooling}
 
@@ -119,10 +118,16 @@ class OwnUsage:
         """Move every time that is kept."""
         self._cooling = deque((moment + seconds, member) for moment, member in self._cooling)
 
-    def _cool(self, member: str, until: float) -> None:
+    def _cool(self, member: str, now: float, until: float) -> None:
+        self._forget(now)  # a store that never goes away never asks for the `members`
         if member in self._in_flight:
             self._in_flight.remove(member)
             insort(self._cooling, (until, member))
+
+    def _forget(self, now: float) -> None:
+        """Drop the slots that are back."""
+        while self._cooling and self._cooling[0][0] <= now:
+            self._cooling.popleft()
 
 
 class Reports:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 import pytest
 
@@ -55,6 +56,24 @@ def test_slots_in_flight_and_unanswered_come_back_later_than_answered_ones():
     assert own.members(10.0 + LATE) == {"in flight": LATE}
     own.end_all(100.0)
     assert own.members(101.0) == {"in flight": LATE - 1}
+
+
+class Name(str):
+    """A slot's name that a weak reference can watch."""
+
+    __slots__ = ("__weakref__",)
+
+
+def test_a_slot_that_is_back_is_forgotten_though_the_store_never_goes_away():
+    own = OwnUsage(PER)
+    watched = []
+    for number in range(1_000):
+        name = Name(number)
+        own.taken(name)
+        (own.unanswered if number % 2 else own.answered)(name, now=float(number))
+        watched.append(weakref.ref(name))
+        del name
+    assert sum(name() is not None for name in watched) <= LATE
 
 
 async def test_without_the_store_a_slot_that_was_not_answered_for_is_kept_until_its_request_cannot_arrive():
