@@ -114,11 +114,15 @@ def encoded(products: list[Product]) -> Sequence[Outgoing]:
 
 
 def encoded_page(page: Page) -> list[EncodedProduct] | None:
-    """The same with digests, or ``None``. What a page has encoded already is not encoded again."""
+    """The same with digests. ``None`` where one cannot become JSON, or is not any more what the page says it is.
+
+    What a page has encoded already is not encoded again.
+    """
     try:
         written = page.written()
-        if written is None:  # both are made now, so that they agree even where somebody changes a product later
-            return _parts_of(EncodedPortion(page), page, Page(page).digests())
+        if written is None:
+            now = Page(page)  # made with what is sent, so that they agree even where somebody changes a product later
+            return _parts_of(EncodedPortion(page), page, now.digests()) if now.digest == page.digest else None
         lines, digests = written
         return _parts_of(EncodedPortion(page, b"[%b]" % b",".join(lines)), page, digests)
     except UNENCODABLE:

@@ -51,6 +51,16 @@ def test_a_page_of_which_one_cannot_become_json_stays_as_it_is():
     assert digests_of(page.products) is None
 
 
+def test_a_page_that_somebody_has_changed_since_is_not_taken_for_what_it_was():
+    """Its own digest is of what it was: the server must not be believed to hold that once it has got the rest."""
+    attributes = {"b": "2", "a": "1"}  # in another order than its digest is made of, so it is written anew
+    made = Page([item(0), item(1, attributes=attributes)])
+    attributes["a"] = "changed"
+    page = OpenPage(made, checked=True)
+    assert page.digests == Page([item(0), item(1, attributes={"b": "2", "a": "1"})]).digests()
+    assert list(page.products) == [item(0), item(1, attributes=attributes)]
+
+
 class Empty:
     """A ledger run that holds nothing."""
 
