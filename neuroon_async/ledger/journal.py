@@ -27,7 +27,7 @@ _decoder = msgspec.msgpack.Decoder(tuple[float, list[bytes]])
 def packed(sent_at: float, keys: Sequence[bytes]) -> bytes:
     """A batch as one value."""
     content = msgspec.msgpack.encode((sent_at, keys))
-    return content + crc32(content).to_bytes(_CHECKSUM, "big")
+    return content + _checksum(content)
 
 
 def unpacked(value: object) -> tuple[float, list[bytes]]:
@@ -35,12 +35,16 @@ def unpacked(value: object) -> tuple[float, list[bytes]]:
     if not isinstance(value, bytes):
         raise DamagedContent("a batch in its journal is no bytes")
     content = value[:-_CHECKSUM]
-    if crc32(content).to_bytes(_CHECKSUM, "big") != value[-_CHECKSUM:]:
+    if _checksum(content) != value[-_CHECKSUM:]:
         raise DamagedContent("a batch in its journal has a wrong checksum")
     try:
         return _decoder.decode(content)
     except msgspec.MsgspecError as error:
         raise DamagedContent(f"a batch in its journal cannot be read: {error}") from error
+
+
+def _checksum(content: bytes) -> bytes:
+    return crc32(content).to_bytes(_CHECKSUM)
 
 
 class OpenBatches:

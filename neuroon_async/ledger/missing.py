@@ -32,7 +32,7 @@ class MissingProducts:
         self._sizes = sizes
         self._seen = bytearray(numbers)
         """One byte for each number that a product held at the beginning may have."""
-        self.seen_pages: set[int | None] = set()
+        self.seen_pages: set[int] = set()
         """The numbers of the pages that were found unchanged at a glance: all that is on them is seen."""
         self._verified = False
 
@@ -56,12 +56,12 @@ class MissingProducts:
             self._verify(on_page)
         return missing
 
-    def _verify(self, on_page: Mapping[int | None, int]) -> None:
+    def _verify(self, on_page: Mapping[int, int]) -> None:
         """Nothing may be deleted because of a damaged file. Raises `DamagedContent`."""
         self._file.check_integrity()
         for page, count in on_page.items():
-            if count != self._sizes[page or 0]:
-                raise DamagedContent(f"page {page} has {count} products instead of {self._sizes[page or 0]}")
+            if count != self._sizes[page]:
+                raise DamagedContent(f"page {page} has {count} products instead of {self._sizes[page]}")
         self._verified = True
 
     def after(self, last: bytes) -> tuple[list[str], bytes] | None:

@@ -189,8 +189,8 @@ class SQLiteRun:
         self._set_aside([key for key in keys if key in self._open], now)
         while len(self._open) > _MOST_OPEN:
             self._set_aside(self._open.oldest(), now)
-        insert = "INSERT INTO journal (shop, batch) VALUES (?, ?)"
-        number = int(self._file.execute(insert, (self._shop, packed(now, keys))).lastrowid or 0)
+        insert = "INSERT INTO journal (shop, batch) VALUES (?, ?) RETURNING number"
+        (number,) = self._file.execute(insert, (self._shop, packed(now, keys))).fetchone()
         self._note_life(now + self._sign)
         self._open.add(number, now, keys)
 
@@ -360,10 +360,10 @@ class SQLiteRun:
 
     def _drop_pages(self, numbers: set[int | None]) -> None:
         """Something in these pages changes: they say nothing any more about the rest of what is in them."""
-        for number in numbers & self._sizes.keys():
+        for number in self._sizes.keys() & numbers:
             for (digest,) in self._file.execute("DELETE FROM page WHERE number = ? RETURNING digest", (number,)):
                 self._pages.pop(digest, None)
-            self._sizes.pop(number or 0, None)
+            del self._sizes[number]
 
     def _ask(self, query: str) -> sqlite3.Cursor:
         return self._file.execute(query, (self._shop,))

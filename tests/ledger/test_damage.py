@@ -158,3 +158,38 @@ async def test_ids_out_of_order_end_a_deletion(tmp_path, monkeypatch):
             async for external_id in run.missing_ids():
                 found += [external_id]
         assert len(set(found)) == len(found) == 10
+
+
+@pytest.mark.parametrize(
+    "looked_up",
+    [
+        lambda rows: rows[1:],
+        lambda rows: [(number, 1) for number, _ in rows],
+        lambda rows: [(2, page) for _, page in rows],
+    ],
+    ids=["not there", "on a page that was seen", "seen by itself"],
+)
+async def test_what_looks_otherwise_when_it_is_looked_up_by_itself_is_not_deleted(tmp_path, monkeypatch, looked_up):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop") as run:
+        await run.record(dict.fromkeys("pqr", bytes(16)))
+        await run.keep_pages({b"a" * 16: ["p"]})
+    async with ledger.run("shop") as run:
+        assert run.holds_page(b"a" * 16)
+        await run.seen(["q"])
+        execute = run._file.execute
+
+        class Otherwise:
+            def __init__(self, rows) -> None:
+                self.fetchall = lambda: looked_up(rows.fetchall())
+
+        def misread(statement, parameters=()):
+            rows = execute(statement, parameters)
+            by_itself = statement.startswith("SELECT number, page FROM product") and "id IN" in statement
+            return Otherwise(rows) if by_itself else rows
+
+        assert await run.missing() == (1, 3)
+        monkeypatch.setattr(run._file, "execute", misread)
+        with pytest.raises(LedgerError, match="cannot be looked up"):
+            async for external_id in run.missing_ids():
+                raise AssertionError(external_id)

@@ -89,6 +89,35 @@ async def test_numbers_do_not_grow_with_the_runs(tmp_path):
         assert file.execute("SELECT max(number), count(*) FROM product").fetchone() == (119, 119)
 
 
+@pytest.mark.parametrize(("highest", "next_one"), [(1_000_004, 1_000_005), (1_000_005, 2)])
+async def test_products_are_numbered_again_once_a_million_numbers_are_not_in_use(tmp_path, highest, next_one):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop") as run:
+        await run.record({"p": A})
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        file.execute("UPDATE product SET number = ?", (highest,))
+        file.commit()
+    async with ledger.run("shop") as run:
+        await run.record({"q": A})
+        assert await run.missing() == (1, 1)
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        assert file.execute("SELECT number FROM product WHERE id = ?", (b"q",)).fetchone() == (next_one,)
+
+
+def test_a_ledger_tells_its_file(tmp_path):
+    assert repr(SQLiteLedger(tmp_path / "l")) == f"SQLiteLedger('{tmp_path}/l')"
+
+
+async def test_a_file_is_marked_as_a_ledger_and_16_mib_of_it_are_kept_in_memory(tmp_path):
+    async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+
+        def ask(name):
+            return run._file.execute(f"PRAGMA {name}").fetchone()[0]
+
+        assert await run._file.run(ask, "application_id") == int.from_bytes(b"NURN")
+        assert await run._file.run(ask, "cache_size") == -16 * 1024
+
+
 async def test_sqlite_works_in_its_own_thread_only(tmp_path, monkeypatch):
     threads = set()
     connect = sqlite3.connect
@@ -196,6 +225,15 @@ async def test_a_cancelled_run_lets_go_of_the_file(tmp_path):
                 await asyncio.sleep(0.001)
         else:
             raise AssertionError("the file is still in use")
+
+
+async def test_a_ledger_that_is_taken_away_is_told(tmp_path):
+    with pytest.raises(
+        LedgerError, match=r"/l: the ledger was taken away while a run was using it \(.+\); run the sync"
+    ):
+        async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+            (tmp_path / "l").unlink()
+            await run.record({"p": A})
 
 
 # Files it leaves alone

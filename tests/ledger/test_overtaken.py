@@ -12,6 +12,7 @@ from sync.sync_shop import item, items, prices, shop
 
 from neuroon_async import ConfigurationError, LedgerError, RetryPolicy, SQLiteLedger
 from neuroon_async.ledger.journal import OpenBatches, packed, unpacked
+from neuroon_async.ledger.sqlite_run import SQLiteRun
 from neuroon_async.sqlite import DamagedContent
 from neuroon_async.testing import Fault
 
@@ -217,6 +218,35 @@ async def test_more_lost_requests_than_memory_should_hold(ledger, monkeypatch):
         assert set(await run.unchanged({"p99": A, "p0": B})) == {"p99"}
     async with ledger.run("shop") as run:
         assert (await run.missing())[1] == 100
+
+
+async def test_a_request_lives_for_ten_minutes_unless_told_otherwise(tmp_path, clock):
+    ledger = SQLiteLedger(tmp_path / "l", clock=clock)
+    await cut_off(ledger, "p")
+    clock.now += 599
+    assert await sent_again(ledger, {"p": A}) == set()
+    clock.now += 1
+    assert await sent_again(ledger, {"p": A}) == {"p"}
+
+
+async def test_where_a_request_lives_for_no_time_nothing_shows_signs_of_life(tmp_path):
+    async with SQLiteLedger(tmp_path / "l", request_lifetime=0).run("shop"):
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_the_last_sign_of_life_comes_when_no_other_can(ledger, monkeypatch):
+    end = SQLiteRun.end
+    left = []
+
+    async def watched(run):
+        left.extend(asyncio.all_tasks() - before)
+        await end(run)
+
+    monkeypatch.setattr(SQLiteRun, "end", watched)
+    before = asyncio.all_tasks()
+    async with ledger.run("shop"):
+        assert len(asyncio.all_tasks() - before) == 1
+    assert [task.get_coro().__name__ for task in left] == ["_end"]
 
 
 def test_lifetimes_that_cannot_be(tmp_path):

@@ -16,8 +16,9 @@ from repeats import repeats
 from sync.sync_shop import assert_apart, item, items, last_prices, prices, shop
 
 from neuroon_async import Product, SQLiteLedger
+from neuroon_async.api.models import encode
 from neuroon_async.ledger.digests import content_digests
-from neuroon_async.ledger.pages import Page, PageChunker, PendingPages
+from neuroon_async.ledger.pages import Page, PageChunker, PendingPages, fit_for_pages
 from neuroon_async.ledger.sqlite_run import SQLiteRun
 from neuroon_async.testing import Fault
 
@@ -58,9 +59,17 @@ def test_a_product_more_changes_no_page_but_its_own():
         assert len(before - {page.digest for page in cut(source)}) <= 1
 
 
+def test_a_page_ends_with_an_id_that_ends_one_in_this_version_and_the_next():
+    """Where pages end elsewhere, every ledger that is in use knows pages that no source has any more."""
+    ending = [f"p{number}" for number in range(1_200) if crc32(b"p%d" % number) % 32 == 0]
+    for portion in (1, 1_000):
+        assert [page.ids[-1] for page in cut(items(1_200), portion)] == [*ending, "p1199"]
+
+
 def test_a_page_ends_also_where_no_id_ends_one():
     endless = [item(number) for number in range(100_000) if crc32(b"p%d" % number) % 32][:2_000]
     assert max(len(page.ids) for page in cut(endless)) < 700
+    assert [len(page.ids) for page in cut(endless, 1)] == [512, 512, 512, 464]
 
 
 def test_a_digest_tells_the_content_the_order_and_nothing_else():
@@ -76,6 +85,16 @@ def test_a_digest_tells_the_content_the_order_and_nothing_else():
     assert page.digests()[0] != changed.digests()[0]
 
 
+def test_what_is_sent_in_another_order_than_its_digest_is_made_of_is_written_anew():
+    for fields in ({"attributes": {"b": "2", "a": "1"}}, {"tags": {"y", "x"}}):
+        assert page_of(item(0), item(1, **fields)).written() is None
+
+
+def test_products_that_are_nothing_else_are_looked_at_once(monkeypatch):
+    monkeypatch.setattr("neuroon_async.ledger.pages.is_text", None)
+    assert fit_for_pages(items(40)) == (items(40), [])
+
+
 def test_what_cannot_become_json_has_no_digest_and_neither_has_its_page():
     page = page_of(item(0), item(2, tags=[object()]), item(2), item(0, tags=[object()]))
     assert page.digest is None
@@ -85,6 +104,16 @@ def test_what_cannot_become_json_has_no_digest_and_neither_has_its_page():
     assert content_digests([item(0, tags=[object()]), item(2)]).keys() == {"p2"}
     (odd,) = cut([item("\ud800")])  # an id that UTF-8 has no place for
     assert (odd.digest, odd.digests()) == (None, [None])
+
+
+def test_what_a_page_has_encoded_is_what_it_was_when_it_was_made():
+    """Its digest and those of its products are of one moment, or a page could be held that the server never had."""
+    source = [item(0, tags=["new"]), item(2)]
+    page, same = Page(source), Page([item(0, tags=["new"]), item(2)])
+    source[0].tags.append("later")
+    lines, digests = page.written()
+    assert lines == [encode(product) for product in same]
+    assert digests == page.digests() == same.digests()
 
 
 def test_a_value_that_brings_its_own_line_ends_does_not_shift_the_digests():
@@ -105,8 +134,8 @@ def to_come(*changed: str) -> PendingPages:
 def test_a_page_has_come_when_all_that_changed_on_it_is_acknowledged():
     pages = to_come("p", "q")
     pages.invalidate(["p", "q"])
-    assert pages.acknowledge({"p": B, "other": C}) == {}
-    assert pages.acknowledge({"q": B}) == {A: ["p", "q", "r"]}
+    assert pages.acknowledge({"other": C, "p": B}) == {}
+    assert pages.acknowledge({"other": C, "q": B}) == {A: ["p", "q", "r"]}
     assert pages.acknowledge({"p": B, "q": B}) == {}
 
 

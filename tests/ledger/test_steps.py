@@ -13,16 +13,21 @@ from neuroon_async.sqlite import SQLiteFile
 
 
 class _Counted(SQLiteFile):
-    """Tells which transactions there were, and can hold its thread up."""
+    """Tells how often its thread was called and which transactions there were, and can hold its thread up."""
 
     def __init__(self, path) -> None:
         super().__init__(path, application_id=7, migrations=[["CREATE TABLE t (x INTEGER UNIQUE)"]], explain=_explain)
         self.transactions: list[bool] = []
+        self.calls = 0
         self.go_on = threading.Event()
 
     @property
     def rows(self):
         return [x for (x,) in self.execute("SELECT x FROM t ORDER BY rowid")]
+
+    def submit(self, work, *arguments):
+        self.calls += 1
+        return super().submit(work, *arguments)
 
     def transaction(self, *, durable=True):
         self.transactions.append(durable)
@@ -59,12 +64,13 @@ async def started(*coroutines):
 
 async def test_what_waits_at_the_same_time_is_one_transaction_in_the_order_of_the_calls(tmp_path):
     async with held_up(tmp_path) as (file, steps):
+        before = file.calls
         tasks = await started(
             steps.write(file.add, 3, durable=False), steps.read(lambda: file.rows), steps.write(file.add, 1)
         )
         file.go_on.set()
         assert await asyncio.gather(*tasks) == [3, [3], 1]
-        assert file.transactions == [True]
+        assert (file.transactions, file.calls - before) == ([True], 1)
         assert await steps.write(file.add, 2) == 2
         assert await steps.read(lambda: file.rows) == [3, 1, 2]
         assert file.transactions == [True, True]
@@ -106,9 +112,12 @@ async def test_a_commit_is_over_before_a_step_returns(tmp_path):
         assert sorted(x for (x,) in await file.read("SELECT x FROM t")) == list(range(20))  # another connection's view
 
 
-async def test_a_step_after_the_end_says_so_each_time(tmp_path):
-    async with held_up(tmp_path) as (_, steps):
+async def test_a_step_after_the_end_says_so_each_time_and_is_never_taken(tmp_path):
+    async with held_up(tmp_path) as (file, steps):
         pass
     for _ in range(2):
         with pytest.raises(RuntimeError, match="is not open"):
-            await asyncio.wait_for(steps.write(int), 5)
+            await asyncio.wait_for(steps.write(file.add, 1), 5)
+    async with file:
+        assert await steps.write(file.add, 2) == 2
+        assert await steps.read(lambda: file.rows) == [2]
