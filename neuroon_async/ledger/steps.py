@@ -93,13 +93,12 @@ class Steps:
 
 
 def _settle(taken: list[_Step[Any]], trip: asyncio.Future[None]) -> None:
-    error = None if trip.cancelled() else trip.exception()
+    """Nobody but these steps knows of their trip, so nobody cancels it."""
+    error = trip.exception()
     for step in taken:
         if step.done.done():  # whoever waited was cancelled
             continue
         if error is not None:
             step.done.set_exception(error)
-        elif trip.cancelled():
-            step.done.cancel()
         else:
             step.done.set_result(step.result)

@@ -139,6 +139,13 @@ def test_a_page_has_come_when_all_that_changed_on_it_is_acknowledged():
     assert pages.acknowledge({"p": B, "q": B}) == {}
 
 
+def test_a_page_with_an_id_twice_comes_and_goes_like_any_other():
+    pages = PendingPages()
+    for digest in (B, A):
+        pages.expect(digest, ["p", "q", "p"], {"p": B})
+    assert pages.acknowledge({"p": B}) == {A: ["p", "q", "p"]}
+
+
 @pytest.mark.parametrize(
     "otherwise",
     [

@@ -105,6 +105,26 @@ async def test_a_step_that_nobody_waits_for_any_more_is_not_taken(tmp_path):
         assert await steps.read(lambda: file.rows) == [2]
 
 
+async def test_a_step_that_is_given_up_while_it_is_taken_happens_and_holds_up_no_other(tmp_path):
+    async with held_up(tmp_path) as (file, steps):
+        taken, go_on = threading.Event(), threading.Event()
+
+        def slowly():
+            taken.set()
+            go_on.wait()
+            file.add(1)
+
+        given_up, other = await started(steps.write(slowly), steps.write(file.add, 2))
+        file.go_on.set()
+        await asyncio.to_thread(taken.wait)
+        given_up.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        assert await asyncio.wait_for(other, 60) == 2
+        assert given_up.cancelled()
+        assert await steps.read(lambda: file.rows) == [1, 2]
+
+
 async def test_a_commit_is_over_before_a_step_returns(tmp_path):
     async with held_up(tmp_path) as (file, steps):
         file.go_on.set()
