@@ -42,7 +42,7 @@ class MissingProducts:
             query = f"SELECT number FROM product WHERE shop = ? AND id IN ({marks})"  # noqa: S608 - only marks
             for (number,) in self._file.execute(query, (self._shop, *some)):
                 if valid_number(number) < len(self._seen):
-                    self._seen[number] = 1
+                    self._seen[number] = True
 
     def count(self) -> int:
         """How many are missing. Where any are, the file has been checked."""

@@ -14,6 +14,7 @@ from sync.sync_shop import item, items, prices, shop
 
 from neuroon_async import LedgerError, SQLiteLedger
 from neuroon_async.ledger import missing
+from neuroon_async.sqlite import SQLiteFile
 
 PAGE = 4096
 COUNT = 900
@@ -129,6 +130,17 @@ async def test_a_value_out_of_its_range_is_told_and_deletes_nothing(tmp_path, st
         assert {f"p{number}" for number in range(20, 300)} <= emulator.products.keys()
 
 
+async def test_a_sign_of_life_that_is_no_time_is_told(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop") as run:
+        await run.invalidate(["p"])
+    with closing(sqlite3.connect(ledger.path)) as file:
+        file.execute("UPDATE sending SET until = 'x'")
+        file.commit()
+    with pytest.raises(LedgerError, match=r"damaged \(a time is 'x'\)"):
+        await ledger.shops()
+
+
 async def test_a_number_far_beyond_the_products_costs_no_memory(tmp_path):
     path = tmp_path / "l"
     async with shop() as (emulator, client):
@@ -140,7 +152,39 @@ async def test_a_number_far_beyond_the_products_costs_no_memory(tmp_path):
         assert len(emulator.products) == 280
 
 
-async def test_ids_out_of_order_end_a_deletion(tmp_path, monkeypatch):
+async def test_a_file_is_read_through_once_before_anything_is_found_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr(missing, "ONE_QUERY", 10)
+    checks = []
+    check = SQLiteFile.check_integrity
+    monkeypatch.setattr(SQLiteFile, "check_integrity", lambda file: checks.append(1) or check(file))
+    ids = [f"p{number:03}" for number in range(30)]
+    for first in (True, False):
+        async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+            await run.record(dict.fromkeys(ids, bytes(16)))
+        async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+            assert not first or (await run.missing(), len(checks)) == ((30, 30), 1)
+            assert [external_id async for external_id in run.missing_ids()] == ids
+        assert checks == [1]
+        checks.clear()
+
+
+async def test_a_page_that_has_not_its_number_of_products_ends_a_deletion_that_nobody_counted_before(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop") as run:
+        await run.record(dict.fromkeys("pqr", bytes(16)))
+        await run.keep_pages({b"a" * 16: ["p", "q"]})
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        file.execute("UPDATE product SET page = NULL WHERE id = x'71'")
+        file.commit()
+    async with ledger.run("shop") as run:
+        assert run.holds_page(b"a" * 16)
+        with pytest.raises(LedgerError, match="1 products instead of 2"):
+            async for external_id in run.missing_ids():
+                raise AssertionError(external_id)
+
+
+@pytest.mark.parametrize("behind", [b"", b"p008"], ids=["before", "the same again"])
+async def test_ids_out_of_order_end_a_deletion(tmp_path, monkeypatch, behind):
     monkeypatch.setattr(missing, "ONE_QUERY", 10)
     async with SQLiteLedger(tmp_path / "l").run("shop") as run:
         await run.record({f"p{number:03}": bytes(16) for number in range(30)})
@@ -149,7 +193,7 @@ async def test_ids_out_of_order_end_a_deletion(tmp_path, monkeypatch):
 
         def misplaced(statement, parameters=()):
             if "ORDER BY id" in statement and parameters[1] == b"p009":
-                parameters = (parameters[0], b"", parameters[2])
+                parameters = (parameters[0], behind, parameters[2])
             return execute(statement, parameters)
 
         monkeypatch.setattr(run._file, "execute", misplaced)

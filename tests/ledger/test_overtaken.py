@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing, suppress
+from zlib import crc32
 
+import msgspec
 import pytest
 from ledger_shop import MemoryLedger, sync
 from sync.sync_shop import item, items, prices, shop
@@ -220,6 +222,16 @@ async def test_more_lost_requests_than_memory_should_hold(ledger, monkeypatch):
         assert (await run.missing())[1] == 100
 
 
+async def test_what_was_never_answered_is_numbered_from_one_without_gaps(ledger, tmp_path):
+    """Each number costs a byte of memory in a run."""
+    for ids in (["p", "q"], ["r"]):
+        await cut_off(ledger, *ids)
+        await ledger.shops()
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        found = file.execute("SELECT number FROM product ORDER BY id").fetchall()
+    assert (sorted(found[:2]), found[2:]) == ([(1,), (2,)], [(3,)])
+
+
 async def test_a_request_lives_for_ten_minutes_unless_told_otherwise(tmp_path, clock):
     ledger = SQLiteLedger(tmp_path / "l", clock=clock)
     await cut_off(ledger, "p")
@@ -262,7 +274,10 @@ def test_a_batch_is_one_value_that_notices_damage():
         for bit in range(8):
             with pytest.raises(DamagedContent):
                 unpacked(value[:place] + bytes([value[place] ^ 1 << bit]) + value[place + 1 :])
-    for wrong in (None, "text", 7, b"", packed(1.5, [])[:3]):
+    whole = [
+        content + crc32(content).to_bytes(4) for content in (b"", b"\xc1", b"[1.5, []]", msgspec.msgpack.encode([1.5]))
+    ]
+    for wrong in (None, "text", 7, b"", packed(1.5, [])[:3], *whole):
         with pytest.raises(DamagedContent):
             unpacked(wrong)
 
@@ -272,7 +287,7 @@ def test_open_batches_end_with_their_last_key():
     batches.add(1, 10.0, [b"p", b"q"])
     batches.add(2, 20.0, [b"r"])
     assert (len(batches), batches.sent_at(b"q"), set(batches.oldest())) == (3, 10.0, {b"p", b"q"})
-    assert batches.close([b"p", b"x"]) == []
+    assert batches.close([b"x", b"p"]) == []
     assert list(batches.rest()) == [(1, 10.0, [b"q"]), (2, 20.0, [b"r"])]
     assert batches.close([b"q", b"r"]) == [1, 2]
     assert not batches

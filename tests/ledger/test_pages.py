@@ -230,6 +230,18 @@ async def test_products_on_a_page_that_was_seen_are_not_missing(ledger):
         assert [external_id async for external_id in run.missing_ids()] == ["r", "s", "t"]
 
 
+async def test_what_was_seen_with_its_page_stays_seen_when_the_page_ends(ledger):
+    async with ledger.run("shop") as run:
+        await fill(run)
+        await fill(run, B, ("r",))
+    async with ledger.run("shop") as run:
+        assert run.holds_page(A)
+        await run.invalidate(["p"])
+        await run.record({"p": C})
+        assert await run.missing() == (1, 3)
+        assert [external_id async for external_id in run.missing_ids()] == ["r"]
+
+
 async def test_the_number_of_a_page_that_is_gone_is_not_used_again(ledger):
     """Or a product that once was on the old page would pass for one on the new page."""
     async with ledger.run("shop") as run:
