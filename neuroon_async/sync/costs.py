@@ -40,6 +40,7 @@ def _sum(parts: Iterable[CallStats]) -> CallStats:
         total.retries += part.retries
         total.throttled += part.throttled
         total.waited += part.waited
+        total.attempts_ended += part.attempts_ended
         total.answers += part.answers
         total.waiting += part.waiting
         total.unanswered += part.unanswered

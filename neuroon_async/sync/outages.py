@@ -132,8 +132,8 @@ class OutageRetry:
     def __init__(self, health: ServiceHealth, stats: CallStats) -> None:
         self._health = health
         self._stats = stats
-        self._beside: set[int] = set()
-        """Others were answered between these attempts of the round, counted as in `CallStats`, and their next ones."""
+        self._beside: set[tuple[int, int]] = set()
+        """Others were answered when so many attempts of this request had begun, and so many of them had ended."""
         self._beside_answers = 0
         self.rounds: int = 0
         """Failed rounds."""
@@ -147,8 +147,8 @@ class OutageRetry:
             self._health.unwatch(self)
 
     def other_answered(self) -> None:
-        """While this request was under way, or waited for its next attempt."""
-        self._beside.add(self._stats.requests)
+        """While an attempt of this request was under way, or the next one was waited for."""
+        self._beside.add((self._stats.requests, self._stats.attempts_ended))
 
     async def _rounds(self, send: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -188,13 +188,13 @@ class OutageRetry:
             self._beside_answers += 1
         if self._beside_answers >= MAX_ROUNDS_BESIDE_ANSWERS:
             return False
-        goes_on = await self._health.wait_out(self.rounds, error)
-        self._beside.clear()
-        return goes_on
+        self._beside.clear()  # answers while it waits come before the next round's first attempt
+        return await self._health.wait_out(self.rounds, error)
 
     def _failed_alone(self) -> bool:
-        """Whether an attempt of the round failed while the service was there for others: before it and after, or just
-        now. Answers at one moment alone may be the last ones before an outage, or a short return of the service.
+        """Whether an attempt of the round failed while the service was there for others: before it and right after it,
+        or just now. Answers at one moment alone may be the last ones before an outage, or a short return of the
+        service, into which the next attempt may have begun.
         """
         last = self._stats.requests
-        return bool(self._beside & {last - 1, last}) or any(attempt + 1 in self._beside for attempt in self._beside)
+        return any(begun >= last - 1 or (begun + 1, begun + 1) in self._beside for begun, _ in self._beside)

@@ -37,6 +37,8 @@ class CallStats:
     retries: int = 0
     throttled: int = 0
     waited: float = 0.0
+    attempts_ended: int = 0
+    """Attempts that have ended."""
     answers: int = 0
     """HTTP responses of any status."""
     unanswered: int = 0
@@ -53,6 +55,7 @@ class CallStats:
 
     def ended(self, outcome: object) -> None:
         """Count how an attempt ended."""
+        self.attempts_ended += 1
         self.answers += not isinstance(outcome, TransportError)
         self.unanswered += may_be_processed(outcome)
         if not isinstance(outcome, (TransportError, ServerError)):

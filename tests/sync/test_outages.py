@@ -14,8 +14,11 @@ WAITS = (0.0, 1.0, 2.0, 4.0)
 """Seconds before each attempt of a round."""
 
 
-async def rounds_until_given_up(answers_at, most=6):
-    """How many rounds a request gets that never succeeds; others are answered ``answers_at`` seconds into each."""
+async def rounds_until_given_up(answers_at, most=6, attempt=0.0):
+    """How many rounds a request gets that never succeeds; others are answered ``answers_at`` seconds into each.
+
+    ``attempt``: seconds that each attempt takes.
+    """
     costs = Costs()
     health = ServiceHealth(RetryPolicy(), costs)
     stats = costs.begin()
@@ -32,6 +35,7 @@ async def rounds_until_given_up(answers_at, most=6):
         for wait in WAITS:
             await asyncio.sleep(wait)
             stats.requests += 1
+            await asyncio.sleep(attempt)
             stats.ended(error)
         raise error
 
@@ -51,7 +55,20 @@ async def rounds_until_given_up(answers_at, most=6):
         ((), None),  # nobody is answered
         ((0.5,), None),  # the outage began after the first attempt
         ((2.0,), None),  # a short return of the service, which its own attempts missed
+        ((0.5, 8.0), 3),  # before and after the first attempt of each round but the first
     ],
 )
 async def test_a_request_is_given_up_only_where_it_fails_while_others_are_answered(answers_at, given_up_after):
     assert await rounds_until_given_up(answers_at) == given_up_after
+
+
+@pytest.mark.parametrize(
+    ("answers_at", "given_up_after"),
+    [
+        ((1.0, 2.0), None),  # a short return, into which the beginning of its second attempt fell
+        ((1.0, 3.0), 2),  # before its second attempt began, and after it had failed
+        ((2.0, 3.0), None),  # during that attempt, which had begun before they came back, and after it
+    ],
+)
+async def test_answers_count_against_an_attempt_only_where_they_came_before_and_after_it(answers_at, given_up_after):
+    assert await rounds_until_given_up(answers_at, attempt=0.9) == given_up_after
