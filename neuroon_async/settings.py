@@ -78,7 +78,7 @@ class Secret:
         """
         value = self._value
         if len(value) < _TELLING:
-            return re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", _REDACTED, text) if value and value in text else text
+            return _as_word(value).sub(_REDACTED, text) if value and value in text else text
         plain = _unescaped(text) if "\\" in text else text
         if value[:_TELLING] in plain:
             return self._cut_out(plain)
@@ -104,6 +104,13 @@ class Secret:
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not pickled: hand the API key to the other process by its environment")
+
+
+def _as_word(value: str) -> re.Pattern[str]:
+    """Finds this value where no letter or digit goes on with it."""
+    before = r"(?<!\w)" if re.match(r"\w", value) else ""
+    after = r"(?!\w)" if re.match(r"\w", value[-1]) else ""
+    return re.compile(f"{before}{re.escape(value)}{after}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -228,6 +228,7 @@ def test_other_text_stays_as_it_is(text):
         ("x", "expired x, next", "expired [API key], next"),
         ("test", "the latest test-1 test", "the latest [API key]-1 [API key]"),
         ("1234", '{"limit":12345,"key":"1234"}', '{"limit":12345,"key":"[API key]"}'),
+        ("ab=", "ab=cd ab=", "[API key]cd [API key]"),  # a letter after its "=" belongs to another word
         ("sk_" + "5" * 5_000, "sk_" + "5" * 5_000 + "6", "[API key]6"),
     ],
 )

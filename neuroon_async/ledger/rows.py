@@ -13,6 +13,8 @@ __all__ = ["ONE_QUERY", "id_of", "key_of", "keys_of", "portions", "valid_number"
 
 ONE_QUERY = 500
 """Keys that one query takes."""
+_HIGHEST_NUMBER = 1 << 62
+"""Nobody counts that far, and what is counted on from there still fits into a column."""
 
 
 def keys_of(ids: Collection[str]) -> list[bytes]:
@@ -46,10 +48,10 @@ def portions(keys: Collection[bytes]) -> Iterator[tuple[list[bytearray], str]]:
 
 
 def valid_number(value: object) -> int:
-    """A stored number of a product. Raises `DamagedContent`."""
-    if isinstance(value, int) and value >= 0:
+    """A stored number of a product or a page. Raises `DamagedContent`."""
+    if isinstance(value, int) and 0 <= value <= _HIGHEST_NUMBER:
         return value
-    raise DamagedContent(f"a product has the number {value!r}")
+    raise DamagedContent(f"a product or page has the number {value!r}")
 
 
 def valid_seconds(value: object) -> float:

@@ -155,7 +155,7 @@ def check_settings(data: bytes) -> None:
         for text in (data.decode("latin-1"), f"x{key}x", json.dumps(key)):
             redacted = settings.api_key.redact(text)
             assert len(key) < 11 or key not in redacted
-            assert settings.api_key.redact(redacted) == redacted
+            assert len(key) < 11 or settings.api_key.redact(redacted) == redacted  # a short one may be in "[API key]"
     assert (
         len(key) < 11 or key in "".join(given[name] for name in ("shop_id", *names) if name in given) or key not in told
     )
