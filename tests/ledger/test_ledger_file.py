@@ -89,19 +89,19 @@ async def test_numbers_do_not_grow_with_the_runs(tmp_path):
         assert file.execute("SELECT max(number), count(*) FROM product").fetchone() == (119, 119)
 
 
-@pytest.mark.parametrize(("highest", "next_one"), [(1_000_004, 1_000_005), (1_000_005, 2)])
+@pytest.mark.parametrize(("highest", "next_one"), [(1_000_008, 1_000_009), (1_000_009, 3)])
 async def test_products_are_numbered_again_once_a_million_numbers_are_not_in_use(tmp_path, highest, next_one):
     ledger = SQLiteLedger(tmp_path / "l")
     async with ledger.run("shop") as run:
-        await run.record({"p": A})
+        await run.record({"p": A, "q": A})
     with closing(sqlite3.connect(tmp_path / "l")) as file:
-        file.execute("UPDATE product SET number = ?", (highest,))
+        file.execute("UPDATE product SET number = ? WHERE id = ?", (highest, b"q"))
         file.commit()
     async with ledger.run("shop") as run:
-        await run.record({"q": A})
-        assert await run.missing() == (1, 1)
+        await run.record({"r": A})
+        assert await run.missing() == (2, 2)
     with closing(sqlite3.connect(tmp_path / "l")) as file:
-        assert file.execute("SELECT number FROM product WHERE id = ?", (b"q",)).fetchone() == (next_one,)
+        assert file.execute("SELECT number FROM product WHERE id = ?", (b"r",)).fetchone() == (next_one,)
 
 
 def test_a_ledger_tells_its_file(tmp_path):
@@ -116,6 +116,27 @@ async def test_a_file_is_marked_as_a_ledger_and_16_mib_of_it_are_kept_in_memory(
 
         assert await run._file.run(ask, "application_id") == int.from_bytes(b"NURN")
         assert await run._file.run(ask, "cache_size") == -16 * 1024
+
+
+def asked(run):
+    """The statements that are about to be carried out."""
+    statements = []
+    execute = run._file.execute
+    run._file.execute = lambda statement, *values: statements.append(statement) or execute(statement, *values)
+    return statements
+
+
+async def test_what_was_not_found_is_not_looked_for_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("neuroon_async.ledger.sqlite_run._MOST_OPEN", 20)
+    async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+        for number, kept in ((0, 10), (1, 20), (2, 30), (3, 10)):  # the last ones know that the first were too many
+            await run.unchanged({f"p{number}-{place}": A for place in range(10)})
+            assert len(run._absent) == kept
+        statements = asked(run)
+        await run.record({"p3-0": A})
+        assert not [each for each in statements if each.startswith("SELECT id, page")]
+        await run.record({"p3-0": B, "p0-0": A})
+        assert [each for each in statements if each.startswith("SELECT id, page")]
 
 
 async def test_sqlite_works_in_its_own_thread_only(tmp_path, monkeypatch):
@@ -234,6 +255,32 @@ async def test_a_ledger_that_is_taken_away_is_told(tmp_path):
         async with SQLiteLedger(tmp_path / "l").run("shop") as run:
             (tmp_path / "l").unlink()
             await run.record({"p": A})
+
+
+async def test_a_run_with_something_unanswered_ends_in_peace_where_its_file_is_gone(tmp_path):
+    """Nothing more is noted, so the request counts as under way until its last sign of life."""
+    async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+        await run.invalidate(["p"])
+        (tmp_path / "l").unlink()
+
+
+async def test_only_a_refusal_need_not_outlive_a_power_cut(tmp_path, monkeypatch):
+    pressed = []
+    transaction = SQLiteFile.transaction
+
+    def watched(file, *, durable=True):
+        pressed.append(durable)
+        return transaction(file, durable=durable)
+
+    monkeypatch.setattr(SQLiteFile, "transaction", watched)
+    async with SQLiteLedger(tmp_path / "l").run("shop") as run:
+        pressed.clear()
+        await run.invalidate(["p", "q"])
+        await run.answered(["q"])
+        await run.record({"p": A})
+        await run.keep_pages({B: ["p"]})
+        await run.forget(["p"])
+        assert pressed == [True, False, True, True, True]
 
 
 # Files it leaves alone

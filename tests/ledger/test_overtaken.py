@@ -55,6 +55,15 @@ async def sent_again(ledger, digests):
         return set(await run.unchanged(digests))
 
 
+def as_it_stands(ledger, clock):
+    """The ledger that the next run would find, were this one killed now."""
+    path = ledger.path
+    copied = path.with_name("copy")
+    for end in ("", "-wal"):
+        copied.with_name(copied.name + end).write_bytes(path.with_name(path.name + end).read_bytes())
+    return SQLiteLedger(copied, request_lifetime=100, clock=clock)
+
+
 async def test_what_is_sent_after_a_lost_request_stays_in_doubt_until_that_is_over(ledger, clock):
     await cut_off(ledger, "p")
     clock.now += 50
@@ -140,9 +149,7 @@ async def test_only_what_was_not_answered_is_in_doubt_after_an_orderly_end(ledge
 
 
 @pytest.mark.virtual_time
-async def test_a_killed_run_may_have_sent_until_its_last_sign_of_life(tmp_path, clock):
-    path = tmp_path / "l"
-    ledger = SQLiteLedger(path, request_lifetime=100, clock=clock)
+async def test_a_killed_run_may_have_sent_until_its_last_sign_of_life(ledger, clock):
     loop = asyncio.get_running_loop()
     async with ledger.run("shop") as run:
         await run.invalidate(["p"])
@@ -151,14 +158,30 @@ async def test_a_killed_run_may_have_sent_until_its_last_sign_of_life(tmp_path, 
             clock.now += 10.1
         assert loop.time() > 300
         await run.unchanged({"p": A})
-        copied = tmp_path / "copy"
-        with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)):
-            for end in ("", "-wal"):
-                copied.with_name(copied.name + end).write_bytes(path.with_name(path.name + end).read_bytes())
+        killed = as_it_stands(ledger, clock)
     clock.now += 50
-    assert await sent_again(SQLiteLedger(copied, request_lifetime=100, clock=clock), {"p": A}) == set()
+    assert await sent_again(killed, {"p": A}) == set()
     clock.now += 61
-    assert await sent_again(SQLiteLedger(copied, request_lifetime=100, clock=clock), {"p": A}) == {"p"}
+    assert await sent_again(killed, {"p": A}) == {"p"}
+
+
+async def test_a_run_that_is_killed_before_any_sign_of_life_may_have_sent_until_then(ledger, clock):
+    async with ledger.run("shop") as run:
+        await run.invalidate(["p"])
+        killed = as_it_stands(ledger, clock)
+    clock.now += 109
+    assert await sent_again(killed, {"p": A}) == set()
+    clock.now += 1
+    assert await sent_again(killed, {"p": A}) == {"p"}
+
+
+async def test_a_doubt_that_is_over_is_not_kept(ledger, clock, tmp_path):
+    for ids, over in ((["p", "q"], 0), (["r"], 100)):
+        clock.now += over
+        await cut_off(ledger, *ids)
+        await ledger.shops()
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        assert file.execute("SELECT id FROM doubt").fetchall() == [(b"r",)]
 
 
 async def test_a_clock_that_was_set_back_does_not_hold_a_doubt_for_ever(ledger, clock):
@@ -220,6 +243,14 @@ async def test_more_lost_requests_than_memory_should_hold(ledger, monkeypatch):
         assert set(await run.unchanged({"p99": A, "p0": B})) == {"p99"}
     async with ledger.run("shop") as run:
         assert (await run.missing())[1] == 100
+
+
+async def test_as_many_open_requests_as_memory_should_hold_stay_there(ledger, monkeypatch):
+    monkeypatch.setattr("neuroon_async.ledger.sqlite_run._MOST_OPEN", 20)
+    async with ledger.run("shop") as run:
+        for start, kept in ((0, 10), (10, 20), (20, 30), (30, 30)):
+            await run.invalidate([f"p{number}" for number in range(start, start + 10)])
+            assert len(run._open) == kept
 
 
 async def test_what_was_never_answered_is_numbered_from_one_without_gaps(ledger, tmp_path):
