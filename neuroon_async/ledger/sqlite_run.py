@@ -210,12 +210,11 @@ class SQLiteRun:
         self._drop_pages(set(known.values()))
         place: dict[bytes, int] = {}
         recorded = contents.keys() - doubted
-        new = {digest: ids for digest, ids in pages.items() if digest not in self._pages}
-        members = {digest: set(keys_of(ids)) for digest, ids in new.items()}
+        members = {digest: set(keys_of(ids)) for digest, ids in pages.items()}
         whole = {digest: keys for digest, keys in members.items() if recorded.issuperset(keys)}
         self._add_pages(whole, place)
-        for digest in new.keys() - whole.keys():
-            self._keep_page(digest, new[digest], recorded, place)
+        for digest in pages.keys() - whole.keys():
+            self._keep_page(digest, pages[digest], recorded, place)
         rows: list[tuple[Any, ...]] = []
         for key, digest in contents.items():
             held = (None, None) if key in doubted else (bytearray(digest), int(now))  # see `portions`
@@ -245,6 +244,7 @@ class SQLiteRun:
         for key in keys:
             if key in doubted:
                 self._file.execute(UNKNOWN, (self._shop, key, self._next))
+                self._next += 1
             else:
                 self._file.execute("DELETE FROM product WHERE shop = ? AND id = ?", (self._shop, key))
         self._strike_off(keys)

@@ -267,6 +267,16 @@ async def test_what_comes_back_after_a_deletion_that_was_repeated_is_in_doubt(ma
     assert await unchanged(make(), {"p": A}) == {"p"}
 
 
+async def test_two_that_may_have_come_back_since_they_were_deleted_are_told_apart(make):
+    await recorded(make(), {"p": A, "q": C})
+    await repeated(make(), {}, gone=["p", "q"])
+    async with make().run(SHOP) as run:
+        await run.forget(["p", "q"])  # a second time: now an attempt at the first may be processed after it
+    async with make().run(SHOP) as run:
+        await run.seen(["p"])
+        assert (await run.missing(), await missing(run)) == ((1, 2), ["q"])
+
+
 async def test_a_repetition_adds_to_older_doubts(make):
     await cut_off(make(), "p")
     await repeated(make(), {"p": A})

@@ -104,6 +104,15 @@ async def test_a_lost_deletion_counts_too_and_what_may_come_back_stays_held(ledg
         assert (await run.missing())[1] == 1
 
 
+async def test_what_is_recorded_without_a_notice_counts_as_sent_now(ledger, clock):
+    await cut_off(ledger, "p")
+    for later, believed in ((99, set()), (1, {"p"})):
+        clock.now += later
+        async with ledger.run("shop") as run:
+            await run.record({"p": A})
+            assert set(await run.unchanged({"p": A})) == believed
+
+
 async def test_a_request_that_is_lost_twice_counts_from_the_later_time(ledger, clock):
     await cut_off(ledger, "p")
     clock.now += 90
