@@ -250,12 +250,9 @@ class SQLiteRun:
         self._strike_off(keys)
 
     def _forget_all(self) -> int:
+        """Doubts stay: what was never answered may still be processed, after what is sent from now on."""
         with self._file.transaction():
-            self._ask("DELETE FROM page WHERE shop = ?")
-            self._ask("DELETE FROM journal WHERE shop = ?")
-            self._ask("DELETE FROM doubt WHERE shop = ?")
-            self._pages.clear()
-            self._sizes.clear()
+            self._drop_pages(set(self._sizes))
             return self._ask("DELETE FROM product WHERE shop = ?").rowcount
 
     def _pages_of(self, keys: Collection[bytes]) -> dict[bytes, int | None]:
@@ -318,7 +315,7 @@ class SQLiteRun:
     ) -> None:
         """Keep a page, unless one of its products is in doubt.
 
-        Products that are about to be recorded are put down in ``place``, the others get the page's number at once.
+        Its products are put down in ``place``. Those that are not about to be recorded get its number at once.
         """
         keys = set(keys_of(ids))
         others = [key for key in keys if key not in recorded]
@@ -338,7 +335,7 @@ class SQLiteRun:
             return
         self._pages[digest] = number
         self._sizes[number] = len(keys)
-        place.update(dict.fromkeys((key for key in keys if key in recorded), number))
+        place.update(dict.fromkeys(keys, number))
 
     def _add_pages(self, pages: Mapping[bytes, Collection[bytes]], place: dict[bytes, int]) -> None:
         """Keep pages all of whose products are about to be recorded, and put down where these are."""

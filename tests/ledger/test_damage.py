@@ -141,6 +141,17 @@ async def test_a_sign_of_life_that_is_no_time_is_told(tmp_path):
         await ledger.shops()
 
 
+async def test_a_shop_whose_name_is_no_text_is_told(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop"):
+        pass
+    with closing(sqlite3.connect(ledger.path)) as file:
+        file.execute("UPDATE shop SET name = x'00'")
+        file.commit()
+    with pytest.raises(LedgerError, match=r"damaged .*shop b'.x00'"):
+        await ledger.shops()
+
+
 async def test_a_number_far_beyond_the_products_costs_no_memory(tmp_path):
     path = tmp_path / "l"
     async with shop() as (emulator, client):

@@ -104,6 +104,20 @@ async def test_products_are_numbered_again_once_a_million_numbers_are_not_in_use
         assert file.execute("SELECT number FROM product WHERE id = ?", (b"r",)).fetchone() == (next_one,)
 
 
+async def test_which_of_some_ids_are_held_is_told_of_one_shop_whatever_is_known_of_them(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    assert await ledger.held("shop", ["p"]) == set()
+    ids = [f"p{number}" for number in range(700)]
+    async with ledger.run("shop") as run:
+        await run.record(dict.fromkeys([*ids, "é\ud800"], A))
+        await run.invalidate(["sent"])
+        await run.answered(["sent"])
+    async with ledger.run("other") as run:
+        await run.record({"of the other": A})
+    assert await ledger.held("shop", [*ids, "é\ud800", "sent", "of the other", "q"]) == {*ids, "é\ud800", "sent"}
+    assert await ledger.held("none", ids) == await ledger.held("shop", []) == set()
+
+
 def test_a_ledger_tells_its_file(tmp_path):
     assert repr(SQLiteLedger(tmp_path / "l")) == f"SQLiteLedger('{tmp_path}/l')"
 

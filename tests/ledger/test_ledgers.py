@@ -107,6 +107,14 @@ async def test_what_was_sent_for_the_first_time_and_never_answered_is_held(make)
         assert await missing(run) == ["p"]
 
 
+async def test_what_was_refused_is_held(make):
+    async with make().run(SHOP) as run:
+        await run.invalidate(["p"])
+        await run.answered(["p"])
+    async with make().run(SHOP) as run:
+        assert await run.missing() == (1, 1)
+
+
 async def test_a_shop_has_one_run_at_a_time(make):
     async with make().run(SHOP) as run:
         with pytest.raises(LedgerError, match="using"):

@@ -104,6 +104,40 @@ async def test_a_lost_deletion_counts_too_and_what_may_come_back_stays_held(ledg
         assert (await run.missing())[1] == 1
 
 
+async def test_what_may_come_back_is_numbered_without_gaps(ledger, tmp_path):
+    async with ledger.run("shop") as run:
+        await run.record({"p": A, "q": B})
+        await run.repeated(["p", "q"])
+        for _ in range(2):
+            await run.forget(["p", "q"])
+        await run.record({"r": A})
+    with closing(sqlite3.connect(tmp_path / "l")) as file:
+        assert file.execute("SELECT number FROM product").fetchall() == [(3,), (4,), (5,)]
+
+
+async def test_a_request_that_was_never_answered_is_not_forgotten_with_its_shop(ledger, clock):
+    await sent_again(ledger, {"q": B})
+    await cut_off(ledger, "p")
+    clock.now += 50
+    assert await ledger.forget_shop("shop") == 2
+    assert await sent_again(ledger, {"p": A, "q": B}) == {"q"}
+    async with ledger.run("shop") as run:
+        assert (await run.missing())[1] == 2
+    clock.now += 50
+    assert await sent_again(ledger, {"p": A}) == {"p"}
+
+
+async def test_a_request_is_over_in_the_moment_its_lifetime_ends(ledger, clock):
+    await cut_off(ledger, "p", "q")
+    clock.now += 50
+    async with ledger.run("shop") as run:
+        for later, digests in ((49, {"p": A}), (1, {"q": B})):
+            clock.now += later
+            await run.invalidate(digests)
+            await run.record(digests)
+        assert set(await run.unchanged({"p": A, "q": B})) == {"q"}
+
+
 async def test_what_is_recorded_without_a_notice_counts_as_sent_now(ledger, clock):
     await cut_off(ledger, "p")
     for later, believed in ((99, set()), (1, {"p"})):
@@ -168,9 +202,9 @@ async def test_a_killed_run_may_have_sent_until_its_last_sign_of_life(ledger, cl
         assert loop.time() > 300
         await run.unchanged({"p": A})
         killed = as_it_stands(ledger, clock)
-    clock.now += 50
+    clock.now += 99  # the last sign was of 10 seconds, no more, before that
     assert await sent_again(killed, {"p": A}) == set()
-    clock.now += 61
+    clock.now += 12
     assert await sent_again(killed, {"p": A}) == {"p"}
 
 
@@ -281,9 +315,10 @@ async def test_a_request_lives_for_ten_minutes_unless_told_otherwise(tmp_path, c
     assert await sent_again(ledger, {"p": A}) == {"p"}
 
 
-async def test_where_a_request_lives_for_no_time_nothing_shows_signs_of_life(tmp_path):
-    async with SQLiteLedger(tmp_path / "l", request_lifetime=0).run("shop"):
-        assert asyncio.all_tasks() == {asyncio.current_task()}
+@pytest.mark.parametrize(("lifetime", "tasks"), [(0, 0), (0.5, 1), (600, 1)])
+async def test_a_run_shows_signs_of_life_where_a_request_lives_for_any_time(tmp_path, lifetime, tasks):
+    async with SQLiteLedger(tmp_path / "l", request_lifetime=lifetime).run("shop"):
+        assert len(asyncio.all_tasks() - {asyncio.current_task()}) == tasks
 
 
 async def test_the_last_sign_of_life_comes_when_no_other_can(ledger, monkeypatch):

@@ -248,9 +248,15 @@ async def test_the_number_of_a_page_that_is_gone_is_not_used_again(ledger):
         await fill(run)
         await run.invalidate(["q"])
         await fill(run, B, ("r",))
+    with closing(sqlite3.connect(ledger.path)) as file:
+        assert file.execute("SELECT number FROM page").fetchall() == [(2,)]
     async with ledger.run("shop") as run:
         assert run.holds_page(B)
         assert [external_id async for external_id in run.missing_ids()] == ["p", "q"]
+        await run.invalidate(["r"])
+        await fill(run, C, ("s",))
+    with closing(sqlite3.connect(ledger.path)) as file:
+        assert file.execute("SELECT number FROM page").fetchall() == [(3,)]
 
 
 async def test_a_ledger_from_before_there_were_pages_goes_on(ledger):
