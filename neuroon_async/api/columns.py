@@ -22,11 +22,12 @@ from .models import REQUIRED_FIELDS, WIRE_NAMES, Product
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["all_amounts_fit", "all_plainly_valid", "given"]
+__all__ = ["NUMBERS", "all_amounts_fit", "all_plainly_valid", "given"]
 
 _Column = tuple[Any, ...]
 
-_NUMBERS = {float, Decimal, int}
+NUMBERS: set[type[Any]] = {float, Decimal, int}
+"""The types of an amount: a bool is none."""
 _LISTS: set[type[Any]] = {list, type(None), UnsetType}
 """msgspec would also take sets for lists, and other mappings for dicts."""
 _DICTS: set[type[Any]] = {dict, type(None), UnsetType}
@@ -103,4 +104,4 @@ def all_amounts_fit(amounts: list[Any], *, at_most: float = math.inf) -> bool:
         return True
     kinds = set(map(type, amounts))
     finite = Decimal.is_finite if kinds == {Decimal} else math.isfinite
-    return _NUMBERS.issuperset(kinds) and all(map(finite, amounts)) and min(amounts) >= 0 and max(amounts) <= at_most
+    return NUMBERS.issuperset(kinds) and all(map(finite, amounts)) and min(amounts) >= 0 and max(amounts) <= at_most

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, convert
 
 from .addresses import all_plain_addresses, plain_address
-from .columns import all_amounts_fit, given
+from .columns import NUMBERS, all_amounts_fit, given
 from .contract import MAX_RATING
 from .models import Product
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ProductDecoder", "amounts_and_addresses_fit", "from_dict", "from_dicts", "from_json"]
 
-_NUMBERS = {float, Decimal, int}
 _INFINITY = math.inf
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, ArithmeticError)
 _TAKEN_AS_LISTS = {list, tuple, type(None)}
@@ -141,12 +140,12 @@ def amounts_and_addresses_fit(product: Product) -> bool:
     """What the types do not say."""
     v: Any
     return (
-        type(v := product.price) in _NUMBERS
+        type(v := product.price) in NUMBERS
         and 0 <= v < _INFINITY
         and plain_address(product.url) is not None
         and ((v := product.image_url) is UNSET or v is None or plain_address(v) is not None)
-        and ((v := product.sale_price) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v < _INFINITY))
-        and ((v := product.rating) is UNSET or v is None or (type(v) in _NUMBERS and 0 <= v <= MAX_RATING))
+        and ((v := product.sale_price) is UNSET or v is None or (type(v) in NUMBERS and 0 <= v < _INFINITY))
+        and ((v := product.rating) is UNSET or v is None or (type(v) in NUMBERS and 0 <= v <= MAX_RATING))
     )
 
 

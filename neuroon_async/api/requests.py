@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..errors import InvalidBatch, InvalidProduct, UsageError
 from .contract import MAX_BATCH_PRODUCTS, SyncMode
 from .fast_lane import from_dict
@@ -34,7 +36,7 @@ __all__ = [
 _IDS = {"external_id", "parent_external_id"}
 """Where a whole number is text: most shops' ids are numbers in their databases."""
 
-UNENCODABLE = (UnicodeEncodeError, OverflowError, TypeError, ValueError, RecursionError)
+UNENCODABLE = (OverflowError, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 """What encoding raises for values that cannot become JSON."""
 
 

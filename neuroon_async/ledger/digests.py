@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec import UnsetType
 
+from ..api.requests import UNENCODABLE
 from ..api.values import as_plain
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _BEGINNING = b'{"externalId":'
 _LISTS: set[type[Any]] = {list, tuple, UnsetType, type(None)}
 """Whatever encodes these keeps their order."""
 _DICTS: set[type[Any]] = {dict, UnsetType, type(None)}
-_UNENCODABLE = (ValueError, OverflowError, TypeError, RecursionError, msgspec.MsgspecError)
 
 
 def digest_of(text: bytes) -> bytes:
@@ -73,16 +73,15 @@ def sent_digests(products: Sequence[Product], body: bytes) -> dict[str, bytes]:
     digest's, or a set. A product's beginning cannot stand within another one: quotes in a text have a backslash.
     """
     texts = body[body.find(_BEGINNING) + len(_BEGINNING) : -len(b"}]}")].split(b"}," + _BEGINNING)
-    if len(texts) != len(products) or not _keep_order(products):
+    if len(texts) != len(products):
         return content_digests(products)
     digests = {
-        product.external_id: digest_of(_BEGINNING + text + b"}")
-        for product, text in zip(products, texts, strict=True)
-        if _is_ordered(product.attributes)
+        product.external_id: digest_of(_BEGINNING + text + b"}") for product, text in zip(products, texts, strict=True)
     }
-    if len(digests) < len(products):
-        digests |= content_digests([product for product in products if not _is_ordered(product.attributes)])
-    return digests
+    others = [] if are_sent_so(products) else [product for product in products if not are_sent_so([product])]
+    for product in others:
+        del digests[product.external_id]
+    return digests | content_digests(others)
 
 
 def _keep_order(products: Iterable[Product]) -> bool:
@@ -91,12 +90,8 @@ def _keep_order(products: Iterable[Product]) -> bool:
     )
 
 
-def _is_ordered(attributes: dict[str, str] | UnsetType | None) -> bool:
-    return not attributes or (type(attributes) is dict and [*attributes] == sorted(attributes))
-
-
 def _encoded(encode_it: Callable[[T], bytes], value: T) -> bytes | None:
     try:
         return encode_it(value)
-    except _UNENCODABLE:
+    except UNENCODABLE:
         return None
