@@ -226,7 +226,7 @@ class HttpExchange:
         if isinstance(error, NeuroonError):  # of the function that chooses a proxy
             return error
         where = self._where(call)
-        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientConnectorError):
+        if isinstance(error, TimeoutError):
             what = f"no answer within {clock.allowed:.3g} s" if call.sent else "no connection in time"
             return RequestTimeout(what, where=where, maybe_processed=call.sent)
         proxied = self._route.always_uses_proxy(call.url)
@@ -239,7 +239,7 @@ class HttpExchange:
 @lru_cache(maxsize=64)
 def _only_connecting(timeout: float) -> aiohttp.ClientTimeout:
     """aiohttp's own bounds: all but the handshake is the `AttemptClock`'s."""
-    return aiohttp.ClientTimeout(total=None, sock_connect=min(timeout, CONNECT_TIMEOUT))
+    return aiohttp.ClientTimeout(sock_connect=min(timeout, CONNECT_TIMEOUT))
 
 
 def _refusal(call: Call, response: aiohttp.ClientResponse) -> _Answer | None:
@@ -261,7 +261,6 @@ async def _read_body(response: aiohttp.ClientResponse) -> _Answer:
             unpacked.feed(await response.content.readany())
         return _Answer(response.status, response.headers, unpacked.whole())
     except UnreadableAnswer as problem:
-        response.close()  # what is left of it is not worth waiting for
         return _Answer(response.status, response.headers, b"", str(problem))
 
 

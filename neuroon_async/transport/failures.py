@@ -192,10 +192,12 @@ def proxy_reason(status: int, message: str) -> Reason:
     if status == 407:
         login = {"proxy": "http://user:password@host:port"}
         return Reason(what, Advice("give the proxy's user and password: {proxy}", login), permanent=True)
-    if 400 <= status < 500 and status not in _PROXY_IS_BUSY:
+    if status < 400:  # no proxy answers so: a login page's server does
+        return Reason(what, CHECK_PROXY)
+    if status < 500 and status not in _PROXY_IS_BUSY:
         other = Advice("let the proxy allow this host, or name another one with {proxy}", {"proxy": ...})
         return Reason(what, other, permanent=True)
-    return Reason(what, CHECK_PROXY if status < 400 else None)  # no proxy answers so: a login page's server does
+    return Reason(what)
 
 
 def _certificate_error(error: Exception) -> ssl.SSLCertVerificationError | None:

@@ -47,14 +47,14 @@ class CallScope:
     def __init__(self, open_scopes: set[CallScope]) -> None:
         self._open = open_scopes
         self._task: asyncio.Task[object] | None = None
-        self._cancelling = 0
         self.closed: bool = False
         self.interruption: BaseException | None = None
         """The cancellation that ended it, once it is closed: what it ran through may have left something on it."""
 
     def __enter__(self) -> Self:
-        self._task = asyncio.current_task()
-        self._cancelling = 0 if self._task is None else self._task.cancelling()
+        task = self._task = asyncio.current_task()
+        if task is not None:
+            self._cancelling = task.cancelling()
         self._open.add(self)
         return self
 

@@ -136,7 +136,7 @@ class Transport:
             url=URL(self.settings.base_url + endpoint.path_for(**(params or {})), encoded=True),
             body=body,
             idempotency_key=idempotency_key,
-            bulk=bulk and endpoint.limit is not None,
+            bulk=bulk,
             timeout=seconds,
             limit=self._bulk_limit or TimeLimit.of_single_call(self.retry.deadline, seconds),
             stats=stats or CallStats(),
@@ -243,7 +243,8 @@ class Transport:
 
             def before_retry(error: NeuroonError, wait: float) -> None:
                 nonlocal cost
-                cost = 0 if policy.budget is None else policy.budget.cost_of(error)
+                if policy.budget is not None:
+                    cost = policy.budget.cost_of(error)
                 LOGGER.info(
                     "%s: %s: attempt %d failed, next one in %.1f s: %s",
                     self.settings.shop_id,

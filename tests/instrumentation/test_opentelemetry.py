@@ -370,6 +370,7 @@ async def test_a_bulk_run_that_is_stopped_tells_what_it_had_done(telemetry):
     runs = [span for span in telemetry.operations if span.name.startswith("neuroon products.")]
     assert [run.attributes["error.type"] for run in runs] == ["AuthenticationFailed"] * 2
     assert [run.attributes["neuroon.failed"] for run in runs] == [20, 1]
+    assert [run.attributes["neuroon.shop_id"] for run in runs] == [emulator.shop_id] * 2
 
 
 async def test_an_instrumentation_may_know_nothing_of_operations(telemetry):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 from yarl import URL
 
+from neuroon_async import RateLimited
 from neuroon_async.api.contract import SHOP
 from neuroon_async.transport.admission import Admission
 from neuroon_async.transport.calls import Call, CallStats
@@ -35,10 +37,44 @@ class RoundTrip:
         self.granted -= 1
 
 
-def call():
-    return Call(
-        SHOP, URL("https://shop.example"), None, None, bulk=False, timeout=1.0, limit=TimeLimit(), stats=CallStats()
-    )
+class Told(RoundTrip):
+    """One that is told of deadlines, and refuses a call that would outlast its own."""
+
+    def __init__(self, seconds):
+        super().__init__(seconds)
+        self.told = []
+
+    async def acquire(self, endpoint, *, bulk=False, deadline=None):
+        self.told.append((bulk, deadline))
+        if deadline is not None and asyncio.get_running_loop().time() + self.seconds > deadline:
+            raise RateLimited(retry_after=self.seconds, local=True)
+        return await super().acquire(endpoint, bulk=bulk)
+
+
+class Broken:
+    """A limiter that raises."""
+
+    def __init__(self, error):
+        self.error = error
+
+    async def acquire(self, endpoint, *, bulk=False):
+        raise self.error
+
+
+def call(ends=math.inf, *, bulk=False):
+    limit = TimeLimit(ends, ends)
+    return Call(SHOP, URL("https://shop.example"), None, None, bulk=bulk, timeout=1.0, limit=limit, stats=CallStats())
+
+
+async def crowded(limiter, *calls):
+    """Admitted where no place is free, until one is."""
+    places = Places(0)
+    admission = Admission("s", limiter, places)
+    waiting = [asyncio.create_task(admission.admit(each, None)) for each in calls]
+    await asyncio.sleep(0)
+    for _ in calls:
+        places.give_back()
+    return places, waiting
 
 
 async def test_a_place_is_kept_for_a_permit_that_is_one_round_trip_away():
@@ -63,3 +99,58 @@ async def test_a_place_is_not_kept_for_a_permit_that_takes_longer():
     assert (limiter.granted, places.free) == (1, 0)
     admission.leave()
     assert places.free == 1
+
+
+@pytest.mark.parametrize("places", [None, Places(1)])
+async def test_a_limiter_that_takes_deadlines_is_told_the_calls_own(places):
+    limiter = Told(0.5)
+    ends = asyncio.get_running_loop().time() + 10.0
+    await Admission("s", limiter, places).admit(call(ends, bulk=True), None)
+    assert limiter.told == [(True, ends)]
+
+
+async def test_a_limiter_that_takes_deadlines_is_not_told_of_none():
+    limiter = Told(0.5)
+    await Admission("s", limiter, None).admit(call(bulk=True), None)
+    assert limiter.told == [(True, None)]
+
+
+async def test_a_limiter_is_told_how_long_a_place_is_kept_for_its_permit():
+    limiter = Told(5.0)
+    began = asyncio.get_running_loop().time()
+    places, (waiting,) = await crowded(limiter, call())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert places.free == 1  # it was refused at once, not waited for
+    await waiting
+    (_, moment), (_, later) = limiter.told
+    assert moment == pytest.approx(began + 0.1, abs=0.01)
+    assert (later, limiter.granted, places.free) == (None, 1, 0)
+
+
+@pytest.mark.parametrize("error", [RateLimited(retry_after=3.0), TimeoutError("the limiter's store does not answer")])
+async def test_what_a_limiter_raises_by_itself_is_heard_and_the_place_given_back(error):
+    places, (waiting,) = await crowded(Broken(error), call())
+    with pytest.raises(type(error)) as caught:
+        await waiting
+    assert caught.value is error
+    assert places.free == 1
+
+
+async def test_a_place_is_waited_for_in_the_line_of_ones_own_shop():
+    limiter, places = RoundTrip(0.0), Places(0)
+    order = []
+
+    async def admitted(admission, name):
+        await admission.admit(call(), None)
+        order.append(name)
+
+    one, other = (Admission(shop, limiter, places) for shop in ("one", "other"))
+    tasks = [asyncio.create_task(admitted(one, name)) for name in ("one 1", "one 2")]
+    tasks.append(asyncio.create_task(admitted(other, "other 1")))
+    await asyncio.sleep(0)
+    for _ in range(3):
+        places.give_back()
+        await asyncio.sleep(1.0)
+    assert order == ["one 1", "other 1", "one 2"]
+    await asyncio.gather(*tasks)

@@ -248,6 +248,44 @@ async def test_closing_from_another_thread_reaches_the_loop_of_the_call():
     thread.join()
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_cancellation_that_was_swallowed_before_and_a_second_closing_change_nothing(times):
+    calls = OpenCalls()
+    entered = asyncio.Event()
+
+    async def wait():
+        try:
+            asyncio.current_task().cancel()
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass  # as careless programs do, without `uncancel`
+        with calls.scope() as scope:
+            entered.set()
+            await asyncio.Event().wait()
+        return scope.closed, asyncio.current_task().cancelling()
+
+    task = asyncio.create_task(wait())
+    await entered.wait()
+    for _ in range(times):
+        calls.close()
+    assert await task == (True, 1)
+    assert len(calls) == 0
+
+
+async def test_what_no_task_runs_cannot_be_cancelled():
+    calls = OpenCalls()
+    done = asyncio.get_running_loop().create_future()
+
+    def outside_of_any_task():
+        with calls.scope() as scope:
+            calls.close()
+        done.set_result(scope.closed)
+
+    asyncio.get_running_loop().call_soon(outside_of_any_task)
+    assert await done is False
+    assert len(calls) == 0
+
+
 def test_calls_of_a_loop_that_is_gone_are_beyond_cancelling():
     calls = OpenCalls()
     scope = calls.scope()

@@ -2,30 +2,42 @@
 
 import asyncio
 import concurrent.futures
+import gc
 import gzip
+import re
 import ssl
 import traceback
+import weakref
 import zlib
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import cache
 
 import aiohttp
 import msgspec
 import pytest
 from clients import serving
+from yarl import URL
 
 from neuroon_async import (
     APIError,
     ConnectionFailed,
     NeuroonClient,
     NeuroonError,
+    Product,
     RateLimited,
     RequestTimeout,
     ResponseDecodeError,
     RetryPolicy,
     ServerError,
 )
+from neuroon_async.api.contract import SHOP, VERIFY_DOMAIN
 from neuroon_async.testing import Emulator, Fault
+from neuroon_async.transport.calls import Call, CallStats
+from neuroon_async.transport.exchange import HttpExchange, _payload
+from neuroon_async.transport.time_limit import TimeLimit
+from neuroon_async.transport.unpacking import MAX_ANSWER_BYTES
 
 KEY = "sk_" + "0123456789abcdef" * 2
 ONCE = RetryPolicy(attempts=1)
@@ -148,6 +160,140 @@ async def test_an_answer_that_was_unpacked_on_its_way_is_read(body):
         assert (await client.shop()).max_products == 4
 
 
+async def test_a_date_to_come_back_at_is_read_by_this_machines_clock_where_the_answer_has_none():
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True).encode()
+    async with answering(http(b"{}", "429 X", b"Retry-After: " + date)) as client:
+        with pytest.raises(RateLimited) as caught:
+            await client.shop()
+    assert 25 < caught.value.retry_after <= 30
+
+
+async def test_an_answer_that_cannot_be_read_is_told_with_its_request_id_and_without_the_key():
+    marks = b"Content-Encoding: br", b"X-Request-ID: r-1 " + KEY.encode()
+    async with answering(http(b"\x0b\x00\x80{}\x03", "200 OK", *marks)) as client:
+        with pytest.raises(ResponseDecodeError, match=r"shop_7: GET http://127.*shop.*Content-Encoding br") as caught:
+            await client.shop()
+    assert (caught.value.request_id, caught.value.status) == ("r-1 [API key]", 200)
+
+
+def call_of(kind=Call, **changes):
+    known = {"url": URL("http://127.0.0.1:9/"), "body": None, "idempotency_key": None, "bulk": False, "timeout": 5.0}
+    return kind(**{"endpoint": SHOP, "limit": TimeLimit(), "stats": CallStats(), **known, **changes})
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_the_result_of_an_attempt_has_the_headers_and_the_body_as_they_came(status):
+    async with answering(http(b'{"message":"%s"}' % KEY.encode(), f"{status} X", b"X-Own: 1")) as client:
+        call = call_of(url=URL(client._transport.settings.base_url))
+        result = await client._transport.exchange.send(call)
+    assert (result.headers["X-Own"], result.body) == ("1", b'{"message":"%s"}' % KEY.encode())
+    assert KEY not in repr(result.outcome)
+
+
+async def test_the_result_of_an_attempt_whose_answer_cannot_be_read_has_its_headers():
+    async with answering(http(b"\x0b\x00\x80{}\x03", "200 OK", b"Content-Encoding: br", b"X-Own: 1")) as client:
+        call = call_of(url=URL(client._transport.settings.base_url))
+        result = await client._transport.exchange.send(call)
+    assert (result.headers["X-Own"], result.body) == ("1", b"")
+
+
+async def test_nobody_waits_for_the_rest_of_an_answer_that_is_too_long():
+    hung_up = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b" " * (MAX_ANSWER_BYTES + 1))
+        await reader.read()
+        hung_up.set()
+        writer.close()
+
+    async with (
+        serving(serve) as url,
+        NeuroonClient(shop_id="shop_7", api_key=KEY, base_url=url, retry=ONCE) as client,
+    ):
+        with pytest.raises(ResponseDecodeError, match="longer than 16 MiB"):
+            await client.shop()
+        await asyncio.wait_for(hung_up.wait(), 30.0)
+
+
+async def test_the_result_of_an_attempt_without_an_answer_has_neither():
+    async with NeuroonClient(shop_id="shop_7", api_key=KEY, base_url="http://127.0.0.1:9") as client:
+        result = await client._transport.exchange.send(call_of())
+    assert isinstance(result.outcome, ConnectionFailed)
+    assert (result.headers, result.body) == (None, b"")
+
+
+async def test_no_timer_of_an_attempt_that_is_over_keeps_its_body():
+    class Watched(Call):
+        """Its slots hold no weak reference."""
+
+    async with answering(http(b"{}")) as client:
+        call = call_of(Watched, url=URL(client._transport.settings.base_url))
+        watch = weakref.ref(call)
+        result = await client._transport.exchange.send(call)
+        del call
+        gc.collect()
+        assert (result.outcome.status, watch()) == (200, None)
+
+
+@pytest.mark.virtual_time
+async def test_the_timeouts_of_a_given_session_are_its_own():
+    impatient = aiohttp.ClientTimeout(total=1.0, sock_read=1.0)
+    async with (
+        Emulator(algorithm="off", latency=3.0) as emulator,
+        aiohttp.ClientSession(timeout=impatient) as session,
+        emulator.client(session=session, retry=ONCE, timeout=9.0) as client,
+    ):
+        await client.shop()
+
+
+@pytest.mark.parametrize(("timeout", "handshake"), [(3.0, 3.0), (30.0, 10.0)])
+async def test_a_handshake_with_one_address_has_ten_seconds_at_most(emulator, timeout, handshake):
+    bounds = []
+
+    class Noting(aiohttp.TCPConnector):
+        async def connect(self, req, traces, timeout):
+            bounds.append(timeout)
+            return await super().connect(req, traces, timeout)
+
+    async with aiohttp.ClientSession(connector=Noting()) as session:
+        await emulator.client(session=session, timeout=timeout).shop()
+    (bound,) = bounds
+    assert (bound.sock_connect, bound.total, bound.connect, bound.sock_read) == (handshake, None, None, None)
+
+
+def test_a_body_of_a_mebibyte_is_sent_in_pieces():
+    small, large = b"x" * (2**20 - 1), b"x" * 2**20
+    assert _payload(small) is small
+    assert _payload(large).read() == large
+    assert _payload(None) is None
+
+
+async def test_a_post_goes_without_the_guard_that_keeps_a_get_from_being_repeated(emulator, monkeypatch):
+    async def refuse(*_):
+        raise LookupError("asked")
+
+    monkeypatch.setattr(HttpExchange, "_send_once", refuse)
+    product = Product(external_id="A", name="Tea", price=1, url="https://shop.example/a")
+    async with emulator.client(retry=ONCE) as client:
+        await client.products.sync_batch([product])
+        with pytest.raises(ConnectionFailed, match="LookupError: asked"):
+            await client.shop()
+    for defaults, guarded in (({"X-Mine": "1"}, False), ({"Referer": "https://other.example"}, True)):
+        async with aiohttp.ClientSession(headers=defaults) as session, emulator.client(session=session) as client:
+            if guarded:
+                with pytest.raises(ConnectionFailed, match="LookupError: asked"):
+                    await client.with_options(retry=ONCE).products.sync_batch([product])
+            else:
+                await client.products.sync_batch([product])
+
+
+async def test_a_session_that_keeps_its_middlewares_elsewhere_will_do(emulator):
+    async with aiohttp.ClientSession() as session, emulator.client(session=session) as client:
+        del session._middlewares
+        await client.shop()
+
+
 CUT = b"Content-Length: 500\r\n\r\n{"
 
 
@@ -182,6 +328,29 @@ async def test_an_error_is_told_by_its_status_where_its_body_does_not_arrive(res
             assert (caught.value.retry_after, caught.value.request_id, asked) == (7, "r-1", 1)
             assert client.limits()["verify_domain"].paused_for > 6
         await gone.wait()
+
+
+@pytest.mark.parametrize(
+    ("status", "endpoint", "says"),
+    [
+        (300, SHOP, "300 Multiple Choices: the server redirects elsewhere"),
+        (503, SHOP, "503 Service Unavailable: the rest of the answer did not arrive"),
+        (422, VERIFY_DOMAIN, "422 Unprocessable .*: the rest of the answer did not arrive"),
+    ],
+)
+async def test_what_is_there_of_an_answer_that_does_not_arrive_is_its_status_and_headers(status, endpoint, says):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d X\r\nX-Own: 1\r\n" % status + CUT)
+        writer.close()
+
+    async with (
+        serving(serve) as url,
+        NeuroonClient(shop_id="shop_7", api_key=KEY, base_url=url, retry=ONCE) as client,
+    ):
+        result = await client._transport.exchange.send(call_of(endpoint=endpoint, url=URL(url)))
+    assert re.match(says, str(result.outcome)), result.outcome
+    assert (result.headers["X-Own"], result.body) == ("1", b"")
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 422])
@@ -370,7 +539,7 @@ async def test_a_server_that_never_accepts_is_no_answer_but_no_connection():
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(aiohttp.TCPConnector, "_create_connection", hang)
-            with pytest.raises(RequestTimeout, match="no connection in time") as caught:
+            with pytest.raises(RequestTimeout, match=r"shop_\w+: GET http.* \(shop\): no connection in time") as caught:
                 await client.shop()
         assert not caught.value.maybe_processed
         assert isinstance(caught.value, NeuroonError)

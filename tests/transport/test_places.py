@@ -57,6 +57,27 @@ async def test_nobody_passes_those_who_wait():
     assert places.take_now()
 
 
+async def test_who_waits_no_more_is_passed_over_and_costs_its_shop_no_turn():
+    places = Places(0)
+    order = []
+
+    async def visit(shop, number):
+        await places.take(shop)
+        order.append(f"{shop}{number}")
+
+    tasks = {name: asyncio.create_task(visit(*name)) for name in ("a0", "a1", "b0", "c0")}
+    await let_run()
+    for name in ("a0", "c0"):
+        tasks[name].cancel()
+    await let_run()
+    for _ in range(3):
+        places.give_back()
+        await let_run()
+    assert order == ["a1", "b0"]
+    assert places.free == 1
+    assert places.take_now() is True
+
+
 @pytest.mark.parametrize("seed", range(20))
 async def test_no_cancellation_loses_a_place_or_makes_one(seed):
     chance = random.Random(seed)

@@ -479,8 +479,22 @@ async def test_a_call_of_a_bulk_run_has_no_bound_of_its_own():
 async def test_a_call_that_a_bulk_runs_deadline_ends_says_which_it_was():
     async with connected(RetryPolicy(bulk_deadline=200.0)) as (emulator, client):
         emulator.fail("shop", Fault.hang())
+        started = asyncio.get_running_loop().time()
         with pytest.raises(RequestTimeout, match="within the deadline of 200 s"):
             await client._transport.for_bulk_run().with_options(timeout=300.0).call(SHOP)
+        assert asyncio.get_running_loop().time() - started == pytest.approx(200.0, abs=0.1)
+
+
+@pytest.mark.virtual_time
+async def test_of_a_run_within_a_run_the_outer_ones_bound_counts():
+    async with connected(RetryPolicy(bulk_deadline=200.0)) as (emulator, client):
+        emulator.fail("shop", Fault.hang())
+        started = asyncio.get_running_loop().time()
+        outer = client._transport.for_bulk_run()
+        await asyncio.sleep(150.0)
+        with pytest.raises(RequestTimeout, match="within the deadline of 200 s"):
+            await outer.for_bulk_run().with_options(timeout=300.0).call(SHOP)
+        assert asyncio.get_running_loop().time() - started == pytest.approx(200.0, abs=0.1)
 
 
 def products(count):

@@ -2,22 +2,61 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 import pytest
 from clients import client_of
 
-from neuroon_async import ConfigurationError, NeuroonError, RateLimit, ResponseDecodeError, RetryPolicy
-from neuroon_async.api.contract import SHOP
-from neuroon_async.testing import Fault
+from neuroon_async import (
+    ClientClosed,
+    ConfigurationError,
+    ConnectionFailed,
+    NeuroonError,
+    NotFound,
+    RateLimit,
+    ResponseDecodeError,
+    RetryPolicy,
+    ServerError,
+)
+from neuroon_async.api.contract import DELETE_PRODUCT, SHOP
+from neuroon_async.api.responses import Response
+from neuroon_async.api.results import Health
+from neuroon_async.settings import Secret, Settings
+from neuroon_async.testing import Emulator, Fault
 from neuroon_async.transport.calls import CallStats
+from neuroon_async.transport.exchange import ExchangeResult
+from neuroon_async.transport.places import Places
+from neuroon_async.transport.transport import Transport
 
 ONCE = RetryPolicy(attempts=1)
 IMPATIENT = RetryPolicy(attempts=1, deadline=5.0)
+AGAIN = RetryPolicy(attempts=3, initial=0.0)
+SETTINGS = Settings(shop_id="shop_7", api_key=Secret("sk_" + "0123456789abcdef" * 2))
+
+
+class Scripted:
+    """An exchange that gives these outcomes, one after another."""
+
+    def __init__(self, *outcomes):
+        self.outcomes = list(outcomes)
+
+    def ready(self):
+        pass
+
+    async def send(self, call, more_headers=None):
+        call.sent = True
+        return ExchangeResult(self.outcomes.pop(0), {})
+
+
+def lost(**known):
+    return ConnectionFailed("connection lost", **known)
 
 
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"[1, 2]", "but not with a Shop: "),
+        (b"[1, 2]", "but not with a Shop: .*object.*; it begins"),
         (b'["caf\xe9"]', "caf\N{REPLACEMENT CHARACTER}"),
         (b"<html>login</html>", "GET"),
     ],
@@ -33,7 +72,9 @@ async def test_an_answer_that_nobody_can_read_says_whose_it_is_and_how_it_begins
 async def test_a_redirect_says_what_to_look_at(emulator):
     emulator.fail("shop", Fault.status(302, headers={"Location": "https://elsewhere.example/x"}))
     async with client_of(emulator, retry=ONCE) as client:
-        with pytest.raises(NeuroonError, match=r"to https://elsewhere\.example, .*check base_url: .* answers itself"):
+        with pytest.raises(
+            NeuroonError, match=r"to https://elsewhere\.example, .* \(check base_url: it must be the address"
+        ):
             await client.shop()
 
 
@@ -67,3 +108,103 @@ async def test_a_success_gives_back_what_its_retry_has_cost(emulator):
         before = policy.budget.tokens
         await client.shop()
     assert policy.budget.tokens == before
+
+
+def test_what_an_answer_echoes_of_the_key_is_not_shown():
+    key = SETTINGS.api_key.reveal()
+    transport = Transport(SETTINGS, Scripted(), None, ONCE, 5.0)
+    health = transport.decode(Response(200, b'{"status":"%s"}' % key.encode(), None), Health)
+    assert (health.status, repr(health)) == (key, "Health(status='[API key]')")
+
+
+async def test_whatever_an_earlier_attempt_may_have_done_is_told_with_the_last_failure():
+    exchange = Scripted(lost(maybe_processed=True), lost(maybe_processed=False))
+    transport = Transport(SETTINGS, exchange, None, RetryPolicy(attempts=2, initial=0.0), 5.0)
+    with pytest.raises(ConnectionFailed) as caught:
+        await transport.call(SHOP)
+    assert (caught.value.maybe_processed, caught.value.shop_id, exchange.outcomes) == (True, "shop_7", [])
+
+
+async def test_a_deletion_that_an_earlier_attempt_had_done_is_a_success_with_the_answers_own_marks():
+    missing = NotFound(404, request_id="r-2")
+    transport = Transport(SETTINGS, Scripted(lost(maybe_processed=True), missing), None, AGAIN, 5.0)
+    answer = await transport.call(DELETE_PRODUCT, params={"shop_id": "shop_7", "external_id": "A"})
+    assert answer == Response(404, b"", "r-2")
+
+
+async def test_a_limiter_that_refuses_for_a_reason_of_its_own_is_heard():
+    class Failing:
+        asked = 0
+
+        async def acquire(self, endpoint, *, bulk=False):
+            self.asked += 1
+            if self.asked == 2:
+                raise ConfigurationError("the limiter's store is another one now")
+            return self
+
+        def answered(self, headers, *, pause=None):
+            pass
+
+    transport = Transport(SETTINGS, Scripted(ServerError(503)), Failing(), AGAIN, 5.0)
+    with pytest.raises(ConfigurationError, match="another one now"):
+        await transport.call(SHOP)
+
+
+async def test_a_guard_that_ends_a_call_frees_its_place():
+    places = Places(1)
+    transport = Transport(SETTINGS, Scripted(), None, ONCE, 5.0, places=places)
+    with pytest.raises(ConfigurationError):
+        await transport.call(SHOP, guard=lambda: ConfigurationError("no more"))
+    assert places.free == 1
+
+
+async def test_a_guard_that_has_nothing_against_it_lets_every_attempt_go():
+    asked = []
+    transport = Transport(SETTINGS, Scripted(ServerError(503), Response(200, b"{}", None)), None, AGAIN, 5.0)
+    await transport.call(SHOP, guard=lambda: asked.append(1))
+    assert len(asked) == 2
+
+
+@pytest.mark.virtual_time
+async def test_an_attempt_that_is_cut_short_counts_as_one_that_the_server_may_have_acted_on():
+    async with Emulator(algorithm="off") as emulator, client_of(emulator) as client:
+        emulator.fail("shop", Fault.hang())
+        stats = CallStats()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await client._transport.call(SHOP, stats=stats)
+        assert (stats.requests, stats.unanswered, stats.overtakable) == (1, 1, True)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+async def test_a_success_puts_back_what_its_last_retry_took_or_one_token(retries):
+    policy = RetryPolicy(attempts=2, initial=0.0)
+    outcomes = [ServerError(503)] * retries + [Response(200, b"{}", None)]
+    policy.budget.spend(100)
+    await Transport(SETTINGS, Scripted(*outcomes), None, policy, 5.0).call(SHOP)
+    assert policy.budget.tokens == 400 + (0 if retries else 1)
+
+
+async def test_without_a_budget_a_retry_costs_nothing():
+    policy = RetryPolicy(attempts=2, initial=0.0, budget=None)
+    outcomes = ServerError(503), Response(200, b"{}", None)
+    assert (await Transport(SETTINGS, Scripted(*outcomes), None, policy, 5.0).call(SHOP)).status == 200
+
+
+async def test_a_closed_bulk_run_without_a_report_may_have_been_acted_on():
+    transport = Transport(SETTINGS, Scripted(), None, ONCE, 5.0)
+
+    running = asyncio.create_task(transport.run_in_bulk("products.sync", asyncio.Event().wait()))
+    await asyncio.sleep(0)
+    transport.open_calls.close()
+    with pytest.raises(ClientClosed) as caught:
+        await running
+    assert (caught.value.report, caught.value.maybe_processed, caught.value.shop_id) == (None, True, "shop_7")
+
+
+async def test_a_line_of_the_log_tells_how_long_a_request_took(caplog, monkeypatch):
+    caplog.set_level(logging.DEBUG, logger="neuroon_async")
+    moments = iter([100.0, 100.25])
+    monkeypatch.setattr("neuroon_async.transport.transport.perf_counter", lambda: next(moments))
+    await Transport(SETTINGS, Scripted(Response(200, b"{}", None)), None, ONCE, 5.0).call(SHOP)
+    assert " -> 200 in 250 ms, " in caplog.text

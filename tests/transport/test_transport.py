@@ -75,7 +75,8 @@ async def test_a_success_is_its_status_body_and_request_id():
         ((sent,),) = mocked.requests.values()
     assert (answer.status, answer.body, answer.request_id) == (201, b"[1]", "req-7")
     assert sent.kwargs["allow_redirects"] is False
-    assert sent.kwargs["headers"]["X-Shop-API-Key"] == KEY
+    headers = {"X-Shop-API-Key": KEY, "Accept": "application/json", "Accept-Encoding": "gzip, deflate"}
+    assert {name: sent.kwargs["headers"].get(name) for name in headers} == headers
 
 
 @pytest.mark.parametrize("status", [300, 304, 307, 400, 418, 499, 500, 599])
@@ -507,6 +508,28 @@ async def test_every_attempt_takes_one_permit_and_ends_it_once(fault, first):
     assert all(how is not None for _, _, how in book.entries)
 
 
+async def test_a_limiter_is_told_which_requests_are_of_a_bulk_run(emulator):
+    book = Book()
+    async with client_of(emulator, limiter=book) as client:
+        await client.products.sync([PRODUCT])
+        await client.products.sync_batch([PRODUCT])
+    assert [(endpoint, bulk) for endpoint, bulk, _ in book.entries] == [
+        ("sync_products", True),
+        ("sync_products", False),
+    ]
+
+
+@pytest.mark.virtual_time
+async def test_a_429_that_names_no_time_holds_its_endpoint_back_as_long_as_the_next_attempt():
+    book = Book()
+    policy = RetryPolicy(attempts=2, initial=4.0, maximum=4.0)
+    async with Emulator(algorithm="off") as emulator, client_of(emulator, limiter=book, retry=policy) as client:
+        emulator.fail("shop", Fault.status(429))
+        await client.shop()
+    _, _, pause = book.entries[0][2]
+    assert 2.0 <= pause <= 4.0
+
+
 async def test_a_permit_of_a_request_that_never_left_is_given_back(emulator):
     book = Book()
     await emulator.stop()
@@ -522,7 +545,7 @@ async def test_a_call_counts_what_it_costs():
     stats = CallStats()
     limits = {"delete_product": RateLimit(1, per=10.0)}
     async with Emulator(algorithm="off") as emulator, client_of(emulator, rate_limits=limits) as client:
-        emulator.fail("delete_product", Fault.too_many_requests(3))
+        emulator.fail("delete_product", Fault.too_many_requests(3), times=2)
         emulator.fail("delete_product", Fault.status(500))
         emulator.products["A"] = {}
         params = {"shop_id": "shop_test", "external_id": "A"}
@@ -530,7 +553,7 @@ async def test_a_call_counts_what_it_costs():
         await asyncio.sleep(5.0)
         assert stats.waiting == 1
         await call
-    assert (stats.requests, stats.retries, stats.throttled, stats.waiting) == (3, 2, 1, 0)
+    assert (stats.requests, stats.retries, stats.throttled, stats.waiting) == (4, 3, 2, 0)
     assert stats.waited >= 10.0
 
 
