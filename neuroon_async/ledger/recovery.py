@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .journal import unpacked
-from .rows import portions, valid_number, valid_seconds
+from .rows import valid_number, valid_seconds
 from .statements import DOUBT, UNKNOWN
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ def recover(file: SQLiteFile, now: float) -> None:
 def doubt(file: SQLiteFile, shop: int, keys: Sequence[bytes], sent_at: float, number: int) -> None:
     """A request with these products, sent at ``sent_at`` at the latest, was never answered.
 
-    ``number``: the first one that no product of the shop has.
+    ``number``: the first one that no product of the shop has. The products are on no page: that ended before they left.
     """
     file.executemany(UNKNOWN, ((shop, key, number + count) for count, key in enumerate(keys)))
     file.executemany(DOUBT, ((shop, key, sent_at) for key in keys))
-    for some, marks in portions(keys):
-        drop = f"DELETE FROM page WHERE number IN (SELECT page FROM product WHERE shop = ? AND id IN ({marks}))"  # noqa: S608 - only marks
-        file.execute(drop, (shop, *some))
