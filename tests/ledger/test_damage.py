@@ -141,6 +141,19 @@ async def test_a_sign_of_life_that_is_no_time_is_told(tmp_path):
         await ledger.shops()
 
 
+async def test_two_pages_with_one_digest_end_both(tmp_path):
+    ledger = SQLiteLedger(tmp_path / "l")
+    async with ledger.run("shop") as run:
+        await run.record(dict.fromkeys("pq", bytes(16)))
+        await run.keep_pages({b"a" * 16: ["p"], b"b" * 16: ["q"]})
+    with closing(sqlite3.connect(ledger.path)) as file:
+        file.execute("UPDATE page SET digest = ?", (b"a" * 16,))
+        file.commit()
+    async with ledger.run("shop") as run:
+        await run.invalidate(["p", "q"])
+        assert not run.holds_page(b"a" * 16)
+
+
 async def test_a_shop_whose_name_is_no_text_is_told(tmp_path):
     ledger = SQLiteLedger(tmp_path / "l")
     async with ledger.run("shop"):

@@ -239,6 +239,9 @@ async def test_what_was_seen_with_its_page_stays_seen_when_the_page_ends(ledger)
         await run.invalidate(["p"])
         await run.record({"p": C})
         assert await run.missing() == (1, 3)
+        await run.seen(["p"])
+        await run.record({"p": C}, {C: ["p"]})
+        assert await run.missing() == (1, 3)
         assert [external_id async for external_id in run.missing_ids()] == ["r"]
 
 
