@@ -212,9 +212,9 @@ async def test_a_run_that_is_killed_before_any_sign_of_life_may_have_sent_until_
     async with ledger.run("shop") as run:
         await run.invalidate(["p"])
         killed = as_it_stands(ledger, clock)
-    clock.now += 109
+    clock.now += 109.5
     assert await sent_again(killed, {"p": A}) == set()
-    clock.now += 1
+    clock.now += 0.5
     assert await sent_again(killed, {"p": A}) == {"p"}
 
 
@@ -294,6 +294,15 @@ async def test_as_many_open_requests_as_memory_should_hold_stay_there(ledger, mo
         for start, kept in ((0, 10), (10, 20), (20, 30), (30, 30)):
             await run.invalidate([f"p{number}" for number in range(start, start + 10)])
             assert len(run._open) == kept
+
+
+async def test_50_000_products_in_open_requests_are_kept_in_memory(ledger, clock):
+    async with ledger.run("shop") as run:
+        run._open.add(-2, clock.now, [b"oldest"])
+        run._open.add(-1, clock.now, map(b"%d".__mod__, range(49_999)))
+        for external_id in "xy":  # the second one finds one too many
+            await run.invalidate([external_id])
+            assert (b"oldest" in run._open, len(run._open)) == (external_id == "x", 50_001)
 
 
 async def test_what_was_never_answered_is_numbered_from_one_without_gaps(ledger, tmp_path):
