@@ -38,7 +38,6 @@ _Fields: Any = msgspec.defstruct(
     "Fields",
     [(name, kind) if required else (name, kind, _NOBODYS) for name, kind, required in _KINDS],
     kw_only=True,
-    gc=False,
 )
 """For each field of a product, the values of many."""
 

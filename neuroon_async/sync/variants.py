@@ -30,7 +30,7 @@ _CHUNK = 500
 class VariantHold:
     """Holds variants back. What is queued goes to the `SendQueue`; older versions are counted as superseded."""
 
-    def __init__(self, queue: SendQueue, recorder: Recorder, *, holds_all: bool = False) -> None:
+    def __init__(self, queue: SendQueue, recorder: Recorder, *, holds_all: bool) -> None:
         self._queue = queue
         self._recorder = recorder
         self._holds_all = holds_all

@@ -236,7 +236,7 @@ class HttpExchange:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache
 def _only_connecting(timeout: float) -> aiohttp.ClientTimeout:
     """aiohttp's own bounds: all but the handshake is the `AttemptClock`'s."""
     return aiohttp.ClientTimeout(sock_connect=min(timeout, CONNECT_TIMEOUT))

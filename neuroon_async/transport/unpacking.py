@@ -50,11 +50,6 @@ class UnpackedAnswer:
         self._packed = self._encoding in {*_GZIP, "deflate"}
         self._decompressor: _Decompressor | None = None
 
-    @property
-    def beginning(self) -> bytes:
-        """What there is before the bound, as far as a message can use it."""
-        return self._chunks[0][:4096] if self._chunks else b""
-
     def feed(self, data: bytes) -> None:
         if data and self._encoding in _GZIP and self._decompressor is None and data[0] in _TEXT_BEGINS:
             self._encoding, self._packed = "", False  # unpacked on its way, by something that left the header in place
@@ -79,7 +74,7 @@ class UnpackedAnswer:
         self._chunks.append(chunk)
 
     def _unpack(self, data: bytes) -> None:
-        full_step = False
+        full_step: bool = False
         while data or full_step:  # a full step may have left some of its output inside
             if self._decompressor is None:
                 self._decompressor = self._decompressor_for(data)
@@ -92,7 +87,7 @@ class UnpackedAnswer:
             full_step = len(chunk) == _STEP
             data = self._decompressor.unconsumed_tail
             if self._decompressor.eof:
-                data, full_step = self._decompressor.unused_data, False
+                data = self._decompressor.unused_data
                 if not data.strip(b"\0"):  # padding, as some servers send
                     return
                 self._decompressor = None

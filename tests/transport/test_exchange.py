@@ -35,7 +35,8 @@ from neuroon_async import (
 from neuroon_async.api.contract import SHOP, VERIFY_DOMAIN
 from neuroon_async.testing import Emulator, Fault
 from neuroon_async.transport.calls import Call, CallStats
-from neuroon_async.transport.exchange import HttpExchange, _payload
+from neuroon_async.transport.exchange import ExchangeResult, HttpExchange, _Answer, _only_connecting, _payload
+from neuroon_async.transport.failures import Reason
 from neuroon_async.transport.time_limit import TimeLimit
 from neuroon_async.transport.unpacking import MAX_ANSWER_BYTES
 
@@ -187,7 +188,28 @@ async def test_the_result_of_an_attempt_has_the_headers_and_the_body_as_they_cam
         call = call_of(url=URL(client._transport.settings.base_url))
         result = await client._transport.exchange.send(call)
     assert (result.headers["X-Own"], result.body) == ("1", b'{"message":"%s"}' % KEY.encode())
-    assert KEY not in repr(result.outcome)
+    assert KEY not in repr(result)
+
+
+@pytest.mark.parametrize("kind", [ExchangeResult, _Answer, Reason, Call, CallStats, TimeLimit])
+def test_what_is_made_for_every_attempt_is_small(kind):
+    assert "__dict__" not in dir(kind)
+
+
+def test_what_has_come_of_an_attempt_is_not_rewritten():
+    for value in (ExchangeResult(ConnectionFailed("x", maybe_processed=False)), Reason("x")):
+        with pytest.raises(AttributeError, match="cannot assign"):
+            setattr(value, next(iter(type(value).__slots__)), None)
+
+
+async def test_only_a_redirect_is_told_as_one(emulator):
+    async with emulator.client(retry=ONCE) as client:
+        for status in range(300, 310):
+            emulator.fail("shop", Fault.status(status, headers={"Location": "https://other.example/x"}))
+            with pytest.raises(APIError) as caught:
+                await client.shop()
+            leads = status in {300, 301, 302, 303, 305, 307, 308}
+            assert ("redirects to https://other.example" in str(caught.value)) is leads, status
 
 
 async def test_the_result_of_an_attempt_whose_answer_cannot_be_read_has_its_headers():
@@ -259,6 +281,7 @@ async def test_a_handshake_with_one_address_has_ten_seconds_at_most(emulator, ti
     async with aiohttp.ClientSession(connector=Noting()) as session:
         await emulator.client(session=session, timeout=timeout).shop()
     (bound,) = bounds
+    assert bound is _only_connecting(timeout)  # made once, not for each request
     assert (bound.sock_connect, bound.total, bound.connect, bound.sock_read) == (handshake, None, None, None)
 
 

@@ -11,7 +11,7 @@ from clients import client_of
 
 from neuroon_async import LocalLimiter, NeuroonError, RateLimit, RetryPolicy
 from neuroon_async.testing import Emulator, Fault
-from neuroon_async.transport.places import Places
+from neuroon_async.transport.places import MAX_CONNECTIONS, Places
 from neuroon_async.transport.session import SessionHolder
 
 ONCE = RetryPolicy(attempts=1)
@@ -43,6 +43,10 @@ async def test_free_places_go_in_turn_over_the_shops_and_in_order_within_each():
         places.give_back()
     assert order == ["a0", "b0", "c0", "a1", "b1", "a2", "a3"]
     assert places.free == 1
+
+
+def test_there_are_128_places():
+    assert (Places().free, MAX_CONNECTIONS) == (128, 128)
 
 
 async def test_nobody_passes_those_who_wait():

@@ -67,6 +67,16 @@ def test_a_retry_must_help_and_be_safe(error, helps, surely_unprocessed):
     }
 
 
+def test_a_policy_is_five_attempts_from_one_second_to_a_minute_apart_with_a_budget_of_its_own():
+    policy, other = RetryPolicy(), RetryPolicy()
+    assert (policy.attempts, policy.initial, policy.maximum, policy.budget.capacity) == (5, 1.0, 60.0, 500)
+    assert policy.budget is not other.budget
+    other.budget.spend(5)
+    assert policy == other  # what is left of a budget is no part of the rules
+    with pytest.raises(AttributeError, match="cannot assign"):
+        policy.attempts = 9
+
+
 @given(attempt=st.integers(1, 10_000), initial=st.just(0.0) | st.floats(1e-6, 1e6), maximum=st.floats(0, 1e6))
 def test_backoff_doubles_up_to_the_maximum_and_half_of_it_is_jitter(attempt, initial, maximum):
     full = min(maximum, initial * 2.0 ** min(attempt - 1, 60))

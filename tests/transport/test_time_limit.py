@@ -12,7 +12,7 @@ from neuroon_async.transport.time_limit import SINGLE_CALL_SECONDS, TimeLimit
 
 def test_without_a_bound_nothing_ends():
     limit = TimeLimit()
-    assert limit == TimeLimit(math.inf, math.inf, counts_waiting=True)
+    assert (limit.ends, limit.seconds, limit.counts_waiting) == (math.inf, math.inf, True)
     assert limit.deadline is None
     limit.waited(5.0)
     assert limit.ends == math.inf

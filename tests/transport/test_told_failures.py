@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import contextmanager
 
 import pytest
 from clients import client_of
@@ -67,6 +68,13 @@ async def test_an_answer_that_nobody_can_read_says_whose_it_is_and_how_it_begins
         with pytest.raises(ResponseDecodeError, match=says) as caught:
             await client.shop()
     assert (caught.value.shop_id, caught.value.status) == (emulator.shop_id, 200)
+
+
+async def test_no_more_than_200_characters_of_an_answer_are_shown():
+    transport = Transport(SETTINGS, Scripted(), None, ONCE, 5.0)
+    with pytest.raises(ResponseDecodeError) as caught:
+        transport.decode(Response(200, b"x" * 900, None), Health)
+    assert f"it begins '{'x' * 200}'" in str(caught.value)
 
 
 async def test_a_redirect_says_what_to_look_at(emulator):
@@ -148,6 +156,44 @@ async def test_a_limiter_that_refuses_for_a_reason_of_its_own_is_heard():
     transport = Transport(SETTINGS, Scripted(ServerError(503)), Failing(), AGAIN, 5.0)
     with pytest.raises(ConfigurationError, match="another one now"):
         await transport.call(SHOP)
+
+
+async def test_a_call_may_have_a_timeout_of_its_own():
+    given = []
+
+    class Noting(Scripted):
+        async def send(self, call, more_headers=None):
+            given.append(call.timeout)
+            return await super().send(call, more_headers)
+
+    transport = Transport(SETTINGS, Noting(*[Response(200, b"{}", None)] * 2), None, ONCE, 5.0)
+    await transport.call(SHOP)
+    await transport.call(SHOP, timeout=2.5)
+    with pytest.raises(ConfigurationError, match="timeout must be a number of seconds above 0, got 0"):
+        await transport.call(SHOP, timeout=0)
+    assert given == [5.0, 2.5]
+
+
+async def test_an_instrumentation_of_operations_sees_whose_failure_it_is():
+    seen = []
+
+    class Watching:
+        def waited(self, endpoint, seconds):
+            pass
+
+        @contextmanager
+        def attempt(self, attempt):
+            yield
+
+        @contextmanager
+        def operation(self, operation):
+            yield
+            seen.append((operation.shop_id, operation.outcome.shop_id, operation.attempts))
+
+    transport = Transport(SETTINGS, Scripted(NotFound(404)), None, ONCE, 5.0, instrumentation=Watching())
+    with pytest.raises(NotFound):
+        await transport.call(SHOP)
+    assert seen == [("shop_7", "shop_7", 1)]
 
 
 async def test_a_guard_that_ends_a_call_frees_its_place():

@@ -51,6 +51,11 @@ def test_a_bare_deflate_stream_is_read_too(body):
     assert unpack("deflate", raw_deflate(body)) == body
 
 
+def test_what_a_step_has_left_inside_comes_out_where_nothing_more_arrives():
+    for size in range(65_500, 66_100):
+        assert len(unpack("deflate", raw_deflate(b" " * size))) == size
+
+
 def test_members_of_gzip_one_after_another_are_one_body_and_padding_is_none():
     assert unpack("gzip", gzip.compress(b'{"a":') + gzip.compress(b"1}") + b"\0" * 9) == b'{"a":1}'
 
@@ -66,6 +71,7 @@ def test_nothing_at_all_is_an_empty_body(encoding):
         gzip.compress(b"x" * 999, mtime=0)[:-9],
         gzip.compress(b"{}", mtime=0)[:4],
         gzip.compress(b"{}", mtime=0) + b"junk",
+        gzip.compress(b"{}", mtime=0) + b"data",
     ],
 )
 def test_packed_data_that_breaks_off_or_goes_wrong_is_damaged(data):
@@ -74,7 +80,7 @@ def test_packed_data_that_breaks_off_or_goes_wrong_is_damaged(data):
 
 
 def test_what_is_not_packed_as_it_says_is_damaged():
-    for data in (b"not packed", zlib.compress(b"{}")):
+    for data in (b"not packed", b"made up", b"text", zlib.compress(b"{}")):
         with pytest.raises(DamagedAnswer, match="its gzip data is damaged"):
             unpack("gzip", data)
 
@@ -94,12 +100,10 @@ def test_a_packing_that_was_not_asked_for_is_named_unless_the_body_is_json_as_it
             unpack(encoding, data)
 
 
-def test_the_beginning_is_there_as_soon_as_something_has_arrived():
-    answer = UnpackedAnswer(None)
-    assert answer.beginning == b""
-    answer.feed(b"<" + b"x" * 5_000)
-    answer.feed(b"y")
-    assert answer.beginning == b"<" + b"x" * 4_095
+def test_one_step_of_unpacking_gives_64_kibibytes():
+    answer = UnpackedAnswer("gzip")
+    answer.feed(gzip.compress(b" " * 200_000))
+    assert [len(chunk) for chunk in answer._chunks] == [65_536, 65_536, 65_536, 3_392]
 
 
 def test_the_bound_is_exact():
