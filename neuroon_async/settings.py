@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from .advice import Advice
+from .api.addresses import can_be_host
 from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale, as_locale
 from .errors import ConfigurationError
 
@@ -40,9 +41,6 @@ _TELLING = 11
 """Characters of a key, ``sk_`` and eight digits, that no other text begins with by chance."""
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _HEADER_TEXT = re.compile(r"[\x20-\x7e]+")
-_LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-"""A part of a host name. Underscores are none of the domain name system's, but of container networks'."""
-_LONGEST_HOST = 254
 _SHOP_ID = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 
 
@@ -222,7 +220,7 @@ def _checked_base_url(url: object, *, plain_http: bool) -> str:
         raise refused("must hold no user, password, query or fragment")
     if parts.scheme == "http" and not plain_http and not is_loopback(host):
         raise refused(f"uses plain http to {host}: the API key would travel unencrypted", _USE_HTTPS)
-    if port == 0 or not _can_exist(host):
+    if port == 0 or not can_be_host(host):
         raise refused(f"names a host that cannot exist: {host!r}" + (" at port 0" if port == 0 else ""))
     return url.rstrip("/")
 
@@ -233,16 +231,6 @@ def _missing_part(parts: SplitResult) -> str:
     if parts.scheme not in {"http", "https"}:
         return "; it is neither https nor http"
     return "" if parts.hostname else "; it names no host"
-
-
-def _can_exist(host: str) -> bool:
-    """Is this an IP address, or a name of labels that a resolver could be asked for?"""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        labels = host.removesuffix(".").split(".")
-        return len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
-    return True
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Web addresses of products: which are refused, and which are only doubtful. Pure.
+"""Web addresses, of products and of sites: which are refused, and which are only doubtful. Pure.
 
 A shop's address is http or https. Any other scheme is refused: ``javascript:`` in a search result would run in the
 shopper's browser. An address without a scheme may make sense to the server, so it is sent, and worth one warning.
@@ -7,7 +7,11 @@ shopper's browser. An address without a scheme may make sense to the server, so 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypeGuard
+from urllib.parse import urlsplit
+
+from .shapes import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -18,8 +22,10 @@ __all__ = [
     "NO_HOST",
     "PLAIN_PREFIXES",
     "all_plain_addresses",
+    "can_be_host",
     "foreign_scheme",
     "is_absolute",
+    "is_site_address",
     "names_no_host",
     "plain_address",
     "relative_addresses",
@@ -107,3 +113,42 @@ def relative_addresses(product: Product) -> tuple[str, ...]:
         return ()
     named = (("url", product.url), ("imageUrl", image_url))
     return tuple(name for name, url in named if isinstance(url, str) and url and not is_absolute(url))
+
+
+_SITE = re.compile(r"(?i:https?)://[^\s\x00-\x1f\x7f@\\/?#]+(?<!:)(?:/[^\s\x00-\x1f\x7f\\?#]*)?")
+"""Scheme, host, perhaps a port and a path, as browsers divide them: a backslash is a slash to them."""
+_LABEL = re.compile(r"[A-Za-z0-9_\x80-\U0010ffff](?:[A-Za-z0-9_\x80-\U0010ffff-]{0,61}[A-Za-z0-9_\x80-\U0010ffff])?")
+"""A part of a host name. Underscores are none of the domain name system's, but of container networks'."""
+_LONGEST_HOST = 254
+
+
+def is_site_address(address: object) -> TypeGuard[str]:
+    """Is it the http or https address of a site, to which a path can be added?
+
+    It holds no user, password, query or fragment, no spaces, and no host or port that cannot exist.
+
+    >>> is_site_address("https://shop.example/es"), is_site_address("shop.example"), is_site_address("https://u:p@shop")
+    (True, False, False)
+    """
+    if not is_text(address) or not _SITE.fullmatch(address):
+        return False
+    try:
+        address.encode()  # a lone surrogate cannot be sent
+        parts = urlsplit(address)
+        return parts.port != 0 and can_be_host(parts.hostname or "")
+    except ValueError:  # brackets without a partner, or a port beyond all ports
+        return False
+
+
+def can_be_host(host: str) -> bool:
+    """Is this an IP address, or a name of labels that a resolver could be asked for?
+
+    >>> can_be_host("shop.example"), can_be_host("::1"), can_be_host("shop..example")
+    (True, True, False)
+    """
+    try:
+        ip_address(host)
+    except ValueError:
+        labels = host.removesuffix(".").split(".")
+        return len(host) <= _LONGEST_HOST and all(_LABEL.fullmatch(label) for label in labels)
+    return True

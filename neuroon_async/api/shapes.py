@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from decimal import Decimal
 from functools import cache
@@ -28,6 +29,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+_LARGEST = sys.float_info.max
+
 RawValue = str | int | float | bool | Decimal | list[Any] | tuple[Any, ...] | dict[str, Any] | None
 """The kinds of value that are read. As a parameter's type it lets ``isinstance`` tell the containers apart by
 itself, where the call of a function below would cost too much. Other kinds occur too, and are refused."""
@@ -38,14 +41,14 @@ def is_text(value: object) -> TypeGuard[str]:
     return isinstance(value, str)
 
 
-def is_whole(value: object) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """A whole number, and not one of Python's truth values, which count as numbers there."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def is_number(value: object) -> bool:
-    """Any number that compares with others, and no truth value."""
-    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+def is_number(value: object) -> TypeGuard[float]:
+    """A finite number that a clock's time can be added to, and no truth value."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:

@@ -107,7 +107,7 @@ class Catalog(ListSource):
         today: date | None = None,
         keep_going: bool = False,
         list: str | None = None,  # noqa: A002 - as above
-        sheet: str | None = None,
+        sheet: str | int | None = None,
         option_names: OptionNames = IN_PYTHON,
     ) -> None:
         self._given_format = None if format == CatalogFormat.AUTO else format_named(format)
@@ -121,8 +121,8 @@ class Catalog(ListSource):
             decimal=decimal,
             today=today,
             keep_going=keep_going,
-            list_path=list or None,
-            sheet=sheet or None,
+            list_path=list,
+            sheet=sheet,
             names=option_names,
         )
         self.on_change: Callable[[Change], None] | None = None
@@ -309,7 +309,7 @@ class CatalogOptions(TypedDict, total=False):
     today: date | None
     keep_going: bool
     list: str | None
-    sheet: str | None
+    sheet: str | int | None
     option_names: OptionNames
 
 

@@ -188,6 +188,14 @@ _SALE_TARGETS = {
 _FILTERS: dict[str, Callable[[str], str]] = {"slug": slug, "hash": _hash, "quote": _quote}
 
 
+def _target(name: object) -> str | None:
+    if not is_text(name):
+        return None
+    if name.startswith(ATTRIBUTE_PREFIX):
+        return name if name != ATTRIBUTE_PREFIX else None
+    return PRODUCT_FIELDS.get(name) or _SALE_TARGETS.get(name)
+
+
 def compile_mapping(mapping: Mapping[str, str], option: str = "mapping") -> dict[str, FieldSource | None]:
     """Target → where its value comes from; ``None`` leaves the target out.
 
@@ -196,10 +204,10 @@ def compile_mapping(mapping: Mapping[str, str], option: str = "mapping") -> dict
     """
     compiled: dict[str, FieldSource | None] = {}
     for name, value in mapping.items():
-        target = name if name.startswith(ATTRIBUTE_PREFIX) else PRODUCT_FIELDS.get(name) or _SALE_TARGETS.get(name)
+        target = _target(name)
         if target is None:
             raise ConfigurationError(
-                f"{option}: {name!r} is not a product field; there are {', '.join(WIRE_NAMES)} and attributes.NAME"
+                f"{option}: {shown(name)} is not a product field; there are {', '.join(WIRE_NAMES)} and attributes.NAME"
             )
         if target in compiled:
             raise ConfigurationError(f"{option}: {target} is given twice")

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from ..api.addresses import is_site_address
+from ..api.arguments import check_flag, shown
 from ..api.contract import UNVERIFY_DOMAIN, VERIFICATION_DATA, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT
 from ..api.models import VerificationRequest, encode
 from ..api.results import Verification, VerificationData
-from ..api.shapes import is_text
 from ..errors import UsageError
 
 if TYPE_CHECKING:
     from ..transport.transport import Transport
 
 __all__ = ["Domain"]
-
-_URL = re.compile(r"https?://[^\s/?#]+[^\s]*")
 
 
 class Domain:
@@ -50,12 +48,10 @@ class Domain:
 
         >>> verification = await client.domain.verify("https://shop.example")     # doctest: +SKIP
         """
-        if not is_text(domain) or not _URL.fullmatch(domain):
-            raise UsageError(f"must be a URL such as 'https://shop.example', got {domain!r}", where="domain")
-        try:
-            body = encode(VerificationRequest(domain))
-        except UnicodeEncodeError:
-            raise UsageError("holds a lone surrogate, which UTF-8 cannot express", where="domain") from None
+        check_flag("short_path", short_path)
+        if not is_site_address(domain):
+            raise UsageError(f"must be a URL such as 'https://shop.example', got {shown(domain)}", where="domain")
+        body = encode(VerificationRequest(domain))
         endpoint = VERIFY_DOMAIN_SHORT if short_path else VERIFY_DOMAIN
         answer = await self._transport.call(endpoint, params=self._params, body=body, timeout=timeout)
         if answer.status == endpoint.done_on_retry:

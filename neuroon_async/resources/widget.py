@@ -10,8 +10,8 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
+from ..api.addresses import is_site_address
 from ..api.contract import (
     PINNED_WIDGET_SCRIPT_URL,
     WIDGET_POSITIONS,
@@ -203,17 +203,6 @@ def _checked_locale(locale: str) -> str:
 
 
 def _checked_address(url: str) -> str:
-    if not _is_plain_address(url):
+    if not is_site_address(url):
         raise UsageError(f"must be an address such as {Environment.DEVELOPMENT}, got {url!r}", where="api_url")
     return url.rstrip("/")
-
-
-def _is_plain_address(url: object) -> bool:
-    """An absolute http or https address, without a name or a password in it."""
-    if not isinstance(url, str) or re.search(r"\s", url):
-        return False
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and "@" not in parts.netloc

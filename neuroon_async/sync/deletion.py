@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..api.arguments import check_callback, check_count
 from ..api.contract import DELETE_PRODUCT
 from ..api.validation import id_problem
 from ..api.values import plain_id
@@ -20,7 +21,6 @@ from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
 from .in_flight import InFlight
 from .item_reader import ItemReader
-from .options import check_callback, check_count
 from .outages import OutageRetry, ServiceHealth
 from .recorder import Recorder
 from .run import BulkRun

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..api.arguments import check_callback, check_count, check_flag, check_fraction, check_seconds
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS, SyncMode
 from ..api.requests import as_mode
 from ..errors import UsageError
 from ..ledger.protocols import Ledger
 
-__all__ = ["BatchLimits", "SyncOptions", "check_callback", "check_count"]
-
-
-def check_count(name: str, value: object, most: int | None = None) -> None:
-    """Raise `UsageError` unless this option is a whole number of 1 or more, and not above ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most is not None and value > most):
-        wanted = "1 or more" if most is None else f"in 1..{most}"
-        raise UsageError(f"must be a whole number, {wanted}; got {value!r}", where=name)
-
-
-def _check_fraction(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-        raise UsageError(f"must lie in 0..1, got {value!r}", where=name)
-
-
-def check_seconds(name: str, value: object) -> None:
-    """Raise `UsageError` unless this option is a number of seconds above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise UsageError(f"must be a number of seconds above 0, or None; got {value!r}", where=name)
-
-
-def check_callback(name: str, value: object, instead: str = "") -> None:
-    """Raise `UsageError` unless this option is a function, or anything else that can be called, or ``None``."""
-    if value is not None and not callable(value):
-        raise UsageError(f"must be a function or None, got {value!r}{instead}", where=name)
+__all__ = ["BatchLimits", "SyncOptions"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +35,8 @@ class SyncOptions:
         check_count("concurrency", self.concurrency)
         check_count("batch_size", self.batch_size, MAX_BATCH_PRODUCTS)
         check_count("max_batch_bytes", self.max_batch_bytes)
+        check_flag("allow_multi_request_full", self.allow_multi_request_full)
+        check_flag("delete_missing", self.delete_missing)
         check_callback("to_product", self.to_product)
         self._check_ledger()
         self._check_flush()
@@ -71,13 +49,11 @@ class SyncOptions:
             raise UsageError("leaves unchanged products out, which a FULL sync would erase", where="ledger")
         if self.delete_missing and self.ledger is None:
             raise UsageError("needs a ledger: only that knows what was there before", where="delete_missing")
-        _check_fraction("max_delete_fraction", self.max_delete_fraction)
+        check_fraction("max_delete_fraction", self.max_delete_fraction)
 
     def _check_flush(self) -> None:
-        if self.flush_after is None:
-            return
-        check_seconds("flush_after", self.flush_after)
-        if self.full:
+        check_seconds("flush_after", self.flush_after, none=True)
+        if self.flush_after is not None and self.full:
             raise UsageError("sends parts of the source, and a FULL sync needs all of it", where="flush_after")
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..api.arguments import check_callback
 from ..api.contract import SyncMode
 from ..api.frames import rows_of
 from ..api.models import Product
@@ -23,7 +24,7 @@ from .dispatch import Dispatcher
 from .in_flight import InFlight
 from .intake import Intake
 from .item_reader import ItemReader
-from .options import BatchLimits, check_callback
+from .options import BatchLimits
 from .outages import ServiceHealth
 from .outgoing import decoded
 from .queue import SendQueue

@@ -74,8 +74,11 @@ class SandboxPage:
                 return None if path == "/" else _plain(404, "There is no such page.")
 
     def _from_here(self, request: web.BaseRequest) -> bool:
-        host = urlsplit(f"//{request.headers.get('Host', '')}")
         origin = request.headers.get("Origin")
+        try:
+            host = urlsplit(f"//{request.headers.get('Host', '')}")
+        except ValueError:  # brackets without a partner
+            return False
         return host.hostname in {*_LOCAL_NAMES, self._emulator.host} and origin in {None, f"http://{host.netloc}"}
 
     def _file(self, name: str, media_type: str) -> web.Response:

@@ -1,7 +1,7 @@
 import pytest
 from msgspec import UNSET
 
-from neuroon_async.api.addresses import is_absolute, names_no_host, relative_addresses
+from neuroon_async.api.addresses import is_absolute, is_site_address, names_no_host, relative_addresses
 from neuroon_async.api.models import Product
 
 
@@ -40,3 +40,14 @@ def test_an_address_that_stops_where_its_host_should_be_names_none(address):
 @pytest.mark.parametrize("address", ["https://a", "http://a/", "/tea", "", "https:", "ftp://"])
 def test_an_address_with_a_host_or_of_another_kind_is_not_one_without(address):
     assert names_no_host(address) is False
+
+
+def test_addresses_of_sites():  # those that are none: tests/catalogs/test_catalog_options.py
+    for address in (
+        *("https://shop.example", "HTTP://shop.example/", "https://shop.example:8443/es", "http://localhost:8000"),
+        *("https://tienda.españa.example", "https://[2001:db8::1]:8080/x", "https://my_shop.internal"),
+        *("https://shop.example/@user", "https://shop.example.", "https://xn--caf-dma.example"),
+    ):
+        assert is_site_address(address), address
+    for other in (None, 5, b"https://shop.example", ["https://shop.example"]):
+        assert not is_site_address(other), other

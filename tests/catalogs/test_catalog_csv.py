@@ -199,17 +199,6 @@ def test_fit_cuts_at_a_word_and_counts():
 
 
 def test_arguments_that_cannot_work():
-    for options, message in (
-        ({"format": "xls"}, "format 'xls' is not known"),
-        ({"shop_url": "shop.example"}, "shop_url must be an address"),
-        ({"currency": "euro"}, "currency must be"),
-        ({"decimal": "'"}, "decimal must be"),
-        ({"encoding": "klingon"}, "encoding 'klingon' is not known"),
-    ):
-        with pytest.raises(ConfigurationError, match=message):
-            Catalog(named("x"), **options)
-    with pytest.raises(ConfigurationError, match="one character"):
-        read(HEAD, delimiter="::")
     with pytest.raises(ConfigurationError, match="binary mode"):
         list(Catalog(io.StringIO("id")))
 

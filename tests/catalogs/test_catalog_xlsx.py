@@ -120,7 +120,13 @@ def test_which_sheet():
     content = workbook({"Oculta": [["x"]], "Notas": [["nada"]], "2": [HEADER, ROW]}, hidden=("Oculta",))
     assert len(items(content, sheet="2")) == 1
     content = workbook({"Oculta": [["x"]], "Productos": [HEADER, ROW], "Notas": [["nada"]]}, hidden=("Oculta",))
-    assert len(items(content)) == len(items(content, sheet="2")) == len(items(content, sheet="Productos")) == 1
+    assert (
+        len(items(content))
+        == len(items(content, sheet=2))
+        == len(items(content, sheet="2"))
+        == len(items(content, sheet="Productos"))
+        == 1
+    )
     for wrong in ("9", "Precios", "0"):
         found, fault = until_fault(Catalog(named(content, "file"), sheet=wrong))
         assert found == []

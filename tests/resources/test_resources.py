@@ -353,7 +353,7 @@ async def test_the_life_of_a_verification(pair, short):
     assert not emulator.verified
 
 
-@pytest.mark.parametrize("domain", ["shop.example", "", "ftp://shop.example", None, 7, "https://\ud800"])
+@pytest.mark.parametrize("domain", ["shop.example", "", None, 7, "https://\ud800", "https://u:p@shop.example"])
 async def test_a_domain_that_is_no_url_is_refused_before_anything_is_sent(pair, domain):
     emulator, client = pair
     with pytest.raises(ConfigurationError, match="domain"):

@@ -15,7 +15,12 @@ from neuroon_async.testing.sandbox_page import SandboxPage
 from neuroon_async.testing.sandbox_view import TROUBLES, SandboxView
 
 HOSTILE = "<img src=x onerror=alert(1)>" + "x" * 200
-ORIGIN_HEADERS = ({"Origin": "https://evil.example"}, {"Host": "evil.example"}, {"Host": "evil.example:80"})
+ORIGIN_HEADERS = (
+    {"Origin": "https://evil.example"},
+    {"Host": "evil.example"},
+    {"Host": "evil.example:80"},
+    {"Host": "["},
+)
 
 
 def product(external_id="TEA-1", **fields):

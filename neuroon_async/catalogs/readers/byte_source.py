@@ -29,7 +29,7 @@ from ...errors import ConfigurationError, NeuroonError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-__all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "ByteSource", "CatalogError", "buffered", "peek"]
+__all__ = ["CHUNK_BYTES", "MAX_RECORD_BYTES", "ByteSource", "CatalogError", "buffered", "known_encoding", "peek"]
 
 CHUNK_BYTES = 256 * 1024
 MAX_RECORD_BYTES = 16 * 1024 * 1024
@@ -69,7 +69,7 @@ class ByteSource:
 
     def __init__(self, source: str | os.PathLike[str] | BinaryIO, encoding: str | None = None) -> None:
         if encoding is not None:
-            encoding = _known_encoding(encoding)
+            encoding = known_encoding(encoding)
         self.encoding = encoding
         self.how_to_encode: Callable[[str], str] = "encoding={!r}".format
         """How the user names an encoding, for messages."""
@@ -279,12 +279,13 @@ def _size_of(path: Path) -> int | None:
         raise CatalogError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _known_encoding(encoding: str) -> str:
+def known_encoding(encoding: str, option: str = "encoding") -> str:
+    """Python's name of an encoding. ``option`` is what the user calls it. Raises `ConfigurationError`."""
     try:
         name = codecs.lookup(encoding).name
         "".encode(name)
-    except LookupError:
-        raise ConfigurationError(f"encoding {encoding!r} is not known; 'utf-8' and 'cp1252' are common ones") from None
+    except (LookupError, ValueError):  # or a name that none can have
+        raise ConfigurationError(f"{option} {encoding!r} is not known; 'utf-8' and 'cp1252' are common ones") from None
     return "utf-8" if name == "utf-8-sig" else name
 
 

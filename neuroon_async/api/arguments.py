@@ -1,0 +1,80 @@
+"""Arguments of the package's own functions: of the kind that is meant, or a `UsageError` that names them. Pure.
+
+What comes out of the environment, a command line or a configuration file is text, and text is true and can be iterated
+wherever nobody looks: ``"false"`` would switch something on. So kinds are checked where an option is given, before
+anything is done with it.
+"""
+
+from __future__ import annotations
+
+from ..errors import UsageError
+from .shapes import is_number, is_text, is_whole
+
+__all__ = [
+    "check_callback",
+    "check_count",
+    "check_flag",
+    "check_fraction",
+    "check_seconds",
+    "check_text",
+    "shown",
+]
+
+_LONGEST_SHOWN = 80
+
+
+def shown(value: object) -> str:
+    """A value for a message: as Python writes it, but never long, and without an error of its own."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - whatever its class raises, and numbers that are too long to print
+        return f"a {type(value).__name__}"
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 1]}…"
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise `UsageError` unless this option is a truth value."""
+    if not isinstance(value, bool):
+        raise UsageError(f"must be True or False, got {shown(value)}", where=name)
+
+
+def check_count(name: str, value: object, most: int | None = None, *, least: int = 1) -> None:
+    """Raise `UsageError` unless this option is a whole number of ``least`` or more, and not above ``most``."""
+    if not is_whole(value) or value < least or (most is not None and value > most):
+        wanted = f"{least} or more" if most is None else f"in {least}..{most}"
+        raise UsageError(f"must be a whole number, {wanted}; got {shown(value)}", where=name)
+
+
+def check_fraction(name: str, value: object) -> None:
+    """Raise `UsageError` unless this option is a number from 0 to 1."""
+    if not is_number(value) or not 0 <= value <= 1:
+        raise UsageError(f"must lie in 0..1, got {shown(value)}", where=name)
+
+
+def check_seconds(name: str, value: object, *, zero: bool = False, none: bool = False) -> None:
+    """Raise `UsageError` unless this option is a number of seconds above 0.
+
+    ``zero``, ``none``: may it be 0, or ``None``?
+    """
+    if value is None and none:
+        return
+    if not is_number(value) or value < 0 or (value == 0 and not zero):
+        wanted = f"a number of seconds{', 0 or more' if zero else ' above 0'}{', or None' if none else ''}"
+        raise UsageError(f"must be {wanted}; got {shown(value)}", where=name)
+
+
+def check_text(name: str, value: object, example: str = "") -> None:
+    """Raise `UsageError` unless this option is text that is not empty, and that UTF-8 can express."""
+    like = f", such as {example!r}" if example else ""
+    if not is_text(value) or not value:
+        raise UsageError(f"must be text and not empty{like}; got {shown(value)}", where=name)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UsageError(f"{shown(value)} holds a lone surrogate, which UTF-8 cannot express", where=name) from None
+
+
+def check_callback(name: str, value: object, instead: str = "") -> None:
+    """Raise `UsageError` unless this option is a function, or anything else that can be called, or ``None``."""
+    if value is not None and not callable(value):
+        raise UsageError(f"must be a function or None, got {shown(value)}{instead}", where=name)

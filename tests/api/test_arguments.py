@@ -1,0 +1,68 @@
+"""Checks of options: text is neither a number nor a truth value, and a truth value is no number."""
+
+import math
+from decimal import Decimal
+
+import pytest
+
+from neuroon_async.api.arguments import (
+    check_callback,
+    check_count,
+    check_flag,
+    check_fraction,
+    check_seconds,
+    check_text,
+    shown,
+)
+from neuroon_async.errors import UsageError
+
+NO_NUMBERS = (
+    None,
+    "",
+    "8",
+    b"8",
+    [],
+    {},
+    object(),
+    math.nan,
+    math.inf,
+    -math.inf,
+    Decimal(1),
+    Decimal("NaN"),
+    True,
+    False,
+)
+CHECKS = {
+    check_flag: ((True, False), ("false", "", "no", 0, 1, None, [])),
+    check_count: ((1, 8, 10**400), (*NO_NUMBERS, 0, -1, 2.0)),
+    check_fraction: ((0, 1, 0.5), (*NO_NUMBERS, -0.1, 1.1)),
+    check_seconds: ((1, 0.5), (*NO_NUMBERS, 0, -1, 10**400)),
+    check_text: (("x", "ñ", " "), ("", None, 5, b"x", ["x"], "\ud800")),
+    check_callback: ((None, print, int), ("print", 5, [])),
+}
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_kinds(check):
+    good, bad = CHECKS[check]
+    for value in good:
+        check("option", value)
+    for value in bad:
+        with pytest.raises(UsageError, match=r"(?s)^option .*") as caught:
+            check("option", value)
+        assert caught.value.where == "option"
+
+
+def test_bounds_that_differ():
+    check_count("option", 0, least=0)
+    check_seconds("option", 0, zero=True)
+    check_seconds("option", None, none=True)
+    with pytest.raises(UsageError, match=r"option must be a whole number, in 1\.\.5; got 6"):
+        check_count("option", 6, 5)
+    with pytest.raises(UsageError, match="option must be a number of seconds, 0 or more, or None; got '5'"):
+        check_seconds("option", "5", zero=True, none=True)
+
+
+def test_values_are_shown_shortly_and_always():
+    assert shown("x" * 1000) == "'" + "x" * 78 + "…"
+    assert shown(10**5000) == "a int"
