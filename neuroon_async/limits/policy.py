@@ -305,7 +305,7 @@ class Admission:
         returns = self._returns() + [now + self._limit.per] * self.window.in_flight
         surplus = used + external - self.requests
         returns.sort()  # a slot that cools without an answer may come back after one in flight
-        turns = returns[surplus:] if surplus > 0 else [now] * -surplus + returns
+        turns = [now] * -surplus + returns[max(surplus, 0) :]  # nothing times less than nothing is nothing
 
         def turn(number: int) -> float:
             windows, place = divmod(number, len(turns))

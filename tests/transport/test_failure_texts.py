@@ -81,61 +81,68 @@ def test_a_refused_connection_is_told_in_words(error, verifies):
     ("reason", "text"),
     [
         (
-            connecting_failed(socket.gaierror(-2, "Name or service not known"), kind=aiohttp.ClientConnectorDNSError),
+            lambda: connecting_failed(
+                socket.gaierror(-2, "Name or service not known"), kind=aiohttp.ClientConnectorDNSError
+            ),
             (
                 "cannot find the host shop.example: Name or service not known; check the address and this machine's "
                 "network; where only a proxy leads out, name it: proxy='http://host:port'"
             ),
         ),
         (
-            connecting_failed(OSError(errno.ENETUNREACH, "x"), kind=aiohttp.ClientProxyConnectionError),
+            lambda: connecting_failed(OSError(errno.ENETUNREACH, "x"), kind=aiohttp.ClientProxyConnectionError),
             f"cannot connect to the proxy shop.example:443: {os.strerror(errno.ENETUNREACH)}; check proxy",
         ),
         (
-            connecting_failed(tls_error(ssl.SSLError, "WRONG_VERSION_NUMBER"), kind=aiohttp.ClientConnectorSSLError),
+            lambda: connecting_failed(
+                tls_error(ssl.SSLError, "WRONG_VERSION_NUMBER"), kind=aiohttp.ClientConnectorSSLError
+            ),
             (
                 "no secure connection to shop.example:443: wrong version number; "
                 "what answers there does not speak TLS: check base_url"
             ),
         ),
         (
-            connecting_failed(tls_error(ssl.SSLError, "TLSV1_ALERT"), kind=aiohttp.ClientConnectorSSLError),
+            lambda: connecting_failed(tls_error(ssl.SSLError, "TLSV1_ALERT"), kind=aiohttp.ClientConnectorSSLError),
             "no secure connection to shop.example:443: tlsv1 alert",
         ),
         (
-            explain(loss_of(aiohttp.ServerDisconnectedError()), str, connected=True),
+            lambda: explain(loss_of(aiohttp.ServerDisconnectedError()), str, connected=True),
             "connection lost: it was closed without an answer",
         ),
         (
-            explain(loss_of(aiohttp.ClientOSError(errno.ECONNRESET, "reset")), str, connected=True),
+            lambda: explain(loss_of(aiohttp.ClientOSError(errno.ECONNRESET, "reset")), str, connected=True),
             f"connection lost: {os.strerror(errno.ECONNRESET)}",
         ),
         (
-            explain(aiohttp.ClientPayloadError("Response payload is not completed"), str, connected=True),
+            lambda: explain(aiohttp.ClientPayloadError("Response payload is not completed"), str, connected=True),
             "the answer is incomplete or damaged: ClientPayloadError",
         ),
-        (explain(LookupError("no such proxy"), str, connected=False), "cannot connect: LookupError: no such proxy"),
         (
-            proxy_reason(407, "Authenticate"),
+            lambda: explain(LookupError("no such proxy"), str, connected=False),
+            "cannot connect: LookupError: no such proxy",
+        ),
+        (
+            lambda: proxy_reason(407, "Authenticate"),
             (
                 "407 from the proxy: Authenticate; "
                 "give the proxy's user and password: proxy='http://user:password@host:port'"
             ),
         ),
-        (proxy_reason(502, ""), "502 from the proxy: no reason given"),
-        (proxy_reason(302, "Found"), "302 from the proxy: Found; check proxy"),
+        (lambda: proxy_reason(502, ""), "502 from the proxy: no reason given"),
+        (lambda: proxy_reason(302, "Found"), "302 from the proxy: Found; check proxy"),
         (
-            connecting_failed(ConnectionResetError(), kind=aiohttp.ClientConnectorError),
+            lambda: connecting_failed(ConnectionResetError(), kind=aiohttp.ClientConnectorError),
             f"cannot connect to shop.example:443: {os.strerror(errno.ECONNRESET)}",
         ),
         (
-            connecting_failed(InterruptedError(), kind=aiohttp.ClientConnectorError),
+            lambda: connecting_failed(InterruptedError(), kind=aiohttp.ClientConnectorError),
             "cannot connect to shop.example:443: InterruptedError",
         ),
     ],
 )
 def test_the_words(reason, text):
-    assert told(reason) == text.replace("ClientPayloadError", "Response payload is not completed")
+    assert told(reason()) == text.replace("ClientPayloadError", "Response payload is not completed")
 
 
 def test_an_answer_that_its_sender_cut_short_ends_too_early():
