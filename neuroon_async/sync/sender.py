@@ -20,11 +20,47 @@ if TYPE_CHECKING:
     from .outages import ServiceHealth
     from .recorder import Recorder
 
-__all__ = ["BatchSender"]
+__all__ = ["BatchKeys", "BatchSender"]
+
+
+class BatchKeys:
+    """The idempotency keys of one run. The keys of the same source are the same after a restart; none comes twice.
+
+    A body that comes again in a run is no repetition, but a product that changed back: it gets another key. A server
+    that answered it from memory would keep the version in between.
+
+    Once ``most`` bodies are remembered, they are forgotten, and every key from then on is another one than before: the
+    source of a run may never end.
+    """
+
+    def __init__(self, shop_id: str, most: int = 10_000) -> None:
+        self._shop_id = shop_id
+        self._most = most
+        self._forgotten = 0
+        self._times_sent: dict[str, int] = {}
+        """How often each body was sent, by its key."""
+
+    def __len__(self) -> int:
+        """How many bodies are remembered."""
+        return len(self._times_sent)
+
+    def next(self, body: bytes) -> str:
+        """The key of the request that is now to carry this body."""
+        key = idempotency_key(self._shop_id, body)
+        if len(self._times_sent) >= self._most and key not in self._times_sent:
+            self._times_sent.clear()
+            self._forgotten += 1
+        self._times_sent[key] = occurrence = self._times_sent.get(key, 0) + 1
+        if self._forgotten:
+            return idempotency_key(f"{self._shop_id} {self._forgotten}+{occurrence}", body)
+        return key if occurrence == 1 else idempotency_key(f"{self._shop_id} {occurrence}", body)
 
 
 class BatchSender:
-    """Sends encoded batches of one shop."""
+    """Sends encoded batches of one shop. With ``unique_keys`` every request has an idempotency key of its own.
+
+    So it is with a ledger, which remembers the versions of earlier runs: there a body may come back after days.
+    """
 
     def __init__(
         self,
@@ -39,14 +75,12 @@ class BatchSender:
         self._transport = transport
         self._health = health
         self._recorder = recorder
-        self._unique_keys = unique_keys
         self._shop_id = transport.settings.shop_id
-        self._times_sent: dict[str, int] = {}
-        """How often each body was sent, by its key: one entry a request."""
+        self._keys = None if unique_keys else BatchKeys(self._shop_id)
 
     async def send(self, body: bytes, stats: CallStats) -> BatchResult:
         """Raises what the server refused, or what kept an answer from coming."""
-        key = self._idempotency_key(body)
+        key = idempotency_key(f"{self._shop_id} {uuid4()}", body) if self._keys is None else self._keys.next(body)
 
         async def ask() -> BatchResult:
             response = await self._transport.call(
@@ -70,16 +104,3 @@ class BatchSender:
         except (APIError, ResponseDecodeError) as error:
             self._recorder.answered(error.request_id)
             raise
-
-    def _idempotency_key(self, body: bytes) -> str:
-        """A body that comes again in a run is no repetition, but a product that changed back: it gets another key.
-
-        A server that answered it from memory would keep the version in between. Which one it is counts, so the keys of
-        the same source are the same after a restart. With a ledger, which remembers the versions of earlier runs, a
-        body may come back after days: there every request has a key of its own.
-        """
-        if self._unique_keys:
-            return idempotency_key(f"{self._shop_id} {uuid4()}", body)
-        key = idempotency_key(self._shop_id, body)
-        self._times_sent[key] = occurrence = self._times_sent.get(key, 0) + 1
-        return key if occurrence == 1 else idempotency_key(f"{self._shop_id} {occurrence}", body)
