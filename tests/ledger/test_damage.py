@@ -14,7 +14,8 @@ from sync.sync_shop import item, items, prices, shop
 
 from neuroon_async import LedgerError, SQLiteLedger
 from neuroon_async.ledger import missing
-from neuroon_async.sqlite import SQLiteFile
+from neuroon_async.ledger.rows import portions, valid_number
+from neuroon_async.sqlite import DamagedContent, SQLiteFile
 
 PAGE = 4096
 COUNT = 900
@@ -163,6 +164,21 @@ async def test_a_shop_whose_name_is_no_text_is_told(tmp_path):
         file.commit()
     with pytest.raises(LedgerError, match=r"damaged .*shop b'.x00'"):
         await ledger.shops()
+
+
+def test_a_number_leaves_room_for_all_that_follow_it():
+    assert [valid_number(number) for number in (0, 2**62)] == [0, 2**62]
+    for number in (-1, 2**62 + 1, 1.0, None):
+        with pytest.raises(DamagedContent, match="has the number"):
+            valid_number(number)
+
+
+def test_one_query_takes_500_keys():
+    assert [(len(some), marks.count("?")) for some, marks in portions([b"p"] * 1_001)] == [
+        (500, 500),
+        (500, 500),
+        (1, 1),
+    ]
 
 
 async def test_a_number_far_beyond_the_products_costs_no_memory(tmp_path):
