@@ -51,14 +51,18 @@ class Told(RoundTrip):
         return await super().acquire(endpoint, bulk=bulk)
 
 
-class Broken:
-    """A limiter that raises."""
+class Broken(RoundTrip):
+    """A limiter that raises when it is asked for the first time."""
 
     def __init__(self, error):
+        super().__init__(0.0)
         self.error = error
 
     async def acquire(self, endpoint, *, bulk=False):
-        raise self.error
+        if self.asked == 0:
+            self.asked += 1
+            raise self.error
+        return await super().acquire(endpoint, bulk=bulk)
 
 
 def call(ends=math.inf, *, bulk=False):

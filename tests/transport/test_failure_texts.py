@@ -297,6 +297,8 @@ def test_words_of_tls_are_words():
     "reason", ["WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"]
 )
 def test_what_answers_in_plain_text_is_told_from_other_trouble_with_tls(reason):
+    unknown = connecting_failed(ssl.SSLError(1, "some words"), kind=aiohttp.ClientConnectorSSLError)
+    assert (unknown.what, unknown.advice) == ("no secure connection to shop.example:443: some words", None)
     found = connecting_failed(tls_error(ssl.SSLError, reason), kind=aiohttp.ClientConnectorSSLError)
     assert str(found.advice) == "what answers there does not speak TLS: check base_url"
 
