@@ -77,6 +77,16 @@ async def test_no_more_than_200_characters_of_an_answer_are_shown():
     assert f"it begins '{'x' * 200}'" in str(caught.value)
 
 
+def test_of_a_long_answer_only_the_first_6000_bytes_are_looked_at():
+    """Enough for any answer with a key of the documented shape in it; here, nothing of it is left but the keys."""
+    key = "sk_" + "0123456789" * 30
+    settings = Settings(shop_id="shop_7", api_key=Secret(key[:300]))
+    transport = Transport(settings, Scripted(), None, ONCE, 5.0)
+    with pytest.raises(ResponseDecodeError) as caught:
+        transport.decode(Response(200, key[:300].encode() * 20 + b"y" * 900, None), Health)
+    assert f"it begins '{'[API key]' * 20}'" in str(caught.value)
+
+
 async def test_a_redirect_says_what_to_look_at(emulator):
     emulator.fail("shop", Fault.status(302, headers={"Location": "https://elsewhere.example/x"}))
     async with client_of(emulator, retry=ONCE) as client:
