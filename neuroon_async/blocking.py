@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import inspect
 import os
 import threading
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .api.arguments import check_seconds, shown
 from .errors import UsageError
 from .transport.session import close_sessions_of_this_loop
 
@@ -45,13 +47,20 @@ def run(coroutine: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T
         timeout: Seconds until it is cancelled; ``None``, the default, waits without end.
 
     Raises:
-        UsageError: An event loop runs in this thread already: ``await`` there.
+        UsageError: An event loop runs in this thread already: ``await`` there. Or an argument cannot work.
         TimeoutError: It had not ended after ``timeout``. It was cancelled; ``report`` is what a bulk run had done.
         CancelledError: The process ended meanwhile (that of `concurrent.futures`).
         KeyboardInterrupt: Ctrl-C has cancelled it; ``report`` is as above.
 
     Whatever the coroutine raises passes through.
     """
+    if not inspect.isawaitable(coroutine):
+        raise UsageError(f"must be a call such as client.shop(), got {shown(coroutine)}", where="coroutine")
+    try:
+        check_seconds("timeout", timeout, zero=True, none=True)
+    except UsageError:
+        coroutine.close()
+        raise
     if _runs_here():
         coroutine.close()
         raise UsageError(

@@ -6,6 +6,7 @@ import os
 from copy import copy
 from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, Unpack
 
+from .api.arguments import check_capable
 from .api.contract import (
     API_KEY_VARIABLE,
     DOCUMENTED_RATE_LIMITS,
@@ -135,18 +136,19 @@ class NeuroonClient:
         key = api_key if isinstance(api_key, Secret) else Secret(api_key)
         by_proxy = _hidden(proxy)  # its address may hold a password
         del api_key, proxy  # should a check below fail, no error tracker finds them among the local variables
+        address = _address_of(environment)
         settings = Settings(
             shop_id=shop_id,
             api_key=key,
-            base_url=_address_of(environment) if base_url is None else base_url,
+            base_url=address if base_url is None else base_url,
             locale=locale,
             origin=origin,
             user_agent=user_agent,
             allow_plain_http=allow_plain_http,
         )
-        _check_capable("limiter", limiter, "acquire", "a Limiter, such as LocalLimiter or RedisLimiter")
-        _check_capable("session", session, "request", "an aiohttp.ClientSession")
-        _check_capable("instrumentation", instrumentation, "attempt", "an Instrumentation")
+        check_capable("limiter", limiter, ("acquire", "limits"), "a Limiter, such as LocalLimiter or RedisLimiter")
+        check_capable("session", session, ("request",), "an aiohttp.ClientSession")
+        check_capable("instrumentation", instrumentation, ("attempt",), "an Instrumentation")
         if limiter is None and rate_limits is not None:
             limiter = LocalLimiter(limit_table(rate_limits))
         self._session = SessionHolder(session)
@@ -297,9 +299,3 @@ def _address_of(environment: Environment | str) -> str:
 def _hidden(value: T) -> T | Secret:
     """Text as a `Secret`. Anything else, and text that is empty, as it is."""
     return Secret(value) if isinstance(value, str) and value else value
-
-
-def _check_capable(name: str, value: object, method: str, kind: str) -> None:
-    """Refuse an object that cannot do what it is given for, before a call meets it."""
-    if value is not None and not callable(getattr(value, method, None)):
-        raise ConfigurationError(f"must be {kind}, got {type(value).__name__}", where=name)

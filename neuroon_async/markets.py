@@ -8,6 +8,7 @@ is slow, refuses its key or cannot be reached holds up no other. Each gets a rep
 from __future__ import annotations
 
 import asyncio
+import inspect
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -15,16 +16,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
+from .api.arguments import check_callback, check_capable, check_text, shown
+from .api.shapes import is_list_or_tuple, is_mapping
 from .catalogs import Catalog
+from .catalogs.options import IN_PYTHON
 from .errors import UsageError
 from .report import SyncProgress, SyncReport
 from .resources.products import Products
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from .catalogs import CatalogOptions
+    from .catalogs import CatalogOptions, OptionNames
+
+    ProgressCallback = Callable[[SyncProgress], Awaitable[None] | None]
 
 __all__ = ["Market", "MarketProgress", "MarketResult", "sync_markets"]
 
@@ -44,6 +50,14 @@ class Market:
     products: Products
     reading: Mapping[str, Any] = field(default_factory=dict[str, Any])
     sending: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        check_text("Market.name", self.name)
+        check_capable("Market.products", self.products, ("sync",), "products of a client: client.products", none=False)
+        for option in ("reading", "sending"):
+            value: object = getattr(self, option)
+            if not is_mapping(value):
+                raise UsageError(f"must map options to values, got {shown(value)}", where=f"Market.{option}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,7 @@ async def sync_markets(
     source: str | os.PathLike[str] | BinaryIO,
     markets: Sequence[Market],
     *,
-    on_progress: Callable[[MarketProgress], None] | None = None,
+    on_progress: Callable[[MarketProgress], Awaitable[None] | None] | None = None,
     **reading: Unpack[CatalogOptions],
 ) -> dict[str, MarketResult]:
     """Sync one catalog to several shops side by side.
@@ -87,19 +101,21 @@ async def sync_markets(
         source: A path, or a binary file, perhaps gzipped. What cannot seek is copied to a temporary file first.
         markets: The shops; their names must differ.
         on_progress: Called for each market as ``products.sync`` calls its own ``on_progress``, which a market may have
-            besides.
+            besides. Plain or async.
         **reading: Options of `Catalog` that all markets share.
 
     Returns:
         The result of each market by its name. Errors of one market are in its result, and are not raised.
 
     Raises:
-        UsageError: There is no market, or two have one name.
+        UsageError: There is no market, two have one name, or an argument cannot work.
         ConfigurationError: An option of reading cannot work. As all that follows, before anything is sent.
         CatalogError: The source cannot be opened.
 
     A cancellation carries the results so far, those of all markets, as its attribute ``results``.
     """
+    check_callback("on_progress", on_progress)
+    _check_markets(markets)
     names = [market.name for market in markets]
     if not markets or len(set(names)) != len(names):
         raise UsageError(f"markets must be at least one, each with a name of its own; got {', '.join(names) or 'none'}")
@@ -119,6 +135,14 @@ async def sync_markets(
     return {name: results[name] for name in names}
 
 
+def _check_markets(markets: object) -> None:
+    if not is_list_or_tuple(markets):
+        raise UsageError(f"must be a list of Market, got {shown(markets)}", where="markets")
+    for number, market in enumerate(markets):
+        if not isinstance(market, Market):
+            raise UsageError(f"must be a Market, got {shown(market)}", where=f"markets[{number}]")
+
+
 async def _seekable(source: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> Any:
     if not hasattr(source, "read") or bool(getattr(source, "seekable", bool)()):
         return source
@@ -130,13 +154,27 @@ async def _seekable(source: str | os.PathLike[str] | BinaryIO, stack: ExitStack)
 
 def _merged(shared: CatalogOptions, market: Market) -> CatalogOptions:
     own = cast("CatalogOptions", market.reading)
-    return {**shared, **own, "mapping": {**(shared.get("mapping") or {}), **(own.get("mapping") or {})}}
+    merged: CatalogOptions = {**shared, **own}
+    names = merged.get("option_names", IN_PYTHON)
+    merged["mapping"] = {**_mapping_of(shared, names), **_mapping_of(own, names)}
+    return merged
+
+
+def _mapping_of(reading: CatalogOptions, names: OptionNames) -> Mapping[str, str]:
+    mapping: object = reading.get("mapping")
+    if mapping is None:
+        return {}
+    if not is_mapping(mapping):
+        raise UsageError(
+            f"must be a mapping of product fields to columns, got {shown(mapping)}", where=names.name("mapping")
+        )
+    return mapping
 
 
 async def _run(
     market: Market,
     catalog: Catalog,
-    on_progress: Callable[[MarketProgress], None] | None,
+    on_progress: Callable[[MarketProgress], Awaitable[None] | None] | None,
     results: dict[str, MarketResult],
 ) -> None:
     sending = dict(market.sending)
@@ -153,16 +191,19 @@ async def _run(
 
 
 def _both(
-    own: Callable[[SyncProgress], None] | None,
+    own: ProgressCallback | None,
     name: str,
     catalog: Catalog,
-    on_progress: Callable[[MarketProgress], None],
-) -> Callable[[SyncProgress], None]:
+    on_progress: Callable[[MarketProgress], Awaitable[None] | None],
+) -> ProgressCallback:
     """The market's own callback, if any, and that for all markets."""
 
-    def tell(progress: SyncProgress) -> None:
-        if own is not None:
-            own(progress)
-        on_progress(MarketProgress(name, progress, catalog))
+    async def tell(progress: SyncProgress) -> None:
+        for answer in (
+            None if own is None else own(progress),
+            on_progress(MarketProgress(name, progress, catalog)),
+        ):
+            if inspect.isawaitable(answer):
+                await answer
 
     return tell

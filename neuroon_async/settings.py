@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from .advice import Advice
 from .api.addresses import can_be_host
+from .api.arguments import check_flag
 from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale, as_locale
 from .errors import ConfigurationError
 
@@ -125,6 +126,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_credentials(self.shop_id, self.api_key)
+        check_flag("allow_plain_http", self.allow_plain_http)
         base_url = _checked_base_url(self.base_url, plain_http=self.allow_plain_http)
         object.__setattr__(self, "base_url", base_url)
         if self.locale is not None:

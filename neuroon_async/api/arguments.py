@@ -7,11 +7,16 @@ anything is done with it.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 from ..errors import UsageError
 from .shapes import is_number, is_text, is_whole
 
 __all__ = [
+    "as_path",
     "check_callback",
+    "check_capable",
     "check_count",
     "check_flag",
     "check_fraction",
@@ -51,30 +56,52 @@ def check_fraction(name: str, value: object) -> None:
         raise UsageError(f"must lie in 0..1, got {shown(value)}", where=name)
 
 
-def check_seconds(name: str, value: object, *, zero: bool = False, none: bool = False) -> None:
+def check_seconds(name: str, value: object, *, zero: bool = False, none: bool = False, least: float = 0.0) -> None:
     """Raise `UsageError` unless this option is a number of seconds above 0.
 
-    ``zero``, ``none``: may it be 0, or ``None``?
+    ``zero``, ``none``: may it be 0, or ``None``? ``least``: a bound that is not 0.
     """
     if value is None and none:
         return
-    if not is_number(value) or value < 0 or (value == 0 and not zero):
-        wanted = f"a number of seconds{', 0 or more' if zero else ' above 0'}{', or None' if none else ''}"
+    if not is_number(value) or value < least or (value == 0 and not zero):
+        bound = f", {least:g} or more" if zero or least else " above 0"
+        wanted = f"a number of seconds{bound}{', or None' if none else ''}"
         raise UsageError(f"must be {wanted}; got {shown(value)}", where=name)
 
 
-def check_text(name: str, value: object, example: str = "") -> None:
-    """Raise `UsageError` unless this option is text that is not empty, and that UTF-8 can express."""
-    like = f", such as {example!r}" if example else ""
-    if not is_text(value) or not value:
-        raise UsageError(f"must be text and not empty{like}; got {shown(value)}", where=name)
+def check_text(name: str, value: object, example: str = "", *, empty: bool = False) -> None:
+    """Raise `UsageError` unless this option is text that is not empty, and that UTF-8 can express.
+
+    ``empty``: may it be empty?
+    """
+    if not is_text(value) or (not value and not empty):
+        wanted = f"text{'' if empty else ' and not empty'}{f', such as {example!r}' if example else ''}"
+        raise UsageError(f"must be {wanted}; got {shown(value)}", where=name)
     try:
         value.encode()
     except UnicodeEncodeError:
         raise UsageError(f"{shown(value)} holds a lone surrogate, which UTF-8 cannot express", where=name) from None
 
 
-def check_callback(name: str, value: object, instead: str = "") -> None:
+def as_path(name: str, value: object) -> Path:
+    """An option as a path. Raises `UsageError` unless it is one, as text or otherwise, and not empty."""
+    if isinstance(value, (str, os.PathLike)) and isinstance(plain := os.fspath(value), str) and plain:
+        return Path(plain)
+    raise UsageError(f"must be a path, got {shown(value)}", where=name)
+
+
+def check_callback(name: str, value: object, instead: str = "", *, none: bool = True) -> None:
     """Raise `UsageError` unless this option is a function, or anything else that can be called, or ``None``."""
-    if value is not None and not callable(value):
-        raise UsageError(f"must be a function or None, got {shown(value)}{instead}", where=name)
+    if not callable(value) and not (value is None and none):
+        raise UsageError(f"must be a function{' or None' if none else ''}, got {shown(value)}{instead}", where=name)
+
+
+def check_capable(name: str, value: object, methods: tuple[str, ...], kind: str, *, none: bool = True) -> None:
+    """Raise `UsageError` unless this option has the members that it is given for, or is ``None``; a class has not.
+
+    ``kind`` says what is wanted: ``"a Ledger, such as SQLiteLedger('catalog.ledger')"``. ``none``: may it be ``None``?
+    """
+    if isinstance(value, type):
+        raise UsageError(f"must be {kind}, got the class {value.__name__} itself", where=name)
+    if not all(hasattr(value, method) for method in methods) and not (value is None and none):
+        raise UsageError(f"must be {kind}, got {type(value).__name__}", where=name)

@@ -10,7 +10,9 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
-from .shapes import is_object
+from ..errors import UsageError
+from .contract import CLICKS_COOKIE
+from .shapes import class_of, is_bytes, is_mapping, is_object, is_text
 from .values import plain_id
 
 __all__ = ["ClickLog"]
@@ -35,9 +37,18 @@ class ClickLog:
 
     entries: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
+    def __post_init__(self) -> None:
+        if not is_mapping(self.entries):
+            raise UsageError("must be a mapping; ClickLog.parse reads the cookie", where="entries")
+
     @classmethod
     def parse(cls, cookie: str | bytes | None) -> ClickLog:
-        """Read the cookie's value: plain or percent-encoded JSON, whole or cut off. Junk gives an empty log."""
+        """Read the cookie's value: plain or percent-encoded JSON, whole or cut off. Junk gives an empty log.
+
+        Raises `UsageError` for what is no text, such as a whole jar of cookies.
+        """
+        if cookie is not None and not is_text(cookie) and not is_bytes(cookie):
+            raise UsageError(f"must be the value of {CLICKS_COOKIE}, got {class_of(cookie).__name__}", where="cookie")
         text = cookie.decode("utf-8", "replace") if isinstance(cookie, bytes) else cookie or ""
         text = _unquoted(text.strip().lstrip("\ufeff"))
         whole = _whole_object(text)
@@ -59,7 +70,8 @@ class ClickLog:
 
     def get(self, external_id: str) -> str | None:
         """The search that led to this product, or ``None``."""
-        return self.entries.get(plain_id(external_id))
+        found = self.lead(external_id)
+        return None if found is None else found[1]
 
     def lead(self, external_id: str) -> tuple[str, str] | None:
         """The product's id, as the cookie holds it, and the search that led to it; or ``None``.
@@ -67,11 +79,12 @@ class ClickLog:
         An id is read as `products.sync` reads it: a whole number or a UUID, as databases have them, is text.
         """
         plain = plain_id(external_id)
-        search_log_id = self.entries.get(plain)
+        search_log_id = self.entries.get(plain) if is_text(plain) else None
         return None if search_log_id is None else (plain, search_log_id)
 
     def __contains__(self, external_id: object) -> bool:
-        return plain_id(external_id) in self.entries
+        plain = plain_id(external_id)
+        return is_text(plain) and plain in self.entries
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from ..errors import ConfigurationError, UsageError
+from .arguments import check_count
 from .shapes import is_number, is_text, is_whole
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ class RateLimit:
         The shares of all workers add up to no more than the whole. Raises `UsageError`
         where there are more workers than requests: such a limit needs a shared limiter.
         """
-        if workers < 1:
-            raise UsageError(f"must be 1 or more, got {workers}", where="workers")
+        check_count("workers", workers)
         share = self.requests // workers
         if share < 1:
             raise UsageError(

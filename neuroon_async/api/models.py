@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from ..errors import InvalidProduct
+from ..errors import InvalidConversion, InvalidProduct
 from .constraints import Currency, Description, Id, Name, Number, OptionalPrice, OptionalRating, Price, Url
 from .contract import SyncMode
-from .shapes import is_dict, is_list
+from .shapes import class_of, is_bytes, is_dict, is_iterable, is_list, is_mapping, is_text
 from .values import as_plain
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ class Product(
         Raises `InvalidProduct` for a missing required field, an unknown field (a typo would otherwise lose
         data silently), or a field given under both names. Values are checked when the product is sent.
         """
+        if not is_mapping(mapping):
+            raise InvalidProduct(None, [("product", f"must be a mapping, got {class_of(mapping).__name__}")])
         fields, violations = named_fields(mapping)
         if violations:
             external_id = fields.get("external_id")
@@ -233,6 +235,9 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
 
         An order without any such line gives a conversion without lines, which `track` does not send.
 
+        Raises `InvalidConversion` where ``lines`` are none, or ``clicks`` is no `ClickLog`. Values are checked when the
+        conversion is sent.
+
         >>> from neuroon_async import ClickLog, OrderLine
         >>> order = [
         ...     OrderLine(product_id="SKU-1", quantity=2, line_total=9),
@@ -246,7 +251,12 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
         """
         items: list[ConversionItem] = []
         left_out: list[str] = []
+        _check_order(order_id, lines, clicks)
         for line in lines:
+            if not hasattr(line, "product_id"):
+                raise InvalidConversion(
+                    _as_id(order_id), [("lines", f"must be OrderLines, got {class_of(line).__name__}")]
+                )
             lead = clicks.lead(line.product_id)
             if lead is None:
                 left_out.append(line.product_id)
@@ -259,6 +269,23 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
             conversions=items,
             left_out=tuple(left_out),
         )
+
+
+def _check_order(order_id: object, lines: object, clicks: object) -> None:
+    """Raise `InvalidConversion` for what is no list of lines, or is the cookie itself."""
+    found: list[tuple[str, str]] = []
+    if is_text(lines) or is_bytes(lines) or is_mapping(lines) or not is_iterable(lines):
+        found.append(("lines", f"must be a list of OrderLine, got {class_of(lines).__name__}"))
+    if not hasattr(clicks, "lead"):
+        found.append(
+            ("clicks", f"must be a ClickLog, got {class_of(clicks).__name__}; ClickLog.parse reads the cookie")
+        )
+    if found:
+        raise InvalidConversion(_as_id(order_id), found)
+
+
+def _as_id(order_id: object) -> str | None:
+    return order_id if is_text(order_id) else None
 
 
 class ConversionBody(msgspec.Struct, rename="camel"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ..api.arguments import as_path
 from ..api.models import encode
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
     from types import TracebackType
 
     from ..api.models import Product
@@ -25,7 +26,7 @@ class FixedCopy:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: Path = Path(path)
+        self.path: Path = as_path("path", path)
         self.changes_path: Path = self.path.with_name(f"{self.path.name}.changes.jsonl")
         self.products: int = 0
         self.changes: int = 0

@@ -17,9 +17,10 @@ from ..extras import NeedsExtra
 with NeedsExtra("redis", __name__):
     from redis.asyncio import BlockingConnectionPool, Redis
 
+from ..api.arguments import check_callback, check_count, check_seconds, check_text
 from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
 from ..client import NeuroonClient
-from ..errors import AuthenticationFailed, ConfigurationError, UsageError
+from ..errors import AuthenticationFailed, ConfigurationError
 from ..settings import Secret
 from ..transport.session import SessionHolder
 from .redis import RedisLedger, RedisLimiter
@@ -70,7 +71,7 @@ class ShopPool:
         instrumentation: Sees every request of every shop, such as an `OpenTelemetryInstrumentation`.
 
     Raises:
-        UsageError: for a ``size`` below 1.
+        UsageError: for options that cannot work.
     """
 
     def __init__(
@@ -87,8 +88,13 @@ class ShopPool:
         user_agent: str | None = None,
         instrumentation: Instrumentation | None = None,
     ) -> None:
-        if size < 1:
-            raise UsageError(f"must be 1 shop or more, got {size}", where="size")
+        check_callback("credentials", credentials, none=False)
+        check_text("redis_url", redis_url, "redis://127.0.0.1")
+        check_count("size", size)
+        check_seconds("timeout", timeout)
+        if share is not None:
+            check_count("share", share)
+        check_text("prefix", prefix)
         self._credentials = credentials
         self._redis_url = redis_url
         self._size = size

@@ -16,6 +16,7 @@ from ..extras import NeedsExtra
 with NeedsExtra("sqlalchemy", __name__):
     from sqlalchemy import (
         Column,
+        Dialect,
         Double,
         Index,
         Integer,
@@ -37,8 +38,9 @@ with NeedsExtra("sqlalchemy", __name__):
     from sqlalchemy.dialects import mysql, postgresql, sqlite
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from ..api.arguments import check_seconds, check_text, shown
 from ..api.validation import check_conversion
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, UsageError
 from ..outbox.bodies import as_bytes, same_content, stored_body
 from ..outbox.dead_letters import dead_letter
 from ..outbox.store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxUnavailable
@@ -123,12 +125,16 @@ class SQLAlchemyOutboxStore:
         table: str | Table = "neuroon_outbox",
         keep_delivered: float = 30 * DAY,
     ) -> None:
+        if not isinstance(getattr(engine, "dialect", None), Dialect):
+            raise UsageError(f"must be an AsyncEngine, got {shown(engine)}", where="engine")
+        check_text("shop_id", shop_id)
+        check_seconds("keep_delivered", keep_delivered, zero=True)
+        if not isinstance(table, Table):
+            check_text("table", table)
         dialect = engine.dialect.name
         self._dialect = "mysql" if dialect == "mariadb" else dialect
         if self._dialect not in _NOW:
             raise ConfigurationError(f"an outbox can be kept in PostgreSQL, MariaDB, MySQL or SQLite, not in {dialect}")
-        if not 0 <= keep_delivered < math.inf:
-            raise ConfigurationError(f"keep_delivered must be 0 seconds or more, got {keep_delivered}")
         self.engine = engine
         self.shop_id = shop_id
         self.table: Table = table if isinstance(table, Table) else outbox_table(MetaData(), table)

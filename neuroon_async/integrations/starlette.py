@@ -30,6 +30,8 @@ with NeedsExtra("starlette", __name__):
     from starlette.requests import HTTPConnection, Request  # noqa: TC002 - FastAPI reads the annotations at run time
     from starlette.responses import JSONResponse, Response
 
+from ..api.arguments import check_callback, check_seconds, shown
+from ..api.shapes import is_mapping
 from ..client import NeuroonClient
 from ..errors import (
     ConfigurationError,
@@ -45,6 +47,7 @@ from ..errors import (
     ResponseDecodeError,
     ServerError,
     UnprocessableEntity,
+    UsageError,
     ValidationFailed,
 )
 from ..outbox.store import DuplicateOrder, OutboxUnavailable
@@ -98,7 +101,10 @@ def neuroon_lifespan(
     >>> from neuroon_async import NeuroonClient
     >>> lifespan = neuroon_lifespan(NeuroonClient.from_env)  # then: FastAPI(lifespan=lifespan)
     """
-    RetryPolicy(deadline=request_deadline)  # refuses what cannot be meant
+    check_seconds("request_deadline", request_deadline, none=True)
+    check_callback("lifespan", lifespan)
+    if not isinstance(clients, NeuroonClient) and not callable(clients):
+        _check_factories(clients)
 
     @asynccontextmanager
     async def combined(app: Starlette) -> AsyncGenerator[dict[str, Any]]:
@@ -114,6 +120,16 @@ def neuroon_lifespan(
             yield {**(state or {}), **states}
 
     return combined
+
+
+def _check_factories(clients: object) -> None:
+    if not is_mapping(clients):
+        raise UsageError(
+            f"must be a NeuroonClient, a function that makes one, or a mapping of such functions; got {shown(clients)}",
+            where="clients",
+        )
+    for name, factory in clients.items():
+        check_callback(f"clients[{name!r}]", factory, none=False)
 
 
 async def _open(

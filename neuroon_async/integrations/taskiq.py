@@ -38,8 +38,9 @@ with NeedsExtra("taskiq", __name__):
     from taskiq import AckableMessage, AsyncBroker, Context, TaskiqDepends, TaskiqEvents, TaskiqState
     from taskiq_redis import RedisStreamBroker
 
+from ..api.arguments import check_count, check_seconds
 from ..client import NeuroonClient  # noqa: TC001 - as above
-from ..errors import ConfigurationError, UsageError
+from ..errors import ConfigurationError
 from .redis.commands import cancelling
 from .shop_pool import ShopCredentials, ShopPool
 
@@ -129,10 +130,8 @@ class LeasedStreamBroker(RedisStreamBroker):
         queue_name: str = "neuroon:tasks",
         **connection_kwargs: Any,
     ) -> None:
-        if not 0.1 <= lease < float("inf"):
-            raise UsageError(f"must be 0.1 seconds or more, got {lease}", where="lease")
-        if max_deliveries < 1:
-            raise UsageError(f"must be 1 or more, got {max_deliveries}", where="max_deliveries")
+        check_seconds("lease", lease, least=0.1)
+        check_count("max_deliveries", max_deliveries)
         super().__init__(url, queue_name=queue_name, consumer_id="0", **connection_kwargs)
         self._lease = lease
         self._max_deliveries = max_deliveries

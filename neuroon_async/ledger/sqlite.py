@@ -7,14 +7,12 @@ run does with the tables, `protocols` what a run needs of a ledger.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..api.arguments import as_path, check_callback, check_seconds, check_text
 from ..cancellation import finish
-from ..errors import ConfigurationError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
 from .protocols import LedgerError
 from .recovery import recover
@@ -24,6 +22,7 @@ from .sqlite_run import SQLiteRun
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Callable, Collection
+    from pathlib import Path
 
     from .protocols import LedgerRun
 
@@ -127,7 +126,7 @@ class SQLiteLedger:
     >>> ledger = SQLiteLedger("catalog.ledger")
     >>> report = await client.products.sync(products, ledger=ledger)     # doctest: +SKIP
 
-    Raises `ConfigurationError` for a lifetime that is no number of seconds.
+    Raises `ConfigurationError` for options that cannot work.
     """
 
     def __init__(
@@ -137,9 +136,9 @@ class SQLiteLedger:
         request_lifetime: float = REQUEST_LIFETIME,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if not 0 <= request_lifetime < math.inf:
-            raise ConfigurationError(f"request_lifetime must be 0 seconds or more, got {request_lifetime}")
-        self.path: Path = Path(path)
+        check_seconds("request_lifetime", request_lifetime, zero=True)
+        check_callback("clock", clock, none=False)
+        self.path: Path = as_path("path", path)
         self._lifetime = request_lifetime
         self._clock = clock
 
@@ -161,6 +160,7 @@ class SQLiteLedger:
 
     async def held(self, shop: str, ids: Collection[str]) -> set[str]:
         """Those of these ids that the ledger has of a shop, in doubt or not. Reads only."""
+        check_text("shop", shop)
 
         def find() -> set[str]:
             found: set[str] = set()
@@ -180,6 +180,7 @@ class SQLiteLedger:
 
     @asynccontextmanager
     async def _running(self, shop: str) -> AsyncGenerator[SQLiteRun, None]:
+        check_text("shop", shop)
         async with self._file() as file:
             sign = self._lifetime / _SIGNS_OF_LIFE
             run = await file.run(SQLiteRun, file, shop, self._lifetime, sign, self._clock)

@@ -20,6 +20,7 @@ from ..api.responses import RateLimitHeaders
 from .clock import LoopClock
 from .policy import Admission, EffectiveLimit, counted_by_server, would_be_late
 from .protocols import LimitState
+from .tables import check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -311,6 +312,9 @@ class LocalLimiter:
     Args:
         rate_limits: The limit of each endpoint by its name. ``None`` switches one off, and so does a missing name.
 
+    Raises:
+        UsageError: for what is no such table.
+
     >>> from neuroon_async import DOCUMENTED_RATE_LIMITS
     >>> limiter = LocalLimiter(DOCUMENTED_RATE_LIMITS)
     >>> limiter.limits()["sync_products"].available
@@ -318,6 +322,7 @@ class LocalLimiter:
     """
 
     def __init__(self, rate_limits: Mapping[str, RateLimit | None]) -> None:
+        check_limits(rate_limits)
         self._endpoints = {name: LocalEndpoint(name, limit) for name, limit in rate_limits.items() if limit}
 
     async def acquire(self, endpoint: str, *, bulk: bool = False, deadline: float | None = None) -> Permit:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from ..api.arguments import as_path, check_seconds, check_text
 from ..api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
-from ..errors import ConfigurationError, UsageError
+from ..errors import ConfigurationError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
 from .policy import Admission
 from .shared import SharedLimiter
@@ -128,9 +129,9 @@ class MachineLimiter(SharedLimiter):
         latency: float = 60.0,
     ) -> None:
         table = shared_table(rate_limits)
-        if not 0 <= latency < float("inf"):
-            raise UsageError(f"must be 0 seconds or more, got {latency}", where="latency")
-        self._file = _LimitsFile.at(Path(path))
+        check_text("shop_id", shop_id)
+        check_seconds("latency", latency, zero=True)
+        self._file = _LimitsFile.at(as_path("path", path))
         super().__init__(
             ((name, limit, _MachineSlots(self._file, shop_id, name, limit, latency)) for name, limit in table.items()),
             share=None,

@@ -16,8 +16,9 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
+from ..api.arguments import shown
 from ..api.responses import RateLimitHeaders
-from ..errors import ConnectionFailed
+from ..errors import ConnectionFailed, UsageError
 from .callers import CallerLine
 from .clock import LoopClock
 from .local import NOTHING_TOLD, LocalEndpoint, LocalPermit
@@ -356,9 +357,12 @@ class SharedLimiter:
         Raises:
             RateLimited: with ``local=True``, as soon as the wait is known to outlast the deadline.
             ConnectionFailed: where the shared limit cannot be reached and there is no fallback.
-            UsageError: where the limiter is in use in another event loop.
+            UsageError: where there is no such endpoint, or the limiter is in use in another event loop.
         """
-        return await self._endpoints[endpoint].acquire(bulk=bulk, deadline=deadline)
+        shared = self._endpoints.get(endpoint)
+        if shared is None:
+            raise UsageError(f"must be one of {', '.join(self._endpoints)}, got {shown(endpoint)}", where="endpoint")
+        return await shared.acquire(bulk=bulk, deadline=deadline)
 
     def limits(self) -> dict[str, LimitState]:
         """What is left, by endpoint name, as this process was last told."""

@@ -11,23 +11,28 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["limit_table", "shared_table"]
+__all__ = ["check_limits", "limit_table", "shared_table"]
 
 
 def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimit | None]:
     """The documented limits with some replaced by name. Raises `UsageError` for a name or a kind there is none of."""
-    if not is_mapping(overrides):
-        raise UsageError(f"must map endpoint names to RateLimit, got {type(overrides).__name__}", where="rate_limits")
+    check_limits(overrides)
     unknown = overrides.keys() - ENDPOINTS.keys()
     if unknown:
         raise UsageError(
             f"names no endpoint {', '.join(sorted(map(str, unknown)))}; the names are {', '.join(ENDPOINTS)}",
             where="rate_limits",
         )
-    for name, limit in overrides.items():
+    return {**DOCUMENTED_RATE_LIMITS, **overrides}
+
+
+def check_limits(limits: object) -> None:
+    """Raise `UsageError` unless this maps names to limits, or to ``None``."""
+    if not is_mapping(limits):
+        raise UsageError(f"must map endpoint names to RateLimit, got {type(limits).__name__}", where="rate_limits")
+    for name, limit in limits.items():
         if not _is_limit(limit):
             raise UsageError(f"must be a RateLimit or None, got {limit!r}", where=f"rate_limits[{name!r}]")
-    return {**DOCUMENTED_RATE_LIMITS, **overrides}
 
 
 def _is_limit(value: object) -> bool:

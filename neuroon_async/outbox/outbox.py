@@ -12,12 +12,21 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self
 
-from ..api.shapes import implements
+from ..api.arguments import (
+    as_path,
+    check_callback,
+    check_capable,
+    check_count,
+    check_seconds,
+    check_text,
+    shown,
+)
+from ..api.shapes import implements, is_bytes, is_iterable, is_text
 from ..api.validation import check_conversion
 from ..cancellation import finish
-from ..errors import ConfigurationError, UsageError
+from ..errors import UsageError
 from ..transport.retries import RetryPolicy
 from .bodies import stored_body
 from .delivery import DeliveryLoop
@@ -81,15 +90,20 @@ class ConversionOutbox:
         concurrency: int = 4,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        if lease <= 0 or poll_interval <= 0 or keep_delivered < 0:
-            raise ConfigurationError("lease and poll_interval must be above 0 seconds, keep_delivered 0 or more")
-        if concurrency < 1:
-            raise ConfigurationError(f"concurrency must be 1 or more, got {concurrency}")
+        check_seconds("initial_backoff", initial_backoff, zero=True)
+        check_seconds("max_backoff", max_backoff, zero=True)
+        check_seconds("lease", lease)
+        check_seconds("poll_interval", poll_interval)
+        check_seconds("keep_delivered", keep_delivered, zero=True)
+        check_count("concurrency", concurrency)
+        check_callback("clock", clock, none=False)
+        if shop_id is not None:
+            check_text("shop_id", shop_id)
         self._name = str(getattr(path, "path", path))
         self._store: OutboxStore = (
             path
-            if implements(path, OutboxStore)
-            else SQLiteOutboxStore(cast("str | os.PathLike[str]", path), keep_delivered=keep_delivered, clock=clock)
+            if implements(path, OutboxStore) and not isinstance(path, type)
+            else SQLiteOutboxStore(as_path("path", path), keep_delivered=keep_delivered, clock=clock)
         )
         self._shop_id = shop_id
         self._backoff = RetryPolicy(initial=initial_backoff, maximum=max_backoff)
@@ -150,6 +164,8 @@ class ConversionOutbox:
         Raises `ConfigurationError` where the outbox belongs to another shop than ``client``, `UsageError` where this
         outbox is delivering already.
         """
+        check_seconds("drain_timeout", drain_timeout, zero=True)
+        check_capable("client", client, ("shop_id", "conversions"), "a NeuroonClient", none=False)
         async with AsyncExitStack() as stack:
             if not self._open:
                 await stack.enter_async_context(self)
@@ -182,17 +198,18 @@ class ConversionOutbox:
 
     async def dead_letters(self, limit: int = 1000) -> list[DeadLetter]:
         """What the server refused, the oldest refusal first, ``limit`` of them at most."""
+        check_count("limit", limit, least=0)
         return await self._opened().dead_letters(limit)
 
     async def retry_dead(self, order_ids: Iterable[str] | None = None) -> int:
         """Send these dead letters again (all of them by default). Returns how many there were."""
-        count = await self._opened().retry_dead(None if order_ids is None else list(order_ids))
+        count = await self._opened().retry_dead(_listed(order_ids))
         self._wake()
         return count
 
     async def purge_dead(self, order_ids: Iterable[str] | None = None) -> int:
         """Delete these dead letters (all of them by default). Returns how many there were."""
-        return await self._opened().purge_dead(None if order_ids is None else list(order_ids))
+        return await self._opened().purge_dead(_listed(order_ids))
 
     def _opened(self) -> OutboxStore:
         if not self._open:
@@ -202,6 +219,17 @@ class ConversionOutbox:
     def _wake(self) -> None:
         if self._delivery is not None:
             self._delivery.wake.set()
+
+
+def _listed(order_ids: object) -> list[str] | None:
+    if order_ids is None:
+        return None
+    if is_text(order_ids) or is_bytes(order_ids) or not is_iterable(order_ids):
+        raise UsageError(f"must be order ids in a list, got {shown(order_ids)}", where="order_ids")
+    listed = list(order_ids)
+    for order_id in listed:
+        check_text("order_ids", order_id)
+    return listed
 
 
 async def _stop(task: asyncio.Task[None], store: OutboxStore, worker: str) -> None:

@@ -11,7 +11,8 @@ from hashlib import sha256
 from html import escape
 from typing import TYPE_CHECKING, Literal
 
-from ..api.addresses import is_site_address
+from ..api.addresses import foreign_scheme, is_site_address, names_no_host
+from ..api.arguments import check_callback, check_flag, check_text, shown
 from ..api.contract import (
     PINNED_WIDGET_SCRIPT_URL,
     WIDGET_POSITIONS,
@@ -23,6 +24,7 @@ from ..api.contract import (
     Locale,
     as_locale,
 )
+from ..api.shapes import is_text
 from ..errors import UsageError
 from ..settings import Secret, check_credentials
 
@@ -50,7 +52,8 @@ class WidgetTokenSigner:
         clock: Gives the Unix time in seconds.
 
     Raises:
-        ConfigurationError: For an id or a key that cannot be one. It never quotes the key.
+        ConfigurationError: For an id or a key that cannot be one, and other options that cannot work. It never quotes
+            the key.
 
     >>> signer = WidgetTokenSigner("shop_1", "sk_" + "0" * 32, clock=lambda: 1_700_000_000)
     >>> signer.token() == signer.token()
@@ -73,6 +76,7 @@ class WidgetTokenSigner:
             self._key = Secret(api_key)
             del api_key  # should the check fail, no error tracker finds it among the local variables
             check_credentials(shop_id, self._key)
+        check_callback("clock", clock, none=False)
         self._environment: Environment = _known_environment(environment)
         self._clock: Callable[[], float] = clock
         self._lock: threading.Lock = threading.Lock()
@@ -130,6 +134,8 @@ class WidgetTokenSigner:
         >>> signer = WidgetTokenSigner("shop_1", "sk_" + "0" * 32)
         >>> tag = signer.script_tag(theme="dark", locale="es", version="0.9.10")
         """
+        check_text("container", container, "#neuroon-search", empty=True)
+        check_flag("load_async", load_async)
         if version is not None and script_url is not None:
             raise UsageError("names the script already", where="script_url", advice="leave version out")
         if integrity is not None and version is None and script_url is None:
@@ -137,7 +143,7 @@ class WidgetTokenSigner:
                 "needs a pinned script: the plain address changes", where="integrity", advice="add version"
             )
         attributes = {
-            "src": _script_address(version) if script_url is None else script_url,
+            "src": _script_address(version) if script_url is None else _checked_script(script_url),
             "data-token": self.token(),
             "data-container": container,
             "data-theme": _one_of("theme", theme, WIDGET_THEMES),
@@ -183,6 +189,13 @@ def _script_address(version: str | None) -> str:
     return PINNED_WIDGET_SCRIPT_URL.format(version=_matching("version", version, _VERSION, "'0.9.10'"))
 
 
+def _checked_script(url: str) -> str:
+    check_text("script_url", url, empty=True)
+    if foreign_scheme(url) is not None or names_no_host(url):
+        raise UsageError(f"must be an http or https address, or a path; got {shown(url)}", where="script_url")
+    return url
+
+
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
     if value not in known:
         raise UsageError(f"must be one of {', '.join(known)}, got {value!r}", where=name)
@@ -196,7 +209,7 @@ def _matching(name: str, value: object, pattern: re.Pattern[str], example: str) 
 
 
 def _checked_locale(locale: str) -> str:
-    known = as_locale(locale)
+    known = as_locale(locale) if is_text(locale) else None
     if known is None:
         raise UsageError(f"must be one of {', '.join(Locale)}, got {locale!r}; a region may follow", where="locale")
     return known

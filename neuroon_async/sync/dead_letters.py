@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeGuard
 
+from ..api.arguments import as_path
 from ..api.models import encode
 from ..api.shapes import is_dict
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from ..report import ProductFailure
@@ -33,15 +34,16 @@ class DeadLetterFile:
     it exists; a line that a killed process or a full disk has cut off there stays for itself. Every line is handed to
     the operating system before the call returns, so it outlives the process.
 
-    Raises `OSError` where the file cannot be written. When the ``with`` block ends by an error, such as one that
-    carries the report of the run, an error of closing the file is added to it as a note and does not replace it.
+    Raises `UsageError` for what is no path, and `OSError` where the file cannot be written. When the ``with`` block
+    ends by an error, such as one that carries the report of the run, an error of closing the file is added to it as a
+    note and does not replace it.
 
     >>> with DeadLetterFile("failed.jsonl") as dead_letters:            # doctest: +SKIP
     ...     report = await client.products.sync(products, on_failure=dead_letters)
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: Path = Path(path)
+        self.path: Path = as_path("path", path)
         self.count: int = 0
         self._file: BinaryIO | None = None
 

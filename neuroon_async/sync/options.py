@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.arguments import check_callback, check_count, check_flag, check_fraction, check_seconds
+from ..api.arguments import check_callback, check_capable, check_count, check_flag, check_fraction, check_seconds
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS, SyncMode
 from ..api.requests import as_mode
 from ..errors import UsageError
@@ -42,9 +42,7 @@ class SyncOptions:
         self._check_flush()
 
     def _check_ledger(self) -> None:
-        if self.ledger is not None and not callable(getattr(self.ledger, "run", None)):
-            kind = type(self.ledger).__name__
-            raise UsageError(f"must be a Ledger, such as SQLiteLedger('catalog.ledger'), got {kind}", where="ledger")
+        check_capable("ledger", self.ledger, ("run",), "a Ledger, such as SQLiteLedger('catalog.ledger')")
         if self.full and self.ledger is not None:
             raise UsageError("leaves unchanged products out, which a FULL sync would erase", where="ledger")
         if self.delete_missing and self.ledger is None:

@@ -111,12 +111,16 @@ def proxy_from_env(base_url: str, environ: Mapping[str, str]) -> str | None:
 
 def _named_proxy(base_url: str, environ: Mapping[str, str]) -> tuple[str, Secret] | None:
     """The variable that decides, and the address in it."""
-    parts = urlsplit(base_url)
+    try:
+        parts = urlsplit(base_url)
+        host, port = parts.hostname or "", parts.port or 443
+    except (ValueError, TypeError, AttributeError):
+        return None  # no address, as the settings will say
     name = next((name for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name)), None)
-    if name is None or parts.scheme != "https" or is_loopback(parts.hostname or ""):
+    if name is None or parts.scheme != "https" or is_loopback(host):
         return None
     exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if any(_covers(entry.strip().lower(), parts.hostname or "", parts.port or 443) for entry in exempt.split(",")):
+    if any(_covers(entry.strip().lower(), host, port) for entry in exempt.split(",")):
         return None
     address = environ[name]
     return name, Secret(address if "://" in address else f"http://{address}")

@@ -8,7 +8,6 @@ The body is encoded by the caller, once, and reused by every attempt. Only this 
 from __future__ import annotations
 
 import asyncio
-import math
 from copy import copy
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from yarl import URL
 
+from ..api.arguments import shown
 from ..api.contract import LONGEST_WINDOW
 from ..api.responses import Response, decode_response
 from ..api.results import Answer
-from ..api.shapes import implements
+from ..api.shapes import implements, is_number
 from ..errors import (
     APIError,
     ClientClosed,
@@ -372,6 +372,6 @@ def _checked_retry(policy: object) -> RetryPolicy:
 
 
 def _checked_timeout(seconds: object) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
-        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {seconds!r}")
+    if not is_number(seconds) or seconds <= 0:
+        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {shown(seconds)}")
     return seconds

@@ -132,5 +132,5 @@ def test_shares_never_add_up_to_more_than_the_whole(requests, workers, burst):
 
 
 def test_a_share_of_no_workers_is_refused():
-    with pytest.raises(ConfigurationError, match="workers must be 1 or more"):
+    with pytest.raises(ConfigurationError, match="workers must be a whole number, 1 or more"):
         RateLimit(10, 60).share_of(0)

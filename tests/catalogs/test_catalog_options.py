@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 from catalog_files import named
 
-from neuroon_async.catalogs import Catalog
+from neuroon_async.catalogs import Catalog, CatalogError
 from neuroon_async.errors import ConfigurationError, UsageError
 
 KINDS = {
@@ -55,6 +55,12 @@ def test_what_an_option_cannot_be_is_refused_by_its_name(option):
 def test_what_a_mapping_cannot_hold(mapping):
     with pytest.raises(ConfigurationError, match="mapping"):
         Catalog(named("x"), mapping=mapping)
+
+
+def test_the_content_in_the_place_of_its_path():
+    with pytest.raises(CatalogError, match="cannot be opened") as caught:
+        Catalog("id,name,price,url\n" * 1_000)
+    assert len(str(caught.value)) < 200
 
 
 def test_names_of_options_that_are_none():

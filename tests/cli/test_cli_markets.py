@@ -84,12 +84,22 @@ def test_a_dry_run_needs_no_keys(config):
         (("[reading]", "[reading"), "is not TOML"),
         (('name = "en"', 'name = "es"'), "a name of its own"),
         (('currency = "EUR"', 'currency = "euro"'), "error: currency must be a code of three letters"),
+        (('currency = "EUR"', 'fit = "no"'), "error: fit must be True or False, got 'no'"),
+        (('ledger = "es.ledger"', "ledger = 5"), "[[market]] 1: ledger must be the name of a file, got 5"),
+        (
+            ('ledger = "es.ledger"', 'delete_missing = "no"'),
+            '[[market]] 1: delete_missing must be true or false, got "no"',
+        ),
+        (('ledger = "es.ledger"', "max_delete_fraction = true"), "max_delete_fraction must be a number from 0 to 1"),
+        (("https://es.example", "https://es[]example"), "error: shop_url must be an address such as"),
+        (('api_url = "{url}"', "api_url = 5"), "[[market]] 1: api_url must be text, got 5"),
+        (('[market.map]\nname = "name_es"', "map = 5"), "error: map must be a mapping"),
         (('name = "name_en"', 'nom = "name_en"'), "error: map: 'nom' is not a product field"),
         (('name = "name_en"', 'name = "{name_en"'), "error: map for name: the brace at character 1"),
     ],
 )
 def test_files_that_cannot_work(config, change, message):
-    config.write_text(CONFIG.replace("{url}", "http://127.0.0.1:9").replace(*change))
+    config.write_text(CONFIG.replace(*change).replace("{url}", "http://127.0.0.1:9"))
     result = neuroon("markets", config, "--dry-run")
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())

@@ -35,6 +35,7 @@ CHUNK_BYTES = 256 * 1024
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 """Bytes of one record: a line of JSON Lines, a row of CSV, an element of a JSON array, an item of a feed."""
 
+_LONGEST_NAME = 1_000
 _GZIP_MAGIC = b"\x1f\x8b"
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -267,16 +268,21 @@ def _resumed(head: bytes, chunks: Iterator[bytes], fault: CatalogError | None) -
 
 
 def _size_of(path: Path) -> int | None:
-    if path.is_dir():
-        raise CatalogError(f"{path}: is a directory; name the file in it")
     try:
+        if path.is_dir():
+            raise CatalogError(f"{path}: is a directory; name the file in it")
         if not path.is_file():
             path.stat()  # a pipe has no size, but it exists
             return None
         with path.open("rb"):
             return path.stat().st_size
+    except CatalogError:
+        raise
     except (OSError, ValueError) as error:
-        raise CatalogError(f"{path}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+        name = str(path)
+        if len(name) > _LONGEST_NAME:  # the content itself, perhaps
+            name = f"{name[:60]}…"
+        raise CatalogError(f"{name}: cannot be opened: {getattr(error, 'strerror', None) or error}") from error
 
 
 def known_encoding(encoding: str, option: str = "encoding") -> str:

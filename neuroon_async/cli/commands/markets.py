@@ -60,6 +60,14 @@ _MARKET = _READING | {
     "max_delete_fraction",
 }
 
+_KINDS: dict[str, tuple[set[type], str]] = {
+    "api_url": ({str}, "text"),
+    "ledger": ({str}, "the name of a file"),
+    "delete_missing": ({bool}, "true or false"),
+    "max_delete_fraction": ({int, float}, "a number from 0 to 1"),
+}
+"""What the options of a market must be, before anything is opened by them."""
+
 
 @dataclass(slots=True)
 class _Plan:
@@ -148,6 +156,11 @@ def _check_shop(path: Path, number: int, shop: object) -> None:
     for name in ("name", "shop_id", "api_key_variable"):
         if not isinstance(shop.get(name), str) or not shop[name]:
             raise ConfigurationError(f"{path}: [[market]] {number} needs {name}")
+    for name, (kinds, wanted) in _KINDS.items():
+        if name in shop and (type(shop[name]) not in kinds or shop[name] == ""):
+            raise ConfigurationError(
+                f"{path}: [[market]] {number}: {name} must be {wanted}, got {json.dumps(shop[name], default=str)}"
+            )
 
 
 def _refuse_unknown(path: Path, where: str, table: object, known: set[str]) -> None:

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisClusterException, RedisError
 
+from ...api.arguments import check_seconds, check_text
 from ...cancellation import finish
-from ...errors import ConfigurationError
 from ...ledger.protocols import LedgerError
 from ...ledger.sqlite import REQUEST_LIFETIME
 from .commands import Commands, check_client
@@ -91,10 +91,8 @@ class RedisLedger:
         lease: float = 30.0,
         request_lifetime: float = REQUEST_LIFETIME,
     ) -> None:
-        if not 0.001 <= lease < math.inf:
-            raise ConfigurationError(f"lease must be a number of seconds above 0, got {lease}")
-        if not 0 <= request_lifetime < math.inf:
-            raise ConfigurationError(f"request_lifetime must be 0 seconds or more, got {request_lifetime}")
+        check_seconds("lease", lease, least=0.001)
+        check_seconds("request_lifetime", request_lifetime, zero=True)
         key_base(prefix, "")
         check_client(redis)
         self._redis = redis
@@ -118,6 +116,7 @@ class RedisLedger:
 
     @asynccontextmanager
     async def _locked(self, shop: str) -> AsyncGenerator[_RedisRun, None]:
+        check_text("shop", shop)
         lock = _Lock(self._redis, key_base(f"{self._prefix}:ledger", shop), shop, self._lease, self._lifetime)
         run: _RedisRun | None = None
         renewing: asyncio.Task[None] | None = None

@@ -13,8 +13,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from ...api.arguments import check_count, check_seconds, check_text
 from ...api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
-from ...errors import UsageError
 from ...limits.shared import SharedLimiter
 from ...limits.tables import shared_table
 from .commands import check_client
@@ -87,10 +87,10 @@ class RedisLimiter(SharedLimiter):
         prefix: str = "neuroon",
     ) -> None:
         table = shared_table(rate_limits)
-        if not 0 <= latency < float("inf"):
-            raise UsageError(f"must be 0 seconds or more, got {latency}", where="latency")
-        if share is not None and share < 1:
-            raise UsageError(f"must be 1 process or more, or None, got {share}", where="share")
+        check_text("shop_id", shop_id)
+        check_seconds("latency", latency, zero=True)
+        if share is not None:
+            check_count("share", share)
         check_client(redis)
         self._slots = RedisLink.of(redis, SCRIPTS)
         base = key_base(prefix, shop_id)

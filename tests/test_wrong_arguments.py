@@ -1,0 +1,245 @@
+"""Arguments of a wrong kind at the public surface: each is refused by name, with the documented kind of error, at once.
+
+What a type checker would tell anyway is told here to those who have none: settings that come as text from the
+environment above all, where ``"false"`` is true and ``"abc"`` is a list of letters.
+"""
+
+import asyncio
+import math
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from neuroon_async import (
+    DOCUMENTED_RATE_LIMITS,
+    ClickLog,
+    Conversion,
+    DeadLetterFile,
+    InvalidConversion,
+    InvalidProduct,
+    LocalLimiter,
+    MachineLimiter,
+    NeuroonClient,
+    OrderLine,
+    Product,
+    RateLimit,
+    RetryPolicy,
+    SQLiteLedger,
+    WidgetTokenSigner,
+    blocking,
+)
+from neuroon_async.catalogs.fixing import FixedCopy
+from neuroon_async.errors import ConfigurationError, UsageError
+from neuroon_async.markets import Market, sync_markets
+from neuroon_async.outbox import ConversionOutbox
+
+KEY = "sk_" + "0" * 32
+TEXTS = ("", "8", "false", b"x", "\ud800")
+OTHERS = ([], {}, object(), datetime(2026, 1, 1, tzinfo=UTC), Decimal("NaN"), Path("x"))
+NO_SECONDS = (*TEXTS, *OTHERS, True, -1, math.nan, math.inf, 10**400, Decimal(1))
+NO_COUNT = (*TEXTS, *OTHERS, True, 0, -1, 2.5, math.nan)
+NO_FLAG = (*TEXTS, *OTHERS, None, 0, 1)
+NO_TEXT = (None, 5, "", b"x", True, "\ud800", [], {})
+NO_PATH = (None, 5, "", b"x", [], {}, object(), True)
+NO_FUNCTION = (5, "print", [], {})
+NO_TABLE = (5, "shop", [], {"shop": 5}, {"shop": "10/60"}, object())
+
+TABLE = [
+    (NeuroonClient, {"shop_id": "s", "api_key": KEY}, {
+        "timeout": (*NO_SECONDS, 0, None),
+        "allow_plain_http": NO_FLAG,
+        "environment": (None, 5, "production", [], {}),
+        "limiter": (5, "x", LocalLimiter, object()),
+        "session": (5, "x", object()),
+        "instrumentation": (5, SimpleNamespace, object()),
+        "rate_limits": (*NO_TABLE, {"shops": None}),
+        "retry": (5, "3", RetryPolicy, {}),
+        "base_url": (5, b"x", "", "https://sh[]op", "https://api.example:99999", []),
+    }),
+    (RateLimit(10, per=1.0).share_of, {}, {"workers": (*NO_COUNT, None)}),
+    (RateLimit, {"requests": 10, "per": 1.0}, {
+        "requests": (*NO_COUNT, None), "per": (*NO_SECONDS, 0, None), "burst": NO_COUNT,
+    }),
+    (RetryPolicy, {}, {
+        "attempts": (*NO_COUNT, None),
+        "initial": (*NO_SECONDS, None),
+        "maximum": (*NO_SECONDS, None),
+        "deadline": (*NO_SECONDS, 0),
+        "bulk_deadline": (*NO_SECONDS, 0),
+        "outage_patience": NO_SECONDS,
+        "budget": (5, "500"),
+    }),
+    (LocalLimiter, {}, {"rate_limits": (None, *NO_TABLE)}),
+    (MachineLimiter, {"path": "x.limits", "shop_id": "s"}, {
+        "path": NO_PATH, "shop_id": NO_TEXT, "latency": (*NO_SECONDS, None), "rate_limits": (None, *NO_TABLE),
+    }),
+    (SQLiteLedger, {"path": "x.ledger"}, {
+        "path": NO_PATH, "request_lifetime": (*NO_SECONDS, None), "clock": (None, *NO_FUNCTION),
+    }),
+    (ConversionOutbox, {"path": "x.outbox"}, {
+        "path": NO_PATH,
+        "shop_id": NO_TEXT[1:],
+        "initial_backoff": (*NO_SECONDS, None),
+        "max_backoff": (*NO_SECONDS, None),
+        "lease": (*NO_SECONDS, 0, None),
+        "poll_interval": (*NO_SECONDS, 0, None),
+        "keep_delivered": (*NO_SECONDS, None),
+        "concurrency": (*NO_COUNT, None),
+        "clock": (None, *NO_FUNCTION),
+    }),
+    (DeadLetterFile, {}, {"path": NO_PATH}),
+    (FixedCopy, {}, {"path": NO_PATH}),
+    (WidgetTokenSigner, {"shop_id": "s", "api_key": KEY}, {"clock": (None, *NO_FUNCTION)}),
+    (WidgetTokenSigner("s", KEY).script_tag, {}, {
+        "container": (None, 5, b"x", [], "\ud800"),
+        "script_url": (5, b"x", [], "\ud800", "javascript:alert(1)", "https://"),
+        "load_async": NO_FLAG,
+        "locale": (5, b"es", [], {}),
+        "theme": (None, 5, [], {}),
+    }),
+    (ClickLog.parse, {}, {"cookie": (5, {}, {"neuroon_clicks": "{}"}, object())}),
+    (ClickLog, {}, {"entries": ("{}", None, 5)}),
+    (Market, {"name": "es", "products": NeuroonClient(shop_id="s", api_key=KEY).products}, {
+        "name": NO_TEXT, "products": (None, 5, object(), NeuroonClient), "reading": (5, []), "sending": ("x", []),
+    }),
+    (blocking.run, {"coroutine": None}, {"coroutine": (None, 5, print)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("make", "sound", "option", "values"),
+    [(make, sound, option, values) for make, sound, options in TABLE for option, values in options.items()],
+    ids=[f"{make.__qualname__}-{option}" for make, _, options in TABLE for option in options],
+)
+def test_each_option_refuses_what_it_cannot_be(make, sound, option, values):
+    for value in values:
+        with pytest.raises(ConfigurationError, match=option) as caught:
+            make(**{**sound, option: value})
+        assert KEY not in str(caught.value)
+        assert len(str(caught.value)) < 500, value
+
+
+SYNC = {
+    "concurrency": (*NO_COUNT, None),
+    "batch_size": (*NO_COUNT, None, 501),
+    "max_batch_bytes": (*NO_COUNT, None),
+    "allow_multi_request_full": NO_FLAG,
+    "delete_missing": NO_FLAG,
+    "max_delete_fraction": (*NO_SECONDS, None, 1.5),
+    "flush_after": (*NO_SECONDS, 0),
+    "ledger": (5, "x.ledger", SQLiteLedger, object()),
+    "to_product": NO_FUNCTION,
+    "on_progress": NO_FUNCTION,
+    "on_failure": NO_FUNCTION,
+    "on_accepted": NO_FUNCTION,
+}
+
+
+async def test_a_sync_refuses_what_its_options_cannot_be_before_it_reads_anything():
+    def never():
+        raise AssertionError("the source was read")
+        yield
+
+    async with NeuroonClient(shop_id="s", api_key=KEY, base_url="http://127.0.0.1:9") as client:
+        for option, values in SYNC.items():
+            for value in values:
+                with pytest.raises(UsageError, match=option):
+                    await client.products.sync(never(), **{option: value})
+
+
+async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
+    outbox = ConversionOutbox(tmp_path / "outbox")
+    ledger = SQLiteLedger(tmp_path / "ledger")
+    limiter = MachineLimiter(tmp_path / "limits", shop_id="s")
+    async with NeuroonClient(shop_id="s", api_key=KEY, base_url="http://127.0.0.1:9") as client, outbox:
+        calls = [
+            ("timeout", NO_SECONDS, lambda value: client.shop(timeout=value)),
+            ("short_path", NO_FLAG, lambda value: client.domain.verify("https://shop.example", short_path=value)),
+            ("limit", (*NO_COUNT[:-4], None), outbox.dead_letters),
+            ("order_ids", (5, "abc", b"abc", [5], [None]), outbox.retry_dead),
+            ("order_ids", (5, "abc", b"abc", [5], [""]), outbox.purge_dead),
+            (
+                "drain_timeout",
+                (*NO_SECONDS, None),
+                lambda value: _entered(outbox.delivering(client, drain_timeout=value)),
+            ),
+            ("client", (None, 5, "x", NeuroonClient), lambda value: _entered(outbox.delivering(value))),
+            ("shop", NO_TEXT, ledger.forget_shop),
+            ("shop", NO_TEXT, lambda value: ledger.held(value, ["a"])),
+            ("endpoint", (None, 5, "shops"), limiter.acquire),
+            ("markets", (None, 5, "es", [5], [client]), lambda value: sync_markets("x.csv", value)),
+            ("on_progress", NO_FUNCTION, lambda value: sync_markets("x.csv", [], on_progress=value)),
+            (
+                "mapping",
+                (5, "x", []),
+                lambda value: sync_markets("x.csv", [Market("a", client.products)], mapping=value),
+            ),
+        ]
+        for name, values, call in calls:
+            for value in values:
+                with pytest.raises(ConfigurationError, match=name):
+                    await call(value)
+    assert not (tmp_path / "ledger").exists()
+
+
+async def _entered(context):
+    async with context:
+        pass
+
+
+def test_an_order_of_other_kinds_than_lines_and_clicks():
+    order = {"order_id": "1", "order_value": 1, "currency": "EUR"}
+    line = OrderLine(product_id="A", quantity=1, line_total=1)
+    for lines in (None, 5, "abc", b"x", {"A": 1}, [{"product_id": "A"}], ["A"]):
+        with pytest.raises(InvalidConversion, match="lines"):
+            Conversion.from_order(**order, lines=lines, clicks=ClickLog())
+    for clicks in (None, "%7B%7D", {"A": "log"}):
+        with pytest.raises(InvalidConversion, match=r"clicks.*ClickLog.parse"):
+            Conversion.from_order(**order, lines=[line], clicks=clicks)
+    clicks = ClickLog({"A": "log"})
+    assert clicks.get([]) is None
+    assert [] not in clicks
+    assert Conversion.from_order(**order, lines=(line for _ in range(1)), clicks=clicks).left_out == ()
+
+
+def test_a_product_of_what_is_no_mapping():
+    for nothing in (None, 5, "abc", [], [("externalId", "A")]):
+        with pytest.raises(InvalidProduct, match="must be a mapping"):
+            Product.from_mapping(nothing)
+
+
+def test_blocking_refuses_a_timeout_and_leaves_no_coroutine_behind():
+    async def never():
+        raise AssertionError("it ran")
+
+    for timeout in ("8", -1, math.nan, True):
+        with pytest.raises(UsageError, match="timeout"):
+            blocking.run(never(), timeout=timeout)
+
+
+def test_an_address_that_is_none_beside_a_proxy(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    for url in ("https://sh[]op", "https://api.example:99999", "api.example"):
+        monkeypatch.setenv("NEUROON_API_URL", url)
+        with pytest.raises(ConfigurationError, match="base_url"):
+            NeuroonClient.from_env(shop_id="s", api_key=KEY)
+    with pytest.raises(ConfigurationError, match="base_url"):
+        NeuroonClient.from_env(shop_id="s", api_key=KEY, base_url=5)
+
+
+def test_what_is_right_is_taken(tmp_path):
+    LocalLimiter(DOCUMENTED_RATE_LIMITS)
+    MachineLimiter(str(tmp_path / "x"), shop_id="s", latency=0)
+    SQLiteLedger(tmp_path / "x", request_lifetime=0, clock=time.time)
+    ConversionOutbox(tmp_path / "x", initial_backoff=0, max_backoff=0, keep_delivered=0, shop_id="s")
+    RetryPolicy(initial=0, maximum=0, outage_patience=0, budget=None)
+
+    async def answer():
+        return 8
+
+    assert blocking.run(answer(), timeout=10) == 8
+    assert asyncio.run(answer()) == 8
