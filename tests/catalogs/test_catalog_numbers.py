@@ -20,6 +20,10 @@ def test_numbers_that_are_clear():
         ("49,90", Decimal("49.90"), ","),
         ("1234.567", Decimal("1234.567"), "."),
         ("0.125", Decimal("0.125"), "."),
+        (".125", Decimal("0.125"), "."),
+        (",5", Decimal("0.5"), ","),
+        ("1234,5", Decimal("1234.5"), ","),
+        ("1 234 567", 1_234_567, None),
         ("1.299.000", 1_299_000, None),
         ("1299", 1_299, None),
         ("1\u2019299.50", Decimal("1299.50"), "."),  # a typographic apostrophe, as Switzerland groups
@@ -38,6 +42,8 @@ def test_a_number_with_three_digits_behind_its_sign_is_open_until_told():
         assert to_number(text, Notation(decimal=shown)) == decimals
         assert to_number(text, Notation(decimal=other)) == grouped
         assert to_number(text, Notation(grouped=False)) == decimals
+        assert to_money(text, Notation(decimal=shown)).sign is None  # it was told, and does not say so itself
+        assert to_money(text, Notation(grouped=False)).sign == shown
 
 
 def test_what_is_no_number_is_told_with_what_happened_to_it():
@@ -47,6 +53,11 @@ def test_what_is_no_number_is_told_with_what_happened_to_it():
         ("1,2E+12", "'1,2E+12'; a spreadsheet has shortened it"),
         ("1.23.4", "'1.23.4'"),
         ("12.34.567,5", "'12.34.567,5'"),
+        ("1,234.567.8", "'1,234.567.8'"),
+        ("1 234'567", '"1 234\'567"'),
+        ("1234 567", "'1234 567'"),
+        ("5.", "'5.'"),
+        ("1,299.", "'1,299.'"),
     ):
         with pytest.raises(BadValue) as caught:
             to_number(value, PLAIN)

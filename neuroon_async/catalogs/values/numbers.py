@@ -115,12 +115,12 @@ def _read(value: object, notation: Notation) -> tuple[Number, Sign | None]:
     if match is None or sum(character.isdigit() for character in text) > _MAX_DIGITS:
         damaged = "; a spreadsheet has shortened it" if _SPREADSHEET_POWER.fullmatch(text) else ""
         raise BadValue(f"must be a number, got {shown(value)}{damaged}")
-    sign, is_clear = _decimal_sign(match["body"], notation)
+    sign, shown_sign = _decimal_sign(match["body"], notation)
     whole, decimals = _parts(match["body"], sign, value)
     number = Decimal(f"{match['sign']}{whole or '0'}.{decimals}") if decimals else int(match["sign"] + whole)
-    if is_clear is None:
+    if sign and not shown_sign and notation.decimal is None:
         raise AmbiguousNumber(f"{value.strip()!r} may be {number} or {whole}{decimals}")
-    return number, sign if is_clear else None
+    return number, shown_sign
 
 
 def _plain(text: str) -> str:
@@ -128,35 +128,32 @@ def _plain(text: str) -> str:
     return text.strip() if text.isascii() else _OTHER_SPACES.sub(" ", text.strip()).replace("\u2019", "'")
 
 
-def _decimal_sign(body: str, notation: Notation) -> tuple[Sign | None, bool | None]:
-    """What separates the decimals of this number, and whether its text alone says so; ``None`` where it may be two."""
+def _decimal_sign(body: str, notation: Notation) -> tuple[Sign | None, Sign | None]:
+    """What separates the decimals of this number, if anything does; and the same where its text alone says so."""
     dots, commas = body.count("."), body.count(",")
     if dots and commas:
-        return (".", True) if body.rindex(".") > body.rindex(",") else (",", True)
-    if dots + commas == 0:
-        return None, False
+        last = max(SIGNS, key=body.rindex)
+        return last, last
+    if dots + commas != 1:
+        return None, None  # 1.299.000: groups alone, which leave open what decimals would be
     sign: Sign = "." if dots else ","
-    if dots + commas > 1:
-        return None, False  # 1.299.000: groups alone, which leave open what decimals would be
     whole, _, decimals = body.partition(sign)
     may_be_group = len(decimals) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0")
-    if may_be_group and (notation.grouped or notation.decimal not in {None, sign}):
-        if notation.decimal is None:
-            return sign, None
-        return (sign, False) if notation.decimal == sign else (None, False)
-    return sign, True
+    known_to_group = notation.decimal not in {None, sign}
+    if may_be_group and (notation.grouped or known_to_group):
+        return (None if known_to_group else sign), None
+    return sign, sign
 
 
 def _parts(body: str, sign: Sign | None, value: str) -> tuple[str, str]:
     """The digits before and after the decimal separator."""
-    whole, _, decimals = body.rpartition(sign) if sign else (body, "", "")
-    if whole.isdigit() and (decimals.isdigit() or not sign):
-        return whole, decimals
+    whole, decimals = body.rsplit(sign, 1) if sign else (body, "")
     groups = _GROUP_SIGNS.split(whole)
-    ungrouped = len(groups) == 1
-    same_sign = len(set(_GROUP_SIGNS.findall(whole))) <= 1
-    well_grouped = same_sign and 1 <= len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])
-    if not (ungrouped or well_grouped) or not (decimals.isdigit() or not sign):
+    if len(groups) > 1:
+        same_sign = len(set(_GROUP_SIGNS.findall(whole))) == 1
+        if not (same_sign and len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:])):
+            raise BadValue(f"must be a number, got {shown(value)}")
+    if sign and not decimals.isdigit():
         raise BadValue(f"must be a number, got {shown(value)}")
     return "".join(groups), decimals
 
