@@ -6,8 +6,16 @@ from decimal import Decimal
 
 import pytest
 
-from neuroon_async.catalogs.values.numbers import Money, Notation, to_integer, to_money, to_number
-from neuroon_async.catalogs.values.parsing import AmbiguousNumber, BadValue, to_text
+from neuroon_async.catalogs.values.numbers import (
+    Money,
+    Notation,
+    to_integer,
+    to_money,
+    to_number,
+    to_pieces,
+    to_rating,
+)
+from neuroon_async.catalogs.values.parsing import AmbiguousNumber, BadValue, UnknownWord, shown, to_text
 
 PLAIN = Notation()
 
@@ -65,10 +73,54 @@ def test_what_is_no_number_is_told_with_what_happened_to_it():
 
 
 def test_a_unit_that_ends_in_a_letter_takes_no_sign_with_it():
-    for text in ("kr.5", "R.5", "Rs,50"):
+    for text in ("kr.5", "R.5", "Rs,50", "$ MXN.5"):
         with pytest.raises(BadValue, match="must be an amount"):
             to_money(text, PLAIN)
     assert to_money("kr. 5", PLAIN) == to_money("kr 5", PLAIN)
+    assert to_money("US$.5", PLAIN).amount == Decimal("0.5")
+
+
+def test_an_amount_in_markup_is_read_and_one_beside_unknown_words_is_none():
+    for text in ("<span>12,50&nbsp;€</span>", "12,50&nbsp;€", "12,50 &euro;", "<b>€</b> 12,50"):
+        assert to_money(text, PLAIN) == to_money("12,50 €", PLAIN)
+    for text in ("€5 foo", "foo 5 €", "foo 5", "5 € 6", "", "€"):
+        with pytest.raises(BadValue) as caught:
+            to_money(text, PLAIN)
+        assert str(caught.value) == f"must be an amount such as 49.99 or 49.99 EUR, got '{text}'"
+    with pytest.raises(BadValue, match=r"got ' 1,2E\+12 '; a spreadsheet has shortened it$"):
+        to_money(" 1,2E+12 ", PLAIN)
+
+
+def test_a_rating_is_up_to_five_so_its_thousands_are_never_grouped():
+    for value, rating in (
+        ("4,5/5", Decimal("4.5")), ("4.5 out of 5 stars", Decimal("4.5")), (" 4.125 ", Decimal("4.125")), (3, 3),
+        ("4,125", Decimal("4.125")), ("5 ★", 5),
+    ):  # fmt: skip
+        assert to_rating(value, PLAIN) == rating, value
+    assert to_rating("4,125", Notation(decimal=".")) == 4_125  # a spreadsheet has made a group of it; refused later
+    with pytest.raises(BadValue, match="must be a number"):
+        to_rating("good", PLAIN)
+
+
+def test_pieces_are_counted_with_or_without_a_word_for_them():
+    for value, pieces in (("3 uds", 3), ("12 in stock", 12), ("1.250 pcs", 1_250), (" 7 ", 7), (4.0, 4), ("-2", -2)):
+        assert to_pieces(value, PLAIN) == pieces, value
+    for value, error, told in (
+        ("plenty", UnknownWord, "must be a number, got 'plenty'"),
+        ("1.5", BadValue, "must be a whole number, got '1.5'"),
+        ("1.5 pcs", BadValue, "must be a whole number, got '1.5'"),
+        ([1], BadValue, "must be a number, got [1]"),
+        ("3.000 pcs", AmbiguousNumber, "'3.000' may be 3.000 or 3000"),
+    ):
+        with pytest.raises(BadValue) as caught:
+            to_pieces(value, PLAIN)
+        assert (type(caught.value), str(caught.value)) == (error, told)
+
+
+def test_plain_digits_are_read_at_once(monkeypatch):
+    monkeypatch.setattr("neuroon_async.catalogs.values.numbers.to_number", None)
+    for text in ("0", "12", "9" * 40):
+        assert to_integer(text, PLAIN) == int(text)
 
 
 def test_whole_numbers_are_whole():
@@ -89,8 +141,9 @@ def test_a_text_may_be_a_whole_number_and_nothing_else():
 
 def test_amounts_below_nothing_are_refused_and_money_stays_money():
     for value in (-1, "-0.01", "-5 EUR", Decimal("-0.5")):
-        with pytest.raises(BadValue, match="must be 0 or more"):
+        with pytest.raises(BadValue) as caught:
             to_money(value, PLAIN)
+        assert str(caught.value) == f"must be 0 or more, got {shown(value)}"
     assert to_money(0, PLAIN) == Money(0)
     assert to_money(Money(3), PLAIN) == Money(3)
 

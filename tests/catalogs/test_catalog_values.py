@@ -7,26 +7,35 @@ from decimal import Decimal
 
 import pytest
 
-from neuroon_async.catalogs.values.currencies import is_code, unit_named
+from neuroon_async.catalogs.values.currencies import Unit, is_code, unit_named
 from neuroon_async.catalogs.values.numbers import Money, Notation
 from neuroon_async.catalogs.values.parsing import (
     BadValue,
     to_attribute,
     to_attributes,
     to_brands,
+    to_categories,
     to_code,
     to_currency,
+    to_image,
     to_texts,
 )
-from neuroon_async.catalogs.values.prices import Prices, holds_on, on_sale
+from neuroon_async.catalogs.values.prices import Prices, bounds_of, holds_on, on_sale
 
 PLAIN = Notation()
 
 
 def test_a_code_is_text_and_a_whole_number_loses_its_decimals():
-    for value, code in ((" A-1 ", "A-1"), (12, "12"), (12.0, "12"), (Decimal("7.00"), "7")):
+    for value, code in (
+        (" A-1 ", "A-1"),
+        (12, "12"),
+        (12.0, "12"),
+        (Decimal("7.00"), "7"),
+        (1e15 - 1, "9" * 15),
+        (1 - 1e15, "-" + "9" * 15),
+    ):
         assert to_code(value) == code
-    for value in (1.5, float("nan"), 2.0**53, -(2.0**53), float("inf"), True):
+    for value in (1.5, float("nan"), 1e15, -1e15, float("inf"), True):
         with pytest.raises(BadValue):
             to_code(value)
 
@@ -34,12 +43,21 @@ def test_a_code_is_text_and_a_whole_number_loses_its_decimals():
 def test_a_currency_is_in_capitals_where_it_is_a_code():
     for value, currency in (("eur", "EUR"), (" usd ", "USD"), ("euro", "EUR"), ("€", "EUR"), ("xqz", "XQZ")):
         assert to_currency(value) == currency
-    for value in ("€€é", "978", "$"):
-        with pytest.raises(BadValue, match="must be a code such as EUR"):
+    for value, told in (("€€é", ""), ("978", ""), (" $", "; '$' may be ARS, AUD, BBD, BMD …")):
+        with pytest.raises(BadValue) as caught:
             to_currency(value)
+        assert str(caught.value) == f"must be a code such as EUR, got '{value.strip()}'{told}"
     assert is_code("EUR")
     assert not is_code("eur")
     assert not is_code("XQZ")
+
+
+def test_the_first_address_of_an_image_is_taken():
+    for value in ("https://x/1.jpg", ["https://x/1.jpg", "https://x/2.jpg"], ({"src": "https://x/1.jpg"},)):
+        assert to_image(value) == "https://x/1.jpg"
+    for value in (5, 1.5, True):
+        with pytest.raises(BadValue, match="must be an address, got"):
+            to_image(value)
 
 
 def test_units_agree_where_they_may_be_one_currency():
@@ -49,6 +67,17 @@ def test_units_agree_where_they_may_be_one_currency():
     assert Money(1, dollar).compares_to(Money(2, mexican))
     assert Money(1).compares_to(Money(2, mexican))
     assert not Money(1, euro).compares_to(Money(2, mexican))
+
+
+def test_a_unit_is_called_by_the_one_currency_that_it_is_or_by_its_text():
+    for text, called in (("€", "EUR"), ("mxn", "MXN"), ("euro", "EUR"), ("¥", "¥"), ("Kr", "Kr"), ("USD $", "USD")):
+        assert unit_named(text).text == called
+    for text in ("XQZ $", "MXN ??", "XQZ ??", "", "."):
+        assert unit_named(text) is None
+    both = Unit("a", frozenset({"EUR", "USD"})).and_also(Unit("b", frozenset({"EUR", "USD", "MXN"})))
+    assert both == Unit("a", frozenset({"EUR", "USD"}))
+    assert unit_named("$").and_also(unit_named("MXN")) == unit_named("MXN")
+    assert unit_named("$").and_also(unit_named("€")) is None
 
 
 def test_lists_by_what_separates_them():
@@ -69,6 +98,20 @@ def test_lists_by_what_separates_them():
         to_texts([{"name": 5}], PLAIN)
 
 
+def test_a_path_of_categories_gives_the_names_of_all_levels():
+    for value, categories in (
+        ("Ropa > Camisas, Ropa > Zapatos", ["Ropa", "Camisas", "Zapatos"]),
+        ("Ropa > > Rebajas", ["Ropa", "Rebajas"]),
+        (["Ropa > Camisas"], ["Ropa > Camisas"]),
+        ('["Ropa > Camisas", "Ropa"]', ["Ropa > Camisas", "Ropa"]),
+        ({"name": "Ropa > Camisas"}, ["Ropa > Camisas"]),
+        ("simple, virtual", None),
+        (" Variable ", None),
+        ("virtual, simple", ["virtual", "simple"]),
+    ):
+        assert to_categories(value, PLAIN) == categories, value
+
+
 def test_attributes_are_texts_by_name():
     for value, attributes in (
         ('{"color": "red", "none": "", "sizes": ["S", 2]}', {"color": "red", "sizes": "S, 2"}),
@@ -78,8 +121,14 @@ def test_attributes_are_texts_by_name():
     ):  # fmt: skip
         assert to_attributes(value, PLAIN) == attributes, value
     assert to_attribute(["a", ["b", False]]) == "a, b, false"
-    for value in ("red", "[1]", 5, [("a", 1, 2)], ["ab"]):
-        with pytest.raises(BadValue, match=r"must be a JSON object|must map names to texts"):
+    for value, told in (
+        ("red", "must be a JSON object"),
+        ("[1]", "must map names"),
+        (5, "must map names"),
+        ([("a", 1, 2)], "must map names"),
+        (["ab"], "must map names"),
+    ):
+        with pytest.raises(BadValue, match=told):
             to_attributes(value, PLAIN)
 
 
@@ -101,6 +150,20 @@ def test_a_sale_is_above_nothing_and_below_the_price():
     assert on_sale(euros, dollars).sale_price == dollars  # to be complained of
 
 
+def test_a_period_is_cut_between_its_two_dates():
+    for period, bounds in (
+        ("2026-01-01T00:00+01:00/2026-01-31T23:59+01:00", ("2026-01-01T00:00+01:00", "2026-01-31T23:59+01:00")),
+        ("01/11/2026/31/12/2026", ("01/11/2026", "31/12/2026")),
+        ("01/11/2026 / 31/12/2026", ("01/11/2026", "31/12/2026")),
+        ("1.1.2026 hasta 31.1.2026", ("1.1.2026", "31.1.2026")),
+        ("1.1.2026  BIS  31.1.2026", ("1.1.2026", "31.1.2026")),
+        ("2026-01-01 \u2013 2026-01-31", ("2026-01-01", "2026-01-31")),
+        ("/2026-01-31", ("", "2026-01-31")),
+        ("2026-01-01", ("2026-01-01", "")),
+    ):
+        assert bounds_of(period) == bounds, period
+
+
 def test_a_sale_holds_from_its_first_day_to_its_last():
     today = date(2026, 11, 26)
     for starts, ends, holds in (
@@ -112,6 +175,8 @@ def test_a_sale_holds_from_its_first_day_to_its_last():
         ("0000-00-00 00:00:00", "--", True),
         ("26.11.2026", "26.11.26", True),
         ("27.11.2026", "", False),
+        ("", "25.11.26", False),
+        ("", "25.11.0100", False),
         ("1.12.2026", "", False),  # of dots it is clear: the day comes first
         ("26/11/2026", "11/26/26", True),
         ("", "25-11-2026, 10:00", False),
@@ -126,5 +191,13 @@ def test_a_sale_holds_from_its_first_day_to_its_last():
         ("2026-02-30", "must be a date"),
         ("1/2-2026", "must be a date"),
     ):
-        with pytest.raises(BadValue, match=told):
-            holds_on(today, text, "")
+        for starts, ends in ((text, ""), ("2026-01-01", text)):
+            with pytest.raises(BadValue, match=told) as caught:
+                holds_on(today, starts, ends)
+            assert f"'{text}'" in str(caught.value)
+    for starts, ends in (("12/1/2026", "31/12/2026"), ("13/1/2026", "1/12/2026"), ("1/31/2026", "12/1/2026")):
+        assert holds_on(today, starts, ends), (starts, ends)  # one tells the order of the other
+    assert not holds_on(today, "1/12/2026", "31/12/2026")
+    assert not holds_on(today, "1/31/2026", "1/12/2026")
+    with pytest.raises(BadValue, match="may be two days"):
+        holds_on(today, "12/1/2026", "12/2/2026")

@@ -179,7 +179,7 @@ def to_money(value: object, notation: Notation) -> Money:
     if match is None:
         raise BadValue(_no_amount(value))
     number, before, after = match["number"], match["before"].strip(), match["after"].strip()
-    if before[-1:].isalpha() and number[0] in ".,":  # "kr.5" is no half of a crown
+    if before and before[-1].isalpha() and number[0] in SIGNS:  # "kr.5" is no half of a crown
         raise BadValue(_no_amount(value))
     unit = _unit(before, after, value)
     amount, sign = _read(number, notation)

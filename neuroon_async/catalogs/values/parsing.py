@@ -59,11 +59,11 @@ def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: AR
     raise BadValue(f"must be text, got {shown(value)}")
 
 
-def to_code(value: object, notation: Notation | None = None) -> str:
+def to_code(value: object, _notation: Notation | None = None) -> str:
     """A text, as `to_text`; a number that is whole counts without its decimals."""
     if isinstance(value, (float, Decimal)) and -_MOST_EXACT < value < _MOST_EXACT and value == int(value):
         value = int(value)
-    return to_text(value, notation)
+    return to_text(value)
 
 
 def to_currency(value: object, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
@@ -89,10 +89,10 @@ def to_image(value: RawValue, notation: Notation | None = None) -> str | None:  
 
 
 def _to_texts(value: RawValue, notation: Notation, separators: str) -> list[str]:
+    if isinstance(value, str) and (items := _json_list(value)) is not None:
+        value = items
     if isinstance(value, (list, tuple)):
         return [to_text(_named(item)) for item in value if not is_blank(_named(item))]
-    if isinstance(value, str) and (items := _json_list(value)) is not None:
-        return _to_texts(items, notation, separators)
     text = decoded(to_text(_named(value)))  # before the text is split: an entity ends with a semicolon
     separator = next((sign for sign in separators if sign in text), None) if notation.lists else None
     parts = text.split(separator) if separator else [text]
@@ -143,7 +143,7 @@ def to_brands(value: RawValue, notation: Notation) -> list[str]:
     return _to_texts(value, notation, "|;")
 
 
-def to_attributes(value: RawValue, notation: Notation | None = None) -> dict[str, str]:
+def to_attributes(value: RawValue, _notation: Notation | None = None) -> dict[str, str]:
     """A mapping of texts; a cell holds it as a JSON object."""
     if isinstance(value, str):
         try:
@@ -154,7 +154,7 @@ def to_attributes(value: RawValue, notation: Notation | None = None) -> dict[str
         value = dict(value)  # the map type of columnar files
     if not isinstance(value, dict):
         raise BadValue(f"must map names to texts, got {shown(value)}")
-    return {to_text(name): to_attribute(item, notation) for name, item in value.items() if not is_blank(item)}
+    return {to_text(name): to_attribute(item) for name, item in value.items() if not is_blank(item)}
 
 
 def _is_pair(value: RawValue) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .numbers import Money
 from .shown import BadValue, shown
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prices", "bounds_of", "holds_on", "on_sale"]
 
+_Order = Literal["year first", "day first", "month first"]
 _NUMERIC_DATE = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?:[ T,].*)?")
 _BETWEEN = re.compile(r"\s+(?:/|-+|\u2013|\u2014|to|until|a|al|hasta|au|bis|fino\s+al|até|fins)\s+", re.IGNORECASE)
 _SLASHES_OF_TWO_DATES = 5
@@ -64,7 +65,7 @@ def holds_on(today: date, starts: str, ends: str) -> bool:
     return begun and _holds(ends, _as_in(first, last), lambda day: today <= day)
 
 
-def _holds(text: str, readings: Mapping[str, date] | None, judge: Callable[[date], bool]) -> bool:
+def _holds(text: str, readings: Mapping[_Order, date] | None, judge: Callable[[date], bool]) -> bool:
     if readings is None:
         return True
     verdicts = set(map(judge, readings.values()))
@@ -75,7 +76,7 @@ def _holds(text: str, readings: Mapping[str, date] | None, judge: Callable[[date
     return verdicts.pop()
 
 
-def _as_in(other: Mapping[str, date] | None, readings: Mapping[str, date] | None) -> Mapping[str, date] | None:
+def _as_in(other: Mapping[_Order, date] | None, readings: Mapping[_Order, date] | None) -> Mapping[_Order, date] | None:
     """The readings in the order of day and month that the other date shows, where it shows one."""
     if not readings or not other or len(other) > 1:
         return readings
@@ -83,7 +84,7 @@ def _as_in(other: Mapping[str, date] | None, readings: Mapping[str, date] | None
     return {order: readings[order]} if order in readings else readings
 
 
-def _readings(text: str) -> dict[str, date] | None:
+def _readings(text: str) -> dict[_Order, date] | None:
     """The days that a date may be, by the order that it would be written in; ``None`` for what bounds nothing."""
     text = text.strip()
     if not text or _NO_DATE.fullmatch(text) or means_no_value(text):
@@ -96,10 +97,10 @@ def _readings(text: str) -> dict[str, date] | None:
     if match is None:
         return {}
     first, separator, second, year = int(match[1]), match[2], int(match[3]), int(match[4])
-    orders = {"day first": (first, second)}
+    orders: dict[_Order, tuple[int, int]] = {"day first": (first, second)}
     if separator != ".":
         orders["month first"] = (second, first)
-    readings: dict[str, date] = {}
+    readings: dict[_Order, date] = {}
     for order, (day, month) in orders.items():
         try:
             readings[order] = date(year + 2000 if year < 100 else year, month, day)
