@@ -36,6 +36,7 @@ from neuroon_async.catalogs.fixing import FixedCopy
 from neuroon_async.errors import ConfigurationError, UsageError
 from neuroon_async.markets import Market, sync_markets
 from neuroon_async.outbox import ConversionOutbox
+from neuroon_async.testing import Emulator
 
 KEY = "sk_" + "0" * 32
 TEXTS = ("", "8", "false", b"x", "\ud800")
@@ -105,6 +106,16 @@ TABLE = [
     (ClickLog, {}, {"entries": ("{}", None, 5)}),
     (Market, {"name": "es", "products": NeuroonClient(shop_id="s", api_key=KEY).products}, {
         "name": NO_TEXT, "products": (None, 5, object(), NeuroonClient), "reading": (5, []), "sending": ("x", []),
+    }),
+    (Emulator, {}, {
+        "latency": (*NO_SECONDS, None),
+        "jitter": (*NO_SECONDS, None),
+        "grace": (*NO_SECONDS, None),
+        "rate_headers": NO_FLAG,
+        "keep_bodies": NO_FLAG,
+        "require_verified": NO_FLAG,
+        "port": (*NO_COUNT[:-4], None, -1, 70_000),
+        "host": NO_TEXT,
     }),
     (blocking.run, {"coroutine": None}, {"coroutine": (None, 5, print)}),
 ]  # fmt: skip

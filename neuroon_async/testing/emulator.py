@@ -20,6 +20,7 @@ from uuid import uuid4
 from aiohttp import web
 from msgspec import UNSET, UnsetType
 
+from ..api.arguments import check_count, check_flag, check_seconds, check_text
 from ..api.contract import (
     API_KEY_VARIABLE,
     API_URL_VARIABLE,
@@ -110,8 +111,8 @@ class Emulator:
         wall_clock: Gives the Unix time in seconds, for widget tokens and HTTP dates, the header
             ``Date`` among them.
 
-    Raises `ValueError` for a limit of an unknown endpoint. An exception inside the emulator, such as one from a hook,
-    answers 500 and is raised on leaving the context.
+    Raises `ValueError` for options that cannot work, such as a limit of an unknown endpoint. An exception inside the
+    emulator, such as one from a hook, answers 500 and is raised on leaving the context.
 
     >>> async def demo() -> str:
     ...     async with Emulator(algorithm="off") as emulator:
@@ -151,6 +152,18 @@ class Emulator:
         reject_batch: Callable[[list[dict[str, Any]]], tuple[int, str] | None] | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        for option, seconds in (("latency", latency), ("jitter", jitter), ("grace", grace)):
+            check_seconds(option, seconds, zero=True)
+        for option, flag in (
+            ("rate_headers", rate_headers),
+            ("keep_bodies", keep_bodies),
+            ("require_verified", require_verified),
+            ("require_search_log_id", require_search_log_id),
+            ("name_all_missing_parents", name_all_missing_parents),
+        ):
+            check_flag(option, flag)
+        check_count("port", port, 65_535, least=0)
+        check_text("host", host)
         self.shop_id = shop_id
         self.api_key = api_key
         self.host = host

@@ -257,7 +257,7 @@ async def test_a_redis_that_does_not_answer_is_not_waited_for(process, connect, 
 
 
 def test_settings_that_cannot_work():
-    with pytest.raises(ConfigurationError, match="lease must be a number of seconds above 0"):
+    with pytest.raises(ConfigurationError, match=r"lease must be a number of seconds, 0\.001 or more"):
         RedisLedger(None, lease=0)
 
 
