@@ -135,6 +135,8 @@ class OutageRetry:
         self._beside: set[tuple[int, int]] = set()
         """Others were answered when so many attempts of this request had begun, and so many of them had ended."""
         self._beside_answers = 0
+        self._first = 0
+        """How many attempts had begun when the round did."""
         self.rounds: int = 0
         """Failed rounds."""
 
@@ -167,11 +169,11 @@ class OutageRetry:
 
     async def _round(self, send: Callable[[], Awaitable[T]]) -> T:
         """All attempts of a round after the first one are retries, its first one too."""
-        requests = self._stats.requests
+        self._first = self._stats.requests
         try:
             return await send()
         finally:
-            self._stats.retries += self.rounds > 0 and self._stats.requests > requests
+            self._stats.retries += self.rounds > 0 and self._stats.requests > self._first
 
     async def _another_round(self, error: NeuroonError) -> bool:
         """Wait, and say whether to try again.
@@ -182,13 +184,13 @@ class OutageRetry:
         if isinstance(error, TransportError) and error.permanent:  # no patience mends a certificate
             self._health.gave_up(error)
             return False
-        if not self._beside:
+        if all(begun < self._first for begun, _ in self._beside):
             self._beside_answers = 0
         elif self._failed_alone():
             self._beside_answers += 1
         if self._beside_answers >= MAX_ROUNDS_BESIDE_ANSWERS:
             return False
-        self._beside.clear()  # answers while it waits come before the next round's first attempt
+        self._keep_for_next_round()
         return await self._health.wait_out(self.rounds, error)
 
     def _failed_alone(self) -> bool:
@@ -196,5 +198,20 @@ class OutageRetry:
         or just now. Answers at one moment alone may be the last ones before an outage, or a short return of the
         service, into which the next attempt may have begun.
         """
+        return self._failed_just_now() or any((begun + 1, begun + 1) in self._beside for begun, _ in self._beside)
+
+    def _failed_just_now(self) -> bool:
+        """Whether others were answered during the last attempt, or since the one before it.
+
+        A round of one attempt has none before it: the service may have come back and gone again before it began.
+        """
         last = self._stats.requests
-        return any(begun >= last - 1 or (begun + 1, begun + 1) in self._beside for begun, _ in self._beside)
+        return any(begun > self._first and begun >= last - 1 for begun, _ in self._beside)
+
+    def _keep_for_next_round(self) -> None:
+        """Answers before a round's only attempt count against it where others come while the next round is waited for.
+
+        Of two attempts or more the last one has had its verdict.
+        """
+        alone = self._stats.requests == self._first + 1 and not self._failed_just_now()
+        self._beside = {(begun, ended) for begun, ended in self._beside if alone and begun == self._first}

@@ -14,10 +14,10 @@ WAITS = (0.0, 1.0, 2.0, 4.0)
 """Seconds before each attempt of a round."""
 
 
-async def rounds_until_given_up(answers_at, most=6, attempt=0.0):
+async def rounds_until_given_up(answers_at, most=6, attempt=0.0, waits=WAITS):
     """How many rounds a request gets that never succeeds; others are answered ``answers_at`` seconds into each.
 
-    ``attempt``: seconds that each attempt takes.
+    ``attempt``: seconds that each attempt takes. ``waits``: those before each attempt of a round.
     """
     costs = Costs()
     health = ServiceHealth(RetryPolicy(), costs)
@@ -32,7 +32,7 @@ async def rounds_until_given_up(answers_at, most=6, attempt=0.0):
             return "gone on"
         for moment in answers_at:
             asyncio.get_running_loop().call_later(moment, health.answered)
-        for wait in WAITS:
+        for wait in waits:
             await asyncio.sleep(wait)
             stats.requests += 1
             await asyncio.sleep(attempt)
@@ -72,3 +72,26 @@ async def test_a_request_is_given_up_only_where_it_fails_while_others_are_answer
 )
 async def test_answers_count_against_an_attempt_only_where_they_came_before_and_after_it(answers_at, given_up_after):
     assert await rounds_until_given_up(answers_at, attempt=0.9) == given_up_after
+
+
+@pytest.mark.parametrize(
+    ("answers_at", "given_up_after"),
+    [
+        ((2.0,), 4),  # in each wait for its next round
+        ((0.5,), 2),  # during each attempt
+        ((), None),  # nobody is answered
+    ],
+)
+async def test_one_attempt_a_round_and_a_request_that_fails_between_answers(answers_at, given_up_after):
+    assert await rounds_until_given_up(answers_at, attempt=0.9, waits=(0.0,)) == given_up_after
+
+
+async def test_two_short_returns_that_its_own_attempts_missed_cost_no_request_with_one_attempt_a_round():
+    """An empty budget of retries leaves one attempt; each return is over before that begins."""
+    moments = iter([(2.0,), (2.0,), (), (), (2.0,), (2.0,)])
+
+    class FirstWaits:
+        def __iter__(self):
+            return iter(next(moments))
+
+    assert await rounds_until_given_up(FirstWaits(), attempt=0.9, waits=(0.0,)) is None
