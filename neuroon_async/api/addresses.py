@@ -115,8 +115,12 @@ def relative_addresses(product: Product) -> tuple[str, ...]:
     return tuple(name for name, url in named if isinstance(url, str) and url and not is_absolute(url))
 
 
-_SITE = re.compile(r"(?i:https?)://[^\s\x00-\x1f\x7f@\\/?#]+(?<!:)(?:/[^\s\x00-\x1f\x7f\\?#]*)?")
-"""Scheme, host, perhaps a port and a path, as browsers divide them: a backslash is a slash to them."""
+_IP6 = r"\[[0-9A-Fa-f.]*:[0-9A-Fa-f.:]*(?:%[\w.~-]+)?\](?::\d+)?"
+_SITE = re.compile(rf"(?i:https?)://(?:{_IP6}|[^\s\x00-\x1f\x7f@\\/?#\[\]]+(?<!:))(?:/[^\s\x00-\x1f\x7f\\?#]*)?")
+"""Scheme, host, perhaps a port and a path, as browsers divide them: a backslash is a slash to them.
+
+Brackets stand around the whole host: `urlsplit` forgets what is before them.
+"""
 _LABEL = re.compile(r"[A-Za-z0-9_\x80-\U0010ffff](?:[A-Za-z0-9_\x80-\U0010ffff-]{0,61}[A-Za-z0-9_\x80-\U0010ffff])?")
 """A part of a host name. Underscores are none of the domain name system's, but of container networks'."""
 _LONGEST_HOST = 254

@@ -185,11 +185,11 @@ def _checked_today(today: object, names: OptionNames) -> date:
     return today
 
 
-def _checked_path(path: object, names: OptionNames) -> str | None:
+def _checked_path(path: str | None, names: OptionNames) -> str | None:
     if path is None or path == "":
         return None
     check_text(names.name("list"), path, "data.items")
-    return str(path)
+    return path
 
 
 def _checked_sheet(sheet: object, names: OptionNames) -> str | None:
@@ -199,7 +199,7 @@ def _checked_sheet(sheet: object, names: OptionNames) -> str | None:
     if is_whole(sheet):
         if sheet < 1:
             raise _refused(names, "sheet", "the name of a sheet, or its number from 1", sheet)
-        return str(sheet)
+        return str(int(sheet))
     if not is_text(sheet):
         raise _refused(names, "sheet", "the name of a sheet, or its number from 1", sheet)
     return sheet

@@ -2,11 +2,13 @@
 
 from collections import UserDict
 from datetime import UTC, date, datetime
+from enum import Enum
 
 import pytest
 from catalog_files import named
 
 from neuroon_async.catalogs import Catalog, CatalogError
+from neuroon_async.catalogs.options import ReadingOptions
 from neuroon_async.errors import ConfigurationError, UsageError
 
 KINDS = {
@@ -30,6 +32,7 @@ VALUES = {
         *("https://:80", "https://shop.example:99999", "https://shop.example:0", "https://shop.example:x"),
         *("https://shop..example", "https://-shop.example", "https://https://shop.example", "https://sh\\op"),
         *("https://shop.example/?lang=es", "https://shop.example#top", "https://\ud800.example", "https://sh<>op"),
+        "https://shop.example[::1]",
     ),
     "currency": ("", "euro", "EU", "€€€", "EUR "),
     "encoding": ("", "klingon", "a\0b", "\ud800", "base64"),
@@ -73,3 +76,12 @@ def test_what_options_may_also_be():
     for today in (date(2020, 1, 15), datetime(2020, 1, 15, 23, 59, tzinfo=UTC)):
         [product] = Catalog(named(sold), today=today, mapping=UserDict({"sku": "id"}), list="", sheet="")
         assert (product.sale_price, product.sku) == (5, "1")
+
+
+def test_texts_and_numbers_may_be_members_of_an_enum():
+    given = Enum("given", {"LIST": "data.items", "CURRENCY": "eur"}, type=str)  # `str` gives the name of these
+    place = Enum("place", {"SECOND": 2}, type=int)
+    json = '{"data": {"items": [{"id": "1", "name": "n", "price": 9, "url": "https://a.example"}]}}'
+    [product] = Catalog(named(json), list=given.LIST, currency=given.CURRENCY)
+    assert product.currency == "EUR"
+    assert ReadingOptions.checked(sheet=place.SECOND).sheet == "2"
