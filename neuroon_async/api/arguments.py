@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from ..errors import UsageError
 from .shapes import is_number, is_text, is_whole
@@ -83,9 +84,14 @@ def check_text(name: str, value: object, example: str = "", *, empty: bool = Fal
         raise UsageError(f"{shown(value)} holds a lone surrogate, which UTF-8 cannot express", where=name) from None
 
 
+def _is_path(value: object) -> TypeGuard[str | os.PathLike[Any]]:
+    return isinstance(value, (str, os.PathLike))
+
+
 def as_path(name: str, value: object) -> Path:
     """An option as a path. Raises `UsageError` unless it is one, as text or otherwise, and not empty."""
-    if isinstance(value, (str, os.PathLike)) and isinstance(plain := os.fspath(value), str) and plain:
+    plain = os.fspath(value) if _is_path(value) else None
+    if is_text(plain) and plain:
         return Path(plain)
     raise UsageError(f"must be a path, got {shown(value)}", where=name)
 
