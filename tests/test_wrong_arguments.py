@@ -41,7 +41,8 @@ from neuroon_async.testing import Emulator
 KEY = "sk_" + "0" * 32
 TEXTS = ("", "8", "false", b"x", "\ud800")
 OTHERS = ([], {}, object(), datetime(2026, 1, 1, tzinfo=UTC), Decimal("NaN"), Path("x"))
-NO_SECONDS = (*TEXTS, *OTHERS, True, -1, math.nan, math.inf, 10**400, Decimal(1))
+NO_DURATION = (*TEXTS, *OTHERS, True, -1, math.nan, -math.inf, 10**400, Decimal(1))
+NO_SECONDS = (*NO_DURATION, math.inf)
 NO_COUNT = (*TEXTS, *OTHERS, True, 0, -1, 2.5, math.nan)
 NO_FLAG = (*TEXTS, *OTHERS, None, 0, 1)
 NO_TEXT = (None, 5, "", b"x", True, "\ud800", [], {})
@@ -88,7 +89,7 @@ TABLE = [
         "max_backoff": (*NO_SECONDS, None),
         "lease": (*NO_SECONDS, 0, None),
         "poll_interval": (*NO_SECONDS, 0, None),
-        "keep_delivered": (*NO_SECONDS, None),
+        "keep_delivered": (*NO_DURATION, None),
         "concurrency": (*NO_COUNT, None),
         "clock": (None, *NO_FUNCTION),
     }),
@@ -175,7 +176,7 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
             ("order_ids", (5, "abc", b"abc", [5], [""]), outbox.purge_dead),
             (
                 "drain_timeout",
-                (*NO_SECONDS, None),
+                (*NO_DURATION, None),
                 lambda value: _entered(outbox.delivering(client, drain_timeout=value)),
             ),
             ("client", (None, 5, "x", NeuroonClient), lambda value: _entered(outbox.delivering(value))),
@@ -195,6 +196,17 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
                 with pytest.raises(ConfigurationError, match=name):
                     await call(value)
     assert not (tmp_path / "ledger").exists()
+
+
+async def test_delivered_conversions_may_be_kept_for_ever_and_the_rest_sent_without_a_bound(tmp_path):
+    outbox = ConversionOutbox(tmp_path / "outbox", keep_delivered=math.inf)
+    async with (
+        Emulator() as server,
+        NeuroonClient(shop_id=server.shop_id, api_key=server.api_key, base_url=server.url) as client,
+    ):
+        await _entered(outbox.delivering(client, drain_timeout=math.inf))
+    async with outbox:
+        assert (await outbox.stats()).pending == 0
 
 
 async def _entered(context):

@@ -7,6 +7,7 @@ anything is done with it.
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -57,12 +58,14 @@ def check_fraction(name: str, value: object) -> None:
         raise UsageError(f"must lie in 0..1, got {shown(value)}", where=name)
 
 
-def check_seconds(name: str, value: object, *, zero: bool = False, none: bool = False, least: float = 0.0) -> None:
+def check_seconds(
+    name: str, value: object, *, zero: bool = False, none: bool = False, endless: bool = False, least: float = 0.0
+) -> None:
     """Raise `UsageError` unless this option is a number of seconds above 0.
 
-    ``zero``, ``none``: may it be 0, or ``None``? ``least``: a bound that is not 0.
+    ``zero``, ``none``, ``endless``: may it be 0, ``None`` or infinity? ``least``: a bound that is not 0.
     """
-    if value is None and none:
+    if (value is None and none) or (value == math.inf and endless):
         return
     if not is_number(value) or value < least or (value == 0 and not zero):
         bound = f", {least:g} or more" if zero or least else " above 0"

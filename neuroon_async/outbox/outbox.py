@@ -68,8 +68,9 @@ class ConversionOutbox:
     ``lease``: seconds for which a crashed process keeps others from what it was sending (default 180). One attempt,
     with its wait for the rate limit, takes two thirds of it at most.
     ``poll_interval``: seconds after which conversions that another process has enqueued are seen (default 1).
-    ``keep_delivered``: seconds for which delivered conversions are kept (default 30 days). An order that is enqueued
-    once more within this time is recognized; later it is sent again, and the API counts it once anyway. For files only.
+    ``keep_delivered``: seconds for which delivered conversions are kept (default 30 days; `math.inf`: for ever). An
+    order that is enqueued once more within this time is recognized; later it is sent again, and the API counts it once
+    anyway. For files only.
     ``concurrency``: how many are sent side by side (default 4).
     ``clock``: gives the Unix time (default `time.time`). For files only.
 
@@ -94,7 +95,7 @@ class ConversionOutbox:
         check_seconds("max_backoff", max_backoff, zero=True)
         check_seconds("lease", lease)
         check_seconds("poll_interval", poll_interval)
-        check_seconds("keep_delivered", keep_delivered, zero=True)
+        check_seconds("keep_delivered", keep_delivered, zero=True, endless=True)
         check_count("concurrency", concurrency)
         check_callback("clock", clock, none=False)
         if shop_id is not None:
@@ -157,14 +158,14 @@ class ConversionOutbox:
         """Deliver in the background within this context; opens the outbox where it is not open yet.
 
         At its end whatever is due, or becomes due in time, is still sent, for ``drain_timeout`` seconds at most
-        (default 10); the rest stays for the next start, and is not waited for. After an exception it ends at once.
-        Delivery stops early only where it cannot go on (such as with a closed client): that is logged at once, and
-        raised at the end.
+        (default 10; `math.inf`: no bound); the rest stays for the next start, and is not waited for. After an
+        exception it ends at once. Delivery stops early only where it cannot go on (such as with a closed client): that
+        is logged at once, and raised at the end.
 
         Raises `ConfigurationError` where the outbox belongs to another shop than ``client``, `UsageError` where this
         outbox is delivering already.
         """
-        check_seconds("drain_timeout", drain_timeout, zero=True)
+        check_seconds("drain_timeout", drain_timeout, zero=True, endless=True)
         check_capable("client", client, ("shop_id", "conversions"), "a NeuroonClient", none=False)
         async with AsyncExitStack() as stack:
             if not self._open:

@@ -57,6 +57,9 @@ def test_bounds_that_differ():
     check_count("option", 0, least=0)
     check_seconds("option", 0, zero=True)
     check_seconds("option", None, none=True)
+    check_seconds("option", math.inf, endless=True)
+    with pytest.raises(UsageError, match="option must be"):
+        check_seconds("option", -math.inf, endless=True)
     with pytest.raises(UsageError, match=r"option must be a whole number, in 1\.\.5; got 6"):
         check_count("option", 6, 5)
     with pytest.raises(UsageError, match="option must be a number of seconds, 0 or more, or None; got '5'"):
