@@ -146,7 +146,7 @@ class NeuroonClient:
             user_agent=user_agent,
             allow_plain_http=allow_plain_http,
         )
-        check_capable("limiter", limiter, ("acquire", "limits"), "a Limiter, such as LocalLimiter or RedisLimiter")
+        check_capable("limiter", limiter, ("acquire",), "a Limiter, such as LocalLimiter or RedisLimiter")
         check_capable("session", session, ("request",), "an aiohttp.ClientSession")
         check_capable("instrumentation", instrumentation, ("attempt",), "an Instrumentation")
         if limiter is None and rate_limits is not None:
