@@ -119,6 +119,14 @@ def test_what_others_spend_comes_back_step_by_step():
     assert [external.peek(10), external.peek(0)] == [1, 3]
 
 
+def test_the_earliest_turn_comes_after_what_others_spend():
+    admission = Admission(RateLimit(10, per=60.0))
+    admission.external.note(10, 0.0)
+    assert admission.earliest(1.0, ahead=0, bulk=False) == 60.0
+    admission.external.note(12, 2.0)
+    assert admission.earliest(2.0, ahead=0, bulk=False) == 62.0
+
+
 # The server's own limit
 
 

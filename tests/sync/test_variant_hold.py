@@ -156,3 +156,15 @@ async def test_what_has_spilled_is_gone_once_it_is_closed(cast):
     cast.hold.admit([item(2, parent=9)])
     with pytest.raises(SpillFailed, match="closed"):
         cast.hold.check()
+
+
+async def test_a_store_that_is_empty_when_its_round_ends_is_closed(cast):
+    cast.hold.defer([item(1, parent=9)], {"p9"})
+    store = cast.hold._store
+    assert len(list(store.rest())) == 1
+    cast.hold.reset()
+    assert cast.hold._store is None
+    cast.hold._store = store
+    cast.hold.admit([item(2, parent=9)])
+    with pytest.raises(SpillFailed, match="closed"):
+        cast.hold.check()
