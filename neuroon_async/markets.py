@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
 from .api.arguments import check_callback, check_capable, check_text, shown
-from .api.shapes import is_list_or_tuple, is_mapping
+from .api.shapes import is_iterable, is_mapping
 from .catalogs import Catalog
 from .catalogs.options import IN_PYTHON
 from .errors import UsageError
@@ -26,7 +26,7 @@ from .resources.products import Products
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable
 
     from .catalogs import CatalogOptions, OptionNames
 
@@ -90,7 +90,7 @@ class MarketProgress:
 
 async def sync_markets(
     source: str | os.PathLike[str] | BinaryIO,
-    markets: Sequence[Market],
+    markets: Iterable[Market],
     *,
     on_progress: Callable[[MarketProgress], Awaitable[None] | None] | None = None,
     **reading: Unpack[CatalogOptions],
@@ -115,7 +115,7 @@ async def sync_markets(
     A cancellation carries the results so far, those of all markets, as its attribute ``results``.
     """
     check_callback("on_progress", on_progress)
-    _check_markets(markets)
+    markets = _listed(markets)
     names = [market.name for market in markets]
     if not markets or len(set(names)) != len(names):
         raise UsageError(f"markets must be at least one, each with a name of its own; got {', '.join(names) or 'none'}")
@@ -135,12 +135,14 @@ async def sync_markets(
     return {name: results[name] for name in names}
 
 
-def _check_markets(markets: object) -> None:
-    if not is_list_or_tuple(markets):
+def _listed(markets: object) -> list[Market]:
+    if not is_iterable(markets):
         raise UsageError(f"must be a list of Market, got {shown(markets)}", where="markets")
-    for number, market in enumerate(markets):
+    listed = list(markets)
+    for number, market in enumerate(listed):
         if not isinstance(market, Market):
             raise UsageError(f"must be a Market, got {shown(market)}", where=f"markets[{number}]")
+    return listed
 
 
 async def _seekable(source: str | os.PathLike[str] | BinaryIO, stack: ExitStack) -> Any:

@@ -209,6 +209,14 @@ async def test_delivered_conversions_may_be_kept_for_ever_and_the_rest_sent_with
         assert (await outbox.stats()).pending == 0
 
 
+async def test_markets_come_in_any_order_that_can_be_read_once():
+    client = NeuroonClient(shop_id="s", api_key=KEY)
+    by_name = {name: Market(name, client.products) for name in ("es", "en")}
+    for markets in (by_name.values(), iter(by_name.values())):
+        with pytest.raises(ConfigurationError, match="mapping"):  # the check that comes after theirs
+            await sync_markets("x.csv", markets, mapping=5)
+
+
 async def _entered(context):
     async with context:
         pass
