@@ -121,6 +121,10 @@ def test_plain_digits_are_read_at_once(monkeypatch):
     monkeypatch.setattr("neuroon_async.catalogs.values.numbers.to_number", None)
     for text in ("0", "12", "9" * 40):
         assert to_integer(text, PLAIN) == int(text)
+    monkeypatch.setattr("neuroon_async.catalogs.values.numbers._plain", None)
+    for text in ("12", "12.5", "9" * 15 + ".99"):
+        amount = Decimal(text)
+        assert to_money(text, PLAIN) == (Money(amount, None, ".") if "." in text else Money(int(text)))
 
 
 def test_whole_numbers_are_whole():
