@@ -69,6 +69,13 @@ def test_units_agree_where_they_may_be_one_currency():
     assert not Money(1, euro).compares_to(Money(2, mexican))
 
 
+def test_what_a_value_is_read_to_is_shared_so_nobody_changes_it():
+    for value in (Money(1), Notation(), Prices(Money(1)), Unit("EUR", frozenset({"EUR"}))):
+        assert not hasattr(value, "__dict__")  # there are many of them
+        with pytest.raises(AttributeError):
+            setattr(value, type(value).__slots__[0], None)
+
+
 def test_a_unit_is_called_by_the_one_currency_that_it_is_or_by_its_text():
     for text, called in (("€", "EUR"), ("mxn", "MXN"), ("euro", "EUR"), ("¥", "¥"), ("Kr", "Kr"), ("USD $", "USD")):
         assert unit_named(text).text == called
@@ -106,6 +113,7 @@ def test_a_path_of_categories_gives_the_names_of_all_levels():
         ('["Ropa > Camisas", "Ropa"]', ["Ropa > Camisas", "Ropa"]),
         ({"name": "Ropa > Camisas"}, ["Ropa > Camisas"]),
         ("simple, virtual", None),
+        ("variation", None),
         (" Variable ", None),
         ("virtual, simple", ["virtual", "simple"]),
     ):
