@@ -110,7 +110,11 @@ class RedisLedger:
             yield run
 
     async def forget_shop(self, shop: str) -> int:
-        """Forget all of one shop: its next run sends everything. Returns how many products that were."""
+        """Forget all of one shop: its next run sends everything. Returns how many products that were.
+
+        Requests that were never answered are forgotten, too (`SQLiteLedger` keeps note of them): where one may still be
+        processed, wait for ``request_lifetime`` before the next sync.
+        """
         async with self._locked(shop) as run:
             return await run.forget_all()
 
