@@ -80,7 +80,7 @@ def sent_digests(products: Sequence[Product], body: bytes) -> dict[str, bytes]:
     }
     others = [] if are_sent_so(products) else [product for product in products if not are_sent_so([product])]
     for product in others:
-        del digests[product.external_id]
+        digests.pop(product.external_id, None)
     return digests | content_digests(others)
 
 
