@@ -21,7 +21,7 @@ from neuroon_async.integrations.redis.keys import key_base
 __all__ = ["redis_cluster"]
 
 pytestmark = pytest.mark.slow
-SHOPS = ["shop_1", "shop_2", "a}b", "{x}", "}y", "{", "{}", "é:{ü}:%7B \n", ""]
+SHOPS = ["shop_1", "shop_2", "a}b", "{x}", "}y", "{", "{}", "é:{ü}:%7B \n"]
 ONE = b"1" * 16
 
 
