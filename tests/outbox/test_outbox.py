@@ -74,9 +74,9 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-async def settled(outbox, patience=5, **counts):
+async def settled(outbox, **counts):
     """Wait until ``stats`` shows these counts."""
-    async with asyncio.timeout(patience):
+    async with asyncio.timeout(60):  # much more than it takes: processes that were killed may leave much to do
         while True:
             stats = await outbox.stats()
             if all(getattr(stats, name) == count for name, count in counts.items()):
