@@ -24,7 +24,7 @@ def parquet_rows(source: ByteSource, file: BinaryIO) -> Iterator[Record]:
     try:
         with parquet.ParquetFile(file) as table:
             yield from _rows(source, table.iter_batches(batch_size=_BATCH_ROWS))
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: a column whose name is no text
         raise source.error("", f"cannot be read as Parquet: {error}; write the file again") from error
 
 
@@ -40,7 +40,7 @@ def arrow_rows(source: ByteSource, file: BinaryIO) -> Iterator[Record]:
         else:
             with pyarrow.ipc.open_stream(file) as stream:
                 yield from _rows(source, stream)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: a column whose name is no text
         raise source.error("", f"cannot be read as Arrow: {error}; write the file again") from error
 
 
