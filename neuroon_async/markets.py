@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 from .api.arguments import check_callback, check_capable, check_text, shown
 from .api.shapes import is_iterable, is_mapping
 from .catalogs import Catalog
-from .catalogs.options import IN_PYTHON
+from .catalogs.options import IN_PYTHON, checked_mapping
 from .errors import UsageError
 from .report import SyncProgress, SyncReport
 from .resources.products import Products
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Awaitable, Callable, Iterable
 
-    from .catalogs import CatalogOptions, OptionNames
+    from .catalogs import CatalogOptions
 
     ProgressCallback = Callable[[SyncProgress], Awaitable[None] | None]
 
@@ -158,19 +158,8 @@ def _merged(shared: CatalogOptions, market: Market) -> CatalogOptions:
     own = cast("CatalogOptions", market.reading)
     merged: CatalogOptions = {**shared, **own}
     names = merged.get("option_names", IN_PYTHON)
-    merged["mapping"] = {**_mapping_of(shared, names), **_mapping_of(own, names)}
+    merged["mapping"] = checked_mapping(shared.get("mapping"), names) | checked_mapping(own.get("mapping"), names)
     return merged
-
-
-def _mapping_of(reading: CatalogOptions, names: OptionNames) -> Mapping[str, str]:
-    mapping: object = reading.get("mapping")
-    if mapping is None:
-        return {}
-    if not is_mapping(mapping):
-        raise UsageError(
-            f"must be a mapping of product fields to columns, got {shown(mapping)}", where=names.name("mapping")
-        )
-    return mapping
 
 
 async def _run(

@@ -14,7 +14,7 @@ from ..errors import UsageError
 from .mapping import FieldSource, compile_mapping
 from .readers.byte_source import known_encoding
 
-__all__ = ["IN_PYTHON", "OptionNames", "ReadingOptions"]
+__all__ = ["IN_PYTHON", "OptionNames", "ReadingOptions", "checked_mapping"]
 
 
 class OptionNames:
@@ -93,7 +93,7 @@ class ReadingOptions:
             raise UsageError(f"must be OptionNames, got {shown(names)}", where="option_names")
         check_flag(names.name("fit"), fit)
         check_flag(names.name("keep_going"), keep_going)
-        given = _checked_mapping(mapping, names)
+        given = checked_mapping(mapping, names)
         return cls(
             mapping=compile_mapping(given, names.name("mapping")),
             given_mapping=given,
@@ -123,7 +123,8 @@ def _refused(names: OptionNames, option: str, wanted: str, value: object) -> Usa
     return UsageError(f"must be {wanted}, got {shown(value)}", where=names.name(option))
 
 
-def _checked_mapping(mapping: object, names: OptionNames) -> dict[str, str]:
+def checked_mapping(mapping: object, names: OptionNames) -> dict[str, str]:
+    """The option ``mapping`` as it was given. Raises `UsageError` for what is none."""
     if mapping is None:
         return {}
     if not is_mapping(mapping):
