@@ -194,21 +194,44 @@ def test_one_that_unpacks_to_too_much(monkeypatch):
     assert "save the sheet as CSV" in fault
 
 
-@pytest.mark.parametrize("dimension", ["", '<dimension ref="A1:XFD1048576"/>'])
-def test_one_far_cell_does_not_take_all_memory(dimension):
-    far = '<row r="1048576"><c r="XFD1048576" s="1"{}</row></sheetData>'
-    content = book(ROW)
-    for cell, read in (("/>", True), ("><v>1</v></c>", False)):
-        changed = io.BytesIO()
-        with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(changed, "w") as copy:
-            for name in archive.namelist():
-                data = archive.read(name).decode().replace("<sheetData>", f"{dimension}<sheetData>")
-                copy.writestr(name, data.replace("</sheetData>", far.format(cell)))
-        if read:  # a cell without a value, as whole columns with a colour leave
-            assert len(items(changed.getvalue())) == 1
-        else:
-            _, fault = until_fault(Catalog(named(changed.getvalue(), "file")))
-            assert "spans over 40,000,000 cells" in fault
+def with_last_row(content: bytes, row: str, dimension: str = "") -> bytes:
+    """The same workbook with one more row in its sheet, which says that it is so large."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(changed, "w") as copy:
+        for name in archive.namelist():
+            data = archive.read(name).decode().replace("<sheetData>", f"{dimension}<sheetData>")
+            copy.writestr(name, data.replace("</sheetData>", f"{row}</sheetData>"))
+    return changed.getvalue()
+
+
+DIMENSIONS = ["", '<dimension ref="A1:XFD1048576"/>', '<dimension ref="A1:D2"/>']
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+@pytest.mark.parametrize(
+    "far",
+    [
+        '<c r="XFD1048576" s="1"><v>1</v></c>',
+        "<c s='1' r='XFD1048576'><v>1</v></c>",
+        '<x:c r = "xfd1048576"><x:v>1</x:v></x:c>',
+        '<c r="A16777217"><v>1</v></c><c r="C1"><v>1</v></c>',
+        '<c r="AN1048576"><v>1</v></c>',
+        f'<c r="XFD1{"0" * 5_000}"><v>1</v></c>',
+    ],
+    ids=["far", "quoted otherwise", "prefixed", "below all rows", "one column too many", "endless"],
+)
+def test_one_far_cell_does_not_take_all_memory(dimension, far):
+    """What the sheet says of its size is no proof: some programs always write the same."""
+    content = with_last_row(book(ROW), f'<row r="1048576">{far}</row>', dimension)
+    _, fault = until_fault(Catalog(named(content, "file")))
+    assert "spans over 40,000,000 cells" in fault or "cannot be read as a spreadsheet" in fault
+
+
+@pytest.mark.parametrize("dimension", DIMENSIONS)
+def test_a_far_cell_without_a_value_is_none(dimension):
+    """Whole columns with a colour leave such cells."""
+    content = with_last_row(book(ROW), '<row r="1048576"><c r="XFD1048576" s="1"/></row>', dimension)
+    assert len(items(content)) == 1
 
 
 def test_a_title_above_the_header_is_looked_past():

@@ -33,10 +33,10 @@ MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
 MAX_CELLS = 40_000_000
 """Cells that one sheet may span, empty ones too: about as many as fit into a gigabyte."""
 _CHUNK = 256 * 1024
-_WORKSHEET = re.compile(r"xl/worksheets/[^/]+\.xml$")
-_DIMENSION = re.compile(rb'<dimension ref="(?:[A-Z]+[0-9]+:)?([A-Z]{1,3})([0-9]{1,7})"')
-_FILLED_CELL = re.compile(rb'<c (?:[^<>]*? )?r="([A-Z]{1,3})([0-9]{1,7})"(?:[^<>/]|/(?!>))*>')
-_LONGEST_CELL = 200
+_FAR_CELL = re.compile(rb"""r\s*=\s*["'](?:[A-Za-z]{2}|[A-Za-z]?[0-9]{7})""")
+"""Beyond column Z or row 999,999. Where none is, a sheet spans fewer than `MAX_CELLS`, and looking is cheap."""
+_FILLED_CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>/]|/(?!>))*>""")
+_LONGEST_CELL = 1_000
 _EXACT_DIGITS = 15
 """A spreadsheet keeps no more digits of a number."""
 _MAYBE_TWO = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
@@ -103,7 +103,7 @@ def _refuse_huge(source: ByteSource, file: BinaryIO) -> None:
         with zipfile.ZipFile(file) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
                 problem = f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; save the sheet as CSV"
-            elif any(_area(archive, name) > MAX_CELLS for name in archive.namelist() if _WORKSHEET.match(name)):
+            elif any(_area(archive, name) > MAX_CELLS for name in archive.namelist()):
                 problem = f"has a sheet that spans over {MAX_CELLS:,} cells; delete what stands far below or beside it"
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
         damaged = "cannot be read as a spreadsheet; it is damaged or cut off: fetch or save it again"
@@ -114,24 +114,29 @@ def _refuse_huge(source: ByteSource, file: BinaryIO) -> None:
 
 
 def _area(archive: zipfile.ZipFile, name: str) -> int:
-    """The cells that a sheet spans: as it says, or, where that is much or is not said, as its cells show."""
+    """The cells that a sheet spans, or 0 where none is far. What the sheet says of its size itself may be wrong."""
+    if not any(_FAR_CELL.search(piece) for piece in _pieces(archive, name)):
+        return 0
     rows = columns = 0
-    with archive.open(name) as sheet:
-        rest = sheet.read(_CHUNK)
-        if (said := _DIMENSION.search(rest)) and (area := int(said[2]) * _column(said[1])) <= MAX_CELLS:
-            return area
-        while rest:
-            for cell in _FILLED_CELL.finditer(rest):
-                columns = max(columns, _column(cell[1]))
-                rows = max(rows, int(cell[2]))
-            chunk = sheet.read(_CHUNK)
-            rest = rest[-_LONGEST_CELL:] + chunk if chunk else b""
+    for piece in _pieces(archive, name):
+        for letters, digits in _FILLED_CELL.findall(piece):
+            columns = max(columns, _column(letters))
+            rows = max(rows, int(digits))
     return rows * columns
+
+
+def _pieces(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
+    """What a member holds. Pieces overlap, so that each cell stands whole in one of them."""
+    rest = b""
+    with archive.open(name) as member:
+        while chunk := member.read(_CHUNK):
+            yield rest + chunk
+            rest = (rest + chunk)[-_LONGEST_CELL:]
 
 
 def _column(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters.upper():
         number = number * 26 + letter - 64
     return number
 

@@ -165,8 +165,8 @@ def packed_seeds() -> list[bytes]:
 
 
 TARGETS = (
-    Target("answer-error", check_error, 2.0, _JSON + _HEADERS, error_seeds),
-    Target("answer-success", check_success, 1.5, _JSON + _HEADERS, success_seeds),
-    Target("answer-headers", check_headers, 2.0, _HEADERS, header_seeds, longest=1_024),
+    Target("answer-error", check_error, 1.0, _JSON + _HEADERS, error_seeds),
+    Target("answer-success", check_success, 1.0, _JSON + _HEADERS, success_seeds),
+    Target("answer-headers", check_headers, 1.0, _HEADERS, header_seeds, longest=1_024),
     Target("answer-packed", check_packed, 0.5, (b"\x1f\x8b\x08",), packed_seeds),
 )

@@ -5,10 +5,13 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from contextlib import suppress
 from datetime import date
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from catalogs.spreadsheets import workbook
@@ -20,7 +23,7 @@ from neuroon_async.api.validation import check_product
 from neuroon_async.catalogs import Catalog, CatalogError, CatalogFormat
 from neuroon_async.sync.dead_letters import _line
 
-__all__ = ["TARGETS", "outcome_of"]
+__all__ = ["TARGETS"]
 
 TESTS = Path(__file__).parents[2]
 CASES = TESTS / "catalogs" / "cases"
@@ -35,6 +38,12 @@ CHOICES = (
     {"mapping": {"description": ""}, "currency": "usd", "fit": True},
     {"encoding": "cp1252"},
 )
+
+ADDRESSES = {
+    CatalogFormat.ECWID: "/p/{product_internal_id}",
+    CatalogFormat.SQUARESPACE: "/{Product Page}/p/{Product URL}",
+}
+"""What a user has to say of exports that hold no addresses: without it every file is refused."""
 
 
 class Pipe(io.RawIOBase):
@@ -51,24 +60,47 @@ class Pipe(io.RawIOBase):
 
 
 def check(data: bytes, format_: CatalogFormat) -> None:
-    """The bytes' own checksum chooses the options, so that a file of the corpus is a catalog and nothing else."""
+    """The bytes' own checksum chooses the options, so that a file of the corpus is a catalog and nothing else.
+
+    They are read twice: at one go, and carefully, half of the time in small pieces. Both readings are the same.
+    """
     choice = crc32(data)
-    file = Pipe(data, 1 + choice % 97) if choice & 8 else io.BytesIO(data)
-    file.name = "file"
-    items = outcome_of(
-        Catalog(file, format=format_, shop_url="https://shop.example", today=TODAY, **CHOICES[choice & 7])
-    )
+    options = options_of(CHOICES[choice & 7], format_)
+    items, told = reading_of(Catalog(named(io.BytesIO(data)), **options))
+    careful = Catalog(named(Pipe(data, 1 + choice % 97) if choice & 8 else io.BytesIO(data)), **options)
+    careful.on_change = lambda change: None  # whoever wants to know of changes has every record read carefully
+    again, told_again = reading_of(careful)
+    for one, other in zip_longest(items, again):
+        assert repr(one) == repr(other), (one, other)
+    assert told == told_again, (told, told_again)
     failures = [item for item in items if isinstance(item, ProductFailure)]
     if failures and format_ is not CatalogFormat.JSONL:
         check_letters(failures[:10])
 
 
-def outcome_of(catalog: Catalog) -> list[Product | ProductFailure]:
+def options_of(choice: dict[str, Any], format_: CatalogFormat) -> dict[str, Any]:
+    options = {"format": format_, "shop_url": "https://shop.example", "today": TODAY, **choice}
+    if address := ADDRESSES.get(format_):
+        options["mapping"] = options.get("mapping", {}) | {"url": address}
+    return options
+
+
+def named(file: io.IOBase) -> io.IOBase:
+    file.name = "file"
+    return file
+
+
+def reading_of(catalog: Catalog) -> tuple[list[Product | ProductFailure], dict[str, Any]]:
+    """What comes of a catalog, and what it says of it. Every product is one that may be sent."""
     items: list[Product | ProductFailure] = []
+    told: dict[str, Any] = {}
     try:
         items.extend(catalog)
     except CatalogError as error:
+        told["fault"] = re.sub(r"^file:byte \d+: ", "", str(error))  # how far one had read when it was met is chance
         assert str(error).startswith(("file", "letters")), str(error)  # noqa: PT017 - either outcome is right
+    told |= {name: getattr(catalog, name) for name in ("records", "products", "failed", "fitted", "notes", "encoding")}
+    told["ignored"] = list(catalog.ignored_fields.items())
     for item in items:
         if isinstance(item, Product):
             check_product(item)
@@ -79,7 +111,7 @@ def outcome_of(catalog: Catalog) -> list[Product | ProductFailure]:
             assert item.reason
             assert "Decimal(" not in item.reason
     assert catalog.products + catalog.failed == len(items)
-    return items
+    return items, told
 
 
 def check_letters(failures: list[ProductFailure]) -> None:
