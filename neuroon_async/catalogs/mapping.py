@@ -23,7 +23,7 @@ from ..api.shapes import is_text
 from ..errors import ConfigurationError
 from .columns import SALE_DATES
 from .values.damage import is_error_code, is_shortened
-from .values.parsing import BadValue, is_blank, shown
+from .values.parsing import BadValue, is_blank, shown, without_decimals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -152,7 +152,7 @@ def _plain(column: str, value: RawValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float, Decimal)):
-        return str(value)
+        return str(without_decimals(value))
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(column, item) for item in value)
     raise BadValue(f"a template cannot hold {column!r}, which is {shown(value)}")

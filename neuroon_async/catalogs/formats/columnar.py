@@ -24,7 +24,8 @@ __all__ = ["ARROW", "PARQUET"]
 @dataclass(frozen=True, slots=True)
 class _Columnar:
     name: str
-    magic: bytes
+    magic: tuple[bytes, ...]
+    """How such a file may begin."""
     rows: Callable[[ByteSource, BinaryIO], Iterator[Record]]
     own_ids = False
 
@@ -36,5 +37,5 @@ class _Columnar:
         return GenericBuilder(reading.options.mapping, Notation(reading.options.decimal), reading.use)(records)
 
 
-PARQUET = _Columnar("parquet", b"PAR1", parquet_rows)
-ARROW = _Columnar("arrow", b"ARROW1", arrow_rows)
+PARQUET = _Columnar("parquet", (b"PAR1",), parquet_rows)
+ARROW = _Columnar("arrow", (b"ARROW1", b"\xff\xff\xff\xff"), arrow_rows)

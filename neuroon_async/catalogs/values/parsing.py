@@ -38,6 +38,7 @@ __all__ = [
     "to_money",
     "to_number",
     "to_text",
+    "without_decimals",
 ]
 
 
@@ -61,9 +62,16 @@ def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: AR
 
 def to_code(value: object, _notation: Notation | None = None) -> str:
     """A text, as `to_text`; a number that is whole counts without its decimals."""
+    return to_text(without_decimals(value))
+
+
+def without_decimals(value: object) -> object:
+    """A whole number as such, where a program that knows no whole ones has given it decimals; else the value itself."""
+    if isinstance(value, Decimal) and value.as_tuple().exponent == 0:
+        return int(value)  # a column of whole numbers, which are exact however long
     if isinstance(value, (float, Decimal)) and -_MOST_EXACT < value < _MOST_EXACT and value == int(value):
-        value = int(value)
-    return to_text(value)
+        return int(value)
+    return value
 
 
 def to_currency(value: object, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
@@ -94,7 +102,8 @@ def _to_texts(value: RawValue, notation: Notation, separators: str) -> list[str]
     if isinstance(value, (list, tuple)):
         return [to_text(_named(item)) for item in value if not is_blank(_named(item))]
     text = decoded(to_text(_named(value)))  # before the text is split: an entity ends with a semicolon
-    separator = next((sign for sign in separators if sign in text), None) if notation.lists else None
+    may_be_list = notation.lists and not isinstance(value, dict)
+    separator = next((sign for sign in separators if sign in text), None) if may_be_list else None
     parts = text.split(separator) if separator else [text]
     return [part.strip() for part in parts if part.strip()]
 
