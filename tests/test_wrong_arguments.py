@@ -36,7 +36,7 @@ from neuroon_async.catalogs.fixing import FixedCopy
 from neuroon_async.errors import ConfigurationError, UsageError
 from neuroon_async.markets import Market, sync_markets
 from neuroon_async.outbox import ConversionOutbox
-from neuroon_async.testing import Emulator
+from neuroon_async.testing import Emulator, Fault, FaultRule, Readings
 
 KEY = "sk_" + "0" * 32
 TEXTS = ("", "8", "false", b"x", "\ud800")
@@ -115,8 +115,41 @@ TABLE = [
         "rate_headers": NO_FLAG,
         "keep_bodies": NO_FLAG,
         "require_verified": NO_FLAG,
+        "require_search_log_id": NO_FLAG,
+        "name_all_missing_parents": NO_FLAG,
         "port": (*NO_COUNT[:-4], None, -1, 70_000),
         "host": NO_TEXT,
+        "shop_id": NO_TEXT,
+        "api_key": NO_TEXT,
+        "shop_url": NO_TEXT[1:],
+        "shop_name": NO_TEXT,
+        "verification_code": NO_TEXT,
+        "readings": (None, 5, "older", {}, Readings),
+        "rate_limits": (*NO_TABLE, {"shops": None}),
+        "algorithm": (None, 5, "leaky", [], {}),
+        "aligned": (None, 5, "window", [], {}),
+        "full_semantics": (None, 5, "erase", [], {}),
+        "upsert": (None, 5, "insert", [], {}),
+        "retry_after": ("soon", None, -1, math.nan, [], {}),
+        "keepalive_timeout": (*NO_SECONDS, None),
+        "max_body_bytes": (*NO_COUNT[:-4], -1),
+        "max_products": (*NO_COUNT[:-4], None, -1),
+        "reject_item": NO_FUNCTION,
+        "reject_batch": NO_FUNCTION,
+        "wall_clock": (None, *NO_FUNCTION),
+    }),
+    (Emulator().set_limit, {"endpoint": "shop", "limit": None}, {
+        "endpoint": (None, "shops", [], {}, "health"), "limit": ("10/60", 5, RateLimit),
+    }),
+    (Fault.status, {"status": 503}, {"status": (*NO_COUNT, None, 99, 600), "processed": NO_FLAG}),
+    (Fault.slow, {"seconds": 1}, {"seconds": (*NO_SECONDS, None)}),
+    (Fault.hang, {}, {"processed": NO_FLAG}),
+    (FaultRule, {"fault": Fault.drop()}, {
+        "fault": (None, 503, "drop", Fault),
+        "endpoint": ("shops", 5, [], {}),
+        "times": (*NO_COUNT[:-4], -1),
+        "every": (*NO_COUNT, None),
+        "when": NO_FUNCTION,
     }),
     (blocking.run, {"coroutine": None}, {"coroutine": (None, 5, print)}),
 ]  # fmt: skip

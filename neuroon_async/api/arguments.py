@@ -19,9 +19,11 @@ __all__ = [
     "as_path",
     "check_callback",
     "check_capable",
+    "check_choice",
     "check_count",
     "check_flag",
     "check_fraction",
+    "check_kind",
     "check_seconds",
     "check_text",
     "shown",
@@ -52,10 +54,22 @@ def check_count(name: str, value: object, most: int | None = None, *, least: int
         raise UsageError(f"must be a whole number, {wanted}; got {shown(value)}", where=name)
 
 
+def check_choice(name: str, value: object, known: tuple[object, ...]) -> None:
+    """Raise `UsageError` unless this option is one of the known values."""
+    if value not in known:
+        raise UsageError(f"must be one of {', '.join(map(str, known))}, got {shown(value)}", where=name)
+
+
 def check_fraction(name: str, value: object) -> None:
     """Raise `UsageError` unless this option is a number from 0 to 1."""
     if not is_number(value) or not 0 <= value <= 1:
         raise UsageError(f"must lie in 0..1, got {shown(value)}", where=name)
+
+
+def check_kind(name: str, value: object, kind: type, wanted: str = "") -> None:
+    """Raise `UsageError` unless this option is an object of this class. ``wanted`` says so in other words."""
+    if not isinstance(value, kind):
+        raise UsageError(f"must be {wanted or kind.__name__}, got {shown(value)}", where=name)
 
 
 def check_seconds(

@@ -1,67 +1,43 @@
-"""The Plugin API on loopback: what a request goes through, from its headers' arrival to its answer.
+"""The Plugin API on loopback, as tests use it: start and stop it, look at what it holds, change what it does.
 
-Each station is a module of its own: `routing` (which operation), `limits` (counting), `faults` (what goes wrong),
-`shop` (what the operation does), `server` (how the answer leaves). This one holds them together, and holds the
-key and the origin to the documented rules.
+What happens to a request is in `gateway`; what the shop remembers in `shop`; what was asked in `recording`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
-import random
 import time
-from asyncio import wrap_future
-from collections.abc import Awaitable, Callable
-from email.utils import formatdate
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
-from uuid import uuid4
 
-from aiohttp import web
 from msgspec import UNSET, UnsetType
 
-from ..api.arguments import check_count, check_flag, check_seconds, check_text
-from ..api.contract import (
-    API_KEY_VARIABLE,
-    API_URL_VARIABLE,
-    DATE_HEADER,
-    DOCUMENTED_RATE_LIMITS,
-    ENDPOINTS,
-    HEALTH,
-    RATE_LIMIT_HEADER,
-    RATE_REMAINING_HEADER,
-    REQUEST_ID_HEADER,
-    SHOP_ID_VARIABLE,
-    RateLimit,
-)
-from ..api.openapi import openapi
+from ..api.arguments import check_count, check_seconds, check_text
+from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_LIMITS, SHOP_ID_VARIABLE
 from ..client import NeuroonClient
 from ..transport.retries import RetryPolicy
-from .bodies import EmulatedResponse, Refusal, error_response, json_response, rate_limited_response
+from .conditions import RetryAfter, check_conditions
 from .fault_rules import FaultRule
-from .faults import Ending, Fault
-from .headers import check_key, check_media_type, check_site
-from .limits import request_counter
-from .loop_thread import LoopThread, in_event_loop
+from .gateway import Gateway, Page
+from .limits import EndpointLimits
+from .loop_thread import ThreadedLife
 from .readings import Readings
-from .recording import RecordedRequest
-from .routing import Route, find_route
-from .server import Connection, LoopbackServer, deliver
+from .recording import RecordedRequest, RequestLog, Watcher
+from .server import LoopbackServer
 from .shop import EmulatedShop
-from .waiting import Changes
-from .widget import widget_response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from .limits import Algorithm, Alignment, RequestCounter
+    from ..api.contract import RateLimit
+    from .faults import Fault
+    from .limits import Algorithm, Alignment
     from .shop import FullSemantics, ReceivedConversion, RememberedSync, Upsert
 
 __all__ = ["DEFAULT_API_KEY", "DEFAULT_SHOP_ID", "Emulator", "ThreadedEmulator"]
 
 T = TypeVar("T")
-Page = Callable[[web.BaseRequest, Connection], Awaitable[web.StreamResponse | None]]
 
 DEFAULT_SHOP_ID = "shop_test"
 DEFAULT_API_KEY = "sk_" + "0" * 32
@@ -152,38 +128,16 @@ class Emulator:
         reject_batch: Callable[[list[dict[str, Any]]], tuple[int, str] | None] | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        for option, seconds in (("latency", latency), ("jitter", jitter), ("grace", grace)):
-            check_seconds(option, seconds, zero=True)
-        for option, flag in (
-            ("rate_headers", rate_headers),
-            ("keep_bodies", keep_bodies),
-            ("require_verified", require_verified),
-            ("require_search_log_id", require_search_log_id),
-            ("name_all_missing_parents", name_all_missing_parents),
-        ):
-            check_flag(option, flag)
-        check_count("port", port, 65_535, least=0)
         check_text("host", host)
+        check_count("port", port, 65_535, least=0)
+        check_seconds("keepalive_timeout", keepalive_timeout, zero=True)
+        check_seconds("grace", grace, zero=True)
         self.shop_id = shop_id
         self.api_key = api_key
         self.host = host
         self.port: int = port
-        self.rate_headers = rate_headers
-        self.retry_after: bool | float | Literal["date"] = retry_after
-        self.latency = latency
-        self.jitter = jitter
-        self.max_body_bytes = max_body_bytes
-        self.keep_bodies = keep_bodies
         self.keepalive_timeout = keepalive_timeout
         self.grace = grace
-        self.shop_url = shop_url
-        self.require_verified = require_verified
-        self.requests: list[RecordedRequest] = []
-        self.faults: list[FaultRule] = []
-        self.watchers: list[Callable[[RecordedRequest], None]] = []
-        """Called when a request has arrived, and again when it has ended."""
-        self.pages: list[Page] = []
-        """Asked before the API, and outside its limits, faults and log. ``None`` leaves a request to the API."""
         self.shop: EmulatedShop = EmulatedShop(
             shop_id=shop_id,
             name=shop_name,
@@ -197,23 +151,30 @@ class Emulator:
             verification_code=verification_code,
             readings=readings,
         )
-        self._algorithm: Algorithm = algorithm
-        self._aligned: Alignment = aligned
-        self._counters: dict[str, RequestCounter] = {}
-        limits = {} if rate_limits is None else {**DOCUMENTED_RATE_LIMITS, **rate_limits}
-        for endpoint, limit in limits.items():
-            self.set_limit(endpoint, limit)
-        self._random = random.Random(seed)  # noqa: S311 - jitter has to be repeatable, not secret
-        self._wall_clock = wall_clock
-        self._changes = Changes()
+        self.shop_url = shop_url
+        self.require_verified = require_verified
+        self.rate_headers = rate_headers
+        self.retry_after: RetryAfter = retry_after
+        self.latency = latency
+        self.jitter = jitter
+        self.max_body_bytes = max_body_bytes
+        self.keep_bodies = keep_bodies
+        self.wall_clock = wall_clock
+        self.faults: list[FaultRule] = []
+        check_conditions(self)
+        self._log = RequestLog()
+        self.requests: list[RecordedRequest] = self._log.requests
+        self.watchers: list[Watcher] = self._log.watchers
+        """Called when a request has arrived, and again when it has ended."""
+        self.pages: list[Page] = []
+        """Asked before the API, and outside its limits, faults and log. ``None`` leaves a request to the API."""
+        self._limits = EndpointLimits(rate_limits, algorithm, aligned=aligned)
+        self._gateway = Gateway(self, shop=self.shop, limits=self._limits, log=self._log, pages=self.pages, seed=seed)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._arrivals = 0
         self._server: LoopbackServer | None = None
-        self._runner: web.ServerRunner | None = None
-        self._crashes: list[Exception] = []
 
     def __repr__(self) -> str:
-        where = self.url if self._runner is not None else "stopped"
+        where = self.url if self._server is not None else "stopped"
         return f"<Emulator of {self.shop_id!r}, {where}>"
 
     @classmethod
@@ -234,26 +195,18 @@ class Emulator:
 
     async def start(self) -> None:
         """Listen. Raises `OSError` where the port is taken."""
-        if self._runner is not None:
+        if self._server is not None:
             raise RuntimeError("the emulator is already running")
-        self._server = LoopbackServer(self._handle, keepalive_timeout=self.keepalive_timeout)
-        runner = web.ServerRunner(self._server, shutdown_timeout=self.grace)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self.host, self.port, reuse_address=True).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self.port = runner.addresses[0][1]
+        server = LoopbackServer(self._gateway.handle, keepalive_timeout=self.keepalive_timeout)
+        self.port = await server.listen(self.host, self.port, grace=self.grace)
         self._loop = asyncio.get_running_loop()
-        self._runner = runner
+        self._server = server
 
     async def stop(self) -> None:
         """Stop listening, let requests in progress finish within ``grace`` seconds, cancel the rest."""
-        runner, self._runner = self._runner, None
-        if runner is not None and self._server is not None:
-            await runner.cleanup()
-            await self._server.cancel_all()
+        server, self._server = self._server, None
+        if server is not None:
+            await server.end()
             self._loop = None
 
     async def __aenter__(self) -> Self:
@@ -264,13 +217,7 @@ class Emulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
-        self._raise_crashes(error)
-
-    def _raise_crashes(self, error: BaseException | None) -> None:
-        """Raise what failed inside the emulator, unless the block that used it has failed by itself."""
-        crashes, self._crashes = self._crashes, []
-        if crashes and error is None:
-            raise ExceptionGroup("the emulator failed while answering", crashes)
+        self._gateway.end(failed=error is not None)
 
     @property
     def url(self) -> str:
@@ -345,7 +292,7 @@ class Emulator:
 
     def requests_to(self, endpoint: str) -> list[RecordedRequest]:
         """The log of one endpoint."""
-        return [request for request in self.requests if request.endpoint == endpoint]
+        return self._log.to(endpoint)
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout: float | None = 5.0) -> T:
         """Wait until ``predicate`` returns something true, and return that.
@@ -360,11 +307,7 @@ class Emulator:
         >>> async def order_arrives(emulator: Emulator) -> None:
         ...     await emulator.wait_for(lambda: "order-1" in emulator.conversions)
         """
-        try:
-            return await self._changes.until(predicate, timeout=timeout)
-        except TimeoutError:
-            seen = f"{len(self.requests)} requests in the log"
-            raise TimeoutError(f"what was waited for did not happen within {timeout:g} s ({seen})") from None
+        return await self._log.wait_for(predicate, timeout=timeout)
 
     # What can be done to it
 
@@ -390,8 +333,6 @@ class Emulator:
         The first rule in ``faults`` that strikes a request wins. Remove the returned rule from ``faults`` to end it.
         Raises `ValueError` for an unknown endpoint or a count below its minimum.
         """
-        if endpoint is not None and endpoint != HEALTH.name:
-            _check_endpoint(endpoint)
         if isinstance(times, UnsetType):
             times = 1 if every is None and when is None else None
         rule = FaultRule(fault, endpoint, times=times, every=1 if every is None else every, when=when)
@@ -400,221 +341,22 @@ class Emulator:
 
     def set_limit(self, endpoint: str, limit: RateLimit | None) -> None:
         """Change a limit, also while running; what was counted so far still counts. ``None`` lifts it."""
-        _check_endpoint(endpoint)
-        counter = self._counters.get(endpoint)
-        if limit is None:
-            self._counters.pop(endpoint, None)
-        elif counter is not None:
-            counter.limit = limit
-        else:
-            counter = request_counter(limit, self._algorithm, aligned=self._aligned)
-            if counter is not None:
-                self._counters[endpoint] = counter
+        self._limits.set(endpoint, limit)
 
     def limit(self, endpoint: str) -> RateLimit | None:
         """The limit that is counted for an endpoint; ``None`` where there is none."""
-        _check_endpoint(endpoint)
-        counter = self._counters.get(endpoint)
-        return None if counter is None else counter.limit
+        return self._limits.limit(endpoint)
 
     def remaining(self, endpoint: str) -> int | None:
         """How many requests an endpoint would admit now; ``None`` where there is no limit."""
-        _check_endpoint(endpoint)
-        counter = self._counters.get(endpoint)
-        return None if counter is None else counter.remaining(self._now())
-
-    def _now(self) -> float:
-        return (self._loop or asyncio.get_running_loop()).time()
+        return self._limits.remaining(endpoint, self._now())
 
     def spend(self, endpoint: str, requests: int = 1) -> int:
         """Count requests as if another process with the same key had made them. Gives how many were admitted."""
-        _check_endpoint(endpoint)
-        counter = self._counters.get(endpoint)
-        if counter is None:
-            return requests
-        now = self._now()
-        return sum(counter.take(now) for _ in range(requests))
+        return self._limits.spend(endpoint, requests, self._now())
 
-    # A request's way
-
-    async def _handle(self, request: web.BaseRequest, connection: Connection) -> web.StreamResponse:
-        for page in self.pages:
-            response = await page(request, connection)
-            if response is not None:
-                return response
-        record = self._record(request, connection)
-        try:
-            return await self._exchange(request, record, connection)
-        except (ConnectionError, TimeoutError, web.RequestPayloadError):
-            raise  # the client or the network went away, or sent half a body: not the emulator's failure
-        except Exception as error:
-            self._crashes.append(error)
-            record.status = 500
-            raise
-        finally:
-            record.finished = asyncio.get_running_loop().time()
-            self._tell(record)
-
-    def _tell(self, record: RecordedRequest) -> None:
-        for watcher in self.watchers:
-            watcher(record)
-        self._changes.announce()
-
-    def _record(self, request: web.BaseRequest, connection: Connection) -> RecordedRequest:
-        self._arrivals += 1
-        record = RecordedRequest(
-            number=self._arrivals,
-            endpoint=None,
-            method=request.method,
-            raw_path=request.raw_path,
-            headers=request.headers,
-            connection=connection.number,
-            arrived=asyncio.get_running_loop().time(),
-            request_id=f"req_{uuid4().hex}",
-        )
-        self.requests.append(record)
-        self._tell(record)
-        return record
-
-    async def _exchange(
-        self, request: web.BaseRequest, record: RecordedRequest, connection: Connection
-    ) -> web.StreamResponse:
-        rate_headers: dict[str, str] = {}
-        admitted = self._admit(record, rate_headers)
-        body = await request.content.read()
-        record.body_size = len(body)
-        if self.keep_bodies:
-            record.body = body
-        if self.max_body_bytes is not None and len(body) > self.max_body_bytes:
-            admitted = error_response(413, path=record.raw_path, shape="html")
-        fault = self._fault_for(record) if isinstance(admitted, Route) else None
-        await self._pass_time(0.0 if fault is None else fault.delay)
-        answer = self._answer(admitted, body, record, fault, rate_headers) if isinstance(admitted, Route) else admitted
-        ending = Ending.ANSWER if fault is None else fault.ending
-        if ending in {Ending.ANSWER, Ending.ANSWER_THEN_CLOSE, Ending.TRUNCATE}:
-            record.status = answer.status
-        headers = dict(answer.headers)
-        if self.readings.request_id == "sent":
-            headers[REQUEST_ID_HEADER] = record.request_id
-        if self._wall_clock is not time.time:
-            headers[DATE_HEADER] = formatdate(self._wall_clock(), usegmt=True)
-        return await deliver(request, EmulatedResponse(answer.status, answer.body, headers), ending, connection)
-
-    def _admit(self, record: RecordedRequest, rate_headers: dict[str, str]) -> Route | EmulatedResponse:
-        """Decide by the headers alone, at the moment of arrival: the operation, or the answer that refuses it."""
-        own = self._own_page(record) if record.method == "GET" else None
-        if own is not None:
-            return own
-        try:
-            route = find_route(record.method, record.raw_path, verify_path=self.readings.verify_path)
-            record.endpoint = route.endpoint.name
-            if route.endpoint is not HEALTH:
-                self._authorize(route, record)
-        except Refusal as refusal:
-            return self._refuse(refusal, record)
-        return self._throttle(record, rate_headers) or route
-
-    def _own_page(self, record: RecordedRequest) -> EmulatedResponse | None:
-        """What the emulator offers beside the Plugin API: its description, and the stand-in for the widget."""
-        if record.raw_path == "/openapi.json":
-            return json_response(200, openapi(server=self.url))
-        return widget_response(record.raw_path, self.shop, api_key=self.api_key, now=self._wall_clock())
-
-    def _authorize(self, route: Route, record: RecordedRequest) -> None:
-        check_key(record.headers, self.api_key)
-        if route.params.get("shop_id", self.shop_id) != self.shop_id:
-            raise Refusal(self.readings.foreign_shop, "API Key does not belong to this shop")
-        if self.shop_url is not None:
-            check_site(record.headers, self.shop_url, referer=self.readings.referer == "checked")
-
-    def _throttle(self, record: RecordedRequest, rate_headers: dict[str, str]) -> EmulatedResponse | None:
-        counter = self._counters.get(record.endpoint or "")
-        if counter is None:
-            return None
-        admitted = counter.take(record.arrived)
-        if self.rate_headers and self.readings.rate_headers == "sent":
-            rate_headers[RATE_LIMIT_HEADER] = str(counter.limit.requests)
-            rate_headers[RATE_REMAINING_HEADER] = str(counter.remaining(record.arrived) if admitted else 0)
-        if admitted or self.readings.limits == "announced":
-            return None
-        seconds: float = math.ceil(counter.limit.per)
-        headers = dict(rate_headers)
-        if self.retry_after == "date":
-            headers["Retry-After"] = formatdate(self._wall_clock() + seconds, usegmt=True)
-        elif self.retry_after is not False:
-            seconds = seconds if self.retry_after is True else self.retry_after
-            headers["Retry-After"] = f"{seconds:g}"
-        return self._too_many_requests(counter.limit.requests, seconds, headers, record)
-
-    def _too_many_requests(
-        self, limit: int, seconds: float, headers: Mapping[str, str], record: RecordedRequest
-    ) -> EmulatedResponse:
-        shape, with_offset = self.readings.errors, self.readings.times == "with_z"
-        if shape is None:
-            return rate_limited_response(limit=limit, retry_after=seconds, headers=headers, with_offset=with_offset)
-        path = record.raw_path.partition("?")[0]
-        return error_response(429, path=path, shape=shape, headers=headers, with_offset=with_offset)
-
-    def _refuse(self, refusal: Refusal, record: RecordedRequest) -> EmulatedResponse:
-        path = record.raw_path.partition("?")[0]
-        return refusal.response(path, shape=self.readings.errors, with_offset=self.readings.times == "with_z")
-
-    def _fault_for(self, record: RecordedRequest) -> Fault | None:
-        for rule in tuple(self.faults):  # a test may add or remove rules from another thread
-            if rule.strikes(record):
-                record.fault = rule.fault
-                return rule.fault
-        return None
-
-    async def _pass_time(self, extra: float) -> None:
-        seconds = self.latency + extra
-        if self.jitter:
-            seconds += self._random.uniform(0.0, self.jitter)
-        if seconds > 0:
-            await asyncio.sleep(seconds)
-
-    def _answer(
-        self, route: Route, body: bytes, record: RecordedRequest, fault: Fault | None, rate_headers: dict[str, str]
-    ) -> EmulatedResponse:
-        own = EmulatedResponse(500)
-        if fault is None or fault.processed:
-            try:
-                own = self._process(route, body, record)
-            except Refusal as refusal:
-                own = self._refuse(refusal, record)
-            own = EmulatedResponse(own.status, own.body, {**own.headers, **rate_headers})
-            self._changes.announce()
-        return own if fault is None or fault.scripted is None else fault.scripted(record.raw_path.partition("?")[0])
-
-    def _process(self, route: Route, body: bytes, record: RecordedRequest) -> EmulatedResponse:
-        """The operation itself. Raises `Refusal`."""
-        name = route.endpoint.name
-        if self.require_verified and not self.verified and name in _NEEDS_VERIFIED_DOMAIN:
-            raise Refusal(403, "Domain is not verified")
-        if route.endpoint.method == "POST":
-            check_media_type(record.headers)
-        document: dict[str, Any] | None = None
-        status = 200
-        match name:
-            case "shop":
-                document = self.shop.describe(url=self.shop_url)
-            case "sync_products":
-                document, record.replayed = self.shop.sync(body, record.idempotency_key)
-            case "delete_product":
-                self.shop.delete(route.params["external_id"])
-                document = {"deleted": True} if self.readings.answers == "older" else None
-            case "verify_domain":
-                document = self.shop.verify(body, url=self.shop_url)
-            case "verification_data":
-                document = self.shop.verification_data()
-            case "unverify_domain":
-                self.shop.unverify()
-            case "track_conversion":
-                document = self.shop.track(body)
-                status = self.readings.conversion_status
-            case _:
-                document = {"status": "UP"}
-        return EmulatedResponse(204) if document is None or status == 204 else json_response(status, document)
+    def _now(self) -> float:
+        return (self._loop or asyncio.get_running_loop()).time()
 
 
 class ThreadedEmulator(Emulator):
@@ -630,87 +372,26 @@ class ThreadedEmulator(Emulator):
     ...     rule = emulator.fail("sync_products", Fault.status(503), times=None)
     """
 
-    _thread: LoopThread | None = None
+    @cached_property
+    def _life(self) -> ThreadedLife:
+        return ThreadedLife(f"emulator of {self.shop_id}")
 
     def start(self) -> Any:
-        return self._start_in_caller() if in_event_loop() else self._start_blocking()
+        return self._life.start(super().start)
 
     def stop(self) -> Any:
-        return self._stop_in_caller() if in_event_loop() else self._stop_blocking()
+        return self._life.stop(super().stop)
 
     def wait_for(self, predicate: Callable[[], T], *, timeout: float | None = 5.0) -> Any:
-        if self._thread is None:
-            raise RuntimeError("the emulator is stopped: nothing can happen in it")
-        waiting = super().wait_for(predicate, timeout=timeout)
-        return wrap_future(self._thread.submit(waiting)) if in_event_loop() else self._thread.wait(waiting)
-
-    def set_limit(self, endpoint: str, limit: RateLimit | None) -> None:
-        self._call(lambda: super(ThreadedEmulator, self).set_limit(endpoint, limit))
-
-    def remaining(self, endpoint: str) -> int | None:
-        return self._call(lambda: super(ThreadedEmulator, self).remaining(endpoint))
-
-    def spend(self, endpoint: str, requests: int = 1) -> int:
-        return self._call(lambda: super(ThreadedEmulator, self).spend(endpoint, requests))
+        waiting = super().wait_for
+        return self._life.run(lambda: waiting(predicate, timeout=timeout))
 
     def __enter__(self) -> Self:
-        self._start_blocking()
+        self._life.start_blocking(super().start)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop_blocking()
-        self._raise_crashes(error)
-
-    def _call(self, function: Callable[[], T]) -> T:
-        return function() if self._thread is None else self._thread.call(function)
-
-    def _open_thread(self) -> LoopThread:
-        if self._thread is not None:
-            raise RuntimeError("the emulator is already running")
-        self._thread = LoopThread(f"emulator of {self.shop_id}")
-        return self._thread
-
-    def _close_thread(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.close()
-
-    def _start_blocking(self) -> None:
-        thread = self._open_thread()
-        try:
-            thread.wait(super().start())
-        except BaseException:
-            self._close_thread()
-            raise
-
-    async def _start_in_caller(self) -> None:
-        thread = self._open_thread()
-        try:
-            await wrap_future(thread.submit(super().start()))
-        except BaseException:
-            self._close_thread()
-            raise
-
-    def _stop_blocking(self) -> None:
-        if self._thread is not None:
-            try:
-                self._thread.wait(super().stop())
-            finally:
-                self._close_thread()
-
-    async def _stop_in_caller(self) -> None:
-        if self._thread is not None:
-            try:
-                await wrap_future(self._thread.submit(super().stop()))
-            finally:
-                self._close_thread()
-
-
-_NEEDS_VERIFIED_DOMAIN = frozenset({"sync_products", "delete_product", "track_conversion"})
-
-
-def _check_endpoint(name: str) -> None:
-    if name not in ENDPOINTS:
-        raise ValueError(f"unknown endpoint {name!r}; known are {', '.join(ENDPOINTS)}")
+        self._life.stop_blocking(super().stop)
+        self._gateway.end(failed=error is not None)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..api.arguments import check_callback, check_count, check_kind
+from .faults import Fault
+from .routing import check_endpoint
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .faults import Fault
     from .recording import RecordedRequest
 
 __all__ = ["FaultRule"]
@@ -18,14 +21,14 @@ class FaultRule:
 
     Args:
         fault: What happens to a request that the rule strikes.
-        endpoint: The endpoint's name; ``None`` matches every request.
+        endpoint: The endpoint's name, or ``"health"``; ``None`` matches every request.
         times: How often the rule strikes at most; ``None`` means always.
         every: Strike only each n-th matching request. 1 by default, so each.
         when: Match only the requests for which this returns true; ``None`` matches all.
 
     ``seen`` counts the requests that matched, ``fired`` those that the fault struck.
 
-    Raises `ValueError` where ``every`` is below 1 or ``times`` is negative.
+    Raises `ValueError` for an unknown endpoint, and where ``every`` is below 1 or ``times`` is negative.
     """
 
     __slots__ = ("endpoint", "every", "fault", "fired", "seen", "times", "when")
@@ -39,10 +42,13 @@ class FaultRule:
         every: int = 1,
         when: Callable[[RecordedRequest], bool] | None = None,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"every must be 1 or more, got {every}")
-        if times is not None and times < 0:
-            raise ValueError(f"times must be 0 or more, or None for always, got {times}")
+        check_kind("fault", fault, Fault, "a Fault, such as Fault.status(503)")
+        if endpoint is not None:
+            check_endpoint(endpoint, health=True)
+        check_count("every", every)
+        if times is not None:
+            check_count("times", times, least=0)
+        check_callback("when", when)
         self.fault: Fault = fault
         self.endpoint: str | None = endpoint
         self.times: int | None = times

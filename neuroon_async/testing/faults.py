@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
+from ..api.arguments import check_count, check_flag, check_seconds
 from .bodies import EmulatedResponse, ErrorShape, error_response, json_response, rate_limited_response
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ class Fault:
     scripted: Callable[[str], EmulatedResponse] | None = field(default=None, repr=False)
     """Makes the answer that replaces the shop's own, given the request's path."""
 
+    def __post_init__(self) -> None:
+        check_flag("processed", self.processed)
+        check_seconds("seconds", self.delay, zero=True)
+
     @staticmethod
     def status(
         status: int,
@@ -54,6 +59,7 @@ class Fault:
         processed: bool = False,
     ) -> Fault:
         """An error status with one of the documented bodies (``shape``), or with exactly ``body``."""
+        check_count("status", status, 599, least=200)
 
         def scripted(path: str) -> EmulatedResponse:
             if isinstance(body, bytes):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from asyncio import wrap_future
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
     from concurrent.futures import Future
 
-__all__ = ["LoopThread", "in_event_loop"]
+__all__ = ["LoopThread", "ThreadedLife"]
 
 T = TypeVar("T")
+Work = Callable[[], Coroutine[Any, Any, None]]
 
 
-def in_event_loop() -> bool:
+def _in_event_loop() -> bool:
     """Does an event loop run in this thread now?"""
     try:
         asyncio.get_running_loop()
@@ -47,16 +49,6 @@ class LoopThread:
             future.cancel()
             raise
 
-    def call(self, function: Callable[[], T]) -> T:
-        """Call a plain function in the loop's thread and block until it has returned."""
-        if threading.current_thread() is self._thread:
-            return function()
-
-        async def called() -> T:
-            return function()
-
-        return self.wait(called())
-
     def close(self) -> None:
         """Cancel what still runs, end the loop and wait for the thread."""
         self._loop.call_soon_threadsafe(self._end.set)
@@ -70,3 +62,72 @@ class LoopThread:
         self._end = asyncio.Event()
         self._ready.set()
         await self._end.wait()
+
+
+class ThreadedLife:
+    """Starts and stops something that lives in a `LoopThread`, from blocking code and from coroutines.
+
+    What is done blocks where no event loop runs in the caller's thread; in a coroutine it gives something to await.
+
+    Args:
+        name: What it is, for the thread's name and for errors.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._thread: LoopThread | None = None
+
+    def start(self, starting: Work) -> Any:
+        """Open the thread and start in it; the thread ends where that fails. Raises `RuntimeError` if it runs."""
+        return self._start_in_caller(starting) if _in_event_loop() else self.start_blocking(starting)
+
+    def stop(self, stopping: Work) -> Any:
+        """Stop in the thread, then end it. Does nothing where it does not run."""
+        return self._stop_in_caller(stopping) if _in_event_loop() else self.stop_blocking(stopping)
+
+    def run(self, working: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """Run a coroutine in the thread. Raises `RuntimeError` where there is none."""
+        if self._thread is None:
+            raise RuntimeError(f"the {self._name} is stopped: nothing can happen in it")
+        return wrap_future(self._thread.submit(working())) if _in_event_loop() else self._thread.wait(working())
+
+    def start_blocking(self, starting: Work) -> None:
+        thread = self._open()
+        try:
+            thread.wait(starting())
+        except BaseException:
+            self._close()
+            raise
+
+    async def _start_in_caller(self, starting: Work) -> None:
+        thread = self._open()
+        try:
+            await wrap_future(thread.submit(starting()))
+        except BaseException:
+            self._close()
+            raise
+
+    def stop_blocking(self, stopping: Work) -> None:
+        if self._thread is not None:
+            try:
+                self._thread.wait(stopping())
+            finally:
+                self._close()
+
+    async def _stop_in_caller(self, stopping: Work) -> None:
+        if self._thread is not None:
+            try:
+                await wrap_future(self._thread.submit(stopping()))
+            finally:
+                self._close()
+
+    def _open(self) -> LoopThread:
+        if self._thread is not None:
+            raise RuntimeError(f"the {self._name} is already running")
+        self._thread = LoopThread(self._name)
+        return self._thread
+
+    def _close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()

@@ -1,9 +1,12 @@
-"""What the emulator remembers of each request. Pure data."""
+"""What the emulator remembers of each request, and who is told of it."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import uuid4
 
 from multidict import CIMultiDictProxy
 
@@ -11,8 +14,16 @@ from ..api.contract import IDEMPOTENCY_KEY_HEADER, Locale
 from .bodies import decode_json, is_array, is_object
 from .faults import Fault
 from .headers import locale_of
+from .waiting import Changes
 
-__all__ = ["RecordedRequest"]
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from .server import Connection
+
+__all__ = ["RecordedRequest", "RequestLog", "Watcher"]
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +54,11 @@ class RecordedRequest:
     request_id: str = ""
 
     @property
+    def path(self) -> str:
+        """The path as it came, without the query."""
+        return self.raw_path.partition("?")[0]
+
+    @property
     def idempotency_key(self) -> str | None:
         return self.headers.get(IDEMPOTENCY_KEY_HEADER)
 
@@ -64,3 +80,55 @@ class RecordedRequest:
         if not is_array(products):
             return []
         return [product["externalId"] for product in products if is_object(product) and "externalId" in product]
+
+
+Watcher = Callable[[RecordedRequest], None]
+
+
+class RequestLog:
+    """Every request in the order of arrival. Tells the watchers and those who wait of each one."""
+
+    def __init__(self) -> None:
+        self.requests: list[RecordedRequest] = []
+        self.watchers: list[Watcher] = []
+        self.changes: Changes = Changes()
+        self._count = 0
+
+    def arrived(self, request: web.BaseRequest, connection: Connection) -> RecordedRequest:
+        """Record a request whose headers have just come in."""
+        self._count += 1
+        record = RecordedRequest(
+            number=self._count,
+            endpoint=None,
+            method=request.method,
+            raw_path=request.raw_path,
+            headers=request.headers,
+            connection=connection.number,
+            arrived=asyncio.get_running_loop().time(),
+            request_id=f"req_{uuid4().hex}",
+        )
+        self.requests.append(record)
+        self._tell(record)
+        return record
+
+    def ended(self, record: RecordedRequest) -> None:
+        """Record that a request has had its answer, or will have none."""
+        record.finished = asyncio.get_running_loop().time()
+        self._tell(record)
+
+    def to(self, endpoint: str) -> list[RecordedRequest]:
+        """The requests to one endpoint."""
+        return [request for request in self.requests if request.endpoint == endpoint]
+
+    async def wait_for(self, predicate: Callable[[], T], *, timeout: float | None) -> T:
+        """Wait until ``predicate`` returns something true. Raises `TimeoutError` with what was seen until then."""
+        try:
+            return await self.changes.until(predicate, timeout=timeout)
+        except TimeoutError:
+            seen = f"{len(self.requests)} requests in the log"
+            raise TimeoutError(f"what was waited for did not happen within {timeout:g} s ({seen})") from None
+
+    def _tell(self, record: RecordedRequest) -> None:
+        for watcher in self.watchers:
+            watcher(record)
+        self.changes.announce()

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
+from ..api.arguments import shown
 from ..api.contract import ENDPOINTS, HEALTH, VERIFY_DOMAIN, VERIFY_DOMAIN_SHORT, Endpoint
+from ..errors import UsageError
 from .bodies import Refusal
 
-__all__ = ["Route", "VerifyPath", "find_route"]
+__all__ = ["Route", "VerifyPath", "check_endpoint", "find_route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,13 @@ _ABSENT: dict[VerifyPath, Endpoint | None] = {
 _PATTERNS = [
     (endpoint, endpoint.path.split("/")[1:]) for endpoint in (*ENDPOINTS.values(), VERIFY_DOMAIN_SHORT, HEALTH)
 ]
+
+
+def check_endpoint(name: str, *, health: bool = False) -> None:
+    """Raise `UsageError` unless this is an endpoint's name. ``health``: may it be the health check's?"""
+    known = [*ENDPOINTS, HEALTH.name] if health else list(ENDPOINTS)
+    if name not in known:
+        raise UsageError(f"unknown endpoint {shown(name)}; known are {', '.join(known)}")
 
 
 def find_route(method: str, raw_path: str, *, verify_path: VerifyPath = "both") -> Route:

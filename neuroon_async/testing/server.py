@@ -54,9 +54,28 @@ class LoopbackServer(web.Server):
         self._numbered: dict[RequestHandler, Connection] = {}
         self._count = 0
         self._closing = False
+        self._runner: web.ServerRunner | None = None
 
-    async def cancel_all(self) -> None:
-        """Cancel the requests in progress, and wait until they have ended."""
+    async def listen(self, host: str, port: int, *, grace: float) -> int:
+        """Listen, and give the port. Raises `OSError` where it is taken. ``grace``: see `end`."""
+        runner = web.ServerRunner(self, shutdown_timeout=grace)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, reuse_address=True).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        address: tuple[str, int] = runner.addresses[0]
+        return address[1]
+
+    async def end(self) -> None:
+        """Stop listening, let requests in progress finish within ``grace`` seconds, cancel the rest."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._cancel_all()
+
+    async def _cancel_all(self) -> None:
         while self._in_progress:
             for task in self._in_progress:
                 task.cancel()

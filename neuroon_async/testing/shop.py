@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from ..api.arguments import check_callback, check_choice, check_count, check_flag, check_text
 from .bodies import Refusal, decode_json, is_array, is_object, timestamp
 from .headers import site_of
 from .readings import Readings
@@ -68,6 +69,17 @@ class EmulatedShop:
     products: dict[str, dict[str, Any]] = field(default_factory=SnapshotDict[str, dict[str, Any]])
     conversions: dict[str, ReceivedConversion] = field(default_factory=SnapshotDict[str, ReceivedConversion])
     idempotency: dict[str, RememberedSync] = field(default_factory=SnapshotDict[str, RememberedSync])
+
+    def __post_init__(self) -> None:
+        check_text("shop_name", self.name)
+        check_text("verification_code", self.verification_code)
+        check_count("max_products", self.max_products, least=0)
+        check_choice("full_semantics", self.full_semantics, get_args(FullSemantics))
+        check_choice("upsert", self.upsert, get_args(Upsert))
+        check_flag("require_search_log_id", self.require_search_log_id)
+        check_flag("name_all_missing_parents", self.name_all_missing_parents)
+        check_callback("reject_item", self.reject_item)
+        check_callback("reject_batch", self.reject_batch)
 
     @property
     def _replaces_all(self) -> bool:
