@@ -86,6 +86,8 @@ def decode_json(body: bytes) -> Any:
         raise ValueError(str(error)) from None
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
+    except ArithmeticError:
+        raise ValueError("a number is out of range") from None
 
 
 def is_object(value: Any) -> TypeGuard[dict[str, Any]]:

@@ -119,12 +119,14 @@ class Gateway:
 
     def _own_page(self, record: RecordedRequest) -> EmulatedResponse | None:
         """What the emulator offers beside the Plugin API: its description, and the stand-in for the widget."""
-        if record.raw_path == "/openapi.json":
+        if record.path == "/openapi.json":
             return json_response(200, openapi(server=self._conditions.url))
         now = self._conditions.wall_clock()
         return widget_response(record.raw_path, self._shop, api_key=self._conditions.api_key, now=now)
 
     async def _receive(self, request: web.BaseRequest, record: RecordedRequest) -> bytes:
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = await request.content.read()
         record.body_size = len(body)
         if self._conditions.keep_bodies:

@@ -132,9 +132,18 @@ def test_bare_dots_are_no_external_id():
         find_route("DELETE", f"{SHOP}/products/..")
 
 
+async def test_only_who_has_the_key_is_told_which_paths_there_are(emulator, session):
+    async with aiohttp.ClientSession() as stranger:
+        for method, path, status in (("GET", f"{SHOPS}/nothing", 404), ("PUT", f"{SHOP}/products/sync", 405)):
+            assert (await call(stranger, emulator, method, path)).status == 401
+            assert (await call(session, emulator, method, path)).status == status
+        assert (await call(stranger, emulator, "GET", "/elsewhere")).status == 404
+
+
 async def test_wrong_method_is_405_without_message(emulator, session):
     reply = await call(session, emulator, "PUT", f"{SHOP}/products/sync")
     assert reply.status == 405
+    assert reply.headers["Allow"] == "POST, DELETE"  # ``sync`` may be a product's id, too
     assert "message" not in reply.json
 
 
@@ -152,7 +161,10 @@ async def test_wrong_content_type_is_415_without_message(emulator, session, head
     assert "message" not in reply.json
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"products": "\xff"}', b"[]", b"NaN", b"[" * 100_000, b'"\\ud800"'])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b'{"products": "\xff"}', b"[]", b"NaN", b"[" * 100_000, b'"\\ud800"', b'{"a":1e%s}' % (b"9" * 20)],
+)
 async def test_body_that_is_no_json_object_in_utf8_is_400(emulator, session, body):
     headers = {"Content-Type": "application/json; charset=utf-8"}
     reply = await call(session, emulator, "POST", f"{SHOP}/products/sync", data=body, headers=headers)
@@ -233,6 +245,12 @@ async def test_a_product_must_be_an_object(emulator, session):
 
 async def test_a_path_that_is_not_utf8_is_400(emulator, session):
     assert (await call(session, emulator, "DELETE", f"{SHOP}/products/%FF")).status == 400
+
+
+async def test_a_client_that_asks_whether_to_send_its_body_is_told_to(emulator, session):
+    body = {"syncType": "INCREMENTAL", "products": [product()]}
+    reply = await call(session, emulator, "POST", f"{SHOP}/products/sync", json=body, expect100=True)
+    assert (reply.status, list(emulator.products)) == (200, ["A"])
 
 
 async def test_a_client_that_leaves_mid_body_is_no_failure_of_the_emulator(session):
