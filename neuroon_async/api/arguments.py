@@ -73,16 +73,24 @@ def check_kind(name: str, value: object, kind: type, wanted: str = "") -> None:
 
 
 def check_seconds(
-    name: str, value: object, *, zero: bool = False, none: bool = False, endless: bool = False, least: float = 0.0
+    name: str,
+    value: object,
+    *,
+    zero: bool = False,
+    none: bool = False,
+    endless: bool = False,
+    least: float = 0.0,
+    most: float = math.inf,
 ) -> None:
     """Raise `UsageError` unless this option is a number of seconds above 0.
 
-    ``zero``, ``none``, ``endless``: may it be 0, ``None`` or infinity? ``least``: a bound that is not 0.
+    ``zero``, ``none``, ``endless``: may it be 0, ``None`` or infinity? ``least``, ``most``: bounds that are not 0.
     """
     if (value is None and none) or (value == math.inf and endless):
         return
-    if not is_number(value) or value < least or (value == 0 and not zero):
+    if not is_number(value) or not least <= value <= most or (value == 0 and not zero):
         bound = f", {least:g} or more" if zero or least else " above 0"
+        bound += f", and {most:,.0f} or less" if most < math.inf else ""
         wanted = f"a number of seconds{bound}{', or None' if none else ''}"
         raise UsageError(f"must be {wanted}; got {shown(value)}", where=name)
 

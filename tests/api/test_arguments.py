@@ -60,6 +60,9 @@ def test_bounds_that_differ():
     check_seconds("option", math.inf, endless=True)
     with pytest.raises(UsageError, match="option must be"):
         check_seconds("option", -math.inf, endless=True)
+    check_seconds("option", 1_000, most=1_000)
+    with pytest.raises(UsageError, match="option must be a number of seconds above 0, and 1,000 or less; got 1001"):
+        check_seconds("option", 1_001, most=1_000)
     with pytest.raises(UsageError, match=r"option must be a whole number, in 1\.\.5; got 6"):
         check_count("option", 6, 5)
     with pytest.raises(UsageError, match="option must be a number of seconds, 0 or more, or None; got '5'"):

@@ -475,7 +475,7 @@ async def test_the_errors_of_a_cluster_are_typed(process, connect, monkeypatch):
     async def scattered(*_args, **_options):
         raise RedisClusterException("EVALSHA - all keys must map to the same key slot")
 
-    monkeypatch.setattr(redis, "evalsha", scattered)
+    monkeypatch.setattr(redis, "execute_command", scattered)
     limiter = process(100, 30.0, share=None, redis=redis)
     with pytest.raises(ConnectionFailed, match="all keys must map") as caught:
         await limiter.acquire("shop")

@@ -133,6 +133,70 @@ async def test_a_shop_can_be_forgotten_and_others_stay(make):
     assert await unchanged(make(), {"p": A}, OTHER) == {"p"}
 
 
+async def forgotten_while(make, *, in_doubt, known):
+    """Which digests are believed that are sent right after the shop was forgotten?"""
+    assert await make().forget_shop(SHOP) == len(in_doubt) + len(known)
+    async with make().run(SHOP) as run:
+        assert await run.missing() == (0, 0)
+    assert await make().forget_shop(SHOP) == 0
+    digests = {external_id: b"%016d" % number for number, external_id in enumerate([*in_doubt, *known])}
+    await recorded(make(), digests)
+    return await unchanged(make(), digests)
+
+
+async def test_what_was_never_answered_is_not_forgotten_with_its_shop(make):
+    known = [f"q{number:04}" for number in range(1_100)]
+    await recorded(make(), dict.fromkeys(known, A))
+    await cut_off(make(), "new", *known[500:600], *known[:2])
+    in_doubt = ["new", *known[500:600], *known[:2]]
+    others = sorted({*known} - {*in_doubt})
+    assert await forgotten_while(make, in_doubt=in_doubt, known=others) == {*others}
+    async with make().run(SHOP) as run:
+        assert (await run.missing())[1] == 1_101
+    await recorded(make(request_lifetime=0), {"new": C})
+    assert await unchanged(make(), {"new": C}) == {"new"}
+
+
+async def test_nor_are_doubts_about_what_is_known(make):
+    await cut_off(make(), "overtakable", "perhaps back")
+    async with make().run(SHOP) as run:
+        await run.invalidate(["overtakable", "perhaps back", "refused", "repeated"])
+        await run.record({"overtakable": A})
+        await run.forget(["perhaps back"])
+        await run.answered(["refused"])
+        await run.repeated(["repeated"])
+        await run.record({"repeated": B})
+    in_doubt = ["overtakable", "perhaps back", "repeated"]
+    assert await forgotten_while(make, in_doubt=in_doubt, known=["refused"]) == {"refused"}
+
+
+async def test_a_doubt_that_was_kept_is_not_lost_when_the_shop_is_forgotten_again(make):
+    await cut_off(make(), "p", "q")
+    await make().forget_shop(SHOP)
+    await recorded(make(), {"p": A})
+    await cut_off(make(), "r")
+    assert await forgotten_while(make, in_doubt=["p", "r"], known=[]) == set()
+    await recorded(make(), {"q": A})
+    assert await unchanged(make(), {"q": A}) == set()
+
+
+async def test_no_doubt_is_kept_that_is_over(make):
+    await cut_off(make(), "p")
+    await make(request_lifetime=0).forget_shop(SHOP)
+    await recorded(make(), {"p": A})
+    assert await unchanged(make(), {"p": A}) == {"p"}
+
+
+async def test_what_was_forgotten_in_doubt_may_come_back_after_its_deletion(make):
+    await cut_off(make(), "p")
+    await make().forget_shop(SHOP)
+    async with make().run(SHOP) as run:
+        await run.invalidate(["p"])
+        await run.forget(["p"])
+    async with make().run(SHOP) as run:
+        assert await run.missing() == (1, 1)
+
+
 # Requests that were never answered
 
 

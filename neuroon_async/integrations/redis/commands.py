@@ -10,22 +10,44 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis import Redis as BlockingRedis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.cluster import ClusterPipeline
 from redis.cluster import RedisCluster as BlockingCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import MaxConnectionsError
 
 from ...errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["Commands", "cancelling", "check_client", "within"]
+__all__ = [
+    "MOST_SECONDS",
+    "Commands",
+    "cancelling",
+    "check_client",
+    "no_answer",
+    "of_another_loop",
+    "with_a_connection",
+    "within",
+]
 
 T = TypeVar("T")
 
+MOST_SECONDS = 1e9
+"""What Redis may be told of any time: it counts in whole numbers of limited length."""
+
+_NEEDED = ("execute_command", "evalsha")  # the client of a Sentinel itself has no scripts
+_DECEPTIVE = (BlockingRedis, BlockingCluster, Pipeline, ClusterPipeline)
+"""They have all methods of a client, and do not wait for the answer."""
+_LOOK_FOR_CONNECTION = 0.01
+"""Seconds between two looks for a connection where all of a pool are in use."""
+
 
 def check_client(redis: object) -> None:
-    """Raise `UsageError` for what cannot carry out commands and wait for them. redis-py has blocking twins."""
-    command = getattr(redis, "execute_command", None)
-    if not callable(command) or isinstance(redis, (BlockingRedis, BlockingCluster)):
+    """Raise `UsageError` for what cannot carry out commands and wait for them."""
+    able = all(callable(getattr(redis, name, None)) for name in _NEEDED)
+    if not able or isinstance(redis, (type, *_DECEPTIVE)):
         kind = f"{type(redis).__module__}.{type(redis).__name__}"
         raise UsageError(
             f"must be a redis.asyncio.Redis or RedisCluster, got {kind}",
@@ -55,10 +77,12 @@ class Commands:
     ) -> T:
         """Carry out a command. Raises what it raises, and `TimeoutError` where there is no answer in time.
 
+        While all connections of the client's pool are in use, it waits for one of them within that time.
         ``when_slow`` runs beside it from half of that time on. Where that fails, its error is raised at once instead.
         """
         patience = self.patience if patience is None else patience
-        running = self._started(command())
+        crowded: list[Exception] = []
+        running = self._started(with_a_connection(command, crowded))
         await within([running], patience / 2, self._slices)
         beside = self._started(when_slow()) if when_slow is not None and not running.done() else None
         if beside is not None:
@@ -67,7 +91,7 @@ class Commands:
         if running.done():
             return running.result()
         running.cancel()
-        raise TimeoutError(f"no answer within {patience:g} s")
+        raise no_answer(patience, crowded)
 
     async def _first_of(self, running: asyncio.Future[Any], beside: asyncio.Future[Any], patience: float) -> None:
         try:
@@ -98,6 +122,39 @@ class Commands:
         self._under_way.discard(running)
         if not running.cancelled():
             running.exception()  # whoever still waits gets it; nobody else needs it
+
+
+async def with_a_connection(command: Callable[[], Awaitable[T]], crowded: list[Exception] | None = None) -> T:
+    """Carry out a command as soon as the client's pool has a connection for it.
+
+    Meanwhile ``crowded`` holds the error that says that it has none.
+    """
+    crowded = [] if crowded is None else crowded
+    while True:
+        try:
+            return await command()
+        except RedisConnectionError as error:
+            if not (isinstance(error, MaxConnectionsError) or str(error) == "Too many connections"):  # redis-py 5
+                raise
+            crowded[:] = [error]
+        await asyncio.sleep(_LOOK_FOR_CONNECTION)
+        crowded.clear()
+
+
+def no_answer(patience: float, crowded: list[Exception]) -> TimeoutError:
+    """What to say of a command that has not ended within ``patience`` seconds. For ``crowded`` see above."""
+    reason = f", as the client's pool has no free connection: {crowded[0]}" if crowded else ""
+    return TimeoutError(f"no answer within {patience:g} s{reason}")
+
+
+def of_another_loop(error: RuntimeError) -> Exception:
+    """What to raise for an error of a client that was used in an event loop before, and not closed there."""
+    if "loop" not in str(error):
+        return error
+    return UsageError(
+        "the Redis client still holds connections of an event loop that has ended; await its aclose() before that "
+        "loop ends, or make a client for each loop, and what uses it, too"
+    )
 
 
 async def within(commands: Iterable[asyncio.Future[Any]], patience: float, slices: int = 1) -> None:

@@ -23,9 +23,10 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from ...api.arguments import check_seconds, check_text
 from ...cancellation import finish
+from ...errors import UsageError
 from ...ledger.protocols import LedgerError
 from ...ledger.sqlite import REQUEST_LIFETIME
-from .commands import Commands, check_client
+from .commands import MOST_SECONDS, Commands, check_client, of_another_loop
 from .keys import key_base
 from .ledger_scripts import (
     ANSWERED,
@@ -34,6 +35,7 @@ from .ledger_scripts import (
     FORGET_ALL,
     INVALIDATE,
     KEEP,
+    KEEP_DOUBTS,
     NEXT_MISSING,
     RECORD,
     RELEASE,
@@ -41,9 +43,10 @@ from .ledger_scripts import (
     TAKE,
     UNCHANGED,
 )
+from .scripts import evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Collection, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 
     from redis.asyncio import Redis, RedisCluster
 
@@ -91,8 +94,8 @@ class RedisLedger:
         lease: float = 30.0,
         request_lifetime: float = REQUEST_LIFETIME,
     ) -> None:
-        check_seconds("lease", lease, least=0.001)
-        check_seconds("request_lifetime", request_lifetime, zero=True)
+        check_seconds("lease", lease, least=0.001, most=MOST_SECONDS)
+        check_seconds("request_lifetime", request_lifetime, zero=True, most=MOST_SECONDS)
         key_base(prefix, "")
         check_client(redis)
         self._redis = redis
@@ -112,8 +115,7 @@ class RedisLedger:
     async def forget_shop(self, shop: str) -> int:
         """Forget all of one shop: its next run sends everything. Returns how many products that were.
 
-        Requests that were never answered are forgotten, too (`SQLiteLedger` keeps note of them): where one may still be
-        processed, wait for ``request_lifetime`` before the next sync.
+        Requests that were never answered are kept note of, as long as they may still be processed.
         """
         async with self._locked(shop) as run:
             return await run.forget_all()
@@ -148,22 +150,22 @@ class _Lock:
         token = uuid.uuid4().hex
         # The temporary sets carry the run's own name: what a crashed run left must not mix with this one's.
         self._keys = [f"{base}:lock", f"{base}:products", f"{base}:seen:{token}", f"{base}:missing:{token}"]
-        self._keys.append(f"{base}:sending")
+        self._keys += [f"{base}:sending", f"{base}:doubts"]
         self._arguments = (token, max(1, round(lease * 1000)), round(lifetime * 1000))
         self._commands = Commands(PATIENCE)
 
     async def take(self) -> int:
         """Returns how many products the ledger holds."""
         asked_at = time.monotonic()
-        held, *answer = await self._run(TAKE)
+        held, number, *times = await self._run(TAKE)
         if not held:
             raise LedgerError(
                 f"another run is using the ledger of {self._shop} in Redis; if its process has died, its lock ends "
-                f"within {self._lease:g} s"
+                f"within {math.ceil(number / 1_000):,} s"
             )
         self._renewed_at = asked_at
-        count, self.began, self.earlier = answer
-        return int(count)
+        self.began, self.earlier = times
+        return int(number)
 
     def lost(self) -> LedgerError | None:
         """Why nothing more may be sent or changed: by now the lock may be another run's. ``None`` while it is ours."""
@@ -195,7 +197,7 @@ class _Lock:
         await self._commands.settled()
         try:
             await self._run(RELEASE, int(in_flight), self.earlier)
-        except LedgerError as error:
+        except (LedgerError, UsageError) as error:
             _log.warning("the lock of a sync could not be given back and ends by itself: %s", error)
 
     async def do(self, script: str, *arguments: Any) -> list[Any]:
@@ -219,10 +221,11 @@ class _Lock:
             raise LedgerError(
                 f"the ledger of {self._shop} in Redis cannot be used: {type(error).__name__}: {error}"
             ) from error
+        except RuntimeError as error:
+            raise of_another_loop(error) from error
 
     async def _eval(self, script: str, arguments: tuple[Any, ...]) -> list[Any]:
-        answer: Awaitable[list[Any]] = self._redis.register_script(script)(self._keys, [*self._arguments, *arguments])
-        return await answer
+        return await evaluate(self._redis, script, self._keys, [*self._arguments, *arguments])
 
 
 class _RedisRun:
@@ -277,6 +280,12 @@ class _RedisRun:
         self._settle(ids)
 
     async def forget_all(self) -> int:
+        """Forget the products at once, when all that was never answered has been copied elsewhere."""
+        cursor: Any = 0
+        while True:
+            (cursor,) = await self._lock.do(KEEP_DOUBTS, self._lock.began, self._lock.earlier, cursor)
+            if int(cursor) == 0:
+                break
         (count,) = await self._lock.do(FORGET_ALL)
         return int(count)
 
@@ -294,7 +303,7 @@ class _RedisRun:
         while True:
             (some,) = await self._lock.do(NEXT_MISSING, _ONE_SCRIPT)
             for key in some:
-                yield key if isinstance(key, str) else key.decode("utf-8", "surrogatepass")
+                yield key.decode("utf-8", "surrogatepass")
             if not some:
                 return
 

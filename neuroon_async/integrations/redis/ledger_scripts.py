@@ -1,14 +1,16 @@
 """The scripts of a ledger in Redis: each is one step of a run, and looks first whether the lock is still the run's."""
 
-# KEYS of every script: lock, products, seen, missing, sending.  ARGV: the run's token, the lease and the lifetime of a
-# request in milliseconds, then its own.
+# KEYS of every script: lock, products, seen, missing, sending, doubts.  ARGV: the run's token, the lease and the
+# lifetime of a request in milliseconds, then its own.
 # Every answer but RELEASE's begins with 1, or is {0} where the lock is no longer this run's.
 #
 # A product's value is its digest (16 bytes) and the Unix time of its acknowledgement, with ":older" where an older
 # attempt with the same content may still be processed; or, while the server's state is in doubt, "?sent" or
 # "?sent:older": when the latest request with it was about to be sent (0: it has been answered). `older` is when a
 # request was sent at the latest that was never answered. Both in Unix milliseconds. Versions before wrote "" for "?…".
-# `sending` holds the time until when a run may have sent something that was never answered.
+# `sending` holds the time until when a run may have sent something that was never answered. `doubts` are those that
+# outlive their products, because the shop was forgotten: product id → when its request was sent at the latest. They
+# expire with the last of these requests, and go back to their product when that is sent again.
 _GUARD = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end\n"
 
 _NOW = """
@@ -25,12 +27,29 @@ local function doubt(value)  -- when the latest request was sent, and when the o
 end
 """
 
-# Gives how many products there are, the time, and until when an earlier run may have sent something.
+# Needs ARGV[4]: when this run began, and ARGV[5]: until when an earlier one may have sent something. A request of an
+# earlier run may have left as late as that; one of this run that was never answered may have left just now.
+_READ_LATEST = """
+local began, earlier = tonumber(ARGV[4]), tonumber(ARGV[5])
+local forgotten = redis.call('EXISTS', KEYS[6]) == 1
+local function latest(id, value)  -- when a request with this product left at the latest that was never answered, or 0
+    local sent, older = doubt(value)
+    if sent == '' or (sent and sent >= began) then sent = now
+    elseif sent and sent > 0 then sent = math.max(sent, earlier) end
+    local kept = forgotten and redis.call('HGET', KEYS[6], id)
+    return math.min(now, math.max(sent or 0, older or 0, kept and tonumber(kept) or 0))
+end
+"""
+
+# Gives how many products there are, the time, and until when an earlier run may have sent something; or {0}, and in how
+# many milliseconds the lock of another run ends.
 TAKE = (
     _NOW
     + """
 local held = redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])
-if not held and redis.call('GET', KEYS[1]) ~= ARGV[1] then return {0} end  -- it may be asked twice for one answer
+if not held and redis.call('GET', KEYS[1]) ~= ARGV[1] then  -- it may be asked twice for one answer
+    return {0, redis.call('PTTL', KEYS[1])}
+end
 return {1, redis.call('HLEN', KEYS[2]), string.format('%.0f', now), redis.call('GET', KEYS[5]) or '0'}
 """
 )
@@ -79,26 +98,19 @@ return places
 """
 )
 
-# ARGV: when this run began, until when an earlier one may have sent something, ids. A request of an earlier run may
-# have left as late as that; one of this run that was never answered may have left just now.
+# ARGV: when this run began, until when an earlier one may have sent something, ids.
 INVALIDATE = (
     _GUARD
     + _NOW
     + _READ_DOUBT
+    + _READ_LATEST
     + """
-local began, earlier = tonumber(ARGV[4]), tonumber(ARGV[5])
 for i = 6, #ARGV do
-    local value = redis.call('HGET', KEYS[2], ARGV[i])
-    local sent, older = 0, 0
-    if value then
-        sent, older = doubt(value)
-        if sent == '' or (sent and sent >= began) then sent = now
-        elseif sent and sent > 0 then sent = math.min(now, math.max(sent, earlier)) end
-    end
-    local latest = math.min(now, math.max(sent or 0, older or 0))
+    local last = latest(ARGV[i], redis.call('HGET', KEYS[2], ARGV[i]) or ' ')
     local text = '?' .. string.format('%.0f', now)
-    if latest > now - ARGV[3] then text = text .. ':' .. string.format('%.0f', latest) end
+    if last > now - ARGV[3] then text = text .. ':' .. string.format('%.0f', last) end
     redis.call('HSET', KEYS[2], ARGV[i], text)
+    if forgotten then redis.call('HDEL', KEYS[6], ARGV[i]) end
 end
 redis.call('SET', KEYS[5], string.format('%.0f', now + ARGV[2]), 'PX', 2 * ARGV[2] + ARGV[3])
 return {1}
@@ -157,6 +169,24 @@ for i = 5, #ARGV do
     end
 end
 return {1}
+"""
+)
+
+# ARGV: when this run began, until when an earlier one may have sent something, a cursor. Moves on by a portion of the
+# products, and copies what was never answered to where it outlives them. Gives the next cursor.
+KEEP_DOUBTS = (
+    _GUARD
+    + _NOW
+    + _READ_DOUBT
+    + _READ_LATEST
+    + """
+local page = redis.call('HSCAN', KEYS[2], ARGV[6], 'COUNT', 500)
+for i = 1, #page[2], 2 do
+    local last = latest(page[2][i], page[2][i + 1])
+    if last > now - ARGV[3] then redis.call('HSET', KEYS[6], page[2][i], string.format('%.0f', last)) end
+end
+if redis.call('PTTL', KEYS[6]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[6], ARGV[3]) end
+return {1, page[1]}
 """
 )
 

@@ -17,7 +17,7 @@ from ...api.arguments import check_count, check_seconds, check_text
 from ...api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from ...limits.shared import SharedLimiter
 from ...limits.tables import shared_table
-from .commands import check_client
+from .commands import MOST_SECONDS, check_client
 from .keys import key_base
 from .link import RedisLink
 from .slots import SCRIPTS, RedisSlots
@@ -88,7 +88,9 @@ class RedisLimiter(SharedLimiter):
     ) -> None:
         table = shared_table(rate_limits)
         check_text("shop_id", shop_id)
-        check_seconds("latency", latency, zero=True)
+        for name, limit in table.items():
+            check_seconds(f"rate_limits[{name!r}].per", limit.per, most=MOST_SECONDS)
+        check_seconds("latency", latency, zero=True, most=MOST_SECONDS)
         if share is not None:
             check_count("share", share)
         check_client(redis)

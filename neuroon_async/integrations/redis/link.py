@@ -11,15 +11,15 @@ import asyncio
 import logging
 import weakref
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
-from ...errors import UsageError
 from ...limits.store import StoreUnavailable
-from .commands import Commands, within
+from .commands import Commands, no_answer, of_another_loop, with_a_connection, within
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,6 +77,8 @@ class RedisLink:
         self._next_look = 0.0
         self._look: asyncio.Task[None] | None = None
         self._look_began = 0.0
+        self._crowded: list[Exception] = []
+        """Why the look waits for one of the pool's connections, while it does."""
         self._growing: asyncio.Task[None] | None = None
         self._close_gate()
 
@@ -114,7 +116,7 @@ class RedisLink:
             except _FAILURES as error:
                 raise self._lost(error) from error
             except RuntimeError as error:
-                raise _of_another_loop(error) from error
+                raise of_another_loop(error) from error
 
     async def settled(self) -> None:
         """Wait for the commands under way."""
@@ -156,7 +158,7 @@ class RedisLink:
         if loop.time() < self._look_began + PATIENCE:
             await within([look], PATIENCE, SLICES)
         if not look.done():
-            raise self._lost(TimeoutError(f"no answer within {PATIENCE:g} s"))
+            raise self._lost(no_answer(PATIENCE, self._crowded))
         if not self._ready:
             if not look.cancelled():
                 look.result()
@@ -177,7 +179,7 @@ class RedisLink:
             self._lost(error)
         except RuntimeError as error:
             self._next_look = 0.0
-            raise _of_another_loop(error) from error
+            raise of_another_loop(error) from error
         else:
             self._ready = True
             self._next_look = 0.0
@@ -195,7 +197,7 @@ class RedisLink:
         redis = self._redis()
         assert redis is not None  # noqa: S101 - whoever asks has it
         for script in self._scripts:
-            await redis.script_load(script)
+            await with_a_connection(partial(redis.script_load, script.encode()), self._crowded)
 
     async def _knock(self) -> None:
         """Find out at once what is wrong: redis-py tries again for many seconds before it says so."""
@@ -247,12 +249,3 @@ class RedisLink:
 def _retrieved(task: asyncio.Task[None]) -> None:
     if not task.cancelled():
         task.exception()  # for those who still wait
-
-
-def _of_another_loop(error: RuntimeError) -> Exception:
-    if "loop" not in str(error):
-        return error
-    return UsageError(
-        "the Redis client of this limiter still holds connections of an event loop that has ended; "
-        "await its aclose() before that loop ends, or make a client and a limiter for each loop"
-    )

@@ -7,17 +7,15 @@ can rightly be.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import NoScriptError
-
 from ...limits.policy import IN_TRANSIT, RESERVED, SINGLE_CALL_WAIT, Reserve
 from ...limits.store import Forgotten, Full, Taken
+from .scripts import evaluate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Mapping
 
     from redis.asyncio import Redis, RedisCluster
 
@@ -225,7 +223,6 @@ if silent > 0 or (others == 0 and not known) then begin_pause(pause, now, tonumb
 )
 
 SCRIPTS = (_TAKE, _COOL, _PAUSE, _RETURN)
-_DIGESTS = {script: hashlib.sha1(script.encode()).hexdigest() for script in SCRIPTS}  # noqa: S324 - as Redis does
 
 
 class RedisSlots:
@@ -304,7 +301,7 @@ class RedisSlots:
             self._witness = (member, int(now))
 
     async def free(self, member: str) -> None:
-        await self._link.ask(lambda: self._redis.zrem(self._slots, member))
+        await self._link.ask(lambda: self._redis.zrem(self._slots.encode(), member.encode()))
 
     async def withdraw(self, member: str) -> None:
         await self._link.settled()
@@ -327,11 +324,11 @@ class RedisSlots:
         """Once a window is enough to find out whether others have another table."""
         return self._table_told is None or abs(self._link.now() - self._table_told) > self._limit.per
 
-    def _note_tables(self, tables: list[Any]) -> None:
+    def _note_tables(self, tables: list[bytes]) -> None:
         if self._table_is_due():
             self._table_told = self._link.now()
         for text in tables:
-            table = text if isinstance(text, str) else text.decode("utf-8", "replace")
+            table = text.decode("utf-8", "replace")
             if table not in self._differing:
                 self._differing.add(table)
                 _log.warning(
@@ -342,19 +339,7 @@ class RedisSlots:
                 )
 
     async def _run(self, script: str, keys: list[str], *arguments: int | str) -> list[Any]:
-        def evaluate() -> Awaitable[list[Any]]:
-            return self._redis.evalsha(_DIGESTS[script], len(keys), *keys, *arguments)
-
-        async def command() -> list[Any]:
-            answer: list[Any]
-            try:
-                answer = await evaluate()
-            except NoScriptError:  # flushed, or a cluster's new node
-                await self._redis.script_load(script)
-                answer = await evaluate()
-            return answer
-
-        return await self._link.ask(command)
+        return await self._link.ask(lambda: evaluate(self._redis, script, keys, arguments))
 
 
 def _us(seconds: float) -> int:
