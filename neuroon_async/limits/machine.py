@@ -7,6 +7,7 @@ machine's own since it was started, so no change of its clock matters.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 import weakref
@@ -26,7 +27,7 @@ from .store import Full, StoreUnavailable, Taken
 from .tables import shared_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["MachineLimiter"]
 
@@ -302,9 +303,21 @@ def _read_state(stored: object) -> State:
     if not isinstance(stored, bytes):
         raise DamagedContent("an endpoint's state is no blob")
     try:
-        return msgspec.msgpack.decode(stored, type=State)
+        state = msgspec.msgpack.decode(stored, type=State)
     except msgspec.MsgspecError as error:
         raise DamagedContent(f"an endpoint's state is unreadable: {error}") from None
+    if not all(map(math.isfinite, _times_in(state))):
+        raise DamagedContent("an endpoint's state holds a time that is none")
+    return state
+
+
+def _times_in(state: State) -> Iterator[float]:
+    yield from (state.seen, state.not_before, state.next_spaced)
+    yield from state.leases.values()
+    yield from state.cooling
+    yield from state.singles
+    for moment, _ in state.external:
+        yield moment
 
 
 def _restored(state: State, limit: RateLimit, now: float) -> Admission:

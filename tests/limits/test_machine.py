@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
+import msgspec
 import pytest
 
 from neuroon_async import ConfigurationError, ConnectionFailed, MachineLimiter, RateLimit, UsageError
@@ -71,6 +75,21 @@ async def test_a_file_that_is_taken_away_is_told_and_made_anew(tmp_path):
             await limiter.acquire("shop")
         assert caught.value.maybe_processed is False
         await spend(limiter)
+
+
+@pytest.mark.parametrize("where", ["seen", "leases", "cooling", "external", "singles", "not_before", "next_spaced"])
+async def test_a_file_with_a_time_that_is_none_is_damaged(tmp_path, where):
+    """Whoever waited for such a moment would wait for ever, or not at all."""
+    path = tmp_path / "limits"
+    async with MachineLimiter(path, shop_id=SHOP) as limiter:
+        await spend(limiter)
+        for moment in (math.nan, math.inf):
+            times = {"leases": {"a": moment}, "cooling": [moment], "singles": [moment], "external": [(moment, 1)]}
+            state = msgspec.structs.replace(machine._new_state(1.0), **{where: times.get(where, moment)})
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute("UPDATE endpoint SET state = ?", (msgspec.msgpack.encode(state),))
+            with pytest.raises(ConnectionFailed, match="cannot be used: an endpoint's state holds a time that is none"):
+                await limiter.acquire("shop")
 
 
 @pytest.mark.parametrize(

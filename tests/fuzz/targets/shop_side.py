@@ -156,9 +156,8 @@ def check_settings(data: bytes) -> None:
             redacted = settings.api_key.redact(text)
             assert len(key) < 11 or key not in redacted
             assert len(key) < 11 or settings.api_key.redact(redacted) == redacted  # a short one may be in "[API key]"
-    assert (
-        len(key) < 11 or key in "".join(given[name] for name in ("shop_id", *names) if name in given) or key not in told
-    )
+    said_anyway = [repr(Settings("shop_1", SECRET)), *(given[name] for name in ("shop_id", *names) if name in given)]
+    assert len(key) < 11 or any(key in text for text in said_anyway) or key not in told
 
 
 def _lines(**values: str) -> bytes:
