@@ -241,6 +241,8 @@ def test_xml_that_cannot_be_read(content, message):
         ("<table><tr><td>1</td><td>2</td></tr></table>", "1 2"),
         ("w<b>or</b>d <i>two", "word two"),
         ("<p></p>", ""),
+        ("a<b and c>d <s, y>", "a<b and c>d <s, y>"),
+        ("<td nowrap>1</td><div _ngcontent-x>2</div><br clear>3<P STYLE=''>4", "1\n2\n3\n4"),
     ],
 )
 def test_html_becomes_text(html, text):

@@ -146,6 +146,18 @@ def test_what_shoppers_cannot_find_is_not_active():
     assert [found[sku].is_active for sku in "ABCD"] == [False, False, True, False]
 
 
+def test_visibility_in_the_language_of_who_exports():
+    words = {
+        True: ("Catalogus, Zoeken", "Katalog, Suche", "Búsqueda", "Recherche", "4"),
+        False: ("Nicht einzeln sichtbar", "No visible individualmente", "Niet individueel zichtbaar", "Catálogo", "1"),
+        UNSET: ("Szukanie",),
+    }
+    expected = [(word, active) for active, of_kind in words.items() for word in of_kind]
+    found = by_id(*({"sku": str(n), "visibility": word} for n, (word, _) in enumerate(expected)))
+    assert [(word, found[str(n)].is_active) for n, (word, _) in enumerate(expected)] == expected
+    assert by_id({"sku": "A", "visibility": "Szukanie", "product_online": "2"})["A"].is_active is False
+
+
 def test_stock():
     found = by_id(
         {"sku": "A", "qty": "0.0000", "is_in_stock": "0"},

@@ -31,9 +31,9 @@ _IDS = (
 )  # fmt: skip
 _NAMES = (
     "a  b", " a", "a ", "a\tb", "a\nb", "a\u00a0b", "a\u2028b", "\x1c", "\x85x", "#REF!", " #REF!", "#1 tea",
-    "a & b", "a &amp; b", "<b>x</b>", "<p>a</p><p>b</p>", "<br>", "x < y", "&eacute;", "&#33;", "CafÃ©", "Caf\u00e9",
-    "\ufffd", "Ünï", "&amp;eacute;", "Y" * 513, "word " * 300, "word " * 1100, "Y<b></b>" * 100, "Y" * 5001, "â€",
-    "| a", "a||b", "8,43657E+12", "12", '="Silla"', "'n", "="
+    "a & b", "a &amp; b", "<b>x</b>", "<p>a</p><p>b</p>", "<br>", "x < y", "a<b and c>d", "&eacute;", "&#33;", "CafÃ©",
+    "Caf\u00e9", "\ufffd", "Ünï", "&amp;eacute;", "Y" * 513, "word " * 300, "word " * 1100, "Y<b></b>" * 100,
+    "Y" * 5001, "â€", "| a", "a||b", "8,43657E+12", "12", '="Silla"', "'n", "="
 )  # fmt: skip
 _LISTS = (
     "a|b", "a;b", "a,b", "a|a", "a| |b", '["a","b"]', '["a"', "a &amp; b|c", "a&eacute;|c", "<b>x</b>|y", "#N/A",

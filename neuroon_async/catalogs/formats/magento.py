@@ -11,7 +11,8 @@ large the catalog is.
 - Addresses are made of ``url_key``: ``{shop_url}/{url_key}.html``; the report says so, once. A variant has that
   of its parent.
 - Images stand in the shop's ``/media/catalog/product``.
-- What is disabled, or not found by the shop's search, is not active; a variant is where it is enabled.
+- What is disabled, or not found by the shop's search, is not active; a variant is where it is enabled. The export
+  calls what is found in the language of who exports.
 - Categories become the names of all levels below the root, which shoppers never see.
 """
 
@@ -53,7 +54,12 @@ _USED = (
 _STARTS = ("special_price_from_date", "special_from_date")
 _ENDS = ("special_price_to_date", "special_to_date")
 """As the export calls them, and as the attributes are called."""
-_SEARCHED = frozenset({"", "search", "catalog, search"})
+_SEARCH = re.compile(
+    "[34]|search|suche|recherche|rechercher|ricerca|cerca|cercar|búsqueda|buscar|busca|pesquisa|pesquisar|procurar"
+    "|bilaketa|bilatu|zoeken|szukaj"
+)
+_CATALOG_ALONE = re.compile("[12]|catalog(?:ue|us|o)?|catálogo|catàleg|katalog(?:oa|o)?")
+_NOT_INDIVIDUALLY = re.compile("individ|einzeln|indywid|banaka")
 _NEXT_ATTRIBUTE = re.compile(r",(?=[A-Za-z][A-Za-z0-9_]*=)")
 _NO_ATTRIBUTES = frozenset(
     {"has_options", "required_options", "quantity_and_stock_status", "url_path", "gift_wrapping"}
@@ -183,8 +189,7 @@ class _Builder:
         draft.put("name", cell(row, "name"))
         draft.put("description", cell(row, "description") or cell(row, "short_description"))
         draft.put("categories", _categories(row) or None)
-        seen = cell(row, "visibility").lower() in _SEARCHED
-        draft.put("is_active", _is_online(row) and (bool(parent) or seen))
+        _put_state(draft, row, is_variant=bool(parent))
         self._put_addresses(draft, row, parent)
         self._put_prices(draft, row, index)
         _put_stock(draft, row)
@@ -246,6 +251,24 @@ class _Builder:
         with contextlib.suppress(BadValue):  # the row's own draft complains
             return self._prices(row)
         return None
+
+
+def _put_state(draft: Draft, row: Mapping[str, Any], *, is_variant: bool) -> None:
+    seen = True if is_variant else _is_found(cell(row, "visibility").lower())
+    if seen is None and _is_online(row):
+        draft.left_out.append(("is_active", cell(row, "visibility")))
+    else:
+        draft.put("is_active", _is_online(row) and seen)
+
+
+def _is_found(visibility: str) -> bool | None:
+    """Does the shop's search find what is visible so? Of its four words, one alone has a comma: ``Katalog, Suche``.
+
+    ``None`` for words of a language that is not known.
+    """
+    if _CATALOG_ALONE.fullmatch(visibility) or _NOT_INDIVIDUALLY.search(visibility):
+        return False
+    return True if not visibility or "," in visibility or _SEARCH.fullmatch(visibility) else None
 
 
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Text for shoppers out of what shops store: HTML to plain text, names on one line, and cutting at a word. Pure.
 
 Only what is HTML counts as markup: a tag that HTML has, closed by ``>``, and an entity closed by ``;``. So ``x < y``,
-``<USB-C>`` and ``AT&T`` stay what they are.
+``a<b and c>d``, ``<USB-C>`` and ``AT&T`` stay what they are.
 """
 
 from __future__ import annotations
@@ -35,10 +35,18 @@ _INLINE = _names(
     "link map mark menu meta meter noframes optgroup option output param picture progress q rp rt ruby s samp search "
     "select slot small source span strike strong sub summary sup textarea time title track tt u var video wbr"
 )
+_WITHOUT_VALUE = _names(
+    "align allowfullscreen alt async autofocus autoplay border checked class clear color compact controls default "
+    "defer dir disabled download face height hidden href id inert ismap itemscope lang loop multiple muted name "
+    "noshade novalidate nowrap open playsinline readonly rel required reversed selected size src style target title "
+    "valign value width"
+)
+"""Attributes that stand alone in tags. Other words alone are none: ``a<b and c>d`` holds no tag."""
+_WORDS_ALONE = rf"\s+(?!(?:{'|'.join(sorted(_WITHOUT_VALUE))})\b)(?=[^\s>/])[^<>=\"'/_-]*>"
 _TAGS = "|".join(sorted([*_DROPPED, *_BLOCKS, *_CELLS, *_INLINE], key=len, reverse=True))
 _MARKUP = re.compile(
     rf"""<!--.*?(?:-->|\Z)|<!doctype[^>]*>|<\?xml[^>]*>|<!\[CDATA\[(?P<cdata>.*?)\]\]>
-    |<(?P<close>/?)(?P<name>(?:{_TAGS})(?=[\s/>])|[a-z]+:[a-z]+)(?:"[^"<>]*"|'[^'<>]*'|[^<>"'])*>""",
+    |<(?P<close>/?)(?P<name>(?:{_TAGS})(?=[\s/>])(?!{_WORDS_ALONE})|[a-z]+:[a-z]+)(?:"[^"<>]*"|'[^'<>]*'|[^<>"'])*>""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _BARE_BLOCK = re.compile(rf"</?(?:{'|'.join(sorted(_BLOCKS, key=len, reverse=True))}) ?/?>")
