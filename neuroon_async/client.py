@@ -6,7 +6,7 @@ import os
 from copy import copy
 from typing import TYPE_CHECKING, Self, TypedDict, TypeVar, Unpack
 
-from .api.arguments import check_capable
+from .api.arguments import check_capable, shown
 from .api.contract import (
     API_KEY_VARIABLE,
     DOCUMENTED_RATE_LIMITS,
@@ -292,7 +292,7 @@ def _address_of(environment: Environment | str) -> str:
     except ValueError:
         names = ", ".join(f"Environment.{known.name}" for known in Environment)
         raise ConfigurationError(
-            f"environment must be one of {names}, got {environment!r}; base_url takes other addresses"
+            f"environment must be one of {names}, got {shown(environment)}; base_url takes other addresses"
         ) from None
 
 

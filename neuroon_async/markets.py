@@ -114,7 +114,7 @@ async def sync_markets(
 
     A cancellation carries the results so far, those of all markets, as its attribute ``results``.
     """
-    check_callback("on_progress", on_progress)
+    check_callback("on_progress", on_progress, awaited=True)
     markets = _listed(markets)
     names = [market.name for market in markets]
     if not markets or len(set(names)) != len(names):

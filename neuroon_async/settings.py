@@ -17,9 +17,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from .advice import Advice
 from .api.addresses import can_be_host
-from .api.arguments import check_flag
+from .api.arguments import check_flag, shown
 from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale, as_locale
-from .errors import ConfigurationError
+from .errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +29,7 @@ __all__ = [
     "Settings",
     "check_credentials",
     "check_header_value",
+    "checked_locale",
     "is_loopback",
     "package_version",
     "settings_from_env",
@@ -130,7 +131,7 @@ class Settings:
         base_url = _checked_base_url(self.base_url, plain_http=self.allow_plain_http)
         object.__setattr__(self, "base_url", base_url)
         if self.locale is not None:
-            object.__setattr__(self, "locale", _checked_locale(self.locale))
+            object.__setattr__(self, "locale", checked_locale(self.locale))
         for name, value in (("origin", self.origin), ("user_agent", self.user_agent)):
             if value is not None:
                 check_header_value(name, value)
@@ -195,11 +196,13 @@ def _check_key(key: Secret) -> None:
         )
 
 
-def _checked_locale(locale: object) -> str:
+def checked_locale(locale: object) -> str:
     """The locale as ``Accept-Language`` writes it: ``en_GB`` would be unknown there, and answered in Spanish."""
     known = as_locale(locale) if isinstance(locale, str) else None
     if known is None:
-        raise ConfigurationError(f"locale {locale!r} is not one of {', '.join(Locale)}; a region may follow: es-ES")
+        raise UsageError(
+            f"must be one of {', '.join(Locale)}, got {shown(locale)}; a region may follow: es-ES", where="locale"
+        )
     return known
 
 

@@ -58,7 +58,7 @@ def test_addresses(options, expected):
         ({"base_url": "http://192.168.1.7:8765"}, "plain http to 192.168.1.7"),
         ({"base_url": ""}, "base_url must be an absolute URL"),
         ({"environment": "production"}, "Environment.PRODUCTION, Environment.DEVELOPMENT, got 'production'"),
-        ({"locale": "xx"}, "locale 'xx' is not one of es, en"),
+        ({"locale": "xx"}, "locale must be one of es, en"),
         ({"rate_limits": {"sync": RateLimit(1, per=1)}}, "names no endpoint sync; the names are shop, sync_products"),
         ({"shop_id": "a b"}, "shop_id"),
         ({"api_key": ""}, "the API key is empty; pass api_key or set NEUROON_API_KEY"),

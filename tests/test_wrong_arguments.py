@@ -9,6 +9,8 @@ import math
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,19 +38,44 @@ from neuroon_async.catalogs.fixing import FixedCopy
 from neuroon_async.errors import ConfigurationError, UsageError
 from neuroon_async.markets import Market, sync_markets
 from neuroon_async.outbox import ConversionOutbox
-from neuroon_async.testing import Emulator, Fault, FaultRule, Readings
+from neuroon_async.testing import Emulator, Fault, FaultRule, Readings, verify_widget_token
+from neuroon_async.testing.faults import Ending
 
 KEY = "sk_" + "0" * 32
+
+
+class Unshowable:
+    def __repr__(self):
+        raise ValueError("its repr fails")
+
+
+async def later(*_):
+    raise AssertionError("nothing should have awaited this")
+
+
+def piecemeal(*_):
+    yield "never run"
+
+
 TEXTS = ("", "8", "false", b"x", "\ud800")
-OTHERS = ([], {}, object(), datetime(2026, 1, 1, tzinfo=UTC), Decimal("NaN"), Path("x"))
+OTHERS = ([], {}, object(), datetime(2026, 1, 1, tzinfo=UTC), Decimal("NaN"), Fraction(1, 2), Path("x"), Unshowable())
 NO_DURATION = (*TEXTS, *OTHERS, True, -1, math.nan, -math.inf, 10**400, Decimal(1))
 NO_SECONDS = (*NO_DURATION, math.inf)
-NO_COUNT = (*TEXTS, *OTHERS, True, 0, -1, 2.5, math.nan)
+NO_COUNT = (*TEXTS, *OTHERS, True, 0, -1, 2.5, math.nan, 2**63, 10**5000)
+NO_WHOLE = (*TEXTS, *OTHERS, True, -1, 2.5, math.nan, 2**63, 10**5000)
 NO_FLAG = (*TEXTS, *OTHERS, None, 0, 1)
 NO_TEXT = (None, 5, "", b"x", True, "\ud800", [], {})
 NO_PATH = (None, 5, "", b"x", [], {}, object(), True)
-NO_FUNCTION = (5, "print", [], {})
+NO_CALLBACK = (5, "print", [], {}, piecemeal)
+NO_FUNCTION = (*NO_CALLBACK, later, partial(later, 1))
+NO_ENDPOINT = (None, 5, "shops", b"shop", [], {})
 NO_TABLE = (5, "shop", [], {"shop": 5}, {"shop": "10/60"}, object())
+
+
+def set_on_emulator(**state):
+    for name, value in state.items():
+        setattr(Emulator(), name, value)
+
 
 TABLE = [
     (NeuroonClient, {"shop_id": "s", "api_key": KEY}, {
@@ -100,8 +127,13 @@ TABLE = [
         "container": (None, 5, b"x", [], "\ud800"),
         "script_url": (5, b"x", [], "\ud800", "javascript:alert(1)", "https://"),
         "load_async": NO_FLAG,
-        "locale": (5, b"es", [], {}),
-        "theme": (None, 5, [], {}),
+        "locale": (5, b"es", [], {}, Unshowable()),
+        "theme": (None, 5, "blue", [], {}, Unshowable()),
+        "position": (5, "left", [], {}, Unshowable()),
+        "api_url": (5, b"x", "", [], "api", Unshowable()),
+        "version": (5, b"1", "", [], "latest", Unshowable()),
+        "integrity": (5, b"x", [], "md5-x"),
+        "nonce": (5, b"x", "", [], "a b", Unshowable()),
     }),
     (ClickLog.parse, {}, {"cookie": (5, {}, {"neuroon_clicks": "{}"}, object())}),
     (ClickLog, {}, {"entries": ("{}", None, 5)}),
@@ -115,57 +147,92 @@ TABLE = [
         "rate_headers": NO_FLAG,
         "keep_bodies": NO_FLAG,
         "require_verified": NO_FLAG,
-        "require_search_log_id": NO_FLAG,
-        "name_all_missing_parents": NO_FLAG,
-        "port": (*NO_COUNT[:-4], None, -1, 70_000),
+        "port": (*NO_WHOLE, None, 70_000),
         "host": NO_TEXT,
         "shop_id": NO_TEXT,
-        "api_key": NO_TEXT,
+        "shop_name": (None, 5, b"x", "\ud800", []),
         "shop_url": NO_TEXT[1:],
-        "shop_name": NO_TEXT,
         "verification_code": NO_TEXT,
-        "readings": (None, 5, "older", {}, Readings),
+        "api_key": (*NO_TEXT, "a\nb"),
+        "readings": (None, 5, Readings, "older", {}),
         "rate_limits": (*NO_TABLE, {"shops": None}),
         "algorithm": (None, 5, "leaky", [], {}),
-        "aligned": (None, 5, "window", [], {}),
+        "aligned": (None, 5, "last", [], {}),
+        "retry_after": (None, -1, math.inf, "dates", b"x", []),
+        "seed": (*NO_WHOLE, None),
+        "max_body_bytes": NO_WHOLE,
+        "max_products": (*NO_WHOLE, None),
+        "keepalive_timeout": (*NO_SECONDS, None),
+        "require_search_log_id": NO_FLAG,
+        "name_all_missing_parents": NO_FLAG,
         "full_semantics": (None, 5, "erase", [], {}),
         "upsert": (None, 5, "insert", [], {}),
-        "retry_after": ("soon", None, -1, math.nan, [], {}),
-        "keepalive_timeout": (*NO_SECONDS, None),
-        "max_body_bytes": (*NO_COUNT[:-4], -1),
-        "max_products": (*NO_COUNT[:-4], None, -1),
         "reject_item": NO_FUNCTION,
         "reject_batch": NO_FUNCTION,
         "wall_clock": (None, *NO_FUNCTION),
     }),
-    (Emulator().set_limit, {"endpoint": "shop", "limit": None}, {
-        "endpoint": (None, "shops", [], {}, "health"), "limit": ("10/60", 5, RateLimit),
-    }),
-    (Fault.status, {"status": 503}, {"status": (*NO_COUNT, None, 99, 600), "processed": NO_FLAG}),
-    (Fault.slow, {"seconds": 1}, {"seconds": (*NO_SECONDS, None)}),
-    (Fault.hang, {}, {"processed": NO_FLAG}),
-    (FaultRule, {"fault": Fault.drop()}, {
-        "fault": (None, 503, "drop", Fault),
-        "endpoint": ("shops", 5, [], {}),
-        "times": (*NO_COUNT[:-4], -1),
-        "every": (*NO_COUNT, None),
+    (Emulator().fail, {"endpoint": "shop", "fault": Fault.drop()}, {
+        "endpoint": (5, "shops", b"shop", [], {}),
+        "fault": (None, 5, "drop", 503, Fault, Fault.drop),
+        "times": NO_WHOLE,
+        "every": NO_COUNT,
         "when": NO_FUNCTION,
+    }),
+    (FaultRule, {"fault": Fault.drop()}, {"endpoint": ("shops", []), "every": (*NO_COUNT, None)}),
+    (Emulator().set_limit, {"endpoint": "shop", "limit": None}, {
+        "endpoint": NO_ENDPOINT, "limit": (5, "10", RateLimit, {}),
+    }),
+    (Emulator().limit, {}, {"endpoint": NO_ENDPOINT}),
+    (Emulator().remaining, {}, {"endpoint": NO_ENDPOINT}),
+    (Emulator().requests_to, {}, {"endpoint": NO_ENDPOINT}),
+    (Emulator().spend, {"endpoint": "shop"}, {"endpoint": NO_ENDPOINT, "requests": (*NO_WHOLE, None)}),
+    (set_on_emulator, {}, {"verified": NO_FLAG, "readings": (None, 5, Readings, "older")}),
+    (Readings, {}, {
+        "answers": (None, 5, "oldest", [], Unshowable(), 10**5000), "foreign_shop": (None, 404, "403", []),
+    }),
+    (Fault, {}, {
+        "ending": (None, "DROP", Ending),
+        "processed": NO_FLAG,
+        "delay": (*NO_SECONDS, None),
+        "scripted": NO_FUNCTION,
+    }),
+    (Fault.status, {"status": 503}, {
+        "status": (*NO_COUNT, None, 99, 600),
+        "message": (None, 5, b"x", "\ud800", []),
+        "shape": (5, "xml", [], {}),
+        "body": (5, "text", [], object(), {"a": object()}, {"a": "\ud800"}),
+        "headers": (5, "a: b", [], {"a": 5}, {5: "a"}, {"a": "b\r\nc: d"}, {"a\n": "b"}),
+        "processed": NO_FLAG,
+    }),
+    (Fault.too_many_requests, {}, {"retry_after": (-1, math.nan, math.inf, 10**400, True, b"x", [], "a\nb", "\ud800")}),
+    (Fault.html, {}, {"status": (None, "502", 600), "processed": NO_FLAG}),
+    (Fault.garbage, {}, {"body": (None, "<p>", 5, [], {}), "processed": NO_FLAG}),
+    (Fault.slow, {}, {"seconds": (*NO_SECONDS, None)}),
+    (verify_widget_token, {"token": "x", "api_key": KEY, "now": 1.0}, {
+        "token": (None, 5, b"x", []),
+        "api_key": (*NO_TEXT, "a\nb"),
+        "now": (*NO_SECONDS, None),
     }),
     (blocking.run, {"coroutine": None}, {"coroutine": (None, 5, print)}),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("make", "sound", "option", "values"),
-    [(make, sound, option, values) for make, sound, options in TABLE for option, values in options.items()],
-    ids=[f"{make.__qualname__}-{option}" for make, _, options in TABLE for option in options],
+    ("make", "sound", "options"),
+    TABLE,
+    ids=[f"{number}-{make.__qualname__}" for number, (make, _, _) in enumerate(TABLE)],
 )
-def test_each_option_refuses_what_it_cannot_be(make, sound, option, values):
-    for value in values:
-        with pytest.raises(ConfigurationError, match=option) as caught:
-            make(**{**sound, option: value})
-        assert KEY not in str(caught.value)
-        assert len(str(caught.value)) < 500, value
+def test_each_option_refuses_what_it_cannot_be(make, sound, options):
+    for option, values in options.items():
+        for value in values:
+            assert_refused(make, sound, option, value)
+
+
+def assert_refused(make, sound, option, value):
+    with pytest.raises(ConfigurationError, match=option) as caught:
+        make(**{**sound, option: value})
+    assert KEY not in str(caught.value)
+    assert len(str(caught.value)) < 500
 
 
 SYNC = {
@@ -178,9 +245,9 @@ SYNC = {
     "flush_after": (*NO_SECONDS, 0),
     "ledger": (5, "x.ledger", SQLiteLedger, object()),
     "to_product": NO_FUNCTION,
-    "on_progress": NO_FUNCTION,
-    "on_failure": NO_FUNCTION,
-    "on_accepted": NO_FUNCTION,
+    "on_progress": NO_CALLBACK,
+    "on_failure": NO_CALLBACK,
+    "on_accepted": NO_CALLBACK,
 }
 
 
@@ -204,7 +271,7 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
         calls = [
             ("timeout", NO_SECONDS, lambda value: client.shop(timeout=value)),
             ("short_path", NO_FLAG, lambda value: client.domain.verify("https://shop.example", short_path=value)),
-            ("limit", (*NO_COUNT[:-4], None), outbox.dead_letters),
+            ("limit", (*NO_WHOLE, None), outbox.dead_letters),
             ("order_ids", (5, "abc", b"abc", [5], [None]), outbox.retry_dead),
             ("order_ids", (5, "abc", b"abc", [5], [""]), outbox.purge_dead),
             (
@@ -217,7 +284,7 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
             ("shop", NO_TEXT, lambda value: ledger.held(value, ["a"])),
             ("endpoint", (None, 5, "shops"), limiter.acquire),
             ("markets", (None, 5, "es", [5], [client]), lambda value: sync_markets("x.csv", value)),
-            ("on_progress", NO_FUNCTION, lambda value: sync_markets("x.csv", [], on_progress=value)),
+            ("on_progress", NO_CALLBACK, lambda value: sync_markets("x.csv", [], on_progress=value)),
             (
                 "mapping",
                 (5, "x", []),

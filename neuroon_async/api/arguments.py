@@ -7,13 +7,18 @@ anything is done with it.
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 from pathlib import Path
-from typing import Any, TypeGuard
+from types import NoneType
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ..errors import UsageError
 from .shapes import is_number, is_text, is_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = [
     "as_path",
@@ -30,6 +35,8 @@ __all__ = [
 ]
 
 _LONGEST_SHOWN = 80
+_MOST = 2**63 - 1
+"""What databases and operating systems still count to."""
 
 
 def shown(value: object) -> str:
@@ -47,17 +54,23 @@ def check_flag(name: str, value: object) -> None:
         raise UsageError(f"must be True or False, got {shown(value)}", where=name)
 
 
-def check_count(name: str, value: object, most: int | None = None, *, least: int = 1) -> None:
-    """Raise `UsageError` unless this option is a whole number of ``least`` or more, and not above ``most``."""
-    if not is_whole(value) or value < least or (most is not None and value > most):
-        wanted = f"{least} or more" if most is None else f"in {least}..{most}"
+def check_choice(name: str, value: object, known: Collection[object]) -> None:
+    """Raise `UsageError` unless this option is one of these texts, whole numbers and ``None``."""
+    if not isinstance(value, (str, int, NoneType)) or value not in known:
+        raise UsageError(f"must be one of {', '.join(map(repr, known))}, got {shown(value)}", where=name)
+
+
+def check_count(name: str, value: object, most: int = _MOST, *, least: int = 1, none: bool = False) -> None:
+    """Raise `UsageError` unless this option is a whole number of ``least`` or more, and not above ``most``.
+
+    ``none``: may it be ``None``?
+    """
+    if value is None and none:
+        return
+    if not is_whole(value) or not least <= value <= most:
+        too_many = most != _MOST or (is_whole(value) and value > most)
+        wanted = f"{f'in {least}..{most}' if too_many else f'{least} or more'}{', or None' if none else ''}"
         raise UsageError(f"must be a whole number, {wanted}; got {shown(value)}", where=name)
-
-
-def check_choice(name: str, value: object, known: tuple[object, ...]) -> None:
-    """Raise `UsageError` unless this option is one of the known values."""
-    if value not in known:
-        raise UsageError(f"must be one of {', '.join(map(str, known))}, got {shown(value)}", where=name)
 
 
 def check_fraction(name: str, value: object) -> None:
@@ -95,11 +108,13 @@ def check_seconds(
         raise UsageError(f"must be {wanted}; got {shown(value)}", where=name)
 
 
-def check_text(name: str, value: object, example: str = "", *, empty: bool = False) -> None:
+def check_text(name: str, value: object, example: str = "", *, empty: bool = False, none: bool = False) -> None:
     """Raise `UsageError` unless this option is text that is not empty, and that UTF-8 can express.
 
-    ``empty``: may it be empty?
+    ``empty``, ``none``: may it be empty, or ``None``?
     """
+    if value is None and none:
+        return
     if not is_text(value) or (not value and not empty):
         wanted = f"text{'' if empty else ' and not empty'}{f', such as {example!r}' if example else ''}"
         raise UsageError(f"must be {wanted}; got {shown(value)}", where=name)
@@ -121,10 +136,30 @@ def as_path(name: str, value: object) -> Path:
     raise UsageError(f"must be a path, got {shown(value)}", where=name)
 
 
-def check_callback(name: str, value: object, instead: str = "", *, none: bool = True) -> None:
-    """Raise `UsageError` unless this option is a function, or anything else that can be called, or ``None``."""
-    if not callable(value) and not (value is None and none):
+def check_callback(name: str, value: object, instead: str = "", *, none: bool = True, awaited: bool = False) -> None:
+    """Raise `UsageError` unless this option is a function, or anything else that can be called, or ``None``.
+
+    ``awaited``: may it be an async function? Where nothing awaits it, it would never run.
+    """
+    if value is None and none:
+        return
+    if not callable(value):
         raise UsageError(f"must be a function{' or None' if none else ''}, got {shown(value)}{instead}", where=name)
+    code = _code_of(value)
+    if inspect.isgeneratorfunction(code) or inspect.isasyncgenfunction(code):
+        raise UsageError(
+            f"must be a function, got a generator, which no call runs: {shown(value)}{instead}", where=name
+        )
+    if inspect.iscoroutinefunction(code) and not awaited:
+        raise UsageError(
+            f"must be a plain function, got an async one, which nothing awaits: {shown(value)}", where=name
+        )
+
+
+def _code_of(function: Any) -> Any:
+    """What a call runs: the function itself, or the one that makes an object a function."""
+    call: Any = type(function).__call__
+    return call if inspect.isfunction(call) else function
 
 
 def check_capable(name: str, value: object, methods: tuple[str, ...], kind: str, *, none: bool = True) -> None:

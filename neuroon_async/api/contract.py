@@ -6,7 +6,6 @@ clients, clocks or credentials.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,9 +14,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ..errors import ConfigurationError, UsageError
-from .arguments import check_count
-from .shapes import is_number, is_text, is_whole
+from ..errors import UsageError
+from .arguments import check_count, check_seconds, shown
+from .shapes import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +100,7 @@ class RateLimit:
             asked for.
 
     Raises:
-        ConfigurationError: For numbers that no limit can have.
+        UsageError: For numbers that no limit can have.
 
     >>> RateLimit(100, per=60.0).share_of(4)
     RateLimit(requests=25, per=60.0, burst=None)
@@ -112,12 +111,9 @@ class RateLimit:
     burst: int | None = None
 
     def __post_init__(self) -> None:
-        if not is_whole(self.requests) or self.requests < 1:
-            raise ConfigurationError(f"must be 1 or more, got {self.requests!r}", where="RateLimit.requests")
-        if not is_number(self.per) or not 0 < self.per < math.inf:
-            raise ConfigurationError(f"must be a number of seconds above 0, got {self.per!r}", where="RateLimit.per")
-        if self.burst is not None and not (is_whole(self.burst) and 1 <= self.burst <= self.requests):
-            raise ConfigurationError(f"must lie in 1..{self.requests}, got {self.burst!r}", where="RateLimit.burst")
+        check_count("RateLimit.requests", self.requests)
+        check_seconds("RateLimit.per", self.per)
+        check_count("RateLimit.burst", self.burst, self.requests, none=True)
 
     def share_of(self, workers: int) -> RateLimit:
         """The part of this limit that one of ``workers`` equal processes may use.
@@ -165,11 +161,11 @@ class Endpoint:
 def encode_segment(name: str, value: object) -> str:
     """One path segment for any text. Dots alone would be read as "here" and "up", so they are encoded too."""
     if not is_text(value) or not value:
-        raise UsageError(f"must be text and not empty, got {value!r}", where=name)
+        raise UsageError(f"must be text and not empty, got {shown(value)}", where=name)
     try:
         return _percent_encoded(value)
     except UnicodeEncodeError:
-        raise UsageError(f"{value!r} holds a lone surrogate, which UTF-8 cannot express", where=name) from None
+        raise UsageError(f"{shown(value)} holds a lone surrogate, which UTF-8 cannot express", where=name) from None
 
 
 @lru_cache(maxsize=64)  # every call of a shop has its id in the path

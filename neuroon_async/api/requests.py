@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ..errors import InvalidBatch, InvalidProduct, UsageError
+from .arguments import shown
 from .contract import MAX_BATCH_PRODUCTS, SyncMode
 from .fast_lane import from_dict
 from .frames import rows_of
@@ -45,7 +46,7 @@ def as_mode(mode: SyncMode | str) -> SyncMode:
     try:
         return SyncMode(mode)
     except ValueError:
-        raise UsageError(f"must be one of {', '.join(SyncMode)}, got {mode!r}", where="mode") from None
+        raise UsageError(f"must be one of {', '.join(SyncMode)}, got {shown(mode)}", where="mode") from None
 
 
 def as_product(item: object) -> Product:

@@ -88,12 +88,11 @@ class ShopPool:
         user_agent: str | None = None,
         instrumentation: Instrumentation | None = None,
     ) -> None:
-        check_callback("credentials", credentials, none=False)
+        check_callback("credentials", credentials, none=False, awaited=True)
         check_text("redis_url", redis_url, "redis://127.0.0.1")
         check_count("size", size)
         check_seconds("timeout", timeout)
-        if share is not None:
-            check_count("share", share)
+        check_count("share", share, none=True)
         check_text("prefix", prefix)
         self._credentials = credentials
         self._redis_url = redis_url

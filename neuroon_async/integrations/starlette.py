@@ -102,7 +102,7 @@ def neuroon_lifespan(
     >>> lifespan = neuroon_lifespan(NeuroonClient.from_env)  # then: FastAPI(lifespan=lifespan)
     """
     check_seconds("request_deadline", request_deadline, none=True)
-    check_callback("lifespan", lifespan)
+    check_callback("lifespan", lifespan, "; @asynccontextmanager makes one of an async generator")
     if not isinstance(clients, NeuroonClient) and not callable(clients):
         _check_factories(clients)
 

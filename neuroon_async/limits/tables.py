@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..api.arguments import shown
 from ..api.contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RateLimit
 from ..api.shapes import is_mapping
 from ..errors import UsageError
@@ -32,7 +33,7 @@ def check_limits(limits: object) -> None:
         raise UsageError(f"must map endpoint names to RateLimit, got {type(limits).__name__}", where="rate_limits")
     for name, limit in limits.items():
         if not _is_limit(limit):
-            raise UsageError(f"must be a RateLimit or None, got {limit!r}", where=f"rate_limits[{name!r}]")
+            raise UsageError(f"must be a RateLimit or None, got {shown(limit)}", where=f"rate_limits[{shown(name)}]")
 
 
 def _is_limit(value: object) -> bool:

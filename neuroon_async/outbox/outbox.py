@@ -98,8 +98,7 @@ class ConversionOutbox:
         check_seconds("keep_delivered", keep_delivered, zero=True, endless=True)
         check_count("concurrency", concurrency)
         check_callback("clock", clock, none=False)
-        if shop_id is not None:
-            check_text("shop_id", shop_id)
+        check_text("shop_id", shop_id, none=True)
         self._name = str(getattr(path, "path", path))
         self._store: OutboxStore = (
             path

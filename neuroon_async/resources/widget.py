@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Literal
 
 from ..api.addresses import foreign_scheme, is_site_address, names_no_host
-from ..api.arguments import check_callback, check_flag, check_text, shown
+from ..api.arguments import check_callback, check_choice, check_flag, check_text, shown
 from ..api.contract import (
     PINNED_WIDGET_SCRIPT_URL,
     WIDGET_POSITIONS,
@@ -22,11 +22,9 @@ from ..api.contract import (
     WIDGET_TOKEN_RENEWAL,
     Environment,
     Locale,
-    as_locale,
 )
-from ..api.shapes import is_text
 from ..errors import UsageError
-from ..settings import Secret, check_credentials
+from ..settings import Secret, check_credentials, checked_locale
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +134,8 @@ class WidgetTokenSigner:
         """
         check_text("container", container, "#neuroon-search", empty=True)
         check_flag("load_async", load_async)
+        check_choice("theme", theme, WIDGET_THEMES)
+        check_choice("position", position, (None, *WIDGET_POSITIONS))
         if version is not None and script_url is not None:
             raise UsageError("names the script already", where="script_url", advice="leave version out")
         if integrity is not None and version is None and script_url is None:
@@ -146,9 +146,9 @@ class WidgetTokenSigner:
             "src": _script_address(version) if script_url is None else _checked_script(script_url),
             "data-token": self.token(),
             "data-container": container,
-            "data-theme": _one_of("theme", theme, WIDGET_THEMES),
-            "data-locale": None if locale is None else _checked_locale(locale),
-            "data-position": None if position is None else _one_of("position", position, WIDGET_POSITIONS),
+            "data-theme": theme,
+            "data-locale": None if locale is None else checked_locale(locale),
+            "data-position": position,
             "data-api-url": self._api_url() if api_url is None else _checked_address(api_url),
             "integrity": None if integrity is None else _matching("integrity", integrity, _INTEGRITY, "sha384-…"),
             "crossorigin": None if integrity is None else "anonymous",
@@ -177,7 +177,7 @@ def _known_environment(environment: Environment | str) -> Environment:
     except ValueError:
         names = ", ".join(f"Environment.{known.name}" for known in Environment)
         raise UsageError(
-            f"must be one of {names}, got {environment!r}",
+            f"must be one of {names}, got {shown(environment)}",
             where="environment",
             advice="script_tag takes another address of the API as api_url",
         ) from None
@@ -196,26 +196,13 @@ def _checked_script(url: str) -> str:
     return url
 
 
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> str:
-    if value not in known:
-        raise UsageError(f"must be one of {', '.join(known)}, got {value!r}", where=name)
-    return value
-
-
 def _matching(name: str, value: object, pattern: re.Pattern[str], example: str) -> str:
     if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise UsageError(f"must look like {example}, got {value!r}", where=name)
+        raise UsageError(f"must look like {example}, got {shown(value)}", where=name)
     return value
-
-
-def _checked_locale(locale: str) -> str:
-    known = as_locale(locale) if is_text(locale) else None
-    if known is None:
-        raise UsageError(f"must be one of {', '.join(Locale)}, got {locale!r}; a region may follow", where="locale")
-    return known
 
 
 def _checked_address(url: str) -> str:
     if not is_site_address(url):
-        raise UsageError(f"must be an address such as {Environment.DEVELOPMENT}, got {url!r}", where="api_url")
+        raise UsageError(f"must be an address such as {Environment.DEVELOPMENT}, got {shown(url)}", where="api_url")
     return url.rstrip("/")

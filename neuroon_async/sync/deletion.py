@@ -49,8 +49,8 @@ async def delete_products(
     """Delete every id that the source yields."""
     transport.ready()
     check_count("concurrency", concurrency)
-    check_callback("on_progress", on_progress)
-    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
+    check_callback("on_progress", on_progress, awaited=True)
+    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file", awaited=True)
     reader: ItemReader[Any] = ItemReader(source)
     recorder = Recorder(on_progress, on_failure, total=reader.total)
     return await ProductDeletion(transport.for_bulk_run(), recorder, concurrency).run(reader)

@@ -59,9 +59,9 @@ async def sync_products(
 ) -> SyncReport:
     """One bulk sync of one source: opens the ledger, if there is one, builds the stations and runs them."""
     transport.ready()
-    check_callback("on_progress", on_progress)
-    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file")
-    check_callback("on_accepted", on_accepted)
+    check_callback("on_progress", on_progress, awaited=True)
+    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file", awaited=True)
+    check_callback("on_accepted", on_accepted, awaited=True)
     keeps_products = options.full or on_accepted is not None
     conversion = Conversion(source, options, Remarks(transport.settings.shop_id), keeps_products=keeps_products)
     rows = rows_of(source)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ..api.arguments import check_callback, check_count, check_flag, check_kind, check_seconds, check_text
+from ..settings import check_header_value
 from .readings import Readings
 
 if TYPE_CHECKING:
@@ -50,9 +51,8 @@ class Conditions(Protocol):
 def check_conditions(conditions: Conditions) -> None:
     """Raise `UsageError` where a setting is not of the kind that it has to be."""
     check_text("shop_id", conditions.shop_id)
-    check_text("api_key", conditions.api_key)
-    if conditions.shop_url is not None:
-        check_text("shop_url", conditions.shop_url)
+    check_header_value("api_key", conditions.api_key)
+    check_text("shop_url", conditions.shop_url, none=True)
     check_kind("readings", conditions.readings, Readings)
     check_flag("require_verified", conditions.require_verified)
     check_flag("rate_headers", conditions.rate_headers)
@@ -60,7 +60,6 @@ def check_conditions(conditions: Conditions) -> None:
         check_seconds("retry_after", conditions.retry_after, zero=True)
     check_seconds("latency", conditions.latency, zero=True)
     check_seconds("jitter", conditions.jitter, zero=True)
-    if conditions.max_body_bytes is not None:
-        check_count("max_body_bytes", conditions.max_body_bytes, least=0)
+    check_count("max_body_bytes", conditions.max_body_bytes, least=0, none=True)
     check_flag("keep_bodies", conditions.keep_bodies)
     check_callback("wall_clock", conditions.wall_clock, none=False)

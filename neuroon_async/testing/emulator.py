@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from msgspec import UNSET, UnsetType
 
-from ..api.arguments import check_count, check_seconds, check_text
+from ..api.arguments import check_count, check_flag, check_kind, check_seconds, check_text
 from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_LIMITS, SHOP_ID_VARIABLE
 from ..client import NeuroonClient
 from ..transport.retries import RetryPolicy
@@ -87,7 +87,7 @@ class Emulator:
         wall_clock: Gives the Unix time in seconds, for widget tokens and HTTP dates, the header
             ``Date`` among them.
 
-    Raises `ValueError` for options that cannot work, such as a limit of an unknown endpoint. An exception inside the
+    Raises `UsageError` for options that cannot work, such as a limit of an unknown endpoint. An exception inside the
     emulator, such as one from a hook, answers 500 and is raised on leaving the context.
 
     >>> async def demo() -> str:
@@ -132,6 +132,7 @@ class Emulator:
         check_count("port", port, 65_535, least=0)
         check_seconds("keepalive_timeout", keepalive_timeout, zero=True)
         check_seconds("grace", grace, zero=True)
+        check_count("seed", seed, least=0)
         self.shop_id = shop_id
         self.api_key = api_key
         self.host = host
@@ -254,6 +255,7 @@ class Emulator:
 
     @readings.setter
     def readings(self, readings: Readings) -> None:
+        check_kind("readings", readings, Readings)
         self.shop.readings = readings
 
     @property
@@ -285,21 +287,23 @@ class Emulator:
 
     @verified.setter
     def verified(self, verified: bool) -> None:
+        check_flag("verified", verified)
         if verified:
             self.shop.set_verified(self.shop.domain or self.shop_url)
         else:
             self.shop.unverify()
 
     def requests_to(self, endpoint: str) -> list[RecordedRequest]:
-        """The log of one endpoint."""
+        """The log of one endpoint. Raises `UsageError` for a name that no request can have."""
         return self._log.to(endpoint)
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout: float | None = 5.0) -> T:
         """Wait until ``predicate`` returns something true, and return that.
 
         Args:
-            predicate: Takes nothing. It is asked at the start, whenever a request arrives, has been processed or
-                has ended, and once more at the timeout; it may look at anything, in this emulator or elsewhere.
+            predicate: A plain function that takes nothing. It is asked at the start, whenever a request arrives, has
+                been processed or has ended, and once more at the timeout; it may look at anything, in this emulator or
+                elsewhere.
             timeout: Seconds; ``None`` waits without end.
 
         Raises `TimeoutError` where it is still false after ``timeout``.
@@ -331,7 +335,7 @@ class Emulator:
             when: Match only the requests for which this returns true.
 
         The first rule in ``faults`` that strikes a request wins. Remove the returned rule from ``faults`` to end it.
-        Raises `ValueError` for an unknown endpoint or a count below its minimum.
+        Raises `UsageError` for an unknown endpoint or a count below its minimum.
         """
         if isinstance(times, UnsetType):
             times = 1 if every is None and when is None else None

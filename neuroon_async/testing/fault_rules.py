@@ -24,11 +24,11 @@ class FaultRule:
         endpoint: The endpoint's name, or ``"health"``; ``None`` matches every request.
         times: How often the rule strikes at most; ``None`` means always.
         every: Strike only each n-th matching request. 1 by default, so each.
-        when: Match only the requests for which this returns true; ``None`` matches all.
+        when: A plain function: match only the requests for which it returns true. ``None`` matches all.
 
     ``seen`` counts the requests that matched, ``fired`` those that the fault struck.
 
-    Raises `ValueError` for an unknown endpoint, and where ``every`` is below 1 or ``times`` is negative.
+    Raises `UsageError` for an unknown endpoint, and where ``every`` is below 1 or ``times`` is negative.
     """
 
     __slots__ = ("endpoint", "every", "fault", "fired", "seen", "times", "when")
@@ -46,8 +46,7 @@ class FaultRule:
         if endpoint is not None:
             check_endpoint(endpoint, health=True)
         check_count("every", every)
-        if times is not None:
-            check_count("times", times, least=0)
+        check_count("times", times, least=0, none=True)
         check_callback("when", when)
         self.fault: Fault = fault
         self.endpoint: str | None = endpoint

@@ -201,7 +201,9 @@ class EndpointLimits:
         check_count("requests", requests, least=0)
         with self._lock:
             counter = self._counters.get(endpoint)
-            return requests if counter is None else sum(counter.take(now) for _ in range(requests))
+            if counter is None:
+                return requests
+            return sum(counter.take(now) for _ in range(min(requests, counter.limit.requests)))
 
     def _new_counter(self, limit: RateLimit) -> RequestCounter:
         if self._algorithm == "rolling":

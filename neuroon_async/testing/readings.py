@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_type_hints
 
+from ..api.arguments import check_choice
 from .bodies import ErrorShape
 from .routing import VerifyPath
 
@@ -85,10 +86,7 @@ class Readings:
 
     def __post_init__(self) -> None:
         for name, choices in self._choices():
-            value = getattr(self, name)
-            if value not in choices:
-                known = ", ".join(repr(choice) for choice in choices)
-                raise ValueError(f"Readings.{name} must be one of {known}, got {value!r}")
+            check_choice(f"Readings.{name}", getattr(self, name), choices)
 
     @staticmethod
     def each() -> list[Readings]:

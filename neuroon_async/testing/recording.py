@@ -10,10 +10,12 @@ from uuid import uuid4
 
 from multidict import CIMultiDictProxy
 
+from ..api.arguments import check_callback, check_seconds
 from ..api.contract import IDEMPOTENCY_KEY_HEADER, Locale
 from .bodies import decode_json, is_array, is_object
 from .faults import Fault
 from .headers import locale_of
+from .routing import check_endpoint
 from .waiting import Changes
 
 if TYPE_CHECKING:
@@ -118,10 +120,13 @@ class RequestLog:
 
     def to(self, endpoint: str) -> list[RecordedRequest]:
         """The requests to one endpoint."""
+        check_endpoint(endpoint, health=True)
         return [request for request in self.requests if request.endpoint == endpoint]
 
     async def wait_for(self, predicate: Callable[[], T], *, timeout: float | None) -> T:
         """Wait until ``predicate`` returns something true. Raises `TimeoutError` with what was seen until then."""
+        check_callback("predicate", predicate, none=False)
+        check_seconds("timeout", timeout, zero=True, none=True)
         try:
             return await self.changes.until(predicate, timeout=timeout)
         except TimeoutError:

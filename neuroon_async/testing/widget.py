@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from uuid import uuid4
 
+from ..api.arguments import check_seconds, check_text
+from ..settings import check_header_value
 from .bodies import EmulatedResponse, error_response, json_response
 
 if TYPE_CHECKING:
@@ -40,8 +42,11 @@ def verify_widget_token(token: str, *, api_key: str, now: float) -> str:
     """The shop id that the token was signed for. ``now`` is in Unix seconds.
 
     Raises `InvalidWidgetToken` where the token is malformed, signed with another key, or not within the 24 h
-    from its signing.
+    from its signing; `UsageError` for what is no text, key or time at all.
     """
+    check_text("token", token, empty=True)
+    check_header_value("api_key", api_key)
+    check_seconds("now", now, zero=True)
     if not _BASE64URL.fullmatch(token):
         raise InvalidWidgetToken("not base64url without padding")
     try:

@@ -9,18 +9,16 @@ at once.
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
+from ..api.arguments import check_capable, check_count, check_seconds
 from ..api.contract import LONGEST_WINDOW
-from ..api.shapes import is_number, is_whole
 from ..errors import (
     APIError,
-    ConfigurationError,
     NeuroonError,
     RateLimited,
     RequestTimeout,
@@ -54,8 +52,7 @@ class RetryBudget:
     __slots__ = ("capacity", "tokens")
 
     def __init__(self, capacity: int = 500) -> None:
-        if not is_whole(capacity) or capacity < 0:
-            raise ConfigurationError(f"RetryBudget.capacity must be a whole number, 0 or more; got {capacity!r}")
+        check_count("RetryBudget.capacity", capacity, least=0)
         self.capacity: int = capacity
         self.tokens: int = capacity
 
@@ -77,10 +74,6 @@ class RetryBudget:
         return f"RetryBudget({self.capacity}, tokens={self.tokens})"
 
 
-def _is_budget(value: object) -> bool:
-    return value is None or isinstance(value, RetryBudget)
-
-
 @dataclass(frozen=True)
 class RetryPolicy:
     """When to try again, and when to give up. All times are in seconds. Subclass it to decide otherwise.
@@ -98,7 +91,7 @@ class RetryPolicy:
     - ``bulk_deadline``: bounds a whole bulk run, for programs in which somebody waits for it. ``None``: no bound.
     - ``budget``: retry tokens shared by all calls under this policy; ``None``: no budget.
 
-    Raises `ConfigurationError` for numbers that cannot be meant.
+    Raises `UsageError` for numbers that cannot be meant.
 
     >>> RetryPolicy(attempts=3, initial=0.5, deadline=20.0).attempts
     3
@@ -113,28 +106,13 @@ class RetryPolicy:
     bulk_deadline: float | None = None
 
     def __post_init__(self) -> None:
-        if not is_whole(self.attempts) or self.attempts < 1:
-            raise ConfigurationError(f"RetryPolicy.attempts must be 1 or more, got {self.attempts!r}")
-        if not all(is_number(value) and 0 <= value < math.inf for value in (self.initial, self.maximum)):
-            raise ConfigurationError(
-                "RetryPolicy.initial and .maximum must be numbers of seconds, 0 or more, "
-                f"got {self.initial!r} and {self.maximum!r}"
-            )
-        for name in ("deadline", "bulk_deadline"):
-            value = getattr(self, name)
-            if value is not None and not (is_number(value) and 0 < value < math.inf):
-                raise ConfigurationError(
-                    f"RetryPolicy.{name} must be a number of seconds above 0, or None for no bound; got {value!r}"
-                )
-        patience = self.outage_patience
-        if patience is not None and not (is_number(patience) and 0 <= patience < math.inf):
-            raise ConfigurationError(
-                f"RetryPolicy.outage_patience must be a number of seconds, 0 or more, or None; got {patience!r}"
-            )
-        if not _is_budget(self.budget):
-            raise ConfigurationError(
-                f"RetryPolicy.budget must be a RetryBudget, or None for no bound; got {self.budget!r}"
-            )
+        check_count("RetryPolicy.attempts", self.attempts)
+        check_seconds("RetryPolicy.initial", self.initial, zero=True)
+        check_seconds("RetryPolicy.maximum", self.maximum, zero=True)
+        check_seconds("RetryPolicy.deadline", self.deadline, none=True)
+        check_seconds("RetryPolicy.bulk_deadline", self.bulk_deadline, none=True)
+        check_seconds("RetryPolicy.outage_patience", self.outage_patience, zero=True, none=True)
+        check_capable("RetryPolicy.budget", self.budget, ("spend", "refund"), "a RetryBudget, or None for no bound")
 
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:
         """May this request be sent again after this failure, and could that help?"""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from ..advice import Advice
+from ..api.arguments import shown
 from ..errors import ConfigurationError
 from ..settings import Secret, check_header_value, is_loopback
 from .failures import system_words
@@ -161,7 +162,7 @@ def _context_of(ssl: object) -> tls.SSLContext:
         return ssl
     if not isinstance(ssl, str) and not hasattr(ssl, "__fspath__"):
         raise ConfigurationError(
-            f"must be an SSLContext or the path of a file of certificate authorities, got {ssl!r}", where="ssl"
+            f"must be an SSLContext or the path of a file of certificate authorities, got {shown(ssl)}", where="ssl"
         )
     path = os.fspath(cast("str | os.PathLike[str]", ssl))
     context = tls.create_default_context()

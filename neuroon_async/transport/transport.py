@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from yarl import URL
 
-from ..api.arguments import shown
+from ..api.arguments import check_seconds, shown
 from ..api.contract import LONGEST_WINDOW
 from ..api.responses import Response, decode_response
 from ..api.results import Answer
-from ..api.shapes import implements, is_number
+from ..api.shapes import implements
 from ..errors import (
     APIError,
     ClientClosed,
@@ -367,11 +367,10 @@ def _pause(call: Call, outcome: Response | NeuroonError, policy: RetryPolicy) ->
 
 def _checked_retry(policy: object) -> RetryPolicy:
     if not isinstance(policy, RetryPolicy):
-        raise ConfigurationError(f"retry must be a RetryPolicy, such as RetryPolicy(attempts=3), got {policy!r}")
+        raise ConfigurationError(f"retry must be a RetryPolicy, such as RetryPolicy(attempts=3), got {shown(policy)}")
     return policy
 
 
-def _checked_timeout(seconds: object) -> float:
-    if not is_number(seconds) or seconds <= 0:
-        raise ConfigurationError(f"timeout must be a number of seconds above 0, got {shown(seconds)}")
+def _checked_timeout(seconds: float) -> float:
+    check_seconds("timeout", seconds)
     return seconds

@@ -2,11 +2,13 @@
 
 import math
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
 from neuroon_async.api.arguments import (
     check_callback,
+    check_choice,
     check_count,
     check_flag,
     check_fraction,
@@ -15,6 +17,28 @@ from neuroon_async.api.arguments import (
     shown,
 )
 from neuroon_async.errors import UsageError
+
+
+async def later(*_):
+    """Never awaited."""
+
+
+def pieces(*_):
+    yield "never run"
+
+
+class Plain:
+    def __call__(self):
+        """Like any function."""
+
+
+class Async:
+    __call__ = later
+
+
+class Pieces:
+    __call__ = pieces
+
 
 NO_NUMBERS = (
     None,
@@ -34,17 +58,23 @@ NO_NUMBERS = (
 )
 CHECKS = {
     check_flag: ((True, False), ("false", "", "no", 0, 1, None, [])),
-    check_count: ((1, 8, 10**400), (*NO_NUMBERS, 0, -1, 2.0)),
+    check_count: ((1, 8, 2**63 - 1), (*NO_NUMBERS, 0, -1, 2.0, 2**63, 10**5000)),
     check_fraction: ((0, 1, 0.5), (*NO_NUMBERS, -0.1, 1.1)),
     check_seconds: ((1, 0.5), (*NO_NUMBERS, 0, -1, 10**400)),
     check_text: (("x", "ñ", " "), ("", None, 5, b"x", ["x"], "\ud800")),
-    check_callback: ((None, print, int), ("print", 5, [])),
+    check_choice: (("a", 5), ("b", 6, None, [], {}, object())),
+    check_callback: (
+        (None, print, int, Plain(), partial(print, 1)),
+        ("print", 5, [], later, pieces, Async(), Pieces()),
+    ),
 }
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_kinds(check):
     good, bad = CHECKS[check]
+    if check is check_choice:
+        check = partial(check, known=("a", 5))
     for value in good:
         check("option", value)
     for value in bad:
@@ -63,6 +93,17 @@ def test_bounds_that_differ():
     check_seconds("option", 1_000, most=1_000)
     with pytest.raises(UsageError, match="option must be a number of seconds above 0, and 1,000 or less; got 1001"):
         check_seconds("option", 1_001, most=1_000)
+    check_count("option", None, none=True)
+    check_text("option", None, none=True)
+    check_text("option", "", empty=True)
+    check_choice("option", None, (None, "a"))
+    check_callback("option", later, awaited=True)
+    for nothing in (None, print):
+        check_callback("option", nothing)
+    with pytest.raises(UsageError, match="option must be a function, got None"):
+        check_callback("option", None, none=False)
+    with pytest.raises(UsageError, match=r"option must be a whole number, in 1\.\.9223372036854775807; got 9"):
+        check_count("option", 2**63)
     with pytest.raises(UsageError, match=r"option must be a whole number, in 1\.\.5; got 6"):
         check_count("option", 6, 5)
     with pytest.raises(UsageError, match="option must be a number of seconds, 0 or more, or None; got '5'"):

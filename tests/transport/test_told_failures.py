@@ -179,7 +179,7 @@ async def test_a_call_may_have_a_timeout_of_its_own():
     transport = Transport(SETTINGS, Noting(*[Response(200, b"{}", None)] * 2), None, ONCE, 5.0)
     await transport.call(SHOP)
     await transport.call(SHOP, timeout=2.5)
-    with pytest.raises(ConfigurationError, match="timeout must be a number of seconds above 0, got 0"):
+    with pytest.raises(ConfigurationError, match="timeout must be a number of seconds above 0; got 0"):
         await transport.call(SHOP, timeout=0)
     assert given == [5.0, 2.5]
 

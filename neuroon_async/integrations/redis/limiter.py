@@ -91,8 +91,7 @@ class RedisLimiter(SharedLimiter):
         for name, limit in table.items():
             check_seconds(f"rate_limits[{name!r}].per", limit.per, most=MOST_SECONDS)
         check_seconds("latency", latency, zero=True, most=MOST_SECONDS)
-        if share is not None:
-            check_count("share", share)
+        check_count("share", share, none=True)
         check_client(redis)
         self._slots = RedisLink.of(redis, SCRIPTS)
         base = key_base(prefix, shop_id)
