@@ -183,9 +183,7 @@ TABLE = [
         "endpoint": NO_ENDPOINT, "limit": (5, "10", RateLimit, {}),
     }),
     (Emulator().limit, {}, {"endpoint": NO_ENDPOINT}),
-    (Emulator().remaining, {}, {"endpoint": NO_ENDPOINT}),
     (Emulator().requests_to, {}, {"endpoint": NO_ENDPOINT}),
-    (Emulator().spend, {"endpoint": "shop"}, {"endpoint": NO_ENDPOINT, "requests": (*NO_WHOLE, None)}),
     (set_on_emulator, {}, {"verified": NO_FLAG, "readings": (None, 5, Readings, "older")}),
     (Readings, {}, {
         "answers": (None, 5, "oldest", [], Unshowable(), 10**5000), "foreign_shop": (None, 404, "403", []),
@@ -267,6 +265,7 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
     outbox = ConversionOutbox(tmp_path / "outbox")
     ledger = SQLiteLedger(tmp_path / "ledger")
     limiter = MachineLimiter(tmp_path / "limits", shop_id="s")
+    emulator = Emulator()
     async with NeuroonClient(shop_id="s", api_key=KEY, base_url="http://127.0.0.1:9") as client, outbox:
         calls = [
             ("timeout", NO_SECONDS, lambda value: client.shop(timeout=value)),
@@ -283,6 +282,11 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
             ("shop", NO_TEXT, ledger.forget_shop),
             ("shop", NO_TEXT, lambda value: ledger.held(value, ["a"])),
             ("endpoint", (None, 5, "shops"), limiter.acquire),
+            ("endpoint", NO_ENDPOINT, emulator.remaining),
+            ("endpoint", NO_ENDPOINT, emulator.spend),
+            ("requests", (*NO_WHOLE, None), lambda value: emulator.spend("shop", value)),
+            ("predicate", (None, *NO_FUNCTION), emulator.wait_for),
+            ("timeout", NO_SECONDS, lambda value: emulator.wait_for(list, timeout=value)),
             ("markets", (None, 5, "es", [5], [client]), lambda value: sync_markets("x.csv", value)),
             ("on_progress", NO_CALLBACK, lambda value: sync_markets("x.csv", [], on_progress=value)),
             (

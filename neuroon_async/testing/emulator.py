@@ -132,7 +132,6 @@ class Emulator:
         check_count("port", port, 65_535, least=0)
         check_seconds("keepalive_timeout", keepalive_timeout, zero=True)
         check_seconds("grace", grace, zero=True)
-        check_count("seed", seed, least=0)
         self.shop_id = shop_id
         self.api_key = api_key
         self.host = host
@@ -301,9 +300,8 @@ class Emulator:
         """Wait until ``predicate`` returns something true, and return that.
 
         Args:
-            predicate: A plain function that takes nothing. It is asked at the start, whenever a request arrives, has
-                been processed or has ended, and once more at the timeout; it may look at anything, in this emulator or
-                elsewhere.
+            predicate: A plain function without arguments, asked at the start, whenever a request arrives, has been
+                processed or has ended, and once more at the timeout; it may look at anything, here or elsewhere.
             timeout: Seconds; ``None`` waits without end.
 
         Raises `TimeoutError` where it is still false after ``timeout``.

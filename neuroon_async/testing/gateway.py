@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from ..api.arguments import check_count
 from ..api.contract import DATE_HEADER, REQUEST_ID_HEADER
 from ..api.openapi import openapi
 from .admission import Admission
@@ -60,6 +61,7 @@ class Gateway:
         pages: list[Page],
         seed: int,
     ) -> None:
+        check_count("seed", seed, least=0)
         self._conditions = conditions
         self._shop = shop
         self._admission = Admission(conditions, limits)
