@@ -120,13 +120,21 @@ class _Background:
 
     def __init__(self) -> None:
         self.loop: asyncio.AbstractEventLoop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever, name="neuroon-blocking", daemon=True)
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="neuroon-blocking", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        """A task that raises `SystemExit` stops asyncio's loop, but here it ends only the call that it belongs to."""
+        while not self._ending:
+            with suppress(KeyboardInterrupt, SystemExit):  # the task keeps it, and whoever waits for that is told
+                self.loop.run_forever()
 
     def end(self) -> None:
         """Cancel what still runs, close what is still open, and let the thread go."""
         with suppress(TimeoutError):
             asyncio.run_coroutine_threadsafe(_wind_up(), self.loop).result(_GRACE)
+        self._ending = True
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(_GRACE)
         if not self._thread.is_alive():

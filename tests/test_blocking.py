@@ -83,6 +83,19 @@ def test_a_timeout_cancels_and_tells_what_was_done(emulator, client):
     assert blocking.run(client.shop())
 
 
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_a_call_that_ends_the_program_ends_for_its_caller_and_not_for_the_others(client, kind):
+    """asyncio lets these through its loop, which then stops."""
+
+    def leave(failure):
+        raise kind("enough")
+
+    with pytest.raises(kind, match="enough") as caught:
+        blocking.run(client.products.sync([*products(3), {"externalId": "bad"}], on_failure=leave), timeout=20)
+    assert caught.value.report.failed >= 1
+    assert blocking.run(client.shop(), timeout=20)
+
+
 def test_a_timeout_of_the_coroutines_own_is_not_mistaken():
     async def own():
         raise TimeoutError("mine")

@@ -142,7 +142,7 @@ class Endpoint:
     repeat_safe: bool
     """May a request that the server perhaps processed be sent again?"""
     done_on_retry: int | None = None
-    """The error status which, on a retry, only says that the first try had worked."""
+    """The error status which, on a retry, only says that an earlier attempt had worked."""
     success_fields: frozenset[str] = frozenset()
     """Fields that only a success holds, where the API documents an answer; empty where it documents none."""
     doubt: str = "the server may or may not have acted"

@@ -157,19 +157,9 @@ class _LimitsFile:
         self.path = path
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
-        self._begin()
-
-    def _begin(self) -> None:
         self._process = os.getpid()
-        self._file = SQLiteFile(
-            self.path,
-            application_id=_APPLICATION_ID,
-            migrations=_MIGRATIONS,
-            explain=self._explain,
-            thread_name="neuroon-limits",
-            busy_timeout=_BUSY,
-            synchronous="OFF",  # what a power cut undoes has no meaning after it
-        )
+        self._file: SQLiteFile | None = None
+        """Made anew for each opening: of one that is being closed, steps may still be under way."""
 
     @classmethod
     def at(cls, path: Path) -> _LimitsFile:
@@ -181,44 +171,67 @@ class _LimitsFile:
 
     async def change(self, shop: str, name: str, limit: RateLimit, step: Callable[[Admission, State, float], T]) -> T:
         """Let ``step`` change one endpoint's state in a transaction. Raises `StoreUnavailable`."""
-        await self._open()
+        file = await self._opened()
         try:
-            return await self._file.run(self._change, shop, name, limit, step)
+            return await file.run(_change, file, shop, name, limit, step)
         except StoreUnavailable:
-            await self.close()  # whatever it was, the next one finds the file as it is then
+            if self._file is file:  # whatever it was, the next one finds the file as it is then
+                self._file = None
+            await file.close()
             raise
 
     async def close(self) -> None:
-        await self._file.close()
+        file, self._file = self._file, None
+        if file is not None:
+            await file.close()
 
-    async def _open(self) -> None:
+    async def _opened(self) -> SQLiteFile:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._loop = loop
             self._opening = asyncio.Lock()
         if self._process != os.getpid():  # forked: SQLite must not go on with its parent's connection
-            self._begin()
+            self._process = os.getpid()
+            self._file = None
         async with self._opening:
-            if not self._file.is_open:
-                await self._file.open()
+            if self._file is None:
+                file = self._closed_file()
+                await file.open()
+                self._file = file
+            return self._file
 
-    def _change(self, shop: str, name: str, limit: RateLimit, step: Callable[[Admission, State, float], T]) -> T:
-        with self._file.transaction():
-            now = machine_time()
-            row = self._file.execute("SELECT state FROM endpoint WHERE shop = ? AND name = ?", (shop, name)).fetchone()
-            state = _new_state(now) if row is None else _read_state(row[0])
-            admission = _restored(state, limit, now)
-            answer = step(admission, state, now)
-            self._file.execute(
-                "INSERT OR REPLACE INTO endpoint (shop, name, state) VALUES (?, ?, ?)",
-                (shop, name, _written(admission, state, now)),
-            )
-        return answer
+    def _closed_file(self) -> SQLiteFile:
+        return SQLiteFile(
+            self.path,
+            application_id=_APPLICATION_ID,
+            migrations=_MIGRATIONS,
+            explain=self._explain,
+            thread_name="neuroon-limits",
+            busy_timeout=_BUSY,
+            synchronous="OFF",  # what a power cut undoes has no meaning after it
+        )
 
     def _explain(self, problem: Problem, detail: str) -> Exception:
         if problem in _MISUSE:
             return ConfigurationError(f"{self.path}: {_MISUSE[problem].format(detail=detail)}")
         return StoreUnavailable(f"in {self.path} cannot be used: {detail}")
+
+
+def _change(
+    file: SQLiteFile, shop: str, name: str, limit: RateLimit, step: Callable[[Admission, State, float], T]
+) -> T:
+    """In the file's thread."""
+    with file.transaction():
+        now = machine_time()
+        row = file.execute("SELECT state FROM endpoint WHERE shop = ? AND name = ?", (shop, name)).fetchone()
+        state = _new_state(now) if row is None else _read_state(row[0])
+        admission = _restored(state, limit, now)
+        answer = step(admission, state, now)
+        file.execute(
+            "INSERT OR REPLACE INTO endpoint (shop, name, state) VALUES (?, ?, ?)",
+            (shop, name, _written(admission, state, now)),
+        )
+    return answer
 
 
 class _MachineSlots:

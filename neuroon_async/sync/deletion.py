@@ -164,14 +164,13 @@ class ProductDeletion:
         """Nothing is left to do: `dispatch` has seen everything through."""
 
     async def _deliver(self, deletion: Deletion) -> None:
-        retry = OutageRetry(self.health, deletion.stats)
         try:
-            await retry.run(partial(self._delete, deletion))
+            await OutageRetry(self.health, deletion.stats).run(partial(self._delete, deletion))
         except (AuthenticationFailed, PermissionDenied, ConfigurationError, LedgerError):
             raise
         except NotFound as error:
-            # A repetition: an earlier request had worked, only its answer was lost.
-            if retry.rounds or self._on_ended is not None:
+            # Where an earlier round may have been processed, it had worked, and only its answer was lost.
+            if deletion.stats.overtakable or self._on_ended is not None:
                 self._settle_deleted(deletion)
             else:
                 self._settle_failed(deletion, error)

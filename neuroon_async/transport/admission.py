@@ -48,11 +48,12 @@ class Admission:
         loop = asyncio.get_running_loop()
         started = loop.time()
         call.stats.waiting += limited
+        permit: Permit | None = None
         try:
             if limited:
-                return await self._both(call)
-            await self._place()
-            return None
+                permit = await self._both(call)
+            else:
+                await self._place()
         finally:
             waited = loop.time() - started
             call.limit.waited(waited)
@@ -60,7 +61,18 @@ class Admission:
                 call.stats.waiting -= 1
                 call.stats.waited += waited
                 if instrumentation is not None:
-                    instrumentation.waited(call.endpoint, waited)
+                    self._tell(instrumentation, call, waited, permit)
+        return permit
+
+    def _tell(self, instrumentation: Instrumentation, call: Call, waited: float, permit: Permit | None) -> None:
+        """An instrumentation must not raise. Where it does all the same, nothing stays taken."""
+        try:
+            instrumentation.waited(call.endpoint, waited)
+        except BaseException:
+            if permit is not None:
+                self.leave()
+                permit.unused()
+            raise
 
     def leave(self) -> None:
         """The attempt has ended: its connection is free for the next one."""

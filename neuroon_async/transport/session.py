@@ -208,6 +208,11 @@ class SessionHolder:
             self._session = self._open()
         elif self._session.closed:
             raise closed_session()
+        elif getattr(self._session, "_loop", loop) is not loop:  # aiohttp would tell that as a failed connection
+            raise UsageError(
+                "the aiohttp session given to this client belongs to another event loop",
+                advice="make session and client in the loop that uses them",
+            )
         elif not self._told and _WATCH not in self._session.trace_configs:
             self._session.trace_configs.append(_WATCH)
         return self._session

@@ -332,7 +332,7 @@ class Transport:
         """What an attempt's outcome means for the call: an earlier attempt may have got through."""
         if isinstance(outcome, Response):
             return outcome
-        if isinstance(outcome, APIError) and outcome.status == call.endpoint.done_on_retry and call.attempts > 1:
+        if isinstance(outcome, APIError) and outcome.status == call.endpoint.done_on_retry and _was_done(call):
             return Response(outcome.status, b"", outcome.request_id)
         call.last_failure = outcome
         outcome.shop_id = self.settings.shop_id
@@ -342,6 +342,15 @@ class Transport:
         elif isinstance(outcome, RateLimited):
             call.stats.throttled += 1
         return outcome
+
+
+def _was_done(call: Call) -> bool:
+    """Does an error that finds the work done mean that an earlier attempt has done it?
+
+    An attempt that was throttled, or never arrived, has done nothing. A verification is repeated after such attempts
+    only, and is a success all the same: the domain is verified, as was asked.
+    """
+    return call.maybe_processed if call.endpoint.repeat_safe else call.attempts > 1
 
 
 def _end_permit(permit: Permit | None, call: Call, result: ExchangeResult | None, policy: RetryPolicy) -> None:

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 
 import msgspec
@@ -16,6 +17,7 @@ import pytest
 
 from neuroon_async import ConfigurationError, ConnectionFailed, MachineLimiter, RateLimit, UsageError
 from neuroon_async.limits import machine
+from neuroon_async.limits.store import StoreUnavailable
 from neuroon_async.testing import Emulator
 
 SHOP = "shop_test"
@@ -90,6 +92,40 @@ async def test_a_file_with_a_time_that_is_none_is_damaged(tmp_path, where):
                 connection.execute("UPDATE endpoint SET state = ?", (msgspec.msgpack.encode(state),))
             with pytest.raises(ConnectionFailed, match="cannot be used: an endpoint's state holds a time that is none"):
                 await limiter.acquire("shop")
+
+
+async def test_a_file_that_is_closed_for_one_step_and_opened_for_another_lets_a_third_one_end(tmp_path, monkeypatch):
+    loop = asyncio.get_running_loop()
+    under_way, opening, go_on = asyncio.Event(), asyncio.Event(), threading.Event()
+
+    def fails(*_):
+        raise StoreUnavailable("cannot be used")
+
+    def takes_long(*_):
+        loop.call_soon_threadsafe(under_way.set)
+        return go_on.wait(10)
+
+    def connect(*arguments, **options):
+        connection = real_connect(*arguments, **options)
+        if "isolation_level" in options:  # and not to look at the header only
+            loop.call_soon_threadsafe(opening.set)
+        return connection
+
+    key = SHOP, "shop", RateLimit(1, per=1.0)
+    file = machine._LimitsFile.at(tmp_path / "limits")
+    await file.change(*key, lambda *_: None)
+    real_connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    first = asyncio.create_task(file.change(*key, fails))
+    second = asyncio.create_task(file.change(*key, takes_long))
+    await under_way.wait()
+    third = asyncio.create_task(file.change(*key, lambda *_: "opened anew"))
+    await opening.wait()
+    go_on.set()
+    with pytest.raises(StoreUnavailable, match="cannot be used") as failure:
+        await first
+    assert (str(failure.value), await second, await third) == ("cannot be used", True, "opened anew")
+    await file.close()
 
 
 @pytest.mark.parametrize(

@@ -545,6 +545,14 @@ async def test_a_deletion_that_worked_before_an_outage_is_no_failure_after_it():
     assert emulator.products.keys() == {"p2"}
 
 
+async def test_what_was_throttled_before_it_was_not_found_is_not_called_deleted():
+    async with shop({"retry": RetryPolicy(attempts=2)}) as (emulator, client):
+        emulator.fail("delete_product", Fault.too_many_requests(1), times=5)  # more than one round of attempts
+        report = await client.products.delete_many(["never"])
+    assert_balanced(report)
+    assert (report.deleted, [failure.status for failure in report.failures]) == (0, [404])
+
+
 @pytest.mark.parametrize("how", ["401", "cancelled", "source", "callback", "outage"])
 async def test_a_deletion_that_ends_early_is_accounted_for(how):
     def source():

@@ -141,6 +141,20 @@ async def test_what_a_limiter_raises_by_itself_is_heard_and_the_place_given_back
     assert places.free == 1
 
 
+async def test_an_instrumentation_that_raises_keeps_nothing():
+    class Raising:
+        def waited(self, endpoint, seconds):
+            raise ValueError("not so")
+
+        def attempt(self, attempt):
+            raise NotImplementedError
+
+    limiter, places = RoundTrip(0.5), Places(1)
+    with pytest.raises(ValueError, match="not so"):
+        await Admission("shop_1", limiter, places).admit(call(), Raising())
+    assert (limiter.granted, places.free) == (0, 1)
+
+
 async def test_a_place_is_waited_for_in_the_line_of_ones_own_shop():
     limiter, places = RoundTrip(0.0), Places(0)
     order = []

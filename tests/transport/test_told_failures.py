@@ -16,6 +16,7 @@ from neuroon_async import (
     NeuroonError,
     NotFound,
     RateLimit,
+    RateLimited,
     ResponseDecodeError,
     RetryPolicy,
     ServerError,
@@ -148,6 +149,13 @@ async def test_a_deletion_that_an_earlier_attempt_had_done_is_a_success_with_the
     transport = Transport(SETTINGS, Scripted(lost(maybe_processed=True), missing), None, AGAIN, 5.0)
     answer = await transport.call(DELETE_PRODUCT, params={"shop_id": "shop_7", "external_id": "A"})
     assert answer == Response(404, b"", "r-2")
+
+
+@pytest.mark.parametrize("first", [RateLimited(429), lost(maybe_processed=False)])
+async def test_a_product_that_no_earlier_attempt_can_have_deleted_was_not_there(first):
+    transport = Transport(SETTINGS, Scripted(first, NotFound(404)), None, AGAIN, 5.0)
+    with pytest.raises(NotFound):
+        await transport.call(DELETE_PRODUCT, params={"shop_id": "shop_7", "external_id": "A"})
 
 
 async def test_a_limiter_that_refuses_for_a_reason_of_its_own_is_heard():

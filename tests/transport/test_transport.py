@@ -218,6 +218,20 @@ def test_another_event_loop_is_told_to_make_its_own_client():
     asyncio.run(again())
 
 
+def test_a_session_of_another_event_loop_is_told_to_be_made_in_this_one():
+    async def make():
+        return aiohttp.ClientSession()
+
+    async def call(session):
+        client = NeuroonClient(shop_id="shop_1", api_key=KEY, base_url="http://127.0.0.1:9", session=session)
+        with pytest.raises(UsageError, match="session given to this client belongs to another event loop"):
+            await client.shop()
+
+    session = asyncio.run(make())
+    asyncio.run(call(session))
+    asyncio.run(session.close())
+
+
 async def test_closed_from_another_loop_a_client_ends_in_its_own():
     async with Emulator(algorithm="off") as emulator:
         client = client_of(emulator)
