@@ -15,7 +15,7 @@ from ..api.shapes import is_list, is_object
 from .mapping import ATTRIBUTE_PREFIX
 from .options import ReadingOptions
 from .values.currencies import Unit
-from .values.damage import is_error_code, is_like_a_date, is_shortened
+from .values.damage import NOT_COMPUTED, is_error_code, is_like_a_date, is_shortened
 from .values.numbers import Sign
 from .values.parsing import (
     CONVERTERS,
@@ -175,7 +175,7 @@ class Draft:
         name = target.partition(".")[0]
         if is_error_code(text):
             if name in REQUIRED_FIELDS or name in _IDS:
-                problem = f"holds {text}, which a spreadsheet shows where a formula failed; export the catalog again"
+                problem = _NOT_COMPUTED if text == NOT_COMPUTED else f"holds {text}, {_FAILED}"
                 self.rejected[target] = text
                 self.problems.append((WIRE_NAMES[name], problem))
             else:
@@ -254,6 +254,8 @@ class Draft:
             self.put(f"{ATTRIBUTE_PREFIX}{name}", value)
 
 
+_FAILED = "which a spreadsheet shows where a formula failed; export the catalog again"
+_NOT_COMPUTED = "holds a formula without its value; open the file in a spreadsheet program, and save it there"
 _SHORTENED = (
     "is a number that a spreadsheet has shortened, so its digits are lost; export the catalog again and do not save it "
     "in a spreadsheet, or format the column as text before"

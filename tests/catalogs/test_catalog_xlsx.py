@@ -15,7 +15,7 @@ from spreadsheets import workbook
 
 from neuroon_async import Product, ProductFailure
 from neuroon_async.catalogs import Catalog
-from neuroon_async.catalogs.readers import spreadsheet
+from neuroon_async.catalogs.readers import sheet_cells, spreadsheet
 
 OPTIONS = {"shop_url": SHOP, "currency": "EUR", "today": date(2026, 6, 15)}
 HEADER = ["id", "name", "price", "url", "sale_price", "sale_start_date", "sale_end_date", "in_stock", "sku", "stock"]
@@ -252,3 +252,77 @@ def test_a_sheet_without_products_names_the_others(first, told):
     _, fault = until_fault(Catalog(named(workbook({"Notas": first, "Productos": rows, "Tallas": []}), "f.xlsx")))
     assert told in fault
     assert fault.endswith("; is it another sheet that holds the products? (sheet: Productos, Tallas)")
+
+
+SHEET, STYLES, BOOK = "xl/worksheets/sheet1.xml", "xl/styles.xml", "xl/workbook.xml"
+
+
+def edited(content: bytes, *changes: tuple[str, str, str]) -> bytes:
+    """The workbook with some text of its members replaced: ``(member, old, new)``."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as before, zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as after:
+        for name in before.namelist():
+            text = before.read(name).decode()
+            for member, old, new in changes:
+                assert member != name or old in text, old
+                text = text.replace(old, new) if member == name else text
+            after.writestr(name, text)
+    return made.getvalue()
+
+
+def formula(place: str, value: str) -> tuple[str, str, str]:
+    """A formula where the number 7 stands."""
+    return SHEET, f'<c r="{place}"><v>7</v></c>', f'<c r="{place}"><f>A1*2</f>{value}</c>'
+
+
+def test_numbers_that_are_shown_with_zeros_before_them():
+    catalog = book([123, "Té", 5, "/a", None, None, None, None, 45, 7], [1234567, "Té", 5, "/a"])
+    found = items(
+        edited(
+            catalog,
+            (STYLES, "<cellXfs", '<numFmts><numFmt numFmtId="164" formatCode="00000"/></numFmts><cellXfs'),
+            (STYLES, '<xf numFmtId="14"/>', '<xf numFmtId="14"/><xf applyNumberFormat="1" numFmtId="164"/>'),
+            *((SHEET, f'<c r="{place}">', f'<c r="{place}" s="2">') for place in ("A2", "I2", "J2", "A3")),
+        )
+    )
+    assert [(item.external_id, item.sku) for item in found] == [("00123", "00045"), ("1234567", UNSET)]
+    assert found[0].stock_quantity == 7
+
+
+def test_formulas_that_nobody_has_computed_are_no_values():
+    rows = [["a", "Té", 7, "/a"], ["b", "Té", 9, "/b", 7], ["c", "Té", 7, "/c", 7]]
+    content = edited(book(*rows), formula("C2", "<v/>"), formula("E3", "<v></v>"), formula("C4", "<v>0</v>"))
+    catalog = Catalog(named(content, "file"), **OPTIONS)
+    refused, without_sale, for_nothing = catalog
+    assert "price: holds a formula without its value; open the file in a spreadsheet program" in refused.reason
+    assert (without_sale.price, without_sale.sale_price, for_nothing.price) == (9, UNSET, 0)
+    assert any("without salePrice" in note for note in catalog.notes)
+    of_a_program = edited(content, (BOOK, "</sheets>", '</sheets><calcPr calcId="124519" fullCalcOnLoad="1"/>'))
+    *_, refused = items(of_a_program)
+    assert "price: holds a formula without its value" in refused.reason
+    computed = edited(of_a_program, (SHEET, "<v>0</v>", "<v>19.99</v>"))
+    assert items(computed)[-1].price == Decimal("19.99")
+
+
+def test_errors_are_refused_or_left_out_and_counted():
+    rows = [["a", "Té", 7, "/a"], ["b", "Té", 9, "/b", 7]]
+    errors = (
+        (SHEET, f'<c r="{place}"><v>7</v></c>', f'<c r="{place}" t="e"><f>1/0</f><v>#DIV/0!</v></c>')
+        for place in ("C2", "E3")
+    )
+    catalog = Catalog(named(edited(book(*rows), *errors), "file"), **OPTIONS)
+    refused, without_sale = catalog
+    assert "price: holds #DIV/0!, which a spreadsheet shows where a formula failed" in refused.reason
+    assert without_sale.sale_price is UNSET
+    assert any("salePrice" in note and "#DIV/0!" in note for note in catalog.notes)
+
+
+def test_odd_cells_of_a_sheet_that_begins_further_right_and_is_read_in_pieces(monkeypatch):
+    monkeypatch.setattr(sheet_cells, "_CHUNK", 7)
+    rows = [[None, None, *row] for row in ([*HEADER], ["a", "Té", 7, "/a"], ["b", "Té", 7, "/b"], ["c", "Té", 7, "/c"])]
+    content = workbook({"Other": [["x"]], "Hoja": rows})
+    sheet = "xl/worksheets/sheet2.xml"
+    changes = [(sheet, *formula(place, "<v/>")[1:]) for place in ("E2", "E3")]
+    *refused, product = items(edited(content, *changes), sheet="Hoja")
+    assert ["formula without its value" in item.reason for item in refused] == [True, True]
+    assert (product.external_id, product.price) == ("c", 7)

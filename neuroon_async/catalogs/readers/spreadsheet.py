@@ -14,6 +14,7 @@ import datetime as dt
 import re
 import zipfile
 import zlib
+from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..records import Record
 from ..values.text import require
 from .delimited import column_names, is_comment
+from .sheet_cells import OddCells, column_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +58,7 @@ class Sheet:
             self._sheet: Any = workbook.get_sheet_by_name(name)
             self._others = [other for other in workbook.sheet_names if other != name]
             self._option = option
+            self._file, self._index = file, workbook.sheet_names.index(name)
         except (calamine.CalamineError, OSError) as error:
             raise source.error("", f"cannot be read as a spreadsheet: {error}; save it again as .xlsx") from error
 
@@ -86,28 +89,42 @@ class Sheet:
             yield Record(f"{self._source.name}:row {number}", dict(zip(header, row, strict=False)))
 
     def _rows(self) -> Iterator[tuple[int, list[str | Decimal]]]:
-        is_header = True
-        for number, cells in enumerate(self._sheet.iter_rows(), 1):
-            row = [_value(cell) for cell in cells]
-            texts = [cell for cell in row if not isinstance(cell, str) or cell.strip()]
-            if not texts or (is_header and is_comment([str(cell) for cell in row])):
-                continue
-            is_header = False
-            yield number, row
+        with _opened(self._source, self._file) as archive:
+            odd = OddCells(archive, self._index)
+            is_header = True
+            for number, cells in enumerate(self._sheet.iter_rows(), 1):
+                shown = odd.of_row(number)
+                row = [_value(cell) for cell in cells]
+                texts = [cell for cell in row if not isinstance(cell, str) or cell.strip()]
+                if not texts or (is_header and is_comment([str(cell) for cell in row])):
+                    continue
+                is_header = False
+                yield number, self._with(shown, row) if shown else row
+
+    def _with(self, shown: dict[int, str], row: list[str | Decimal]) -> list[str | Decimal]:
+        """The row, with what odd cells show. Columns that are empty on the left are none of it."""
+        first = 1 if self._sheet.start is None else 1 + self._sheet.start[1]
+        return [shown.get(column, cell) for column, cell in enumerate(row, first)]
+
+
+@contextmanager
+def _opened(source: ByteSource, file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
+        damaged = "cannot be read as a spreadsheet; it is damaged or cut off: fetch or save it again"
+        raise source.error("", damaged) from error
 
 
 def _refuse_huge(source: ByteSource, file: BinaryIO) -> None:
     """Refuse a workbook that memory would not hold: one far cell makes a sheet as large as all cells up to it."""
     problem = None
-    try:
-        with zipfile.ZipFile(file) as archive:
-            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
-                problem = f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; save the sheet as CSV"
-            elif any(_area(archive, name) > MAX_CELLS for name in archive.namelist()):
-                problem = f"has a sheet that spans over {MAX_CELLS:,} cells; delete what stands far below or beside it"
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
-        damaged = "cannot be read as a spreadsheet; it is damaged or cut off: fetch or save it again"
-        raise source.error("", damaged) from error
+    with _opened(source, file) as archive:
+        if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
+            problem = f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; save the sheet as CSV"
+        elif any(_area(archive, name) > MAX_CELLS for name in archive.namelist()):
+            problem = f"has a sheet that spans over {MAX_CELLS:,} cells; delete what stands far below or beside it"
     if problem:
         raise source.error("", problem)
     file.seek(0)
@@ -120,7 +137,7 @@ def _area(archive: zipfile.ZipFile, name: str) -> int:
     rows = columns = 0
     for piece in _pieces(archive, name):
         for letters, digits in _FILLED_CELL.findall(piece):
-            columns = max(columns, _column(letters))
+            columns = max(columns, column_number(letters))
             rows = max(rows, int(digits))
     return rows * columns
 
@@ -132,13 +149,6 @@ def _pieces(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
         while chunk := member.read(_CHUNK):
             yield rest + chunk
             rest = (rest + chunk)[-_LONGEST_CELL:]
-
-
-def _column(letters: bytes) -> int:
-    number = 0
-    for letter in letters.upper():
-        number = number * 26 + letter - 64
-    return number
 
 
 def _name_of(source: ByteSource, calamine: Any, workbook: Any, wanted: str | None, option: str) -> str:

@@ -6,6 +6,7 @@ import re
 
 __all__ = [
     "MONTH_STARTS",
+    "NOT_COMPUTED",
     "digits_of_float",
     "is_code_attribute",
     "is_error_code",
@@ -16,6 +17,8 @@ __all__ = [
 
 _ERROR_CODE = re.compile(r"#(?:[¡¿]?[A-ZÀ-ÜÑ0/]{2,12}[!?]|N/[A-Z]{1,2}|NV|I/T|GETTING_DATA|SPILL!|CALC!|#{2,})")
 """``#REF!``, ``#¡VALOR!``, ``#¿NOMBRE?``, ``#DIV/0!``, ``#N/A``, ``#N/D``, ``#NV``, ``####``: in any language."""
+NOT_COMPUTED = "#FORMULA?"
+"""What stands for a formula without its value. It is an error code as well."""
 _SHORTENED = re.compile(r"[+-]?[0-9](?:[.,][0-9]+)?E[+-][0-9]{1,3}", re.IGNORECASE)
 """``8,43657E+12``: the sign after the E is always there, which tells it from an article number such as ``1E5``."""
 
