@@ -71,6 +71,12 @@ class ClientOptions(TypedDict, total=False):
     allow_plain_http: bool
 
 
+_SET_BOTH = (
+    f"set {API_KEY_VARIABLE} and {SHOP_ID_VARIABLE}; without an account, 'neuroon sandbox' offers the same API on this "
+    "machine, and prints both"
+)
+
+
 class NeuroonClient:
     """The Plugin API of one shop.
 
@@ -179,10 +185,9 @@ class NeuroonClient:
             arguments["api_key"] = _hidden(arguments["api_key"])
         if "proxy" in arguments:
             arguments["proxy"] = _hidden(arguments["proxy"])
-        if not arguments.get("api_key"):
-            raise ConfigurationError(f"the environment variable {API_KEY_VARIABLE} is not set")
-        if not arguments.get("shop_id"):
-            raise ConfigurationError(f"the environment variable {SHOP_ID_VARIABLE} is not set")
+        for option, variable in (("api_key", API_KEY_VARIABLE), ("shop_id", SHOP_ID_VARIABLE)):
+            if not arguments.get(option):
+                raise ConfigurationError(f"the environment variable {variable} is not set", advice=_SET_BOTH)
         if "proxy" not in arguments:
             base_url = arguments.get("base_url") or _address_of(arguments.get("environment", Environment.PRODUCTION))
             arguments["proxy"] = _hidden(proxy_from_env(base_url, os.environ))

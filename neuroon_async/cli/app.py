@@ -20,11 +20,13 @@ from .commands.token import token
 from .commands.verify import verify
 from .console import out
 from .exits import EXIT_CODES_HELP
+from .switches import Command, Group
 
 __all__ = ["app"]
 
 app: typer.Typer = typer.Typer(
     name="neuroon",
+    cls=Group,
     rich_markup_mode="rich",  # the default of newer versions only
     help="Neuroon's Plugin API from the command line: sync a shop's catalog, verify its domain, sign widget tokens.",
     epilog=EXIT_CODES_HELP,
@@ -50,12 +52,9 @@ def neuroon(
     """Neuroon's Plugin API from the command line: sync a shop's catalog, verify its domain, sign widget tokens."""
 
 
-app.command()(demo)
-app.command(epilog=EXIT_CODES_HELP)(sync)
-app.command(epilog=EXIT_CODES_HELP)(check)
-app.command(epilog=EXIT_CODES_HELP)(doctor)
-app.command(epilog=EXIT_CODES_HELP)(markets)
-app.command(epilog=EXIT_CODES_HELP)(delete)
+app.command(cls=Command)(demo)
+for _command in (sync, check, doctor, markets, delete):
+    app.command(cls=Command, epilog=EXIT_CODES_HELP)(_command)
 app.add_typer(ledger_app)
 for _command in (shop, verify, token, sandbox):
-    app.command()(_command)
+    app.command(cls=Command)(_command)

@@ -218,6 +218,11 @@ def test_help_documents_the_exit_codes():
             assert promise in text
 
 
+@pytest.mark.parametrize("command", [(), ("sync",), ("sandbox",), ("ledger",), ("ledger", "forget")], ids=" ".join)
+def test_no_switch_looks_as_if_a_value_had_to_follow(command):
+    assert "<bool>" not in neuroon(*command, "--help").stdout
+
+
 # What is printed where
 
 

@@ -14,11 +14,12 @@ from ...ledger.sqlite import SQLiteLedger
 from ..console import confirmed, out, print_json, print_pairs
 from ..exits import EXIT_CODES_HELP, exit_codes, run
 from ..options import Debug, Json
+from ..switches import Command, Group
 
 __all__ = ["ledger_app"]
 
 ledger_app: typer.Typer = typer.Typer(
-    name="ledger", help="What a delta sync remembers: show it, or forget it.", no_args_is_help=True
+    name="ledger", cls=Group, help="What a delta sync remembers: show it, or forget it.", no_args_is_help=True
 )
 LedgerPath = Annotated[Path, typer.Argument(metavar="PATH", help="The file given to 'neuroon sync --ledger'.")]
 
@@ -51,7 +52,7 @@ async def forget_shops(path: Path, shops: Iterable[LedgerShop]) -> int:
     return sum([await ledger.forget_shop(shop.name) for shop in shops])
 
 
-@ledger_app.command("show", epilog=EXIT_CODES_HELP)
+@ledger_app.command("show", cls=Command, epilog=EXIT_CODES_HELP)
 def show_ledger(*, path: LedgerPath, as_json: Json = False, debug: Debug = False) -> None:
     """Show how many products the ledger holds of each shop."""
     with exit_codes(debug=debug):
@@ -66,7 +67,7 @@ def show_ledger(*, path: LedgerPath, as_json: Json = False, debug: Debug = False
             print_pairs(*((f"{shop.shop_id}  {shop.address}", products) for shop, products in held.items()))
 
 
-@ledger_app.command("forget", epilog=EXIT_CODES_HELP)
+@ledger_app.command("forget", cls=Command, epilog=EXIT_CODES_HELP)
 def forget_ledger(
     *,
     path: LedgerPath,

@@ -90,8 +90,10 @@ def markets(
 ) -> None:
     r"""Sync one catalog to several shops. Each has its own language, currency and report.
 
-    The file names the catalog and, in tables [\[market]], its shops: name, shop_id, api_key_variable (the environment
-    variable that holds the key), currency, shop_url, ledger, and in \[market.map] the columns of its language.
+    The file names the catalog and, in tables [\[market]], its shops: name,
+    shop_id, api_key_variable (the environment variable that holds the key),
+    currency, shop_url, ledger, and in \[market.map] the columns of its
+    language.
     """
     with exit_codes(debug=debug):
         plan = _read(config, only or [])
