@@ -128,6 +128,7 @@ class Products:
                 batches in a row that failed for good.
             ConnectionFailed: No request ever got an answer (or `RequestTimeout`). An outage is waited out for as long
                 as `RetryPolicy.outage_patience` says.
+            RequestTimeout: The run had not ended within `RetryPolicy.bulk_deadline`.
 
         Whatever ends a run early carries the report so far as its ``report`` attribute: these errors, the source's own
         exception, that of a callback, a cancellation. What was never sent is then counted as ``unsent``.

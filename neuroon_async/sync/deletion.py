@@ -131,8 +131,9 @@ class ProductDeletion:
         recorder.health = self.health
 
     async def run(self, reader: ItemReader[Any]) -> SyncReport:
-        size = 4 * self._in_flight.limit
-        return await BulkRun(self, reader, self._recorder, self._in_flight, self.health, chunk_size=size).run()
+        size, limit = 4 * self._in_flight.limit, self._transport.bulk_limit
+        run = BulkRun(self, reader, self._recorder, self._in_flight, self.health, chunk_size=size, limit=limit)
+        return await run.run()
 
     def take_in(self, portion: list[Any]) -> None:
         for given in portion:

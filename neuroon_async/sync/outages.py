@@ -43,7 +43,8 @@ class ServiceHealth:
         self._since: float | None = None
         """The loop's time at which the outage began that is being waited out."""
         self._answered_at: float | None = None
-        self._last_error: NeuroonError | None = None
+        self.last_error: NeuroonError | None = None
+        """What the service's last failure was, since it last answered."""
         self._failed_in_a_row = 0
         self._too_large_in_a_row = 0
         self._under_way: list[OutageRetry] = []
@@ -65,27 +66,27 @@ class ServiceHealth:
     def gives_up_at(self) -> float | None:
         """The loop's time up to which the run goes on without an answer."""
         since = self.failing_since()
-        return None if since is None else since + self._patience(self._last_error)
+        return None if since is None else since + self._patience(self.last_error)
 
     def never_answered(self) -> NeuroonError | None:
         """The error of a run in which no request ever got an answer."""
         total = self._costs.total()
-        unheard = total.requests and not total.answers and isinstance(self._last_error, TransportError)
-        return self._last_error if unheard else None
+        unheard = total.requests and not total.answers and isinstance(self.last_error, TransportError)
+        return self.last_error if unheard else None
 
     def answered(self) -> None:
         """The service is there."""
         now = asyncio.get_running_loop().time()
         if self._since is not None:
             _log.info("the service answers again after %.0f s", now - self._since)
-        self._since = self._last_error = None
+        self._since = self.last_error = None
         self._answered_at = now
         for request in self._under_way:
             request.other_answered()
 
     def gave_up(self, error: NeuroonError) -> None:
         """Waiting cannot help with this failure."""
-        self._last_error = error
+        self.last_error = error
 
     def accepted(self) -> None:
         """A batch was accepted."""
@@ -105,7 +106,7 @@ class ServiceHealth:
     async def wait_out(self, rounds: int, error: NeuroonError) -> bool:
         """Wait, and say whether to try once more. ``False`` where the service has been down for too long."""
         now = asyncio.get_running_loop().time()
-        self._last_error = error
+        self.last_error = error
         begins = self._since is None
         if self._since is None:
             self._since = self.failing_since() or now

@@ -144,8 +144,8 @@ class ProductSync:
         self._intake = Intake(self._changes, self._queue, self._hold, recorder, conversion.check)
 
     async def run(self) -> SyncReport:
-        size = self._options.batch_size
-        run = BulkRun(self, self._reader, self._recorder, self._in_flight, self._health, chunk_size=size)
+        size, limit = self._options.batch_size, self._transport.bulk_limit
+        run = BulkRun(self, self._reader, self._recorder, self._in_flight, self._health, chunk_size=size, limit=limit)
         return await run.run()
 
     def take_in(self, portion: list[Product | ProductFailure]) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import APIError, NeuroonError
+from ..errors import APIError, NeuroonError, RequestTimeout
 from ..report import ProductFailure
+from ..transport.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,6 +79,7 @@ class BulkRun:
         health: ServiceHealth,
         *,
         chunk_size: int,
+        limit: TimeLimit | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._reader = reader
@@ -85,12 +87,14 @@ class BulkRun:
         self._in_flight = in_flight
         self._health = health
         self._chunk_size = chunk_size
+        self._limit = limit or TimeLimit()
 
     async def run(self) -> SyncReport:
         """Do it all. Whatever ends the run early is raised with the report as its ``report`` attribute."""
         error: BaseException | None = None
+        timer = asyncio.timeout_at(self._limit.deadline)
         try:
-            async with asyncio.TaskGroup() as group:
+            async with timer, asyncio.TaskGroup() as group:
                 self._in_flight.open(group)
                 self._reader.start(group)
                 ticker = group.create_task(self._recorder.tick()) if self._recorder.watched else None
@@ -99,11 +103,13 @@ class BulkRun:
                     ticker.cancel()
         except BaseExceptionGroup as group_error:
             error = _first(group_error)
+        except TimeoutError:  # what anything else raises comes in a group
+            error = self._out_of_time()
         except BaseException as cancelled:  # noqa: BLE001 - raised again below, once everything is accounted for
             error = cancelled
         self._account_for_rest(error)
         try:
-            await self._close(error)
+            await self._close(error, cut_short=isinstance(error, asyncio.CancelledError) or timer.expired())
         except asyncio.CancelledError as cancelled:
             error = cancelled
         except BaseException as late:  # noqa: BLE001 - as above; the first error is the reason, later ones followed
@@ -146,6 +152,15 @@ class BulkRun:
         for _ in range(_TURNS if self._in_flight else 1):
             await asyncio.sleep(0)
 
+    def _out_of_time(self) -> RequestTimeout:
+        last = self._health.last_error
+        why = "" if last is None else f"; last failure: {last}"
+        sent = self._recorder.costs.total()
+        return RequestTimeout(
+            f"the run had not ended within its bulk_deadline of {self._limit.seconds:g} s{why}",
+            maybe_processed=sent.unanswered > 0,
+        )
+
     def _account_for_rest(self, error: BaseException | None) -> None:
         """Account for everything that was read: failures that were known first, what was never sent last."""
         if error is not None:
@@ -159,12 +174,12 @@ class BulkRun:
         self._recorder.finished()
         self._pipeline.close()
 
-    async def _close(self, error: BaseException | None) -> None:
+    async def _close(self, error: BaseException | None, *, cut_short: bool) -> None:
         """Close the source and tell the callbacks for the last time. After that nothing of the run is left.
 
-        A run that was cancelled ends in time: it may be a callback that hangs, and nobody cancels twice.
+        A run that was cut short ends in time: it may be a callback that hangs, and nobody cancels twice.
         """
-        timer = asyncio.timeout(_LAST_WORDS if isinstance(error, asyncio.CancelledError) else None)
+        timer = asyncio.timeout(_LAST_WORDS if cut_short else None)
         try:
             await self._reader.close()
         finally:

@@ -78,7 +78,7 @@ class Transport:
         self.open_calls: OpenCalls = OpenCalls()
         """What closing the client ends; copies share it."""
         self._admission = Admission(settings.shop_id, limiter, places)
-        self._bulk_limit: TimeLimit | None = None
+        self.bulk_limit: TimeLimit | None = None
         """The bound of a bulk run, for the copy that such a run uses."""
 
     @property
@@ -97,14 +97,14 @@ class Transport:
 
     def for_bulk_run(self) -> Transport:
         """A copy for one bulk run, which begins now: its calls have no bound but the run's, if that has one."""
-        if self._bulk_limit is not None:  # of a run within a run, the outer one's bound counts
+        if self.bulk_limit is not None:  # of a run within a run, the outer one's bound counts
             return self
         other = copy(self)
         seconds = self.retry.bulk_deadline
         if seconds is None:
-            other._bulk_limit = TimeLimit()  # noqa: SLF001 - its own copy
+            other.bulk_limit = TimeLimit()
         else:
-            other._bulk_limit = TimeLimit(asyncio.get_running_loop().time() + seconds, seconds)  # noqa: SLF001
+            other.bulk_limit = TimeLimit(asyncio.get_running_loop().time() + seconds, seconds)
         return other
 
     def ready(self) -> None:
@@ -138,7 +138,7 @@ class Transport:
             idempotency_key=idempotency_key,
             bulk=bulk,
             timeout=seconds,
-            limit=self._bulk_limit or TimeLimit.of_single_call(self.retry.deadline, seconds),
+            limit=self.bulk_limit or TimeLimit.of_single_call(self.retry.deadline, seconds),
             stats=stats or CallStats(),
             guard=guard,
         )

@@ -464,15 +464,47 @@ async def test_a_lost_request_is_repeated_where_that_is_safe():
 
 
 @pytest.mark.virtual_time
-@pytest.mark.parametrize("fault", [Fault.hang(), Fault.status(503), Fault.drop(), Fault.too_many_requests(300)])
-async def test_a_bulk_deadline_bounds_the_whole_run(fault):
-    async with connected(RetryPolicy(bulk_deadline=10.0, outage_patience=0.0)) as (emulator, client):
-        emulator.fail("sync_products", fault, times=10_000)
+@pytest.mark.parametrize("patience", [None, 0.0])
+@pytest.mark.parametrize(
+    "fault", [Fault.hang(), Fault.status(503), Fault.drop(), Fault.too_many_requests(300), Fault.html(200)]
+)
+async def test_a_bulk_deadline_bounds_the_whole_run(fault, patience):
+    async with connected(RetryPolicy(bulk_deadline=10.0, outage_patience=patience)) as (emulator, client):
+        for name in ("sync_products", "delete_product"):
+            emulator.fail(name, fault, times=10_000)
+        for run in (client.products.sync(products(30), batch_size=1), client.products.delete_many(["P1", "P2"])):
+            started = asyncio.get_running_loop().time()
+            with contextlib.suppress(NeuroonError):
+                report = await run
+                assert report.failed
+            assert asyncio.get_running_loop().time() - started <= 10.5
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("held_up_by", ["source", "feed", "callback", "server"])
+async def test_a_run_that_a_bulk_deadline_ends_raises_with_its_report_whatever_holds_it_up(held_up_by):
+    async def source():
+        for product in products(30):
+            yield product
+        if held_up_by in {"source", "feed"}:
+            await asyncio.Event().wait()
+
+    async def accepted(product):
+        if held_up_by == "callback" and product.external_id == "P9":
+            await asyncio.Event().wait()
+
+    async with connected(RetryPolicy(bulk_deadline=200.0)) as (emulator, client):
+        if held_up_by == "server":
+            emulator.fail("sync_products", Fault.status(503), times=10_000, when=lambda request: request.number > 1)
         started = asyncio.get_running_loop().time()
-        with contextlib.suppress(NeuroonError):
-            report = await client.products.sync(products(30), batch_size=1)
-            assert report.failed
-        assert asyncio.get_running_loop().time() - started <= 10.5
+        options = {"flush_after": 1.0} if held_up_by == "feed" else {"concurrency": 1}
+        with pytest.raises(RequestTimeout, match="the run had not ended within its bulk_deadline of 200 s") as caught:
+            await client.products.sync(source(), batch_size=10, on_accepted=accepted, **options)
+        report, took = caught.value.report, asyncio.get_running_loop().time() - started
+    assert 200 <= took <= 210.5, "callbacks have ten seconds for what is left to tell"
+    assert report.received == report.accepted + report.failed
+    assert report.accepted == {"source": 30, "feed": 30, "callback": 10, "server": 10}[held_up_by]
+    assert (caught.value.maybe_processed, "last failure: 503" in str(caught.value)) == ((held_up_by == "server",) * 2)
 
 
 @pytest.mark.virtual_time
