@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
 
 from ..api.arguments import (
@@ -35,7 +35,7 @@ from .store import OutboxStore
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable
     from types import TracebackType
 
     from ..api.models import Conversion
@@ -111,6 +111,7 @@ class ConversionOutbox:
         self._poll_interval = poll_interval
         self._concurrency = concurrency
         self._open = False
+        self._delivering = False
         self._delivery: DeliveryLoop | None = None
 
     def __repr__(self) -> str:
@@ -167,10 +168,9 @@ class ConversionOutbox:
         check_seconds("drain_timeout", drain_timeout, zero=True, endless=True)
         check_capable("client", client, ("shop_id", "conversions"), "a NeuroonClient", none=False)
         async with AsyncExitStack() as stack:
+            stack.enter_context(self._not_twice())  # before it opens the store: another task may begin meanwhile
             if not self._open:
                 await stack.enter_async_context(self)
-            if self._delivery is not None:
-                raise UsageError(f"{self!r} is delivering already")
             await self._store.belong_to(client.shop_id)
             delivery = self._delivery = DeliveryLoop(
                 self._store,
@@ -191,6 +191,16 @@ class ConversionOutbox:
                 await finish(_stop(task, self._store, delivery.worker))
             if not task.cancelled():
                 task.result()
+
+    @contextmanager
+    def _not_twice(self) -> Generator[None]:
+        if self._delivering:
+            raise UsageError(f"{self!r} is delivering already")
+        self._delivering = True
+        try:
+            yield
+        finally:
+            self._delivering = False
 
     async def stats(self) -> OutboxStats:
         """How many conversions are pending, delivered and dead."""

@@ -599,6 +599,19 @@ async def test_delivering_twice_at_once_is_refused(path, client):
                 pass
 
 
+async def test_of_two_that_begin_to_deliver_at_once_the_first_one_does(path, client):
+    outbox = ConversionOutbox(path)
+
+    async def deliver():
+        async with outbox.delivering(client):
+            return await outbox.enqueue(order())
+
+    first, second = await asyncio.gather(deliver(), deliver(), return_exceptions=True)
+    assert first is True
+    assert isinstance(second, ConfigurationError)
+    assert "delivering already" in str(second)
+
+
 async def test_two_outboxes_share_one_file(path, emulator, client):
     emulator.latency = 0.002
     async with (
