@@ -289,13 +289,12 @@ class _MachineSlots:
 
 
 def _wait(admission: Admission, state: State, now: float, *, bulk: bool) -> float:
-    moment = admission.next_admission(now, bulk=bulk)
-    if moment is not None:
-        return moment - now
-    # It depends on answers. Where one may help at once, look again after the time between two requests.
+    # Where an answer may help sooner than time does, look again when it may have.
     pace = admission.window.per / admission.requests
-    moment = min(admission.earliest(now, ahead=0, bulk=bulk), *state.leases.values())
-    return max(moment - now, pace)
+    answered = min([admission.earliest(now, ahead=0, bulk=bulk), *state.leases.values()])
+    moment = admission.next_admission(now, bulk=bulk)
+    helped = max(answered - now, pace)
+    return helped if moment is None else min(moment - now, helped)
 
 
 def _new_state(now: float) -> State:

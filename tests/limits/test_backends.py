@@ -171,6 +171,30 @@ async def test_a_slot_without_an_answer_comes_back_when_its_request_can_no_longe
     assert now() - ended >= short_transit + 0.29
 
 
+async def test_a_refused_call_is_told_when_such_a_slot_is_back(process):
+    limiter = process(2, 30.0)
+    lost, in_flight = [await limiter.acquire("shop") for _ in range(2)]
+    started = now()
+    lost.answered(None)
+    await reported(limiter)
+    assert await refused(limiter) == wait_of(30, started)  # the other one may be answered now
+    in_flight.answered(None)
+    await reported(limiter)
+    assert await refused(limiter) == wait_of(35, started)
+
+
+async def test_a_refused_call_is_told_the_later_of_a_pause_and_the_next_slot(process):
+    for pause, wait in ((1, 30), (60, 60)):
+        limiter = process(2, 30.0, shop_id=f"shop_{pause}")
+        permits = [await limiter.acquire("shop") for _ in range(2)]
+        started = now()
+        for permit in permits:
+            permit.answered({}, pause=pause)
+        await reported(limiter)
+        other = process(2, 30.0, shop_id=f"shop_{pause}")
+        assert await refused(other, within=0.5) == wait_of(wait, started)
+
+
 async def test_a_request_that_never_left_gives_its_slot_back_to_all(process):
     here, there = process(1, 30.0), process(1, 30.0)
     (await here.acquire("shop")).unused()

@@ -69,11 +69,11 @@ end
 _TAKE = (
     _BASICS
     + """
--- KEYS: slots, elsewhere, pause, singles, processes, tables.
+-- KEYS: slots, elsewhere, pause, singles, processes, tables, late.
 -- ARGV: requests, per, latency, bulk, member, most to keep, to keep at least, how soon, process, table ('': as before),
 -- the longest that a slot may be away, a slot of this process's that Redis was told of, and when.
 -- Gives {1, slots left, now} or {0, microseconds to wait, now}, and then the tables of others; or {2, 0, now}.
-local slots, elsewhere, pause_key, singles, processes, tables = unpack(KEYS)
+local slots, elsewhere, pause_key, singles, processes, tables, late = unpack(KEYS)
 local now, requests, per, latency = clock(), tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local bulk, member, most, least, soon = ARGV[4] == '1', ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local process, own_table, longest = ARGV[9], ARGV[10], tonumber(ARGV[11])
@@ -88,6 +88,7 @@ local function no_later(key, latest, instead)
     end
 end
 no_later(slots, now + longest, now + per)
+no_later(late, now + longest, now + per)
 no_later(elsewhere, now + per, now + per)
 no_later(singles, now, now)
 no_later(processes, now + per, now)
@@ -112,7 +113,6 @@ local function answer(which, number)
 end
 
 local pause = pause_at(pause_key, now, per)
-if pause and pause.opens > now then return answer(0, pause.opens - now) end
 
 -- What others spend takes free slots.
 redis.call('ZREMRANGEBYSCORE', elsewhere, '-inf', whole(now))
@@ -125,10 +125,22 @@ local function free(moment)
     return requests - redis.call('ZCOUNT', slots, '(' .. whole(moment), '+inf') - spent(moment)
 end
 -- How long until `missing` more slots are back that are not at `moment`. A request in flight may be answered now, so in
--- `per` at the latest; what is spent elsewhere may be over before.
+-- `per` at the latest; one that ended without an answer comes back later than that. What is spent elsewhere may be over
+-- before.
+local function slot_back(moment, missing)
+    local function beyond(key, from) return redis.call('ZCOUNT', key, '(' .. whole(from), '+inf') end
+    local function score(key, from, place)
+        local found = redis.call('ZRANGEBYSCORE', key, '(' .. whole(from), '+inf', 'WITHSCORES', 'LIMIT', place - 1, 1)
+        return found[2] and tonumber(found[2]) - now
+    end
+    local window = math.max(moment, now + per)
+    local within = beyond(slots, moment) - beyond(slots, window)
+    if missing <= within then return score(slots, moment, missing) end
+    missing = missing - within - (beyond(slots, window) - beyond(late, window))
+    return missing > 0 and score(late, window, missing) or per
+end
 local function until_back(moment, missing)
-    local slot = redis.call('ZRANGEBYSCORE', slots, '(' .. whole(moment), '+inf', 'WITHSCORES', 'LIMIT', missing - 1, 1)
-    local wait = slot[2] and math.min(tonumber(slot[2]) - now, per) or per
+    local wait = slot_back(moment, missing)
     local over = redis.call('ZRANGEBYSCORE', elsewhere, '(' .. whole(moment), '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
     return over[2] and math.min(wait, tonumber(over[2]) - now) or wait
 end
@@ -136,17 +148,21 @@ end
 local left = free(now)
 -- Asked twice, for the first answer was lost on its way.
 if redis.call('ZSCORE', slots, member) then return answer(1, math.max(0, left)) end
-if left < 1 then return answer(0, until_back(now, 1 - left)) end
+redis.call('ZREMRANGEBYSCORE', late, '-inf', whole(now))
+local wait = left < 1 and until_back(now, 1 - left) or 0
 if bulk then
     redis.call('ZREMRANGEBYSCORE', singles, '-inf', whole(now - 2 * per))
     local keep = math.min(most, least + redis.call('ZCARD', singles))
     local missing = keep + 1 - free(now + soon)
     if missing > 0 then
         -- Where the next answer may be enough, look again after the time between two requests.
-        local wait = until_back(now + soon, missing) - soon
-        return answer(0, wait > 0 and wait or per / requests)
+        local enough = until_back(now + soon, missing) - soon
+        wait = math.max(wait, enough > 0 and enough or per / requests)
     end
-elseif most > 0 then
+end
+wait = math.max(wait, pause and pause.opens - now or 0)
+if wait > 0 then return answer(0, wait) end
+if not bulk and most > 0 then
     redis.call('ZADD', singles, whole(now), member)
     redis.call('ZREMRANGEBYRANK', singles, 0, -most - 1)
     redis.call('PEXPIRE', singles, ms(2 * per))
@@ -164,14 +180,18 @@ return answer(1, left - 1)
 _COOL = (
     _BASICS
     + """
--- KEYS: slots, elsewhere.  ARGV: in how long its slot comes back, the longest that one may be away, counted, granted,
--- member, per, a slot of this process's that Redis was told of, and when.
+-- KEYS: slots, elsewhere, late.  ARGV: in how long its slot comes back, the longest that one may be away, counted,
+-- granted, member, per, a slot of this process's that Redis was told of, and when.
 -- Its request has ended. Gives the time, and 1 where Redis has lost that other slot.
 local slots, elsewhere, per = KEYS[1], KEYS[2], tonumber(ARGV[6])
 local now = clock()
 local lost = has_lost(slots, ARGV[7], tonumber(ARGV[8]), now, per)
 redis.call('ZADD', slots, whole(now + tonumber(ARGV[1])), ARGV[5])
 redis.call('PEXPIRE', slots, ms(tonumber(ARGV[2])))
+if tonumber(ARGV[1]) > per then
+    redis.call('ZADD', KEYS[3], whole(now + tonumber(ARGV[1])), ARGV[5])
+    redis.call('PEXPIRE', KEYS[3], ms(tonumber(ARGV[1])))
+end
 
 -- One that was granted at `granted` was told that the server had `counted` so many when it arrived. Slots in flight may
 -- be among them, and those that came back since. The others are spent elsewhere; the most seen within `per` holds.
@@ -258,6 +278,8 @@ class RedisSlots:
         """When each process was last heard of."""
         self._tables = f"{base}:tables"
         """The limits that processes were configured with, scored with when that was last told."""
+        self._late_ones = f"{base}:late"
+        """The slots whose request ended without an answer: the time alone does not tell them from those in flight."""
         self._table = f"{limit.requests} requests in {limit.per:g} s"
         self._table_told: float | None = None
         self._differing: set[str] = set()
@@ -266,7 +288,15 @@ class RedisSlots:
 
     async def take(self, requests: int, member: str, *, bulk: bool) -> Taken | Full | Forgotten:
         reserve = Reserve(requests, self._limit.per)
-        keys = [self._slots, self._elsewhere, self._pause, self._singles, self._processes, self._tables]
+        keys = [
+            self._slots,
+            self._elsewhere,
+            self._pause,
+            self._singles,
+            self._processes,
+            self._tables,
+            self._late_ones,
+        ]
         which, number, now, *tables = await self._run(
             _TAKE,
             keys,
@@ -296,7 +326,7 @@ class RedisSlots:
 
     async def _cool(self, back_in: int, member: str, counted: int, stamp: int) -> None:
         arguments = (back_in, self._longest, counted, stamp, member, self._per, *self._witness)
-        now, lost = await self._run(_COOL, [self._slots, self._elsewhere], *arguments)
+        now, lost = await self._run(_COOL, [self._slots, self._elsewhere, self._late_ones], *arguments)
         if not lost:  # else the next `take` has to find it missing, too
             self._witness = (member, int(now))
 
