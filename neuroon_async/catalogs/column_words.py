@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["Essence", "essence_of", "words_of"]
+__all__ = ["Essence", "essence_of", "is_size", "words_of"]
 
 
 def _set(text: str) -> frozenset[str]:
@@ -52,6 +53,10 @@ _INCLUDED = _set(
     "con com amb avec mit with c inc incl including included include incluido incluidos incluida inclus incluse "
     "inclusa incluso inclusi inclos inclosos inkl inklusive barne"
 )
+_SIZES = _set(
+    "size sizes talla tallas tamano grosse groesse grossen taille tailles pointure taglia taglie misura tamanho "
+    "tamanhos mida tamaina neurria age edad alter eta idade edat idadea"
+)
 _LANGUAGES = _set("es en fr de it pt ca eu gl gb us br mx at ch")
 _MOST_LANGUAGES = len(("es", "ES"))
 
@@ -68,6 +73,12 @@ class Essence(NamedTuple):
     of_channel: bool
     is_first: bool
     in_a_language: bool
+
+
+@lru_cache(maxsize=4096)
+def is_size(name: str) -> bool:
+    """Is it the name of an attribute such as a size, or an age (``2-3``)?"""
+    return not _SIZES.isdisjoint(words_of(name))
 
 
 def words_of(column: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.models import REQUIRED_FIELDS, WIRE_NAMES
 from ..api.shapes import is_list, is_object
+from .column_words import is_size
 from .mapping import ATTRIBUTE_PREFIX
 from .options import ReadingOptions
 from .values.currencies import Unit
@@ -130,6 +131,8 @@ class Draft:
             return
         if isinstance(value, str) and value[0] in "='" and self.notation.lists:
             value = _unwrapped(name, value.strip())
+        elif is_list(value) and value and not (value := self._without_errors(name, value)):
+            return
         if name in _MAY_SAY_NONE and _says_none(name, value):
             return
         if (
@@ -153,6 +156,14 @@ class Draft:
             self.rejected[target] = value
             told = NestedValue(value, column or target) if _is_nested(value) else error
             self.problems.append((WIRE_NAMES[name] + (f".{attribute}" if attribute else ""), told))
+
+    def _without_errors(self, name: str, values: list[Any]) -> list[Any]:
+        """A list that a format made of cells, without the texts that a spreadsheet shows where a formula failed."""
+        if self.notation.nulls:  # a list of JSON's own
+            return values
+        errors = [value for value in values if isinstance(value, str) and is_error_code(value.strip())]
+        self.left_out += [(name, error.strip()) for error in errors]
+        return [value for value in values if value not in errors] if errors else values
 
     def _put_nothing(self, value: object, name: str, attribute: str) -> None:
         if value is None and self.notation.nulls and not attribute:
@@ -188,11 +199,12 @@ class Draft:
             else:
                 self.left_out.append((target, text))
             return True
-        if column is not None and name in _CODES and is_like_a_date(text):
+        is_code = name in _CODES or (name == "attributes" and is_size(target.partition(".")[2]))
+        if column is not None and is_code and is_like_a_date(text):
             if name in _IDS:
                 self.reject(name, text, LikeADate(text, column))
             else:
-                self.left_out.append((name, text))
+                self.left_out.append((target, text))
             return True
         return False
 

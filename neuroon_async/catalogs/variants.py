@@ -6,14 +6,17 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from .column_words import is_size
+from .values.damage import is_error_code, is_like_a_date, is_shortened
 from .values.prices import Prices
+from .values.shown import LikeADate, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from .records import Draft
 
-__all__ = ["put_cheapest", "put_variant", "variant_id", "variant_name"]
+__all__ = ["put_cheapest", "put_variant", "refuse_damaged", "variant_id", "variant_name"]
 
 
 def variant_id(parent: str, choices: Iterable[str]) -> str:
@@ -39,10 +42,22 @@ def put_variant(draft: Draft, parent: str, title: str, choices: Mapping[str, str
     draft.put("external_id", variant_id(parent, choices.values()))
     draft.put("parent_external_id", parent)
     draft.put_attributes(choices)
+    refuse_damaged(draft, choices)
     if choices:
         draft.put("name", variant_name(title, choices.values()))
     else:
         draft.problems.append(("", missing))
+
+
+def refuse_damaged(draft: Draft, choices: Mapping[str, str]) -> None:
+    """Complain of a choice that a spreadsheet has damaged: the variant's id is made of it."""
+    external_id = draft.fields.get("external_id")
+    for name, value in choices.items():
+        if is_size(name) and is_like_a_date(value):
+            draft.reject("external_id", external_id, LikeADate(value, name))
+        elif is_error_code(value) or is_shortened(value):
+            damaged = f"its {name} is {shown(value)}, which a spreadsheet has damaged; export the catalog again"
+            draft.reject("external_id", external_id, damaged)
 
 
 def put_cheapest(parent: Draft, variants: Sequence[Draft]) -> None:

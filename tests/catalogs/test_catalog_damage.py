@@ -50,6 +50,45 @@ def test_a_date_is_right_for_an_attribute():
     assert product.attributes == {"since": "01-Feb"}
 
 
+def test_a_size_that_became_a_date_is_left_out_and_counted():
+    text = "id,name,price,url,attributes.talla,attributes.Shoe size\n1,A,1,/a,02-mar,36-37\n2,B,1,/b,2-3,2026-03-02\n"
+    catalog = Catalog(named(text), shop_url=SHOP)
+    assert [product.attributes for product in catalog] == [{"Shoe size": "36-37"}, {"talla": "2-3"}]
+    assert any("attributes.talla" in note and "'02-mar'" in note for note in catalog.notes)
+
+
+SHOPIFY = "Handle,Title,Type,Tags,Option1 Name,Option1 Value,Variant Price\n"
+WIX = "handleId,fieldType,name,price,productOptionName1,productOptionDescription1\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SHOPIFY + "a,A,T,x,{0},{1},1\na,,,,,4-5,1\n",
+        WIX + "a,Product,A,1,{0},\na,Variant,,,,{1}\na,Variant,,,,4-5\n",
+    ],
+    ids=["shopify", "wix"],
+)
+def test_a_variant_whose_choice_is_damaged_has_no_id(text):
+    options = {"shop_url": SHOP, "currency": "EUR"}
+    for name, value, told in (
+        ("Size", "02-mar", "'02-mar' is a date"),
+        ("Colour", "#REF!", "its Colour is '#REF!', which a spreadsheet has damaged"),
+        ("Length", "1.2E+12", "its Length is '1.2E+12', which a spreadsheet has damaged"),
+    ):
+        parent, refused, variant = read(text.format(name, value), **options)
+        assert (parent.external_id, variant.external_id) == ("a", "a/4-5")
+        assert f"externalId: {told}" in refused.reason
+    assert len(products(text.format("Date", "2026-12-24"), **options)) == 3  # such a choice is one
+
+
+def test_errors_in_lists_are_left_out_and_counted():
+    catalog = Catalog(named(SHOPIFY + 'a,A,#N/A,"x, #REF!",,,1\n'), shop_url=SHOP)
+    (product,) = catalog
+    assert (product.categories, product.tags) == (UNSET, ["x"])
+    assert sum("#N/A" in note or "#REF!" in note for note in catalog.notes) == 2
+
+
 def test_the_date_cell_of_a_spreadsheet_is_no_id():
     rows = [["codigo", "nombre", "precio", "url"], [date(2026, 2, 1), "A", 1.5, "/a"], ["1-3", "B", 2, "/b"]]
     pytest.importorskip("python_calamine")

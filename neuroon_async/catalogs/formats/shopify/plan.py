@@ -16,6 +16,7 @@ from ...fast.cells import DECLINED, CellColumn
 from ...fast.fields import new_products
 from ...fast.texts import KnownTexts, is_plain_parent
 from ...mapping import ATTRIBUTE_PREFIX
+from ...values.damage import is_like_a_date
 from ...values.parsing import to_integer, to_money
 from ...values.words import says_yes
 from ...variants import variant_id, variant_name
@@ -49,6 +50,7 @@ _NO_OPTIONS: Final = ("", "Default Title")
 _REQUIRED = frozenset({"Handle", "Title", "Variant Price"})
 _OF_VARIANTS = ("price", "sale_price", "in_stock", "stock_quantity")
 _COPIED = frozenset({"brands", "categories", "tags", "attributes"})
+_COPIES = frozenset({list, dict})
 
 Cells = dict[str, list[str]]
 """Of each column, stripped."""
@@ -186,7 +188,7 @@ class ShopifyPlan:
         columns = [cells[f"Option{number} Value"] for number in OPTIONS[: max(1, len(names))]]
         for row in own:
             values = tuple(column[row] for column in columns if column[row])
-            if not values:
+            if not values or any(map(is_like_a_date, values)):
                 layout.declined.add(place)
             of_id, of_name = self._endings[values] if values in self._endings else self._learn(values)
             layout.ids.append(handle + of_id)
@@ -373,7 +375,9 @@ def _spread(shared: Values, groups: Sequence[int]) -> Values:
     values: Values = {}
     for name, column in shared.items():
         if name in _COPIED:
-            values[name] = [column[place] if column[place] is UNSET else column[place].copy() for place in groups]
+            values[name] = [
+                value.copy() if value.__class__ in _COPIES else value for value in map(column.__getitem__, groups)
+            ]
         else:
             values[name] = [column[place] for place in groups]
     return values

@@ -24,7 +24,7 @@ from ...records import Draft, Record, cell
 from ...values.parsing import BadValue, Money, Notation, is_blank, is_published, to_flag, to_integer, to_money
 from ...values.prices import Prices, on_sale
 from ...values.words import says_no, says_yes
-from ...variants import put_cheapest, variant_id, variant_name
+from ...variants import put_cheapest, refuse_damaged, variant_id, variant_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,7 +139,9 @@ class ShopifyProducts:
             draft.put("name", variant_name(shared["name"], values))
         draft.put("parent_external_id", handle)
         draft.put("image_url", cell(record.row, "Variant Image"))
-        draft.put_attributes(dict(zip(options, _values(record.row, len(options)), strict=True)))
+        choices = dict(zip(options, _values(record.row, len(options)), strict=True))
+        draft.put_attributes(choices)
+        refuse_damaged(draft, choices)
         _put_offer(draft, record.row)
         if not values:
             draft.problems.append(("", "has no option values, which tell the variants of a product apart"))
