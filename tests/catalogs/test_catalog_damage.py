@@ -16,9 +16,9 @@ from neuroon_async.catalogs import Catalog
 HEADER = "codigo,nombre,precio,url\n"
 DATES = [
     "01-Feb", "1-feb", "Feb-01", "feb-26", "2026-02-01", "2026-02-01 00:00:00", "01/02/2026", "2/13/2026", "12-dic-26",
-    "10-oct.", "3-août", "05-Mär",
+    "10-oct.", "3-août", "05-Mär", "01:18:00", "26:00:00",
 ]  # fmt: skip
-CODES = ["1-2", "SET-12", "MAR-10", "A-2026-02-01", "2026-02", "32-feb", "may-5", "1/2", "2026-13-01", "01-FEB"]
+CODES = ["1-2", "SET-12", "MAR-10", "A-2026-02-01", "2026-02", "32-feb", "may-5", "1/2", "2026-13-01", "01-FEB", "1:18"]
 
 
 def test_an_id_that_became_a_date_is_refused_with_the_option_that_takes_it():

@@ -98,8 +98,8 @@ def test_prices_in_markup():
 
 
 def test_currencies_by_sign_or_name_are_codes():
-    *found, dollar, number = of_column("currency", ["€", "euro", "eur", "zł", "£", "$", "978"])
-    assert [item.currency for item in found] == ["EUR", "EUR", "EUR", "PLN", "GBP"]
+    *found, dollar, number = of_column("currency", ["€", "euro", "eur", "zł", "£", "TL", "S$", "$", "978"])
+    assert [item.currency for item in found] == ["EUR", "EUR", "EUR", "PLN", "GBP", "TRY", "SGD"]
     assert "currency: must be a code such as EUR, got '$'; '$' may be " in dollar
     assert "currency: must be a code such as EUR, got '978'" in number
 

@@ -25,7 +25,7 @@ from .delimited import column_names, is_comment
 from .sheet_cells import OddCells, column_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from .byte_source import ByteSource
 
@@ -108,7 +108,7 @@ class Sheet:
 
 
 @contextmanager
-def _opened(source: ByteSource, file: BinaryIO) -> Iterator[zipfile.ZipFile]:
+def _opened(source: ByteSource, file: BinaryIO) -> Generator[zipfile.ZipFile, None, None]:
     try:
         with zipfile.ZipFile(file) as archive:
             yield archive
@@ -183,7 +183,14 @@ def _value(cell: Any) -> str | Decimal:
         return Decimal(text) if _MAYBE_TWO.fullmatch(text) else text
     if isinstance(cell, dt.datetime) and cell.time() == dt.time():
         return cell.date().isoformat()
+    if isinstance(cell, dt.timedelta):
+        return _duration(cell)
     return cell.isoformat() if isinstance(cell, (dt.date, dt.time)) else str(cell)
+
+
+def _duration(cell: dt.timedelta) -> str:
+    minutes, seconds = divmod(round(cell.total_seconds()), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
 
 
 def _number(cell: float) -> str:

@@ -30,7 +30,8 @@ WITHOUT_DECIMALS = frozenset(re.findall("[A-Z]{3}", "BIF CLP DJF GNF ISK JPY KMF
 _SIGNS = {
     "€": "EUR", "£": "GBP", "zł": "PLN", "kč": "CZK", "ft": "HUF", "₺": "TRY", "₴": "UAH", "₽": "RUB", "₹": "INR",
     "₪": "ILS", "₩": "KRW", "₫": "VND", "฿": "THB", "₱": "PHP", "₦": "NGN", "₲": "PYG", "₡": "CRC", "r$": "BRL",
-    "us$": "USD", "kr": "SEK NOK DKK ISK", "sfr": "CHF", "fr": "CHF XAF XOF XPF", "¥": "JPY CNY",
+    "us$": "USD", "tl": "TRY", "hk$": "HKD", "nt$": "TWD", "nz$": "NZD", "s$": "SGD", "₸": "KZT", "₼": "AZN",
+    "kr": "SEK NOK DKK ISK", "sfr": "CHF", "fr": "CHF XAF XOF XPF", "¥": "JPY CNY",
     "$": "USD ARS AUD BBD BMD BND BRL BSD BZD CAD CLP COP CUP CVE DOP FJD GYD HKD JMD KYD LRD MOP MXN NAD NIO NZD SBD "
          "SGD SRD SVC TOP TTD TWD UYU WST XCD",
 }  # fmt: skip

@@ -37,8 +37,12 @@ _LIKE_A_DATE = re.compile(
     r"|(?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])(?:[ T][0-9]{2}:[0-9]{2}(?::[0-9]{2})?)?"
     r"|(?:0?[1-9]|[12][0-9]|3[01])/(?:0?[1-9]|1[0-2])/(?:19|20)[0-9]{2}"
     r"|(?:0?[1-9]|1[0-2])/(?:0?[1-9]|[12][0-9]|3[01])/(?:19|20)[0-9]{2}"
+    r"|[0-9]{1,3}:[0-5][0-9]:[0-5][0-9]"
 )
-"""What ``1-2`` and ``2/1`` become: ``01-feb``, ``Feb-01``, ``01/02/2026``. No spreadsheet writes ``SET-12``."""
+"""What ``1-2``, ``2/1`` and ``1:18`` become: ``01-feb``, ``Feb-01``, ``01/02/2026``, ``01:18:00``.
+
+No spreadsheet writes ``SET-12``.
+"""
 _FLOAT = re.compile(r"([0-9]{6,15})[.,]0+")
 """Fewer digits may be a version; more were lost."""
 _DECIMALS = re.compile(r"(?<=[0-9])[.,]0+\Z")
@@ -68,8 +72,8 @@ def is_shortened(text: str) -> bool:
 
 
 def is_like_a_date(text: str) -> bool:
-    """Is it a date, as a spreadsheet makes it of article numbers such as ``1-2``?"""
-    return ("-" in text or "/" in text) and _LIKE_A_DATE.fullmatch(text) is not None
+    """Is it a date or a time, as a spreadsheet makes it of article numbers such as ``1-2`` and ``1:18``?"""
+    return ("-" in text or "/" in text or ":" in text) and _LIKE_A_DATE.fullmatch(text) is not None
 
 
 def digits_of_float(text: str) -> str | None:

@@ -24,9 +24,10 @@ class LikeADate(BadValue):
     """An id that a spreadsheet may have made of another one. ``column`` is where it stands."""
 
     def __init__(self, text: str, column: str) -> None:
+        kind, code = ("date", "1-2") if "-" in text or "/" in text else ("time", "1:18")
         super().__init__(
-            f"{shown(text)} is a date, as a spreadsheet makes it of a code such as 1-2; export the catalog again and "
-            "do not save it in a spreadsheet, or format the column as text before"
+            f"{shown(text)} is a {kind}, as a spreadsheet makes it of a code such as {code}; export the catalog again "
+            "and do not save it in a spreadsheet, or format the column as text before"
         )
         self.column = column
 
