@@ -60,24 +60,27 @@ class ItemReader(Generic[T]):
         self._convert_many = convert_many if type(iterable) in ALL_THERE else None
         self._flush_after = flush_after
         self._flush_at: float | None = None
-        self._iterator: Iterator[Any] | AsyncIterator[Any]
-        given: object = iterable
         self._in_lists = convert is None and flush_after is None and is_list_source(iterable)
         self._whole_lists = self._in_lists and regroup is not None
-        if self._in_lists and is_list_source(iterable):
-            self._iterator = iterable.in_lists() if regroup is None else iterable.regrouped(regroup)
-        elif is_async_iterable(iterable):
-            self._iterator = _whole_async(aiter(iterable))
-        elif is_iterable(iterable) and not isinstance(iterable, (str, bytes, Mapping)):
-            self._iterator = _whole(iter(iterable))
-        else:
-            raise _no_source(given)
+        self._iterator: Iterator[Any] | AsyncIterator[Any] = iter(())
+        if not _is_source(iterable):
+            raise _no_source(iterable)
+        try:
+            self._iterator = self._begin(iterable, regroup)
+        except Exception as error:  # noqa: BLE001 - some sources query their database here; told as in `read`
+            self.error = error
+            self.exhausted = True
         self._wanted = 0
         self._wants_more = asyncio.Event()
         self._arrived = asyncio.Event()
         self._ended = False
         self._cancelled: asyncio.CancelledError | None = None
         """What the source ended by, where it is read by a task of its own: a group passes over that."""
+
+    def _begin(self, source: Any, regroup: Callable[..., Any] | None) -> Iterator[Any] | AsyncIterator[Any]:
+        if self._in_lists and is_list_source(source):
+            return source.in_lists() if regroup is None else source.regrouped(regroup)
+        return _whole_async(aiter(source)) if is_async_iterable(source) else _whole(iter(source))
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin to read ahead, where reading must be able to end early."""
@@ -240,6 +243,12 @@ def _whole(iterator: Any) -> Iterator[Any]:
 
 def _whole_async(iterator: Any) -> AsyncIterator[Any]:
     return _WholeAsync(iterator) if not hasattr(iterator, "__aiter__") else iterator
+
+
+def _is_source(given: object) -> bool:
+    if is_async_iterable(given) or is_list_source(given):
+        return True
+    return is_iterable(given) and not isinstance(given, (str, bytes, Mapping))
 
 
 def _no_source(given: object) -> UsageError:

@@ -13,6 +13,11 @@ from neuroon_async.api.sources import ListSource, is_list_source, vouches_for_pr
 from neuroon_async.catalogs import Catalog
 from neuroon_async.sync.item_reader import ItemReader
 
+
+class SourceBroke(Exception):
+    pass
+
+
 CSV = b"externalId,name,price,url\np1,Tea,1,https://shop.example/1\np2,Cups,2,https://shop.example/2\n"
 
 
@@ -181,3 +186,21 @@ async def test_a_group_of_the_users_own_errors_stays_whole(where):
                 await client.products.sync([item(1)], on_accepted=callback)
         assert caught.value is group
         assert caught.value.report.received == 1
+
+
+@pytest.mark.parametrize("mode", ["INCREMENTAL", "FULL"])
+@pytest.mark.parametrize("begins", ["__iter__", "__aiter__"])
+async def test_a_source_that_fails_as_it_begins_fails_with_the_report(begins, mode):
+    """Such as a query that is sent to its database there."""
+
+    def fails(_):
+        raise SourceBroke("the database is away")
+
+    source = type("Query", (), {begins: fails})()
+    async with shop() as (emulator, client):
+        with pytest.raises(SourceBroke, match="the database is away") as caught:
+            await client.products.sync(source, mode=mode)
+        assert caught.value.report.received == len(emulator.requests) == 0
+        with pytest.raises(SourceBroke) as caught:
+            await client.products.delete_many(source)
+        assert caught.value.report.received == 0
