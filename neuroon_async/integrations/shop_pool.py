@@ -134,16 +134,18 @@ class ShopPool:
 
     async def close(self) -> None:
         """Cancel the tasks that still use a client, wait for them, and close every connection. May be called twice."""
+        shared, self._open = self._open, None  # from here on nobody begins
         at_work = {task for shop in self._shops.values() for task in shop.users} - {asyncio.current_task()}
         for task in at_work:
             task.cancel("the worker shuts down")
-        if at_work:
-            await asyncio.wait(at_work)
-        self._shops.clear()
-        shared, self._open = self._open, None
-        if shared is not None:
-            await shared.session.close()
-            await shared.redis.aclose()
+        try:
+            if at_work:
+                await asyncio.wait(at_work)
+        finally:
+            self._shops.clear()
+            if shared is not None:
+                await shared.session.close()
+                await shared.redis.aclose()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -165,8 +167,12 @@ class ShopPool:
         self._shops.move_to_end(shop_id)
         try:
             async with shop.connecting:
+                if self._open is None:
+                    raise ConfigurationError(
+                        "the pool is not open: call install(broker, pool), or use 'async with pool'"
+                    )
                 if shop.connected is None:
-                    shop.connected = await self._connect(shop_id)
+                    shop.connected = await self._connect(self._open, shop_id)
             client, limiter = shop.connected
             try:
                 yield client
@@ -181,11 +187,9 @@ class ShopPool:
                 self._forget(shop_id, shop)
             self._evict()
 
-    async def _connect(self, shop_id: str) -> tuple[NeuroonClient, RedisLimiter]:
-        if self._open is None:
-            raise ConfigurationError("the pool is not open: call install(broker, pool), or use 'async with pool'")
+    async def _connect(self, shared: _Shared, shop_id: str) -> tuple[NeuroonClient, RedisLimiter]:
         credentials = await self._credentials(shop_id)
-        limiter = RedisLimiter(self._open.redis, shop_id=shop_id, **self._limiting)
+        limiter = RedisLimiter(shared.redis, shop_id=shop_id, **self._limiting)
         client = NeuroonClient(
             shop_id=shop_id,
             api_key=credentials.api_key,
@@ -194,7 +198,7 @@ class ShopPool:
             locale=credentials.locale,
             origin=credentials.origin,
             limiter=limiter,
-            session=self._open.session.get(),
+            session=shared.session.get(),
             **self._client,
         )
         return client, limiter

@@ -212,6 +212,34 @@ async def test_closing_cancels_what_is_at_work_and_waits_for_it(shops, new_pool)
     assert working.cancelled()
 
 
+async def test_while_a_pool_waits_for_what_is_at_work_nothing_new_begins(shops):
+    await shops.add("shop_a")
+    at_work, ends = asyncio.Event(), asyncio.Event()
+    pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
+    await pool.open()
+
+    async def work() -> None:
+        async with pool.client("shop_a"):
+            try:
+                at_work.set()
+                await asyncio.Event().wait()
+            finally:
+                await ends.wait()
+
+    working = asyncio.create_task(work())
+    await at_work.wait()
+    closing = asyncio.create_task(pool.close())
+    await asyncio.sleep(0)
+    try:
+        with pytest.raises(ConfigurationError, match="the pool is not open"):
+            async with pool.client("shop_a"):
+                pytest.fail("its session is about to be closed")
+    finally:
+        ends.set()
+    await closing
+    assert working.cancelled()
+
+
 async def test_a_pool_that_is_not_open_says_what_to_do(shops, new_pool):
     with pytest.raises(ConfigurationError, match="install"):
         async with new_pool().client("shop_a"):
