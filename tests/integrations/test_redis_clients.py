@@ -6,6 +6,8 @@ import asyncio
 import gc
 import logging
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -17,6 +19,7 @@ from redis.asyncio import Redis, RedisCluster, Sentinel
 from neuroon_async import LedgerError, RateLimit, UsageError
 from neuroon_async.integrations.redis import RedisLedger, RedisLimiter
 from neuroon_async.integrations.redis import ledger as redis_ledger
+from neuroon_async.integrations.redis.commands import Commands
 
 SHOP = "tienda ñ€ {}"
 ONE = b"1" * 16
@@ -77,19 +80,39 @@ async def test_a_pool_of_one_connection_is_enough(connect, prefix, caplog):
     assert caplog.records == []
 
 
+@asynccontextmanager
+async def all_in_use(redis: Redis, other: Redis, key: str) -> AsyncIterator[None]:
+    """The only connection of this client's pool is in use."""
+    busy = asyncio.create_task(redis.blpop(key))
+    async with asyncio.timeout(30):
+        while not (await other.info("clients"))["blocked_clients"]:  # noqa: ASYNC110 - in another process
+            await asyncio.sleep(0.01)
+    yield
+    await other.rpush(key, "x")
+    await busy
+
+
 async def test_a_pool_that_stays_exhausted_is_told_as_what_it_is(connect, prefix, monkeypatch):
     monkeypatch.setattr(redis_ledger, "PATIENCE", 0.2)
     redis = connect(max_connections=1)
-    busy = asyncio.create_task(redis.blpop(f"{prefix}:never"))
-    async with asyncio.timeout(30):
-        while not (await connect().info("clients"))["blocked_clients"]:  # noqa: ASYNC110 - in another process
-            await asyncio.sleep(0.01)
-    with pytest.raises(
-        LedgerError, match=r"no answer within 0\.2 s, as the client's pool has no free connection: Too many"
-    ):
-        await RedisLedger(redis, prefix).run(SHOP).__aenter__()
-    await connect().rpush(f"{prefix}:never", "x")
-    await busy
+    async with all_in_use(redis, connect(), f"{prefix}:never"):
+        with pytest.raises(LedgerError, match=r"as the client's pool has no free connection: Too many connections"):
+            await RedisLedger(redis, prefix).run(SHOP).__aenter__()
+
+
+async def test_who_is_cancelled_while_there_is_no_connection_asks_for_nothing_later(connect, prefix):
+    redis = connect(max_connections=1)
+    await redis.ping()
+    commands = Commands(30.0)
+    async with all_in_use(redis, connect(), f"{prefix}:never"):
+        for turns in range(8):
+            task = asyncio.create_task(commands.run(lambda: redis.incr(f"{prefix}:asked")))
+            for _ in range(turns + 1):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await asyncio.wait_for(commands.settled(), 20)
+    assert await redis.get(f"{prefix}:asked") is None
 
 
 async def test_scripts_that_redis_has_forgotten_are_sent_again(connect, prefix):

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("redis", reason="needs the extra 'redis'")
 
 from real_redis_cluster import redis_cluster
-from redis.asyncio import RedisCluster
+from redis.asyncio import Redis, RedisCluster
 
 from neuroon_async import LedgerError, RateLimit
 from neuroon_async.errors import ConfigurationError, ConnectionFailed
@@ -127,6 +127,19 @@ async def test_a_node_that_dies_is_told_and_comes_back_with_what_it_knew(redis_c
             assert await run.unchanged({"p": ONE}) == {"p"}
     for limiter in limiters.values():
         await limiter.aclose()
+
+
+async def test_a_client_of_one_node_is_told_what_it_needs(redis_cluster, prefix):
+    async with Redis(port=redis_cluster.nodes[0].port) as redis:
+        shop = next(
+            name
+            for name in map(str, range(100))
+            if redis_cluster.node_of(key_base(f"{prefix}:ledger", name)) is not redis_cluster.nodes[0]
+        )
+        with pytest.raises(
+            LedgerError, match=r"MovedError: .*; it is a node of a cluster: give a redis\.asyncio\.RedisCluster"
+        ):
+            await RedisLedger(redis, prefix).run(shop).__aenter__()
 
 
 def test_a_prefix_that_would_scatter_the_keys_of_a_shop_is_refused():

@@ -301,6 +301,34 @@ async def test_without_redis_it_says_so(mortal_redis_server):
     gc.collect()
 
 
+async def test_a_redis_that_will_not_write_is_told_with_what_to_do_and_nothing_is_lost(mortal_redis_server):
+    async def permit(admin, *rights):
+        await admin.execute_command("ACL", "SETUSER", "default", "resetkeys", *rights)
+
+    troubles = {
+        r"READONLY.*; it is a replica": (
+            lambda admin: admin.replicaof("127.0.0.1", "1"),
+            lambda admin: admin.replicaof("NO", "ONE"),
+        ),
+        r"OOM.*; it is full: give it more memory": (
+            lambda admin: admin.config_set("maxmemory", 1),
+            lambda admin: admin.config_set("maxmemory", 0),
+        ),
+        r"; allow its user scripts": (lambda admin: permit(admin, "~none"), lambda admin: permit(admin, "~*")),
+    }
+    async with Redis(unix_socket_path=mortal_redis_server.socket) as admin:
+        for message, (begin, end) in troubles.items():
+            async with RedisLedger(admin).run(SHOP) as run:
+                await run.record({"A": ONE})
+                await begin(admin)
+                for step in (run.record({"B": ONE}), run.invalidate(["A"])):
+                    with pytest.raises(LedgerError, match=message):
+                        await step
+                await end(admin)
+            async with RedisLedger(admin).run(SHOP) as run:
+                assert await run.unchanged({"A": ONE, "B": ONE}) == {"A"}
+
+
 async def test_a_redis_that_does_not_answer_is_not_waited_for(process, connect, monkeypatch):
     redis = connect()
     async with process().run(SHOP) as run:

@@ -383,6 +383,7 @@ async def test_a_replica_is_logged_once_as_what_it_is(hurried, process, mortal_r
         await redis.replicaof("127.0.0.1", "1")
         (message,) = await logged(process(100, 30.0, redis=redis), caplog)
     assert "ReadOnlyError" in message or "READONLY" in message
+    assert message.endswith("; it is a replica: have the client ask the primary, such as by master_for of a Sentinel")
 
 
 async def test_a_redis_that_is_loading_is_logged_once_as_what_it_is(hurried, process, caplog):

@@ -7,7 +7,7 @@ its connection. So each runs in a task of its own.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from redis import Redis as BlockingRedis
 from redis.asyncio.client import Pipeline
@@ -28,7 +28,6 @@ __all__ = [
     "check_client",
     "no_answer",
     "of_another_loop",
-    "with_a_connection",
     "within",
 ]
 
@@ -81,8 +80,22 @@ class Commands:
         ``when_slow`` runs beside it from half of that time on. Where that fails, its error is raised at once instead.
         """
         patience = self.patience if patience is None else patience
-        crowded: list[Exception] = []
-        running = self._started(with_a_connection(command, crowded))
+        attempt = Attempt(command)
+        running = self._started(attempt.carry_out())
+        try:
+            return await self._within(running, patience, attempt, when_slow)
+        except asyncio.CancelledError:
+            if attempt.give_up():
+                running.cancel()
+            raise
+
+    async def _within(
+        self,
+        running: asyncio.Future[T],
+        patience: float,
+        attempt: Attempt[T],
+        when_slow: Callable[[], Awaitable[object]] | None,
+    ) -> T:
         await within([running], patience / 2, self._slices)
         beside = self._started(when_slow()) if when_slow is not None and not running.done() else None
         if beside is not None:
@@ -91,7 +104,7 @@ class Commands:
         if running.done():
             return running.result()
         running.cancel()
-        raise no_answer(patience, crowded)
+        raise no_answer(patience, attempt.crowded)
 
     async def _first_of(self, running: asyncio.Future[Any], beside: asyncio.Future[Any], patience: float) -> None:
         try:
@@ -124,26 +137,38 @@ class Commands:
             running.exception()  # whoever still waits gets it; nobody else needs it
 
 
-async def with_a_connection(command: Callable[[], Awaitable[T]], crowded: list[Exception] | None = None) -> T:
-    """Carry out a command as soon as the client's pool has a connection for it.
+class Attempt(Generic[T]):
+    """One command, carried out as soon as the client's pool has a connection for it."""
 
-    Meanwhile ``crowded`` holds the error that says that it has none.
-    """
-    crowded = [] if crowded is None else crowded
-    while True:
-        try:
-            return await command()
-        except RedisConnectionError as error:
-            if not (isinstance(error, MaxConnectionsError) or str(error) == "Too many connections"):  # redis-py 5
-                raise
-            crowded[:] = [error]
-        await asyncio.sleep(_LOOK_FOR_CONNECTION)
-        crowded.clear()
+    def __init__(self, command: Callable[[], Awaitable[T]]) -> None:
+        self._command = command
+        self._given_up = False
+        self.crowded: Exception | None = None
+        """Why it waits for a connection, while it does."""
+
+    async def carry_out(self) -> T:
+        while True:
+            try:
+                return await self._command()
+            except RedisConnectionError as error:
+                all_in_use = (
+                    isinstance(error, MaxConnectionsError) or str(error) == "Too many connections"
+                )  # redis-py 5
+                if self._given_up or not all_in_use:
+                    raise
+                self.crowded = error
+            await asyncio.sleep(_LOOK_FOR_CONNECTION)
+            self.crowded = None
+
+    def give_up(self) -> bool:
+        """Nobody needs it any more. ``True`` where nothing was sent, so that it need not be waited for."""
+        self._given_up = True
+        return self.crowded is not None
 
 
-def no_answer(patience: float, crowded: list[Exception]) -> TimeoutError:
-    """What to say of a command that has not ended within ``patience`` seconds. For ``crowded`` see above."""
-    reason = f", as the client's pool has no free connection: {crowded[0]}" if crowded else ""
+def no_answer(patience: float, crowded: Exception | None) -> TimeoutError:
+    """What to say of a command that has not ended within ``patience`` seconds. For ``crowded`` see `Attempt`."""
+    reason = "" if crowded is None else f", as the client's pool has no free connection: {crowded}"
     return TimeoutError(f"no answer within {patience:g} s{reason}")
 
 

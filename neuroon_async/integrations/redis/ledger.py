@@ -44,6 +44,7 @@ from .ledger_scripts import (
     UNCHANGED,
 )
 from .scripts import evaluate
+from .troubles import advice_on, in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
@@ -218,9 +219,8 @@ class _Lock:
         try:
             return await self._commands.run(lambda: self._eval(script, arguments))
         except _UNDONE as error:
-            raise LedgerError(
-                f"the ledger of {self._shop} in Redis cannot be used: {type(error).__name__}: {error}"
-            ) from error
+            what = f"the ledger of {self._shop} in Redis cannot be used: {in_words(error)}"
+            raise LedgerError(what, advice=advice_on(error)) from error
         except RuntimeError as error:
             raise of_another_loop(error) from error
 

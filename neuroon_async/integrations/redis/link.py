@@ -19,7 +19,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from ...limits.store import StoreUnavailable
-from .commands import Commands, no_answer, of_another_loop, with_a_connection, within
+from .commands import Attempt, Commands, no_answer, of_another_loop, within
+from .troubles import advice_on, in_words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -77,8 +78,7 @@ class RedisLink:
         self._next_look = 0.0
         self._look: asyncio.Task[None] | None = None
         self._look_began = 0.0
-        self._crowded: list[Exception] = []
-        """Why the look waits for one of the pool's connections, while it does."""
+        self._loading: Attempt[Any] | None = None
         self._growing: asyncio.Task[None] | None = None
         self._close_gate()
 
@@ -158,7 +158,7 @@ class RedisLink:
         if loop.time() < self._look_began + PATIENCE:
             await within([look], PATIENCE, SLICES)
         if not look.done():
-            raise self._lost(no_answer(PATIENCE, self._crowded))
+            raise self._lost(no_answer(PATIENCE, self._loading.crowded if self._loading else None))
         if not self._ready:
             if not look.cancelled():
                 look.result()
@@ -197,7 +197,8 @@ class RedisLink:
         redis = self._redis()
         assert redis is not None  # noqa: S101 - whoever asks has it
         for script in self._scripts:
-            await with_a_connection(partial(redis.script_load, script.encode()), self._crowded)
+            self._loading = Attempt(partial(redis.script_load, script.encode()))
+            await self._loading.carry_out()
 
     async def _knock(self) -> None:
         """Find out at once what is wrong: redis-py tries again for many seconds before it says so."""
@@ -235,7 +236,8 @@ class RedisLink:
         kind = type(error).__name__
         self._ready = False
         self._away = True
-        self._trouble = f"{kind}: {error}"
+        advice = advice_on(error)
+        self._trouble = f"{in_words(error)}; {advice}" if advice else in_words(error)
         self._next_look = asyncio.get_running_loop().time() + PROBE
         if self._logged is None or (self._logged != kind and not isinstance(error, TimeoutError)):
             self._logged = kind

@@ -29,11 +29,12 @@ async def evaluate(
     """Run a script. Text in its answer is bytes."""
     names = [key.encode() for key in keys]
     parts = (len(names), *names, *(part.encode() if isinstance(part, str) else part for part in arguments))
+    client: Any = redis
     answer: list[Any]
     try:
-        answer = await redis.execute_command("EVALSHA", _digest(script), *parts, **_UNDECODED)
+        answer = await client.execute_command("EVALSHA", _digest(script), *parts, **_UNDECODED)
     except NoScriptError:  # flushed, or another server than before
-        answer = await redis.execute_command("EVAL", script.encode(), *parts, **_UNDECODED)
+        answer = await client.execute_command("EVAL", script.encode(), *parts, **_UNDECODED)
     return answer
 
 
