@@ -34,6 +34,7 @@ from neuroon_async import (
     WidgetTokenSigner,
     blocking,
 )
+from neuroon_async.catalogs import Catalog, check_catalog, read_catalog
 from neuroon_async.catalogs.fixing import FixedCopy
 from neuroon_async.errors import ConfigurationError, UsageError
 from neuroon_async.markets import Market, sync_markets
@@ -84,6 +85,9 @@ TABLE = [
         "environment": (None, 5, "production", [], {}),
         "limiter": (5, "x", LocalLimiter, object()),
         "session": (5, "x", object()),
+        "proxy": (5, b"x", [], later, piecemeal),
+        "headers": (5, 0, "", "a: b", [], {"a": 5}),
+        "locale": (5, "xx", b"es", [], Unshowable()),
         "instrumentation": (5, SimpleNamespace, object()),
         "rate_limits": (*NO_TABLE, {"shops": None}),
         "retry": (5, "3", RetryPolicy, {}),
@@ -117,7 +121,7 @@ TABLE = [
         "lease": (*NO_SECONDS, 0, None),
         "poll_interval": (*NO_SECONDS, 0, None),
         "keep_delivered": (*NO_DURATION, None),
-        "concurrency": (*NO_COUNT, None),
+        "concurrency": (*NO_COUNT, None, 129),
         "clock": (None, *NO_FUNCTION),
     }),
     (DeadLetterFile, {}, {"path": NO_PATH}),
@@ -265,6 +269,7 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
     outbox = ConversionOutbox(tmp_path / "outbox")
     ledger = SQLiteLedger(tmp_path / "ledger")
     limiter = MachineLimiter(tmp_path / "limits", shop_id="s")
+    local = LocalLimiter(DOCUMENTED_RATE_LIMITS)
     emulator = Emulator()
     async with NeuroonClient(shop_id="s", api_key=KEY, base_url="http://127.0.0.1:9") as client, outbox:
         calls = [
@@ -281,7 +286,13 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
             ("client", (None, 5, "x", NeuroonClient), lambda value: _entered(outbox.delivering(value))),
             ("shop", NO_TEXT, ledger.forget_shop),
             ("shop", NO_TEXT, lambda value: ledger.held(value, ["a"])),
-            ("endpoint", (None, 5, "shops"), limiter.acquire),
+            ("endpoint", NO_ENDPOINT, limiter.acquire),
+            ("endpoint", NO_TEXT, local.acquire),
+            *(
+                (name, values, lambda value, name=name, each=each: each.acquire("shop", **{name: value}))
+                for each in (limiter, local)
+                for name, values in (("bulk", NO_FLAG), ("deadline", ("1", True, math.nan, math.inf, 10**400, [])))
+            ),
             ("endpoint", NO_ENDPOINT, emulator.remaining),
             ("endpoint", NO_ENDPOINT, emulator.spend),
             ("requests", (*NO_WHOLE, None), lambda value: emulator.spend("shop", value)),
@@ -345,6 +356,18 @@ def test_a_product_of_what_is_no_mapping():
     for nothing in (None, 5, "abc", [], [("externalId", "A")]):
         with pytest.raises(InvalidProduct, match="must be a mapping"):
             Product.from_mapping(nothing)
+
+
+def test_what_a_catalog_tells_is_told_to_plain_functions(tmp_path):
+    path = tmp_path / "products.csv"
+    path.write_text("external_id,name,price,url\nA,Tea,4.5,https://shop.example/tea\n", encoding="utf-8")
+    for value in NO_FUNCTION:
+        for name in ("on_finding", "on_product"):
+            assert_refused(check_catalog, {"catalog": read_catalog(path)}, name, value)
+        with pytest.raises(UsageError, match="on_change"):
+            read_catalog(path).on_change = value
+    for value in (None, 5, str(path), Catalog):
+        assert_refused(check_catalog, {}, "catalog", value)
 
 
 def test_blocking_refuses_a_timeout_and_leaves_no_coroutine_behind():

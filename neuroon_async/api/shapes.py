@@ -23,6 +23,7 @@ __all__ = [
     "is_number",
     "is_object",
     "is_plain_dict",
+    "is_several",
     "is_text",
     "is_whole",
 ]
@@ -99,6 +100,11 @@ def is_async_iterable(value: object) -> TypeGuard[AsyncIterable[Any]]:
 def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
     """Whatever can be read item by item."""
     return isinstance(value, Iterable)
+
+
+def is_several(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whatever holds items. Text and bytes do not: nobody who gives one means its letters."""
+    return is_iterable(value) and not isinstance(value, (str, bytes, bytearray))
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

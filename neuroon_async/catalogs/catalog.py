@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Final, TypedDict, Unpack
 
+from ..api.arguments import check_callback
 from ..api.models import Product
 from ..api.sources import ListSource
 from ..errors import ConfigurationError
@@ -125,8 +126,7 @@ class Catalog(ListSource):
             sheet=sheet,
             names=option_names,
         )
-        self.on_change: Callable[[Change], None] | None = None
-        """Called with each value that was changed to make a product of a record; set it before iterating."""
+        self._on_change: Callable[[Change], None] | None = None
         self._source = ByteSource(source, encoding)
         self._source.how_to_encode = partial(option_names.set, "encoding")
         self._started = False
@@ -140,11 +140,24 @@ class Catalog(ListSource):
         self._notations = NumberNotations(self._first_pass)
         self._first_contact = FirstContact(self._options.names, self._counts.shapes)
         self._finisher = Finisher(self._options, self._notations, self._counts.shapes)
-        self._finisher.on_change = self.on_change
+        self._finisher.on_change = self._on_change
 
     @property
     def name(self) -> str:
         return self._source.name
+
+    @property
+    def on_change(self) -> Callable[[Change], None] | None:
+        """A plain function, called with each value that was changed to make a product of a record.
+
+        Set it before iterating. Raises `UsageError` for what is no such function.
+        """
+        return self._on_change
+
+    @on_change.setter
+    def on_change(self, on_change: Callable[[Change], None] | None) -> None:
+        check_callback("on_change", on_change)
+        self._on_change = on_change
 
     @property
     def records(self) -> int:
@@ -232,7 +245,7 @@ class Catalog(ListSource):
         self._format = self._finisher.format = format_ = self._find_format(sample)
         self.format = _as_enum(format_.name)
         self._say_what_does_nothing(format_, sample)
-        fast = self.on_change is None  # the fast lane does not tell what it changes
+        fast = self._on_change is None  # the fast lane does not tell what it changes
         self._reading = Reading(self._source, sample, self._options, self._counts, replay, format_named, fast)
         return format_.read(self._reading)
 

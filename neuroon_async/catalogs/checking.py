@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from ..api.arguments import check_callback, check_capable
 from ..api.models import Product
 from .readers.byte_source import CatalogError
 from .relations import Relations
@@ -71,11 +72,14 @@ def check_catalog(
     """Read a catalog to its end as a sync does, and send nothing.
 
     ``on_finding`` and ``on_product`` are called with each finding and each product that would be sent, in the order of
-    the file. Raises what the callbacks raise, and `ConfigurationError` as reading does.
+    the file; both are plain functions. Raises what the callbacks raise, and `ConfigurationError` as reading does.
 
     >>> report = check_catalog(read_catalog("products.csv"))   # doctest: +SKIP
     >>> report.ok, report.findings[:3]                         # doctest: +SKIP
     """
+    check_capable("catalog", catalog, ("notes",), "a Catalog, such as read_catalog('products.csv')", none=False)
+    check_callback("on_finding", on_finding)
+    check_callback("on_product", on_product)
     report = CheckReport()
 
     def found(finding: Finding) -> None:

@@ -7,6 +7,7 @@ where tasks come from `taskiq`'s.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,11 +18,13 @@ from ..extras import NeedsExtra
 with NeedsExtra("redis", __name__):
     from redis.asyncio import BlockingConnectionPool, Redis
 
-from ..api.arguments import check_callback, check_count, check_seconds, check_text
+from ..api.arguments import check_callback, check_capable, check_count, check_seconds, check_text
 from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
+from ..api.shapes import class_of
 from ..client import NeuroonClient
-from ..errors import AuthenticationFailed, ConfigurationError
-from ..settings import Secret
+from ..errors import AuthenticationFailed, ConfigurationError, UsageError
+from ..limits.tables import shared_table
+from ..settings import Secret, check_header_value
 from ..transport.session import SessionHolder
 from .redis import RedisLedger, RedisLimiter
 
@@ -57,8 +60,9 @@ class ShopPool:
     they fill the session's 128 connections.
 
     Args:
-        credentials: An async function of the shop's id, such as a look-up in your database. It is asked when a shop
-            first has work here, and again after a 401, so a rotated key needs no restart.
+        credentials: A function of the shop's id, plain or async, such as a look-up in your database. It gives
+            `ShopCredentials`. It is asked when a shop first has work here, and again after a 401, so a rotated key
+            needs no restart.
         redis_url: Where all workers keep the shops' budgets.
         size: How many idle shops are remembered at most. The least recently used goes first, which loses nothing, for
             its budget is in Redis.
@@ -76,7 +80,7 @@ class ShopPool:
 
     def __init__(
         self,
-        credentials: Callable[[str], Awaitable[ShopCredentials]],
+        credentials: Callable[[str], Awaitable[ShopCredentials] | ShopCredentials],
         redis_url: str,
         *,
         size: int = 1_000,
@@ -94,6 +98,11 @@ class ShopPool:
         check_seconds("timeout", timeout)
         check_count("share", share, none=True)
         check_text("prefix", prefix)
+        shared_table(rate_limits)
+        check_capable("retry", retry, ("should_retry", "wait"), "a RetryPolicy, such as RetryPolicy(attempts=3)")
+        if user_agent is not None:
+            check_header_value("user_agent", user_agent)
+        check_capable("instrumentation", instrumentation, ("attempt",), "an Instrumentation")
         self._credentials = credentials
         self._redis_url = redis_url
         self._size = size
@@ -160,6 +169,7 @@ class ShopPool:
 
         Raises `ConfigurationError` where the pool is not open, and whatever ``credentials`` raises.
         """
+        check_text("shop_id", shop_id)
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an async context manager runs in a task
         shop = self._shops.setdefault(shop_id, _ShopAtWork())
@@ -188,7 +198,7 @@ class ShopPool:
             self._evict()
 
     async def _connect(self, shared: _Shared, shop_id: str) -> tuple[NeuroonClient, RedisLimiter]:
-        credentials = await self._credentials(shop_id)
+        credentials = await self._credentials_of(shop_id)
         limiter = RedisLimiter(shared.redis, shop_id=shop_id, **self._limiting)
         client = NeuroonClient(
             shop_id=shop_id,
@@ -202,6 +212,14 @@ class ShopPool:
             **self._client,
         )
         return client, limiter
+
+    async def _credentials_of(self, shop_id: str) -> ShopCredentials:
+        given: Any = self._credentials(shop_id)
+        if inspect.isawaitable(given):
+            given = await given
+        if not isinstance(given, ShopCredentials):  # and is not shown: it may hold the key
+            raise UsageError(f"must give ShopCredentials, gave {class_of(given).__name__}", where="credentials")
+        return given
 
     def _forget(self, shop_id: str, shop: _ShopAtWork) -> None:
         if self._shops.get(shop_id) is shop:

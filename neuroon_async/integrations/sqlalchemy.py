@@ -38,7 +38,7 @@ with NeedsExtra("sqlalchemy", __name__):
     from sqlalchemy.dialects import mysql, postgresql, sqlite
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ..api.arguments import check_seconds, check_text, shown
+from ..api.arguments import check_capable, check_kind, check_seconds, check_text, shown
 from ..api.validation import check_conversion
 from ..errors import ConfigurationError, UsageError
 from ..outbox.bodies import as_bytes, same_content, stored_body
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 __all__ = ["SQLAlchemyOutboxStore", "outbox_table"]
 
 DAY = 86_400.0
+_AN_ASYNC_ONE = (("execute", "stream"), "an AsyncSession or AsyncConnection")
 _FORGOTTEN_AT_ONCE = 500
 _FAILURES = (SQLAlchemyError, OSError, TimeoutError)
 _NOW = {
@@ -71,6 +72,8 @@ def outbox_table(metadata: MetaData, name: str = "neuroon_outbox") -> Table:
 
     ``metadata``: where it is added. ``name``: the table's name; give the same one to `SQLAlchemyOutboxStore`.
     """
+    check_kind("metadata", metadata, MetaData, "a MetaData, such as Base.metadata")
+    check_text("name", name)
     exact = Text().with_variant(mysql.VARCHAR(255, collation="utf8mb4_bin"), "mysql", "mariadb")
     return Table(
         name,
@@ -97,8 +100,8 @@ class SQLAlchemyOutboxStore:
     ``engine``: your own `AsyncEngine`, used and never disposed of.
     ``shop_id``: the shop whose conversions these are. Any number of shops share the table.
     ``table``: its name (default ``neuroon_outbox``), or what `outbox_table` gave.
-    ``keep_delivered``: seconds for which delivered conversions are kept (default 30 days). An order that is enqueued
-    once more within this time is recognized.
+    ``keep_delivered``: seconds for which delivered conversions are kept (default 30 days; `math.inf`: for ever). An
+    order that is enqueued once more within this time is recognized.
 
     In the transaction that commits the order:
 
@@ -128,7 +131,7 @@ class SQLAlchemyOutboxStore:
         if not isinstance(getattr(engine, "dialect", None), Dialect):
             raise UsageError(f"must be an AsyncEngine, got {shown(engine)}", where="engine")
         check_text("shop_id", shop_id)
-        check_seconds("keep_delivered", keep_delivered, zero=True)
+        check_seconds("keep_delivered", keep_delivered, zero=True, endless=True)
         if not isinstance(table, Table):
             check_text("table", table)
         dialect = engine.dialect.name
@@ -158,8 +161,10 @@ class SQLAlchemyOutboxStore:
 
         ``False``, and nothing is added, where no line can be attributed to a search. The same order with the same
         content changes nothing. Raises `InvalidConversion` for one that breaks a documented rule, `DuplicateOrder` for
-        an order that was enqueued with other content, `OutboxUnavailable` where the database refuses.
+        an order that was enqueued with other content, `OutboxUnavailable` where the database refuses, `UsageError` for
+        a session or connection that is not async.
         """
+        check_capable("transaction", transaction, *_AN_ASYNC_ONE, none=False)
         check_conversion(conversion)
         if not conversion.conversions:
             return False
@@ -298,6 +303,8 @@ class SQLAlchemyOutboxStore:
 
     async def _forget_delivered(self) -> None:
         """Delete those whose time is over, a few at a time."""
+        if self._keep_delivered == math.inf:
+            return
         row = self.table.c
         old = select(row.order_id).where(self._mine("delivered"), row.settled_at < self._now - self._keep_delivered)
         rows = await self._rows(old.limit(_FORGOTTEN_AT_ONCE))

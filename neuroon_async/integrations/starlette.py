@@ -30,7 +30,7 @@ with NeedsExtra("starlette", __name__):
     from starlette.requests import HTTPConnection, Request  # noqa: TC002 - FastAPI reads the annotations at run time
     from starlette.responses import JSONResponse, Response
 
-from ..api.arguments import check_callback, check_seconds, shown
+from ..api.arguments import check_callback, check_capable, check_seconds, check_text, shown
 from ..api.shapes import is_mapping
 from ..client import NeuroonClient
 from ..errors import (
@@ -103,7 +103,7 @@ def neuroon_lifespan(
     """
     check_seconds("request_deadline", request_deadline, none=True)
     check_callback("lifespan", lifespan, "; @asynccontextmanager makes one of an async generator")
-    if not isinstance(clients, NeuroonClient) and not callable(clients):
+    if not isinstance(clients, NeuroonClient):
         _check_factories(clients)
 
     @asynccontextmanager
@@ -123,6 +123,9 @@ def neuroon_lifespan(
 
 
 def _check_factories(clients: object) -> None:
+    if callable(clients):
+        check_callback("clients", clients)
+        return
     if not is_mapping(clients):
         raise UsageError(
             f"must be a NeuroonClient, a function that makes one, or a mapping of such functions; got {shown(clients)}",
@@ -138,13 +141,16 @@ async def _open(
     if isinstance(clients, NeuroonClient):
         return await stack.enter_async_context(clients)
     if callable(clients):
-        return await stack.enter_async_context(clients())
+        return await _enter(clients(), stack)
     shared = SessionHolder(None)
     stack.push_async_callback(shared.close)
     session = shared.get()
-    return MappingProxyType(
-        {name: await stack.enter_async_context(factory(session=session)) for name, factory in clients.items()}
-    )
+    return MappingProxyType({name: await _enter(factory(session=session), stack) for name, factory in clients.items()})
+
+
+async def _enter(made: NeuroonClient, stack: AsyncExitStack) -> NeuroonClient:
+    check_capable("clients", made, ("__aenter__", "__aexit__"), "functions that make a NeuroonClient", none=False)
+    return await stack.enter_async_context(made)
 
 
 def _for_requests(opened: _Clients, deadline: float | None) -> _Clients:
@@ -181,6 +187,7 @@ def get_client(connection: HTTPConnection) -> NeuroonClient:
 
 def client_for(name: str) -> Callable[[HTTPConnection], NeuroonClient]:
     """`get_client` for one of several shops: ``Depends(client_for("es"))``."""
+    check_text("name", name)
 
     def get_named_client(connection: HTTPConnection) -> NeuroonClient:
         found = _clients(connection, REQUEST_STATE_NAME)
@@ -194,6 +201,7 @@ def client_for(name: str) -> Callable[[HTTPConnection], NeuroonClient]:
 
 
 def _clients(connection: HTTPConnection, name: str) -> _Clients:
+    check_capable("connection", connection, ("state", "scope"), "a request or a websocket", none=False)
     found: _Clients | None = getattr(connection.state, name, None)
     if found is None and "app" in connection.scope:
         # httpx' ASGITransport does not carry the lifespan's state into requests, as servers do.

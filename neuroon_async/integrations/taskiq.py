@@ -38,10 +38,10 @@ with NeedsExtra("taskiq", __name__):
     from taskiq import AckableMessage, AsyncBroker, Context, TaskiqDepends, TaskiqEvents, TaskiqState
     from taskiq_redis import RedisStreamBroker
 
-from ..api.arguments import check_count, check_seconds
+from ..api.arguments import check_capable, check_count, check_seconds, check_text
 from ..client import NeuroonClient  # noqa: TC001 - as above
 from ..errors import ConfigurationError
-from .redis.commands import cancelling
+from .redis.commands import MOST_SECONDS, cancelling
 from .shop_pool import ShopCredentials, ShopPool
 
 if TYPE_CHECKING:
@@ -61,7 +61,12 @@ _AWAY = (RedisConnectionError, RedisTimeoutError, OSError)
 
 
 def install(broker: AsyncBroker, pool: ShopPool) -> None:
-    """Open the pool when a worker of this broker starts, and close it when the worker stops."""
+    """Open the pool when a worker of this broker starts, and close it when the worker stops.
+
+    Raises `UsageError` for what is no broker or no pool.
+    """
+    check_capable("broker", broker, ("add_event_handler",), "a broker of taskiq", none=False)
+    check_capable("pool", pool, ("open", "close", "client"), "a ShopPool", none=False)
 
     async def started(state: TaskiqState) -> None:
         await pool.open()
@@ -130,7 +135,9 @@ class LeasedStreamBroker(RedisStreamBroker):
         queue_name: str = "neuroon:tasks",
         **connection_kwargs: Any,
     ) -> None:
-        check_seconds("lease", lease, least=0.1)
+        check_text("url", url, "redis://127.0.0.1")
+        check_text("queue_name", queue_name)
+        check_seconds("lease", lease, least=0.1, most=MOST_SECONDS)
         check_count("max_deliveries", max_deliveries)
         super().__init__(url, queue_name=queue_name, consumer_id="0", **connection_kwargs)
         self._lease = lease

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 
 from aiolimiter import AsyncLimiter
 
+from ..api.arguments import check_text
 from ..api.responses import RateLimitHeaders
 from .clock import LoopClock
 from .policy import Admission, EffectiveLimit, counted_by_server, would_be_late
 from .protocols import LimitState
-from .tables import check_limits
+from .tables import check_call, check_limits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -335,8 +336,10 @@ class LocalLimiter:
 
         Raises:
             RateLimited: with ``local=True``, as soon as the wait is known to outlast the deadline.
-            UsageError: where the limiter is in use in another event loop.
+            UsageError: where the limiter is in use in another event loop, and for what is no name, flag or time.
         """
+        check_text("endpoint", endpoint)
+        check_call(bulk, deadline)
         limited = self._endpoints.get(endpoint)
         return _FreePermit() if limited is None else await limited.acquire(bulk=bulk, deadline=deadline)
 

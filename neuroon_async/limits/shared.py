@@ -16,15 +16,16 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from ..api.arguments import shown
+from ..api.arguments import check_choice
 from ..api.responses import RateLimitHeaders
-from ..errors import ConnectionFailed, UsageError
+from ..errors import ConnectionFailed
 from .callers import CallerLine
 from .clock import LoopClock
 from .local import NOTHING_TOLD, LocalEndpoint, LocalPermit
 from .policy import EffectiveLimit, counted_by_server, would_be_late
 from .protocols import LimitState
 from .store import Forgotten, OwnUsage, Reports, SlotStore, StoreUnavailable, Taken, new_member
+from .tables import check_call
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -357,12 +358,12 @@ class SharedLimiter:
         Raises:
             RateLimited: with ``local=True``, as soon as the wait is known to outlast the deadline.
             ConnectionFailed: where the shared limit cannot be reached and there is no fallback.
-            UsageError: where there is no such endpoint, or the limiter is in use in another event loop.
+            UsageError: where there is no such endpoint, for what is no flag or time, or where the limiter is in use in
+                another event loop.
         """
-        shared = self._endpoints.get(endpoint)
-        if shared is None:
-            raise UsageError(f"must be one of {', '.join(self._endpoints)}, got {shown(endpoint)}", where="endpoint")
-        return await shared.acquire(bulk=bulk, deadline=deadline)
+        check_choice("endpoint", endpoint, self._endpoints)
+        check_call(bulk, deadline)
+        return await self._endpoints[endpoint].acquire(bulk=bulk, deadline=deadline)
 
     def limits(self) -> dict[str, LimitState]:
         """What is left, by endpoint name, as this process was last told."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..api.arguments import shown
+from ..api.arguments import check_flag, shown
 from ..api.contract import DOCUMENTED_RATE_LIMITS, ENDPOINTS, RateLimit
-from ..api.shapes import is_mapping
+from ..api.shapes import is_mapping, is_number
 from ..errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["check_limits", "limit_table", "shared_table"]
+__all__ = ["check_call", "check_limits", "limit_table", "shared_table"]
 
 
 def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimit | None]:
@@ -25,6 +25,13 @@ def limit_table(overrides: Mapping[str, RateLimit | None]) -> dict[str, RateLimi
             where="rate_limits",
         )
     return {**DOCUMENTED_RATE_LIMITS, **overrides}
+
+
+def check_call(bulk: object, deadline: object) -> None:
+    """Raise `UsageError` for arguments of ``acquire`` that cannot be meant."""
+    check_flag("bulk", bulk)
+    if deadline is not None and not is_number(deadline):
+        raise UsageError(f"must be a time of the event loop, or None; got {shown(deadline)}", where="deadline")
 
 
 def check_limits(limits: object) -> None:
@@ -44,9 +51,10 @@ def shared_table(overrides: Mapping[str, RateLimit]) -> dict[str, RateLimit]:
     """As `limit_table`, for limits that processes share: none is switched off, and none shapes bursts."""
     table: dict[str, RateLimit] = {}
     for name, limit in limit_table(overrides).items():
+        where = f"rate_limits[{name!r}]"
         if limit is None:
-            raise UsageError(f"{name}: a shared limit cannot be switched off; give it a RateLimit")
+            raise UsageError("is None: a shared limit cannot be switched off; give it a RateLimit", where=where)
         if limit.burst is not None and limit.burst < limit.requests:
-            raise UsageError(f"{name}: a shared limit cannot shape bursts; leave RateLimit.burst out")
+            raise UsageError("has a burst: a shared limit cannot shape bursts; leave RateLimit.burst out", where=where)
         table[name] = limit
     return table

@@ -23,13 +23,13 @@ from ..api.arguments import (
     check_text,
     shown,
 )
-from ..api.shapes import implements, is_bytes, is_iterable, is_text
+from ..api.shapes import implements, is_several
 from ..api.validation import check_conversion
 from ..cancellation import finish
 from ..errors import UsageError
 from ..transport.retries import RetryPolicy
 from .bodies import stored_body
-from .delivery import DeliveryLoop
+from .delivery import MOST_AT_ONCE, DeliveryLoop
 from .sqlite_store import SQLiteOutboxStore
 from .store import OutboxStore
 
@@ -71,7 +71,7 @@ class ConversionOutbox:
     ``keep_delivered``: seconds for which delivered conversions are kept (default 30 days; `math.inf`: for ever). An
     order that is enqueued once more within this time is recognized; later it is sent again, and the API counts it once
     anyway. For files only.
-    ``concurrency``: how many are sent side by side (default 4).
+    ``concurrency``: how many are sent side by side, 1 to 128 (default 4): a client has 128 connections.
     ``clock``: gives the Unix time (default `time.time`). For files only.
 
     Raises `ConfigurationError` for options that cannot work, and on opening where the path holds something else than
@@ -96,7 +96,7 @@ class ConversionOutbox:
         check_seconds("lease", lease)
         check_seconds("poll_interval", poll_interval)
         check_seconds("keep_delivered", keep_delivered, zero=True, endless=True)
-        check_count("concurrency", concurrency)
+        check_count("concurrency", concurrency, MOST_AT_ONCE)
         check_callback("clock", clock, none=False)
         check_text("shop_id", shop_id, none=True)
         self._name = str(getattr(path, "path", path))
@@ -234,7 +234,7 @@ class ConversionOutbox:
 def _listed(order_ids: object) -> list[str] | None:
     if order_ids is None:
         return None
-    if is_text(order_ids) or is_bytes(order_ids) or not is_iterable(order_ids):
+    if not is_several(order_ids):
         raise UsageError(f"must be order ids in a list, got {shown(order_ids)}", where="order_ids")
     listed = list(order_ids)
     for order_id in listed:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ..api.shapes import class_of, is_async_iterable, is_iterable
+from ..api.shapes import class_of, is_async_iterable, is_several
 from ..api.sources import is_list_source
 from ..errors import UsageError
 
@@ -248,7 +248,7 @@ def _whole_async(iterator: Any) -> AsyncIterator[Any]:
 def _is_source(given: object) -> bool:
     if is_async_iterable(given) or is_list_source(given):
         return True
-    return is_iterable(given) and not isinstance(given, (str, bytes, Mapping))
+    return is_several(given) and not isinstance(given, Mapping)
 
 
 def _no_source(given: object) -> UsageError:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from ..advice import Advice
-from ..api.arguments import shown
+from ..api.arguments import check_callback, shown
 from ..errors import ConfigurationError
 from ..settings import Secret, check_header_value, is_loopback
 from .failures import system_words
@@ -65,16 +65,18 @@ class Route:
         ssl: tls.SSLContext | str | os.PathLike[str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        if proxy is not None and not isinstance(proxy, (str, Secret)) and not callable(proxy):
-            raise ConfigurationError(
-                f"must be an address or a function of one, got {type(proxy).__name__}", where="proxy"
-            )
+        if proxy is not None and not isinstance(proxy, (str, Secret)):
+            if not callable(proxy):
+                raise ConfigurationError(
+                    f"must be an address or a function of one, got {type(proxy).__name__}", where="proxy"
+                )
+            check_callback("proxy", proxy)
         self._proxy = Secret(proxy) if isinstance(proxy, str) else proxy
         del proxy  # should a check below fail, no error tracker finds its password among the local variables
         if isinstance(self._proxy, Secret):
             _check_proxy(self._proxy, "proxy")
         self.ssl: tls.SSLContext | bool = True if ssl is None else _context_of(ssl)
-        self.headers: Mapping[str, str] = _checked_headers(headers or {})
+        self.headers: Mapping[str, str] = _checked_headers({} if headers is None else headers)
 
     def proxy_for(self, url: URL) -> str | None:
         """The proxy of a request to ``url``."""

@@ -476,7 +476,7 @@ async def test_where_no_part_can_be_kept_to_calls_fail_clearly(hurried, process,
     ("options", "message"),
     [
         ({"rate_limits": {"shops": RateLimit(1, per=1)}}, "no endpoint shops"),
-        ({"rate_limits": {"shop": RateLimit(9, per=1, burst=2)}}, "shop: a shared limit cannot shape bursts"),
+        ({"rate_limits": {"shop": RateLimit(9, per=1, burst=2)}}, "a shared limit cannot shape bursts"),
         ({"latency": -1.0}, "latency"),
         ({"latency": math.nan}, "latency"),
         ({"latency": 1e300}, "latency"),

@@ -133,8 +133,8 @@ async def test_a_file_that_is_closed_for_one_step_and_opened_for_another_lets_a_
     [
         ({"latency": -1.0}, "latency"),
         ({"rate_limits": {"shops": RateLimit(1, per=1)}}, "no endpoint shops"),
-        ({"rate_limits": {"shop": None}}, "shop: a shared limit cannot be switched off"),
-        ({"rate_limits": {"shop": RateLimit(9, per=1, burst=2)}}, "shop: a shared limit cannot shape bursts"),
+        ({"rate_limits": {"shop": None}}, "a shared limit cannot be switched off"),
+        ({"rate_limits": {"shop": RateLimit(9, per=1, burst=2)}}, "a shared limit cannot shape bursts"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(tmp_path, options, message):
