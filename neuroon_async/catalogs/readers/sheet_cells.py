@@ -24,17 +24,17 @@ __all__ = ["OddCells", "column_number"]
 _CHUNK = 256 * 1024
 _LONGEST_CELL = 1024 * 1024
 """A cell holds 32,767 characters at most."""
-_ATTRIBUTE = re.compile(rb"""([\w:]+)\s*=\s*["']([^"']*)["']""")
+_ATTRIBUTE = re.compile(rb"""(?<![\w:])([\w:]+)\s*=\s*["']([^"']*)["']""")
 _SHEET = re.compile(rb"<(?:\w+:)?sheet\s([^<>]*)>")
 _RELATION = re.compile(rb"<(?:\w+:)?Relationship\s([^<>]*)>")
 _RECALCULATED = re.compile(rb"""fullCalcOnLoad\s*=\s*["'](?:1|true)["']""")
 """What programs ask of the spreadsheet that opens their file next."""
 _NUMBER_FORMAT = re.compile(rb"<(?:\w+:)?numFmt\s([^<>]*)>")
-_CELL_FORMATS = re.compile(rb"<(?:\w+:)?cellXfs[\s>].*?</(?:\w+:)?cellXfs>", re.DOTALL)
+_CELL_FORMATS = re.compile(rb"</?(?:\w+:)?cellXfs[\s>]")
 _CELL_FORMAT = re.compile(rb"<(?:\w+:)?xf\s([^<>]*)>")
 _ZEROS = re.compile(rb"0{2,40}")
 _ODD = re.compile(rb"""<(?:\w+:)?f[\s>/]|\st\s*=\s*["']e["']""")
-_CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*?)(?:/>|>(.*?)</(?:\w+:)?c>)", re.DOTALL)
+_CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*)>")
 _PLACE = re.compile(rb"([A-Za-z]{1,3})([0-9]{1,7})")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")
 _VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^<>]*)?>([^<]*)<")
@@ -78,12 +78,20 @@ def _odd_cells(archive: zipfile.ZipFile, index: int) -> Iterator[tuple[int, int,
         return
     recalculated = _RECALCULATED.search(_read(archive, "xl/workbook.xml")) is not None
     for piece in _pieces(archive, sheet):
-        for written, content in _CELL.findall(piece):
+        for written, content in _cells(piece):
             attributes = _attributes(written)
             place = _PLACE.fullmatch(attributes.get(b"r", b""))
             text = _shown(attributes, content, widths, recalculated=recalculated) if place else None
             if place and text is not None:
                 yield int(place[2]), column_number(place[1]), text
+
+
+def _cells(piece: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The attributes of each cell, and what stands before the next one."""
+    cells = list(_CELL.finditer(piece))
+    ends = [cell.start() for cell in cells[1:]] + [len(piece)]
+    for cell, end in zip(cells, ends, strict=False):
+        yield cell[1], b"" if cell[1].endswith(b"/") else piece[cell.end() : end]
 
 
 def _shown(
@@ -111,8 +119,8 @@ def _zeros_by_format(styles: bytes) -> dict[int, int]:
         code = attributes.get(b"formatCode", b"")
         if _ZEROS.fullmatch(code):
             widths[attributes.get(b"numFmtId", b"")] = len(code)
-    formats = _CELL_FORMATS.search(styles) if widths else None
-    listed = _CELL_FORMAT.findall(formats[0]) if formats else []
+    bounds = [bound.start() for bound in _CELL_FORMATS.finditer(styles)] if widths else []
+    listed = _CELL_FORMAT.findall(styles, bounds[0], bounds[1]) if len(bounds) > 1 else []
     numbers = [_attributes(written).get(b"numFmtId", b"") for written in listed]
     return {place: widths[number] for place, number in enumerate(numbers) if number in widths}
 
