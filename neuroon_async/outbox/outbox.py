@@ -111,6 +111,7 @@ class ConversionOutbox:
         self._poll_interval = poll_interval
         self._concurrency = concurrency
         self._open = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._delivering = False
         self._delivery: DeliveryLoop | None = None
 
@@ -121,6 +122,7 @@ class ConversionOutbox:
         if self._open:
             raise UsageError(f"{self!r} is open already")
         self._open = True
+        self._loop = asyncio.get_running_loop()
         try:
             await self._store.open(self._shop_id)
         except BaseException:
@@ -224,6 +226,13 @@ class ConversionOutbox:
     def _opened(self) -> OutboxStore:
         if not self._open:
             raise UsageError(f"{self!r} is not open: use it within 'async with'")
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop and self._loop is not None and self._loop.is_running():
+            raise UsageError(
+                f"{self!r} is in use in another event loop",
+                advice="open an outbox in each loop: any number of them share the file",
+            )
+        self._loop = loop
         return self._store
 
     def _wake(self) -> None:

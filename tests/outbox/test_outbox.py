@@ -612,6 +612,24 @@ async def test_of_two_that_begin_to_deliver_at_once_the_first_one_does(path, cli
     assert "delivering already" in str(second)
 
 
+async def test_an_outbox_in_use_in_another_event_loop_says_so(path):
+    async with ConversionOutbox(path) as outbox, ConversionOutbox(path) as other:
+        with pytest.raises(ConfigurationError, match="in use in another event loop; open an outbox in each loop"):
+            await asyncio.to_thread(asyncio.run, outbox.enqueue(order()))
+        assert await other.enqueue(order())
+
+
+def test_an_outbox_may_outlive_the_event_loop_that_it_was_opened_in(path):
+    async def opened():
+        return await ConversionOutbox(path).__aenter__()
+
+    async def used(outbox):
+        assert await outbox.enqueue(order())
+        await outbox.__aexit__(None, None, None)
+
+    asyncio.run(used(asyncio.run(opened())))
+
+
 async def test_two_outboxes_share_one_file(path, emulator, client):
     emulator.latency = 0.002
     async with (
