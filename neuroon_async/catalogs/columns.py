@@ -137,7 +137,7 @@ _SPELLINGS: dict[str, str] = {
         "prezzopromozionale prezzospeciale precopromocional precooferta precodeoferta precopromo precoemsaldo "
         "preurebaixat preuoferta preudoferta preuespecial eskaintzaprezioa prezioberezia prezorebaixado prezooferta "
         "prezodeoferta preciopromocion preciopromo precioespecial prixreduit rabattpreis prezzopromo precoempromocao "
-        "preupromocional prezoespecial"
+        "preupromocional prezoespecial sonderangebotspreis"
     ),
     "regular_price": (
         "regularprice originalprice precionormal precioregular preciooriginal prixnormal prixregulier prixoriginal "
@@ -169,7 +169,11 @@ _SPELLINGS: dict[str, str] = {
         "finoferta ofertahasta datefinpromo datefinpromotion finpromo angebotende angebotbis fineofferta "
         "datafineofferta fimpromocao datafimpromocao fioferta datafioferta"
     ),
-    "sale_period": "salepriceeffectivedate saleeffectivedate salepricedates",
+    "sale_period": (
+        "salepriceeffectivedate saleeffectivedate salepricedates sonderangebotszeitraum periodedevaliditeduprixsolde "
+        "fechadeentradaenvigordelpreciodeoferta periododevalidezdelpreciodeoferta datadivaliditaprezzoscontato "
+        "periododivaliditadelprezzoscontato datadevalidadedoprecopromocional periododevalidadedoprecopromocional"
+    ),
     "status": (
         "status productstatus poststatus publicationstatus estado estadoproducto estadodelproducto estadopublicacion "
         "statut stato estat egoera"

@@ -57,6 +57,27 @@ def test_dates_that_nothing_understands_are_told_where_there_is_a_sale():
     assert catalog.notes == []
 
 
+def test_moments_that_nothing_uses_are_dates_too():
+    content = "id;name;price;sale price;válido hasta;url\n1;A;10;8;2019-12-31T00:00+0100;/a\n"
+    catalog = Catalog(named(content), shop_url=SHOP, today=TODAY)
+    assert [item.sale_price for item in catalog] == [Decimal(8)]
+    assert "'válido hasta' holds dates that are not used" in catalog.notes[0]
+
+
+def test_the_columns_of_a_google_feed_in_its_languages():
+    for price, period in (
+        ("Sonderangebotspreis", "Sonderangebotszeitraum"),
+        ("prix soldé", "période de validité du prix soldé"),
+        ("precio de oferta", "fecha de entrada en vigor del precio de oferta"),
+        ("prezzo scontato", "data di validità prezzo scontato"),
+        ("preço promocional", "data de validade do preço promocional"),
+    ):
+        header = f"id;name;price;{price};{period};url\n"
+        rows = "".join(f"{year};A;10;8;{year}-01-01T00:00+0100/{year}-12-31T23:59+0100;/a\n" for year in (2019, 2026))
+        over, holds = products(header + rows, shop_url=SHOP, today=date(2026, 6, 15))
+        assert (over.sale_price, holds.sale_price) == (UNSET, Decimal(8)), period
+
+
 @pytest.mark.parametrize("mapping", [{"saleEnds": "válido hasta"}, {"sale_ends": "válido hasta"}])
 def test_a_mapping_names_the_bounds_of_a_sale(mapping):
     catalog = Catalog(named(OVER), shop_url=SHOP, today=TODAY, mapping=mapping)
