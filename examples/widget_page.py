@@ -4,11 +4,10 @@ The token is signed here, on the server, from the API key; only the token goes i
 so a page is rendered for each request or kept for less than that, not generated once and for all.
 """
 
-import os
 import sys
 from string import Template
 
-from neuroon_async import WidgetTokenSigner
+from neuroon_async import NeuroonClient
 
 PAGE = Template("""\
 <!doctype html>
@@ -24,8 +23,8 @@ $widget
 
 
 def main() -> None:
-    signer = WidgetTokenSigner(os.environ["NEUROON_SHOP_ID"], os.environ["NEUROON_API_KEY"])
-    sys.stdout.write(PAGE.substitute(widget=signer.script_tag(theme="dark")))
+    widget = NeuroonClient.from_env().widget  # needs no event loop and no closing: nothing is sent
+    sys.stdout.write(PAGE.substitute(widget=widget.script_tag(theme="dark")))
 
 
 if __name__ == "__main__":
