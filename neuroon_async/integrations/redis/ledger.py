@@ -59,7 +59,10 @@ _log = logging.getLogger("neuroon_async.ledger")
 
 PATIENCE = 5.0
 """Seconds that Redis gets to carry out one script."""
+RENEWALS = 3
+"""How often a run renews its lock within one lease."""
 _ONE_SCRIPT = 500
+_LOST = "Redis has lost what this run told it, so what is missing cannot be known"
 _UNDONE = (RedisError, RedisClusterException, OSError)  # the built-in TimeoutError is an OSError
 
 
@@ -181,7 +184,7 @@ class _Lock:
     async def keep(self) -> None:
         """Renew the lock until cancelled. Where it is lost, the run's next step says so."""
         while True:
-            await asyncio.sleep(self._lease / 3)
+            await asyncio.sleep(self._lease / RENEWALS)
             asked_at = time.monotonic()
             try:
                 (held, *_) = await self._run(KEEP)
@@ -291,8 +294,10 @@ class _RedisRun:
 
     async def seen(self, ids: Collection[str]) -> None:
         for some in _portions(ids):
-            (new,) = await self._lock.do(SEEN, *map(_key, some))
-            self._seen += int(new)
+            (known,) = await self._lock.do(SEEN, self._seen, *map(_key, some))
+            if known < 0:
+                raise LedgerError(_LOST)
+            self._seen = max(self._seen, known)  # not by how many it grew: a step whose answer is lost is done twice
 
     async def missing(self) -> tuple[int, int]:
         return await self._compare(), self._held
@@ -322,7 +327,7 @@ class _RedisRun:
         while True:
             cursor, missing, whole = await self._lock.do(COMPARE, cursor, self._seen)
             if not whole:
-                raise LedgerError("Redis has lost what this run told it, so what is missing cannot be known")
+                raise LedgerError(_LOST)
             if int(cursor) == 0:
                 return int(missing)
 

@@ -200,14 +200,14 @@ return {1, count}
 """
 )
 
-# ARGV: ids. Gives how many of them were new to the set.
+# ARGV: how many ids the set holds at least, and ids to add. Gives how many it holds now, or -1 where it was not whole.
 SEEN = (
     _GUARD
     + """
-local new = 0
-for i = 4, #ARGV do new = new + redis.call('SADD', KEYS[3], ARGV[i]) end
+if redis.call('SCARD', KEYS[3]) < tonumber(ARGV[4]) then return {1, -1} end
+for i = 5, #ARGV do redis.call('SADD', KEYS[3], ARGV[i]) end
 redis.call('PEXPIRE', KEYS[3], 2 * ARGV[2])
-return {1, new}
+return {1, redis.call('SCARD', KEYS[3])}
 """
 )
 
