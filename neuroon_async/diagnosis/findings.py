@@ -276,7 +276,8 @@ def _said(it: Exchange) -> str:
     """What came, in one line, without the advice: that has a place of its own."""
     outcome = it.outcome
     if isinstance(outcome, APIError):
-        where = f"{it.endpoint.method} {urlsplit(it.url).path}"
+        path = it.url.split("/", 3)[-1]  # not parsed: what stands for the key may be anywhere in it
+        where = f"{it.endpoint.method} /{path}"
         return f"{where} answers {outcome.status}" + (f": {outcome.message}" if outcome.message else "")
     return outcome.what if isinstance(outcome, NeuroonError) else f"answers {it.status}"
 

@@ -81,7 +81,8 @@ async def examine(access: Access) -> Observations:
     setup = Setup(_without_keys(access.base_url), _without_keys(access.shop_id or ""), _key_shape(access.api_key))
     try:
         _check_address(access)
-        route = Route(access.proxy or proxy_from_env(access.base_url, access.environ), access.ca_file)
+        chosen = proxy_from_env(access.base_url, access.environ) if access.proxy is None else access.proxy
+        route = Route(chosen, access.ca_file)
         proxy = route.proxy_for(URL(access.base_url))
     except ConfigurationError as problem:
         return Observations(replace(setup, problem=problem), at)

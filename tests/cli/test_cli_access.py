@@ -106,6 +106,13 @@ def test_plain_http_can_be_allowed():
     assert "Error" not in result.stderr
 
 
+def test_no_token_is_signed_for_an_address_that_is_none():
+    for address in ("x", "https://", KEY):
+        result = neuroon("token", "--tag", "--api-url", address, env=environment())
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "error: --api-url must be an address such as https://dev-api.neuroon.ai\n"
+
+
 def test_the_token_as_json():
     environ = environment(key=DEFAULT_API_KEY) | {"NEUROON_API_URL": ""}
     document = json.loads(neuroon("token", "--json", env=environ).stdout)

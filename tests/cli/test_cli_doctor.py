@@ -33,8 +33,19 @@ def server():
         ({"NEUROON_API_URL": ADDRESS}, 3, "check --api-url"),
         ({"NEUROON_API_URL": "https://neuroon.invalid"}, 3, "name it: --proxy http://host:port"),
         ({"SSL_CERT_FILE": "/nowhere"}, 2, "/nowhere cannot be read"),
+        ({"NEUROON_API_KEY": "0"}, 3, "answers 401"),
     ],
-    ids=["well", "no key", "wrong key", "other shop", "key as shop", "nobody there", "no name", "authorities"],
+    ids=[
+        "well",
+        "no key",
+        "wrong key",
+        "other shop",
+        "key as shop",
+        "nobody there",
+        "no name",
+        "authorities",
+        "key within the address",
+    ],
 )
 def test_exit_codes_are_those_of_the_other_commands(server, change, code, says):
     env = NO_CREDENTIALS | environment(server) | change

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ...api.addresses import is_site_address
 from ...api.contract import WIDGET_TOKEN_LIFETIME, Environment
+from ...errors import UsageError
 from ...resources.widget import WidgetTokenSigner
 from ..console import out, print_json
 from ..exits import exit_codes
@@ -29,8 +31,12 @@ def token(
     """Sign a widget token, valid for 24 hours. No request is made."""
     with exit_codes(debug=debug):
         key, shop = credentials.complete()
-        address = (credentials.api_url or "").rstrip("/")
-        environment = Environment.DEVELOPMENT if address == Environment.DEVELOPMENT else Environment.PRODUCTION
+        address = credentials.api_url or Environment.PRODUCTION
+        if not is_site_address(address):  # and is not shown: it may be the key
+            raise UsageError(f"must be an address such as {Environment.DEVELOPMENT}", where="api_url")
+        environment = (
+            Environment.DEVELOPMENT if address.rstrip("/") == Environment.DEVELOPMENT else Environment.PRODUCTION
+        )
         signed_at = int(time.time())
         signer = WidgetTokenSigner(shop, key, environment=environment, clock=lambda: signed_at)
         if as_json:
