@@ -12,6 +12,7 @@ from msgspec import UNSET
 
 from neuroon_async import ConfigurationError, Product, ProductFailure
 from neuroon_async.catalogs import Catalog, CatalogFormat
+from neuroon_async.catalogs.readers.delimited import column_names
 
 HEAD = "id,name,price,url\n"
 
@@ -346,3 +347,10 @@ def test_a_state_that_speaks_of_something_else_is_not_used():
     catalog = Catalog(named("id,name,price,url,status\n1,A,1,u:x,used\n2,B,1,u:x,new\n"))
     assert [product.is_active for product in catalog] == [UNSET, UNSET]
     assert catalog.ignored_fields == {"status": 2}
+
+
+def test_a_header_of_a_hundred_thousand_columns_is_named_at_once():
+    """A line of separators alone, say. Looking through all earlier names for each would take minutes."""
+    names = column_names(["id", "id", *[""] * 100_000, "id"])
+    assert (len(names), len(set(names))) == (100_003, 100_003)
+    assert (names[:3], names[-1]) == (["id", "id (column 2)", "column 3"], "id (column 100003)")

@@ -54,9 +54,11 @@ class _Rows(Protocol):
 def column_names(header: Iterable[str]) -> list[str]:
     """A name for every column: an empty one is called by its number, and so is the second of one name."""
     names: list[str] = []
+    taken: set[str] = set()  # a header may be so long that looking through the list takes minutes
     for number, cell in enumerate(header, 1):
         name = cell.strip() or f"column {number}"
-        names.append(f"{name} (column {number})" if name in names else name)
+        names.append(f"{name} (column {number})" if name in taken else name)
+        taken.add(names[-1])
     return names
 
 
