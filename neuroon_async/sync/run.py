@@ -37,6 +37,14 @@ _PORTION = 100
 """Items that are read and taken in at a time: the processor's cache still holds them when they are looked at."""
 
 
+class _CallbackCancelled(Exception):
+    """Brings the cancellation through the group."""
+
+    def __init__(self, cancellation: asyncio.CancelledError) -> None:
+        super().__init__()
+        self.cancellation = cancellation
+
+
 class Pipeline(Protocol):
     """What becomes of the items of a run. Whatever it takes in, it accounts for."""
 
@@ -97,7 +105,7 @@ class BulkRun:
             async with timer, asyncio.TaskGroup() as group:
                 self._in_flight.open(group)
                 self._reader.start(group)
-                ticker = group.create_task(self._recorder.tick()) if self._recorder.watched else None
+                ticker = group.create_task(self._tick()) if self._recorder.watched else None
                 await self._read_and_deliver()
                 if ticker is not None:
                     ticker.cancel()
@@ -151,6 +159,16 @@ class BulkRun:
         """A plain iterable never suspends, so the loop's other tasks have their turn between its chunks."""
         for _ in range(_TURNS if self._in_flight else 1):
             await asyncio.sleep(0)
+
+    async def _tick(self) -> None:
+        """A group passes over a task that was cancelled. Where `on_progress` ended so by itself, the run ends, too."""
+        try:
+            await self._recorder.tick()
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise _CallbackCancelled(cancelled) from None
 
     def _out_of_time(self) -> RequestTimeout:
         last = self._health.last_error
@@ -208,7 +226,8 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
     Only the task group's own group is opened: one that the source or a callback has raised is theirs.
     """
-    return group.exceptions[0]
+    first = group.exceptions[0]
+    return first.cancellation if isinstance(first, _CallbackCancelled) else first
 
 
 def attach_report(error: BaseException, report: SyncReport) -> None:

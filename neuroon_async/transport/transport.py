@@ -157,23 +157,22 @@ class Transport:
 
     async def run_in_bulk(self, name: str, run: Coroutine[Any, Any, SyncReport]) -> SyncReport:
         """The report of a bulk run. Closing the client ends it: `ClientClosed` then carries the report."""
-        if self._operations is None:
-            return await self._until_closed(run)
-        operation = Operation(name, self.settings.shop_id, bulk_run=True)
-        with self._operations.operation(operation):
-            try:
-                operation.outcome = report = await self._until_closed(run)
-            except NeuroonError as error:
-                operation.outcome = error
-                raise
-        return report
+        try:
+            if self._operations is None:
+                return await self._until_closed(run)
+            operation = Operation(name, self.settings.shop_id, bulk_run=True)
+            with self._operations.operation(operation):
+                try:
+                    operation.outcome = report = await self._until_closed(run)
+                except NeuroonError as error:
+                    operation.outcome = error
+                    raise
+            return report
+        finally:
+            run.close()  # where it has not begun, nobody will await it
 
     async def _until_closed(self, run: Coroutine[Any, Any, SyncReport]) -> SyncReport:
-        try:
-            self.ready()
-        except NeuroonError:
-            run.close()  # nobody will await it
-            raise
+        self.ready()
         with self.open_calls.scope() as scope:
             return await run
         report: SyncReport | None = getattr(scope.interruption, "report", None)

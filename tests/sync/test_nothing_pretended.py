@@ -407,6 +407,25 @@ async def test_a_cancellation_of_something_else_ends_the_run_with_its_report(whe
         assert_balanced(caught.value.report)
 
 
+async def test_a_progress_callback_that_ends_by_a_cancellation_ends_the_run_too():
+    seen = []
+
+    def cancelled(progress):
+        seen.append(progress)
+        if len(seen) == 2:
+            raise asyncio.CancelledError("of another task")
+
+    async def source():
+        yield item(1)
+        await asyncio.sleep(60)
+
+    async with shop() as (_server, client):
+        with pytest.raises(asyncio.CancelledError, match="of another task") as caught:
+            await client.products.sync(source(), on_progress=cancelled)
+        assert caught.value.report.received == 1
+        assert_balanced(caught.value.report)
+
+
 async def test_deletions_that_were_never_sent_are_unsent():
     limits = {"delete_product": RateLimit(2, per=60.0)}
     async with shop({"rate_limits": limits}, latency=5.0) as (_, client):

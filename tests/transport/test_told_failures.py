@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from contextlib import contextmanager
 
@@ -212,6 +213,28 @@ async def test_an_instrumentation_of_operations_sees_whose_failure_it_is():
     with pytest.raises(NotFound):
         await transport.call(SHOP)
     assert seen == [("shop_7", "shop_7", 1)]
+
+
+async def test_an_instrumentation_that_raises_leaves_no_run_unawaited():
+    class Raising:
+        def waited(self, endpoint, seconds):
+            pass
+
+        @contextmanager
+        def attempt(self, attempt):
+            yield
+
+        def operation(self, operation):
+            raise ValueError("not so")
+
+    async def run():
+        pytest.fail("it never begins")
+
+    begun = run()
+    transport = Transport(SETTINGS, Scripted(), None, ONCE, 5.0, instrumentation=Raising())
+    with pytest.raises(ValueError, match="not so"):
+        await transport.run_in_bulk("products.sync", begun)
+    assert inspect.getcoroutinestate(begun) == inspect.CORO_CLOSED
 
 
 async def test_a_guard_that_ends_a_call_frees_its_place():
