@@ -195,22 +195,25 @@ class BulkRun:
     async def _close(self, error: BaseException | None, *, cut_short: bool) -> None:
         """Close the source and tell the callbacks for the last time. After that nothing of the run is left.
 
-        A run that was cut short ends in time: it may be a callback that hangs, and nobody cancels twice.
+        A run that was cut short ends in time: it may be a callback that hangs, and nobody cancels twice. Any other ends
+        when its deadline says so.
         """
-        timer = asyncio.timeout(_LAST_WORDS if cut_short else None)
         try:
             await self._reader.close()
         finally:
+            in_time = asyncio.get_running_loop().time() + _LAST_WORDS
+            timer = asyncio.timeout_at(in_time if cut_short else self._limit.deadline)
             try:
                 async with timer:
                     await self._recorder.notify()
                     await self._recorder.show_progress()
             except TimeoutError:
-                if error is None or not timer.expired():  # a callback's own
+                if not timer.expired():  # a callback's own
                     raise
-                error.add_note(
-                    f"the callbacks took over {_LAST_WORDS:g} s and were not told of all that is in the report"
-                )
+                if error is None:
+                    raise self._out_of_time() from None
+                took = f"took over {_LAST_WORDS:g} s" if cut_short else "had not ended when the run's time was over"
+                error.add_note(f"the callbacks {took} and were not told of all that is in the report")
 
 
 def _how_it_ended(error: BaseException) -> str:

@@ -304,6 +304,14 @@ def test_formulas_that_nobody_has_computed_are_no_values():
     assert items(computed)[-1].price == Decimal("19.99")
 
 
+def test_rows_that_hold_nothing_but_formulas_that_nobody_has_computed_are_refused_and_not_passed_over():
+    rows = [[7, 7, 7, 7], ["b", "Té", 7, "/b"], [7, 7, 7, 7], [7, 7, 7, 7]]
+    changes = [formula(f"{column}{row}", "<v/>") for row in (2, 4, 5) for column in "ABCD"]
+    first, product, *last = items(edited(book(*rows), *changes))
+    assert product.external_id == "b"
+    assert [failure.reason.count("formula without its value") > 0 for failure in (first, *last)] == [True] * 3
+
+
 def test_errors_are_refused_or_left_out_and_counted():
     rows = [["a", "Té", 7, "/a"], ["b", "Té", 9, "/b", 7]]
     errors = (

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from neuroon_async import (
     DOCUMENTED_RATE_LIMITS,
     APIError,
+    AuthenticationFailed,
     ConfigurationError,
     Conflict,
     ConnectionFailed,
@@ -505,6 +506,26 @@ async def test_a_run_that_a_bulk_deadline_ends_raises_with_its_report_whatever_h
     assert report.received == report.accepted + report.failed
     assert report.accepted == {"source": 30, "feed": 30, "callback": 10, "server": 10}[held_up_by]
     assert (caught.value.maybe_processed, "last failure: 503" in str(caught.value)) == ((held_up_by == "server",) * 2)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("error", [RequestTimeout, AuthenticationFailed])
+async def test_a_bulk_deadline_bounds_what_the_callbacks_are_told_last(error):
+    """The run itself has ended by then, or failed."""
+
+    async def hang(_):
+        await asyncio.Event().wait()
+
+    async with connected(RetryPolicy(bulk_deadline=200.0)) as (emulator, client):
+        if error is AuthenticationFailed:
+            emulator.fail("sync_products", Fault.status(401))
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(error) as caught:
+            await client.products.sync(products(1), on_progress=hang)
+        assert asyncio.get_running_loop().time() - started == pytest.approx(200.0, abs=0.1)
+    assert caught.value.report.received == 1
+    notes = "".join(getattr(caught.value, "__notes__", []))
+    assert ("not told of all that is in the report" in notes) is (error is AuthenticationFailed)
 
 
 @pytest.mark.virtual_time

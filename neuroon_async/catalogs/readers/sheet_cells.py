@@ -35,6 +35,7 @@ _CELL_FORMAT = re.compile(rb"<(?:\w+:)?xf\s([^<>]*)>")
 _ZEROS = re.compile(rb"0{2,40}")
 _ODD = re.compile(rb"""<(?:\w+:)?f[\s>/]|\st\s*=\s*["']e["']""")
 _CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*)>")
+_MOST_LETTERS = 8
 _PLACE = re.compile(rb"([A-Za-z]{1,3})([0-9]{1,7})")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")
 _VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^<>]*)?>([^<]*)<")
@@ -42,9 +43,9 @@ _ZERO = re.compile(rb"0(?:\.0+)?")
 
 
 def column_number(letters: bytes) -> int:
-    """``A`` is 1, ``AA`` 27."""
+    """``A`` is 1, ``AA`` 27. Of more letters than any column has, the first few make a number that is large enough."""
     number = 0
-    for letter in letters.upper():
+    for letter in letters[:_MOST_LETTERS].upper():
         number = number * 26 + letter - 64
     return number
 
@@ -66,6 +67,12 @@ class OddCells:
                 found[column] = text
             self._next = next(self._cells, None)
         return found
+
+    def rest(self) -> Iterator[tuple[int, dict[int, str]]]:
+        """What the odd cells of all further rows show, by row."""
+        while self._next is not None:
+            number = self._next[0]
+            yield number, self.of_row(number)
 
 
 def _odd_cells(archive: zipfile.ZipFile, index: int) -> Iterator[tuple[int, int, str]]:

@@ -90,16 +90,23 @@ class Sheet:
 
     def _rows(self) -> Iterator[tuple[int, list[str | Decimal]]]:
         with _opened(self._source, self._file) as archive:
-            odd = OddCells(archive, self._index)
             is_header = True
-            for number, cells in enumerate(self._sheet.iter_rows(), 1):
-                shown = odd.of_row(number)
-                row = [_value(cell) for cell in cells]
+            for number, row in self._shown(OddCells(archive, self._index)):
                 texts = [cell for cell in row if not isinstance(cell, str) or cell.strip()]
                 if not texts or (is_header and is_comment([str(cell) for cell in row])):
                     continue
                 is_header = False
-                yield number, self._with(shown, row) if shown else row
+                yield number, row
+
+    def _shown(self, odd: OddCells) -> Iterator[tuple[int, list[str | Decimal]]]:
+        """What each row shows. Of the last rows calamine tells nothing where all that they hold is odd cells."""
+        number, width = 0, 0
+        for number, cells in enumerate(self._sheet.iter_rows(), 1):
+            width = len(cells)
+            shown, row = odd.of_row(number), [_value(cell) for cell in cells]
+            yield number, self._with(shown, row) if shown else row
+        for number, shown in odd.rest():
+            yield number, self._with(shown, [""] * width)
 
     def _with(self, shown: dict[int, str], row: list[str | Decimal]) -> list[str | Decimal]:
         """The row, with what odd cells show. Columns that are empty on the left are none of it."""
