@@ -8,6 +8,7 @@ import ast
 import asyncio
 import importlib
 import inspect
+import logging
 import os
 import re
 import shlex
@@ -84,7 +85,18 @@ def sample_products():
     ]
 
 
+@pytest.fixture
+def own_logging():
+    """A program may set levels, which no test after it is to find."""
+    loggers = [logging.getLogger(), logging.getLogger("neuroon_async")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
+
+
 @with_blocks("python")
+@pytest.mark.usefixtures("own_logging")
 async def test_the_programs_run(page, tmp_path, monkeypatch, capsys):
     for extra in ("fastapi", "opentelemetry", "typer"):
         pytest.importorskip(extra)

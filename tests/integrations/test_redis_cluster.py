@@ -137,7 +137,7 @@ async def test_a_client_of_one_node_is_told_what_it_needs(redis_cluster, prefix)
             if redis_cluster.node_of(key_base(f"{prefix}:ledger", name)) is not redis_cluster.nodes[0]
         )
         with pytest.raises(
-            LedgerError, match=r"MovedError: .*; it is a node of a cluster: give a redis\.asyncio\.RedisCluster"
+            LedgerError, match=r"Error: .*; it is a node of a cluster: give a redis\.asyncio\.RedisCluster"
         ):
             await RedisLedger(redis, prefix).run(shop).__aenter__()
 

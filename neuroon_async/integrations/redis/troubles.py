@@ -20,8 +20,8 @@ _OF_A_CLUSTER = "it is a node of a cluster: give a redis.asyncio.RedisCluster, a
 
 def advice_on(error: Exception) -> str | None:
     """What to do about an error of redis-py. ``None`` where it says so itself, or nobody knows."""
-    if isinstance(error, (MovedError, ClusterDownError)):
-        return _OF_A_CLUSTER
+    if isinstance(error, (MovedError, ClusterDownError)) or str(error).startswith(("MOVED ", "CLUSTERDOWN ")):
+        return _OF_A_CLUSTER  # the text alone tells, where redis-py is old
     said = f"{type(error).__name__} {error}"
     return next((advice for sign, advice in _ADVICE.items() if sign in said), None)
 
