@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -150,7 +151,7 @@ def check_callback(name: str, value: object, instead: str = "", *, none: bool = 
         raise UsageError(
             f"must be a function, got a generator, which no call runs: {shown(value)}{instead}", where=name
         )
-    if inspect.iscoroutinefunction(code) and not awaited:
+    if not awaited and (inspect.iscoroutinefunction(code) or inspect.iscoroutinefunction(value)):
         raise UsageError(
             f"must be a plain function, got an async one, which nothing awaits: {shown(value)}", where=name
         )
@@ -158,6 +159,8 @@ def check_callback(name: str, value: object, instead: str = "", *, none: bool = 
 
 def _code_of(function: Any) -> Any:
     """What a call runs: the function itself, or the one that makes an object a function."""
+    while isinstance(function, partial):
+        function = function.func
     call: Any = type(function).__call__
     return call if inspect.isfunction(call) else function
 

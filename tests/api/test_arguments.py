@@ -3,6 +3,7 @@
 import math
 from decimal import Decimal
 from functools import partial
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
@@ -64,8 +65,8 @@ CHECKS = {
     check_text: (("x", "ñ", " "), ("", None, 5, b"x", ["x"], "\ud800")),
     check_choice: (("a", 5), ("b", 6, None, [], {}, object())),
     check_callback: (
-        (None, print, int, Plain(), partial(print, 1)),
-        ("print", 5, [], later, pieces, Async(), Pieces()),
+        (None, print, int, Plain(), partial(print, 1), partial(Plain()), Mock()),
+        ("print", 5, [], later, pieces, Async(), Pieces(), partial(Async()), partial(Pieces()), AsyncMock()),
     ),
 }
 

@@ -243,6 +243,7 @@ def test_xml_that_cannot_be_read(content, message):
         ("<p></p>", ""),
         ("a<b and c>d <s, y>", "a<b and c>d <s, y>"),
         ("<td nowrap>1</td><div _ngcontent-x>2</div><br clear>3<P STYLE=''>4", "1\n2\n3\n4"),
+        ("<style scoped>p{}</style>1<script nomodule>f()</script><div contenteditable>2</div>", "1\n2"),
     ],
 )
 def test_html_becomes_text(html, text):

@@ -36,10 +36,11 @@ _INLINE = _names(
     "select slot small source span strike strong sub summary sup textarea time title track tt u var video wbr"
 )
 _WITHOUT_VALUE = _names(
-    "align allowfullscreen alt async autofocus autoplay border checked class clear color compact controls default "
-    "defer dir disabled download face height hidden href id inert ismap itemscope lang loop multiple muted name "
-    "noshade novalidate nowrap open playsinline readonly rel required reversed selected size src style target title "
-    "valign value width"
+    "align allowfullscreen alt async autofocus autoplay bgcolor border charset checked class clear color colspan "
+    "compact contenteditable controls crossorigin default defer dir disabled download draggable face formnovalidate "
+    "frameborder height hidden href hspace id inert ismap itemprop itemscope itemtype lang loop multiple muted name "
+    "nomodule noresize noshade novalidate nowrap open playsinline readonly rel required reversed rowspan scoped "
+    "seamless selected size spellcheck src style tabindex target title valign value vspace width"
 )
 """Attributes that stand alone in tags. Other words alone are none: ``a<b and c>d`` holds no tag."""
 _WORDS_ALONE = rf"\s+(?!(?:{'|'.join(sorted(_WITHOUT_VALUE))})\b)(?=[^\s>/])[^<>=\"'/_-]*>"
