@@ -100,7 +100,7 @@ def check_seconds(
 
     ``zero``, ``none``, ``endless``: may it be 0, ``None`` or infinity? ``least``, ``most``: bounds that are not 0.
     """
-    if (value is None and none) or (value == math.inf and endless):
+    if (value is None and none) or (isinstance(value, float) and value == math.inf and endless):
         return
     if not is_number(value) or not least <= value <= most or (value == 0 and not zero):
         bound = f", {least:g} or more" if zero or least else " above 0"

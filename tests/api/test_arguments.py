@@ -41,7 +41,17 @@ class Pieces:
     __call__ = pieces
 
 
+class Column:
+    """Such as an array: what it is compared with, it compares each of its values with."""
+
+    def __eq__(self, _):
+        raise ValueError("neither true nor false")
+
+    __hash__ = None
+
+
 NO_NUMBERS = (
+    Column(),
     None,
     "",
     "8",

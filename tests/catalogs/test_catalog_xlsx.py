@@ -227,6 +227,15 @@ def test_one_far_cell_does_not_take_all_memory(dimension, far):
     assert "spans over 40,000,000 cells" in fault or "cannot be read as a spreadsheet" in fault
 
 
+@pytest.mark.parametrize(
+    "damaged", ['<c r="XFD1" ' + 'r="A1" ' * 35_000, f'<c r="{"A" * 250_000}1">'], ids=["open", "letters"]
+)
+def test_a_damaged_cell_is_looked_at_in_one_pass(damaged):
+    """Beginning anew at each of its attributes took minutes."""
+    _, fault = until_fault(Catalog(named(with_last_row(book(ROW), damaged), "file")))
+    assert "spans over 40,000,000 cells" in fault or "cannot be read as a spreadsheet" in fault
+
+
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_a_far_cell_without_a_value_is_none(dimension):
     """Whole columns with a colour leave such cells."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import zipfile
     from collections.abc import Iterator, Mapping
 
-__all__ = ["OddCells", "column_number"]
+__all__ = ["CELL", "OddCells", "column_number"]
 
 _CHUNK = 256 * 1024
 _LONGEST_CELL = 1024 * 1024
@@ -34,7 +34,8 @@ _CELL_FORMATS = re.compile(rb"</?(?:\w+:)?cellXfs[\s>]")
 _CELL_FORMAT = re.compile(rb"<(?:\w+:)?xf\s([^<>]*)>")
 _ZEROS = re.compile(rb"0{2,40}")
 _ODD = re.compile(rb"""<(?:\w+:)?f[\s>/]|\st\s*=\s*["']e["']""")
-_CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*)>")
+CELL = re.compile(rb"<(?:\w+:)?c\s([^<>]*)>")
+"""A cell's beginning, and its attributes. In an empty one these end with a ``/``."""
 _MOST_LETTERS = 8
 _PLACE = re.compile(rb"([A-Za-z]{1,3})([0-9]{1,7})")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")
@@ -95,7 +96,7 @@ def _odd_cells(archive: zipfile.ZipFile, index: int) -> Iterator[tuple[int, int,
 
 def _cells(piece: bytes) -> Iterator[tuple[bytes, bytes]]:
     """The attributes of each cell, and what stands before the next one."""
-    cells = list(_CELL.finditer(piece))
+    cells = list(CELL.finditer(piece))
     ends = [cell.start() for cell in cells[1:]] + [len(piece)]
     for cell, end in zip(cells, ends, strict=False):
         yield cell[1], b"" if cell[1].endswith(b"/") else piece[cell.end() : end]

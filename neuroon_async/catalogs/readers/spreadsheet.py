@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from ..records import Record
 from ..values.text import require
 from .delimited import column_names, is_comment
-from .sheet_cells import OddCells, column_number
+from .sheet_cells import CELL, OddCells, column_number
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -37,7 +37,7 @@ MAX_CELLS = 40_000_000
 _CHUNK = 256 * 1024
 _FAR_CELL = re.compile(rb"""r\s*=\s*["'](?:[A-Za-z]{2}|[A-Za-z]?[0-9]{7})""")
 """Beyond column Z or row 999,999. Where none is, a sheet spans fewer than `MAX_CELLS`, and looking is cheap."""
-_FILLED_CELL = re.compile(rb"""<(?:\w+:)?c\s(?:[^<>]*?\s)?r\s*=\s*["']([A-Za-z]+)([0-9]+)["'](?:[^<>/]|/(?!>))*>""")
+_PLACE = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]+)([0-9]+)["']""")
 _LONGEST_CELL = 1_000
 _EXACT_DIGITS = 15
 """A spreadsheet keeps no more digits of a number."""
@@ -143,9 +143,11 @@ def _area(archive: zipfile.ZipFile, name: str) -> int:
         return 0
     rows = columns = 0
     for piece in _pieces(archive, name):
-        for letters, digits in _FILLED_CELL.findall(piece):
-            columns = max(columns, column_number(letters))
-            rows = max(rows, int(digits))
+        for attributes in CELL.findall(piece):
+            place = None if attributes.endswith(b"/") else _PLACE.search(attributes)  # an empty one takes no memory
+            if place is not None:
+                columns = max(columns, column_number(place[1]))
+                rows = max(rows, int(place[2]))
     return rows * columns
 
 
