@@ -157,9 +157,13 @@ def check_callback(name: str, value: object, instead: str = "", *, none: bool = 
         )
 
 
+def _is_partial(value: object) -> TypeGuard[partial[Any]]:
+    return isinstance(value, partial)
+
+
 def _code_of(function: Any) -> Any:
     """What a call runs: the function itself, or the one that makes an object a function."""
-    while isinstance(function, partial):
+    while _is_partial(function):
         function = function.func
     call: Any = type(function).__call__
     return call if inspect.isfunction(call) else function
