@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..api.models import WIRE_NAMES
 from .columns import bounds_in
 from .shapes import is_price_name
+from .values.damage import NOT_COMPUTED
 from .values.shown import shown
 
 if TYPE_CHECKING:
@@ -51,11 +52,17 @@ def left_out_notes(left_out: Mapping[tuple[str, str], int], names: OptionNames) 
         name = WIRE_NAMES.get(field, field)
         count = sum(count for _, count in texts)
         products = "1 product was" if count == 1 else f"{count:,} products were"
-        examples = ", ".join(shown(text) for text, _ in texts[:3])
+        examples = ", ".join(_example(text) for text, _ in texts[:3])
         yield (
             f"{products} sent without {name}: nothing is known to be meant by {examples} "
             f"({names.map(name, '')} leaves the field out)"
         )
+
+
+def _example(text: str) -> str:
+    if text == NOT_COMPUTED:
+        return "a formula without its value (open the file in a spreadsheet program, and save it there)"
+    return shown(text)
 
 
 def repaired_notes(repaired: Mapping[str, tuple[int, str]]) -> Iterator[str]:
