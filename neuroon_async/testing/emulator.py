@@ -370,6 +370,7 @@ class ThreadedEmulator(Emulator):
 
     `start`, `stop` and `wait_for` block where no event loop runs in the caller's thread. In a coroutine, await them.
 
+    >>> from neuroon_async.testing import Emulator, Fault
     >>> with Emulator.in_thread() as emulator:
     ...     rule = emulator.fail("sync_products", Fault.status(503), times=None)
     """
