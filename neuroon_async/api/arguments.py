@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = [
+    "MOST_AT_ONCE",
     "as_path",
     "check_callback",
     "check_capable",
     "check_choice",
+    "check_concurrency",
     "check_count",
     "check_flag",
     "check_fraction",
@@ -34,6 +36,10 @@ __all__ = [
     "check_text",
     "shown",
 ]
+
+MOST_AT_ONCE = 128
+"""Requests side by side: as many as a client has connections, and above any use under the documented limits. More would
+only wait, each with its products in memory."""
 
 _LONGEST_SHOWN = 80
 _MOST = 2**63 - 1
@@ -72,6 +78,11 @@ def check_count(name: str, value: object, most: int = _MOST, *, least: int = 1, 
         too_many = most != _MOST or (is_whole(value) and value > most)
         wanted = f"{f'in {least}..{most}' if too_many else f'{least} or more'}{', or None' if none else ''}"
         raise UsageError(f"must be a whole number, {wanted}; got {shown(value)}", where=name)
+
+
+def check_concurrency(value: object) -> None:
+    """Raise `UsageError` unless the option ``concurrency`` is a number of requests that a client sends side by side."""
+    check_count("concurrency", value, MOST_AT_ONCE)
 
 
 def check_fraction(name: str, value: object) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ..api.arguments import MOST_AT_ONCE
 from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE
 from ..catalogs import CatalogFormat, CatalogOptions
 from ..client import ClientOptions, NeuroonClient
@@ -23,7 +24,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing unless something failed.", rich_help_panel="Output")
 ]
-Concurrency = Annotated[int, typer.Option(min=1, metavar="N", help="Requests side by side.")]
+Concurrency = Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, metavar="N", help="Requests side by side.")]
 
 
 @dataclass(frozen=True, slots=True)

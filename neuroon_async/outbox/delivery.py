@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ..client import NeuroonClient
     from .store import LeasedConversion, OutboxStore
 
-__all__ = ["MOST_AT_ONCE", "DeliveryLoop"]
+__all__ = ["DeliveryLoop"]
 
 _log = logging.getLogger("neuroon_async.outbox")
 
@@ -48,8 +48,6 @@ WHILE_REFUSED = RetryPolicy(initial=1.0, maximum=5.0)
 seconds of the right key, and twelve refusals a minute are no burden."""
 LONGEST_GIVING_WAY = 0.01
 """Seconds that a worker waits for orders that are being stored, before it sends the next one."""
-MOST_AT_ONCE = 128
-"""Workers of one loop: as many as a client has connections. More would only wait for one, each as a task."""
 ATTEMPT_SHARE = 2 / 3
 """The part of a lease that one attempt may take, the wait for the rate limit included."""
 

@@ -18,6 +18,7 @@ from ..api.arguments import (
     as_path,
     check_callback,
     check_capable,
+    check_concurrency,
     check_count,
     check_seconds,
     check_text,
@@ -29,7 +30,7 @@ from ..cancellation import finish
 from ..errors import UsageError
 from ..transport.retries import RetryPolicy
 from .bodies import stored_body
-from .delivery import MOST_AT_ONCE, DeliveryLoop
+from .delivery import DeliveryLoop
 from .sqlite_store import SQLiteOutboxStore
 from .store import OutboxStore
 
@@ -96,7 +97,7 @@ class ConversionOutbox:
         check_seconds("lease", lease)
         check_seconds("poll_interval", poll_interval)
         check_seconds("keep_delivered", keep_delivered, zero=True, endless=True)
-        check_count("concurrency", concurrency, MOST_AT_ONCE)
+        check_concurrency(concurrency)
         check_callback("clock", clock, none=False)
         check_text("shop_id", shop_id, none=True)
         self._name = str(getattr(path, "path", path))

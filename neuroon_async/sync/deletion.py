@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.arguments import check_callback, check_count
+from ..api.arguments import check_callback, check_concurrency
 from ..api.contract import DELETE_PRODUCT
 from ..api.validation import id_problem
 from ..api.values import plain_id
@@ -48,7 +48,7 @@ async def delete_products(
 ) -> SyncReport:
     """Delete every id that the source yields."""
     transport.ready()
-    check_count("concurrency", concurrency)
+    check_concurrency(concurrency)
     check_callback("on_progress", on_progress, awaited=True)
     check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file", awaited=True)
     reader: ItemReader[Any] = ItemReader(source)

@@ -6,7 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.arguments import check_callback, check_capable, check_count, check_flag, check_fraction, check_seconds
+from ..api.arguments import (
+    check_callback,
+    check_capable,
+    check_concurrency,
+    check_count,
+    check_flag,
+    check_fraction,
+    check_seconds,
+)
 from ..api.contract import DEFAULT_MAX_BATCH_BYTES, MAX_BATCH_PRODUCTS, SyncMode
 from ..api.requests import as_mode
 from ..errors import UsageError
@@ -32,7 +40,7 @@ class SyncOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mode", as_mode(self.mode))
-        check_count("concurrency", self.concurrency)
+        check_concurrency(self.concurrency)
         check_count("batch_size", self.batch_size, MAX_BATCH_PRODUCTS)
         check_count("max_batch_bytes", self.max_batch_bytes)
         check_flag("allow_multi_request_full", self.allow_multi_request_full)
