@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
 from .api.arguments import check_callback, check_capable, check_text, shown
-from .api.shapes import is_mapping, is_several
+from .api.shapes import is_list_like, is_mapping
 from .catalogs import Catalog
 from .catalogs.options import IN_PYTHON, checked_mapping
 from .errors import UsageError
@@ -136,7 +136,7 @@ async def sync_markets(
 
 
 def _listed(markets: object) -> list[Market]:
-    if not is_several(markets):
+    if not is_list_like(markets):
         raise UsageError(f"must be a list of Market, got {shown(markets)}", where="markets")
     listed = list(markets)
     for number, market in enumerate(listed):

@@ -20,12 +20,14 @@ from neuroon_async import (
     DOCUMENTED_RATE_LIMITS,
     ClickLog,
     Conversion,
+    ConversionItem,
     DeadLetterFile,
     InvalidConversion,
     InvalidProduct,
     LocalLimiter,
     MachineLimiter,
     NeuroonClient,
+    NeuroonError,
     OrderLine,
     Product,
     RateLimit,
@@ -276,7 +278,7 @@ async def test_calls_refuse_what_their_arguments_cannot_be(tmp_path):
             ("timeout", NO_SECONDS, lambda value: client.shop(timeout=value)),
             ("short_path", NO_FLAG, lambda value: client.domain.verify("https://shop.example", short_path=value)),
             ("limit", (*NO_WHOLE, None), outbox.dead_letters),
-            ("order_ids", (5, "abc", b"abc", [5], [None]), outbox.retry_dead),
+            ("order_ids", (5, "abc", b"abc", [5], [None], {"a": 1}), outbox.retry_dead),
             ("order_ids", (5, "abc", b"abc", [5], [""]), outbox.purge_dead),
             (
                 "drain_timeout",
@@ -377,6 +379,67 @@ def test_blocking_refuses_a_timeout_and_leaves_no_coroutine_behind():
     for timeout in ("8", -1, math.nan, True):
         with pytest.raises(UsageError, match="timeout"):
             blocking.run(never(), timeout=timeout)
+
+
+NO_TIME = (None, "0", math.nan, math.inf, -1, True, time.time_ns(), time.time() * 1000, datetime.now(UTC))
+
+
+async def test_a_clock_that_gives_no_unix_time_is_named(tmp_path):
+    line = ConversionItem("p", "log", 1, 1)
+    order = Conversion(order_id="1", order_value=1, currency="EUR", conversions=[line])
+
+    async def ledger(path, clock):
+        async with SQLiteLedger(path, clock=clock).run("s") as run:
+            await run.invalidate(["a"])
+
+    async def outbox(path, clock):
+        async with ConversionOutbox(path, clock=clock) as opened:
+            await opened.enqueue(order)
+
+    for number, time_given in enumerate(NO_TIME):
+
+        def clock(given=time_given):
+            return given
+
+        with pytest.raises(UsageError, match=r"^clock must give the Unix time in seconds, as time.time does; it gave"):
+            WidgetTokenSigner("s", KEY, clock=clock).token()
+        with pytest.raises(UsageError, match="clock must give the Unix time"):
+            await ledger(tmp_path / f"{number}.ledger", clock)
+        with pytest.raises(UsageError, match="clock must give the Unix time"):
+            await outbox(tmp_path / f"{number}.outbox", clock)
+
+
+async def test_an_emulators_clock_that_gives_no_unix_time_is_named():
+    once = RetryPolicy(attempts=1)
+    with pytest.RaisesGroup(pytest.RaisesExc(UsageError, match="wall_clock must give the Unix time")):
+        async with Emulator(wall_clock=lambda: math.nan) as emulator, emulator.client(retry=once) as client:
+            with pytest.raises(NeuroonError):
+                await client.shop()
+
+
+async def test_a_policy_that_gives_no_seconds_is_named_and_costs_no_slot(emulator):
+    class Wrong(RetryPolicy):
+        seconds = None
+
+        def wait(self, attempt, error):
+            return self.seconds
+
+        def backoff(self, attempt):
+            return self.seconds
+
+    class Awaited(RetryPolicy):
+        async def should_retry(self, endpoint, error):
+            return True
+
+    with pytest.raises(UsageError, match=r"retry\.should_retry must be a plain function, got an async one"):
+        emulator.client(retry=Awaited())
+    limits = {"shop": RateLimit(1, per=0.02)}
+    async with emulator.client(retry=Wrong(deadline=30.0), rate_limits=limits) as client:
+        for Wrong.seconds in (None, "1", math.nan, math.inf, True):
+            for fault, method in ((Fault.too_many_requests(), "backoff"), (Fault.status(503), "wait")):
+                emulator.fail("shop", fault)
+                with pytest.raises(UsageError, match=rf"retry\.{method} must give a number of seconds; it gave"):
+                    await client.shop()
 
 
 def test_an_address_that_is_none_beside_a_proxy(monkeypatch):

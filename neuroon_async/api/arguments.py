@@ -19,7 +19,7 @@ from ..errors import UsageError
 from .shapes import is_number, is_text, is_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 __all__ = [
     "MOST_AT_ONCE",
@@ -34,6 +34,7 @@ __all__ = [
     "check_kind",
     "check_seconds",
     "check_text",
+    "read_clock",
     "shown",
 ]
 
@@ -41,6 +42,8 @@ MOST_AT_ONCE = 128
 """Requests side by side: as many as a client has connections, and above any use under the documented limits. More would
 only wait, each with its products in memory."""
 
+_END_OF_CALENDAR = 253_402_300_800
+"""The Unix time at which the year 10,000 begins. A clock that counts milliseconds is far beyond it."""
 _LONGEST_SHOWN = 80
 _MOST = 2**63 - 1
 """What databases and operating systems still count to."""
@@ -109,7 +112,8 @@ def check_seconds(
 ) -> None:
     """Raise `UsageError` unless this option is a number of seconds above 0.
 
-    ``zero``, ``none``, ``endless``: may it be 0, ``None`` or infinity? ``least``, ``most``: bounds that are not 0.
+    ``zero``, ``none``, ``endless``: may it be 0, ``None`` or infinity? ``least``, ``most``: what it must not be below
+    or above.
     """
     if (value is None and none) or (isinstance(value, float) and value == math.inf and endless):
         return
@@ -166,6 +170,14 @@ def check_callback(name: str, value: object, instead: str = "", *, none: bool = 
         raise UsageError(
             f"must be a plain function, got an async one, which nothing awaits: {shown(value)}", where=name
         )
+
+
+def read_clock(name: str, clock: Callable[[], object]) -> float:
+    """The Unix time by the clock that is the option ``name``. Raises `UsageError` where it gives something else."""
+    seconds = clock()
+    if not is_number(seconds) or not 0 <= seconds < _END_OF_CALENDAR:
+        raise UsageError(f"must give the Unix time in seconds, as time.time does; it gave {shown(seconds)}", where=name)
+    return seconds
 
 
 def _is_partial(value: object) -> TypeGuard[partial[Any]]:

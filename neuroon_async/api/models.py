@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from ..errors import InvalidConversion, InvalidProduct
 from .constraints import Currency, Description, Id, Name, Number, OptionalPrice, OptionalRating, Price, Url
 from .contract import SyncMode
-from .shapes import class_of, is_dict, is_list, is_mapping, is_several, is_text
+from .shapes import class_of, is_dict, is_list, is_list_like, is_mapping, is_text
 from .values import as_plain
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
 def _check_order(order_id: object, lines: object, clicks: object) -> None:
     """Raise `InvalidConversion` for what is no list of lines, or is the cookie itself."""
     found: list[tuple[str, str]] = []
-    if is_mapping(lines) or not is_several(lines):
+    if not is_list_like(lines):
         found.append(("lines", f"must be a list of OrderLine, got {class_of(lines).__name__}"))
     if not hasattr(clicks, "lead"):
         found.append(

@@ -14,7 +14,7 @@ from .fast_lane import from_dict
 from .frames import rows_of
 from .items import fields_of
 from .models import PRODUCT_FIELDS, Product, SyncRequest, encode, named_fields
-from .shapes import class_of, is_list, is_mapping, is_plain_dict, is_several, is_text
+from .shapes import class_of, is_list, is_list_like, is_plain_dict, is_text
 from .validation import check_product, encoding_problems, invalid_product, plainly_valid, value_problems
 from .values import plain_id, plain_value
 
@@ -155,6 +155,6 @@ def _rows_of_batch(items: Any) -> Any:
     rows = rows_of(items)
     if rows is not None:
         return rows
-    if isinstance(items, Product) or is_mapping(items) or not is_several(items):
+    if isinstance(items, Product) or not is_list_like(items):
         raise InvalidBatch(f"a batch is a list of products, got {class_of(items).__name__}")
     return items

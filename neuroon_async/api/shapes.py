@@ -18,12 +18,12 @@ __all__ = [
     "is_dict",
     "is_iterable",
     "is_list",
+    "is_list_like",
     "is_list_or_tuple",
     "is_mapping",
     "is_number",
     "is_object",
     "is_plain_dict",
-    "is_several",
     "is_text",
     "is_whole",
 ]
@@ -102,9 +102,9 @@ def is_iterable(value: object) -> TypeGuard[Iterable[Any]]:
     return isinstance(value, Iterable)
 
 
-def is_several(value: object) -> TypeGuard[Iterable[Any]]:
-    """Whatever holds items. Text and bytes do not: nobody who gives one means its letters."""
-    return is_iterable(value) and not isinstance(value, (str, bytes, bytearray))
+def is_list_like(value: object) -> TypeGuard[Iterable[Any]]:
+    """Whatever can stand for a list. Text, bytes and mappings cannot: nobody means their letters or keys."""
+    return is_iterable(value) and not isinstance(value, (str, bytes, bytearray, Mapping))
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:

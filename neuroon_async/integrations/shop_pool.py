@@ -25,6 +25,7 @@ from ..client import NeuroonClient
 from ..errors import AuthenticationFailed, ConfigurationError, UsageError
 from ..limits.tables import shared_table
 from ..settings import Secret, check_header_value
+from ..transport.retries import checked_retry
 from ..transport.session import SessionHolder
 from .redis import RedisLedger, RedisLimiter
 
@@ -99,7 +100,6 @@ class ShopPool:
         check_count("share", share, none=True)
         check_text("prefix", prefix)
         shared_table(rate_limits)
-        check_capable("retry", retry, ("should_retry", "wait"), "a RetryPolicy, such as RetryPolicy(attempts=3)")
         if user_agent is not None:
             check_header_value("user_agent", user_agent)
         check_capable("instrumentation", instrumentation, ("attempt",), "an Instrumentation")
@@ -115,7 +115,7 @@ class ShopPool:
         }
         self._client: dict[str, Any] = {
             "timeout": timeout,
-            "retry": retry,
+            "retry": None if retry is None else checked_retry(retry),
             "user_agent": user_agent,
             "instrumentation": instrumentation,
         }

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.arguments import as_path, check_callback, check_seconds, check_text
+from ..api.arguments import as_path, check_callback, check_seconds, check_text, read_clock
 from ..cancellation import finish
 from ..sqlite import DamagedContent, Problem, SQLiteFile
 from .protocols import LedgerError
@@ -140,7 +141,7 @@ class SQLiteLedger:
         check_callback("clock", clock, none=False)
         self.path: Path = as_path("path", path)
         self._lifetime = request_lifetime
-        self._clock = clock
+        self._clock = partial(read_clock, "clock", clock)
 
     def __repr__(self) -> str:
         return f"SQLiteLedger({str(self.path)!r})"

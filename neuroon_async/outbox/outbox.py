@@ -24,7 +24,7 @@ from ..api.arguments import (
     check_text,
     shown,
 )
-from ..api.shapes import implements, is_several
+from ..api.shapes import implements, is_list_like
 from ..api.validation import check_conversion
 from ..cancellation import finish
 from ..errors import UsageError
@@ -244,7 +244,7 @@ class ConversionOutbox:
 def _listed(order_ids: object) -> list[str] | None:
     if order_ids is None:
         return None
-    if not is_several(order_ids):
+    if not is_list_like(order_ids):
         raise UsageError(f"must be order ids in a list, got {shown(order_ids)}", where="order_ids")
     listed = list(order_ids)
     for order_id in listed:

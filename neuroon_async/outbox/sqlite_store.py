@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..api.arguments import read_clock
 from ..errors import ConfigurationError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
 from .bodies import as_bytes, same_content
@@ -52,7 +53,7 @@ class SQLiteOutboxStore:
     def __init__(self, path: str | os.PathLike[str], *, keep_delivered: float, clock: Callable[[], float]) -> None:
         self.path: Path = Path(path)
         self._keep_delivered = keep_delivered
-        self._clock = clock
+        self._clock = partial(read_clock, "clock", clock)
         self._opening = False
         self._waiting: deque[_Added] = deque()
         self._commit: _GroupCommit | None = None
@@ -95,7 +96,7 @@ class SQLiteOutboxStore:
 
         It is carried out also where its caller is cancelled.
         """
-        added = _Added(order_id, body)
+        added = _Added(order_id, body, self._clock())
         self._waiting.append(added)
         if self._commit is None or self._commit.begun:  # asked after it was laid down: see `_GroupCommit`
             self._commit = _GroupCommit()
@@ -238,8 +239,7 @@ class SQLiteOutboxStore:
         """Add these by one statement. ``False`` where some were known, or they are too many for one."""
         if len(added) > _ONE_INSERT:
             return False
-        now = self._clock()
-        values = [value for each in added for value in (each.order_id, each.body, now, now)]
+        values = [value for each in added for value in each.row]
         if self._file.write(ADD.format(",".join(["(?, ?, ?, ?)"] * len(added))), values) < len(added):
             return False
         for each in added:
@@ -247,8 +247,7 @@ class SQLiteOutboxStore:
         return True
 
     def _add_one(self, added: _Added) -> DuplicateOrder | None:
-        now = self._clock()
-        if self._file.execute(ADD.format("(?, ?, ?, ?)"), (added.order_id, added.body, now, now)).rowcount:
+        if self._file.execute(ADD.format("(?, ?, ?, ?)"), added.row).rowcount:
             return None
         query = "SELECT body FROM conversions WHERE order_id = ?"
         (known,) = self._file.execute(query, (added.order_id,)).fetchone()
@@ -326,7 +325,13 @@ class _Added:
 
     order_id: str
     body: bytes
+    now: float
     problem: Exception | None = field(default_factory=lambda: OutboxUnavailable("it was not stored"))
+
+    @property
+    def row(self) -> tuple[str, bytes, float, float]:
+        """As it is stored: due from the moment it was enqueued."""
+        return self.order_id, self.body, self.now, self.now
 
 
 @dataclass(slots=True)

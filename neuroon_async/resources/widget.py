@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Literal
 
 from ..api.addresses import foreign_scheme, is_site_address, names_no_host
-from ..api.arguments import check_callback, check_choice, check_flag, check_text, shown
+from ..api.arguments import check_callback, check_choice, check_flag, check_text, read_clock, shown
 from ..api.contract import (
     PINNED_WIDGET_SCRIPT_URL,
     WIDGET_POSITIONS,
@@ -87,7 +87,7 @@ class WidgetTokenSigner:
     def token(self) -> str:
         """A token that is valid for at least 5 more minutes."""
         with self._lock:
-            now = int(self._clock())
+            now = int(read_clock("clock", self._clock))
             if not self._fresh(now):
                 self._token = self._sign(now)
                 self._signed_at = now

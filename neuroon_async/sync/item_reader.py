@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ..api.shapes import class_of, is_async_iterable, is_several
+from ..api.shapes import class_of, is_async_iterable, is_list_like
 from ..api.sources import is_list_source
 from ..errors import UsageError
 
@@ -62,14 +62,9 @@ class ItemReader(Generic[T]):
         self._flush_at: float | None = None
         self._in_lists = convert is None and flush_after is None and is_list_source(iterable)
         self._whole_lists = self._in_lists and regroup is not None
-        self._iterator: Iterator[Any] | AsyncIterator[Any] = iter(())
         if not _is_source(iterable):
             raise _no_source(iterable)
-        try:
-            self._iterator = self._begin(iterable, regroup)
-        except Exception as error:  # noqa: BLE001 - some sources query their database here; told as in `read`
-            self.error = error
-            self.exhausted = True
+        self._iterator = self._begin(iterable, regroup)
         self._wanted = 0
         self._wants_more = asyncio.Event()
         self._arrived = asyncio.Event()
@@ -78,9 +73,14 @@ class ItemReader(Generic[T]):
         """What the source ended by, where it is read by a task of its own: a group passes over that."""
 
     def _begin(self, source: Any, regroup: Callable[..., Any] | None) -> Iterator[Any] | AsyncIterator[Any]:
-        if self._in_lists and is_list_source(source):
-            return source.in_lists() if regroup is None else source.regrouped(regroup)
-        return _whole_async(aiter(source)) if is_async_iterable(source) else _whole(iter(source))
+        try:
+            if self._in_lists and is_list_source(source):
+                return source.in_lists() if regroup is None else source.regrouped(regroup)
+            return _whole_async(aiter(source)) if is_async_iterable(source) else _whole(iter(source))
+        except Exception as error:  # noqa: BLE001 - some sources query their database here; told as in `read`
+            self.error = error
+            self.exhausted = True
+            return iter(())
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Begin to read ahead, where reading must be able to end early."""
@@ -246,9 +246,7 @@ def _whole_async(iterator: Any) -> AsyncIterator[Any]:
 
 
 def _is_source(given: object) -> bool:
-    if is_async_iterable(given) or is_list_source(given):
-        return True
-    return is_several(given) and not isinstance(given, Mapping)
+    return is_async_iterable(given) or is_list_source(given) or is_list_like(given)
 
 
 def _no_source(given: object) -> UsageError:

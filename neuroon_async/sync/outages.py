@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import APIError, NeuroonError, RateLimited, ResponseDecodeError, ServerError, TransportError
+from ..transport.retries import backoff_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -115,7 +116,7 @@ class ServiceHealth:
             return False
         if begins:
             _log.warning("no usable answer for %.0f s, going on for another %.0f s: %s", now - self._since, left, error)
-        await asyncio.sleep(self._policy.backoff(min(rounds + 3, 6)))
+        await asyncio.sleep(backoff_of(self._policy, min(rounds + 3, 6)))
         return True
 
     def _patience(self, error: NeuroonError | None) -> float:

@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from ..api.arguments import check_count, check_flag, check_kind, check_seconds, check_text
 from ..api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, DOCUMENTED_RATE_LIMITS, SHOP_ID_VARIABLE
 from ..client import NeuroonClient
+from ..errors import UsageError
 from ..transport.retries import RetryPolicy
 from .conditions import RetryAfter, check_conditions
 from .fault_rules import FaultRule
@@ -194,9 +195,9 @@ class Emulator:
     # Life
 
     async def start(self) -> None:
-        """Listen. Raises `OSError` where the port is taken."""
+        """Listen. Raises `OSError` where the port is taken, `UsageError` where it listens already."""
         if self._server is not None:
-            raise RuntimeError("the emulator is already running")
+            raise UsageError(f"{self!r} is already running")
         server = LoopbackServer(self._gateway.handle, keepalive_timeout=self.keepalive_timeout)
         self.port = await server.listen(self.host, self.port, grace=self.grace)
         self._loop = asyncio.get_running_loop()
@@ -221,7 +222,9 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Where it listens, for ``base_url``: without a trailing slash."""
+        """Where it listens, for ``base_url``: without a trailing slash. Raises `UsageError` before it has a port."""
+        if self.port == 0:
+            raise UsageError("the emulator has no address before it is started", advice="start it, or give it a port")
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
 
     @property
@@ -236,14 +239,8 @@ class Emulator:
             options: Any option of `NeuroonClient`; it wins over what is set here. To test with the limits and pauses
                 of production, pass ``rate_limits=DOCUMENTED_RATE_LIMITS`` and ``retry=RetryPolicy()``.
         """
-        own: dict[str, Any] = {
-            "shop_id": self.shop_id,
-            "api_key": self.api_key,
-            "base_url": self.url,
-            "rate_limits": None,
-            "retry": RetryPolicy(initial=0.0),
-        }
-        return NeuroonClient(**own | options)
+        own: dict[str, Any] = {"shop_id": self.shop_id, "api_key": self.api_key, "base_url": self.url}
+        return NeuroonClient(**own | {"rate_limits": None, "retry": RetryPolicy(initial=0.0)} | options)
 
     # What it holds
 
@@ -358,7 +355,10 @@ class Emulator:
         return self._limits.spend(endpoint, requests, self._now())
 
     def _now(self) -> float:
-        return (self._loop or asyncio.get_running_loop()).time()
+        try:
+            return (self._loop or asyncio.get_running_loop()).time()
+        except RuntimeError:
+            raise UsageError(f"{self!r} has no clock to count by", advice="start it first") from None
 
 
 class ThreadedEmulator(Emulator):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from ..api.arguments import check_count
+from ..api.arguments import check_count, read_clock
 from ..api.contract import DATE_HEADER, REQUEST_ID_HEADER
 from ..api.openapi import openapi
-from .admission import Admission
 from .bodies import EmulatedResponse, Refusal, json_response
 from .faults import Ending, Fault
+from .gatekeeper import Gatekeeper
 from .operations import perform
 from .routing import Route
 from .server import Connection, deliver
@@ -64,7 +64,7 @@ class Gateway:
         check_count("seed", seed, least=0)
         self._conditions = conditions
         self._shop = shop
-        self._admission = Admission(conditions, limits)
+        self._gatekeeper = Gatekeeper(conditions, limits)
         self._log = log
         self._pages = pages
         self._random = random.Random(seed)  # noqa: S311 - jitter has to be repeatable, not secret
@@ -115,7 +115,7 @@ class Gateway:
         if own is not None:
             return own
         try:
-            return self._admission.admit(record, rate_headers)
+            return self._gatekeeper.admit(record, rate_headers)
         except Refusal as refusal:
             return self._refuse(refusal, record)
 
@@ -123,7 +123,7 @@ class Gateway:
         """What the emulator offers beside the Plugin API: its description, and the stand-in for the widget."""
         if record.path == "/openapi.json":
             return json_response(200, openapi(server=self._conditions.url))
-        now = self._conditions.wall_clock()
+        now = read_clock("wall_clock", self._conditions.wall_clock)
         return widget_response(record.raw_path, self._shop, api_key=self._conditions.api_key, now=now)
 
     async def _receive(self, request: web.BaseRequest, record: RecordedRequest) -> bytes:
@@ -176,5 +176,5 @@ class Gateway:
         if self._conditions.readings.request_id == "sent":
             headers[REQUEST_ID_HEADER] = record.request_id
         if self._conditions.wall_clock is not time.time:  # which aiohttp's own header follows
-            headers[DATE_HEADER] = formatdate(self._conditions.wall_clock(), usegmt=True)
+            headers[DATE_HEADER] = formatdate(read_clock("wall_clock", self._conditions.wall_clock), usegmt=True)
         return EmulatedResponse(answer.status, answer.body, headers)

@@ -8,6 +8,8 @@ from asyncio import wrap_future
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..errors import UsageError
+
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
@@ -78,7 +80,7 @@ class ThreadedLife:
         self._thread: LoopThread | None = None
 
     def start(self, starting: Work) -> Any:
-        """Open the thread and start in it; the thread ends where that fails. Raises `RuntimeError` if it runs."""
+        """Open the thread and start in it; the thread ends where that fails. Raises `UsageError` if it runs."""
         return self._start_in_caller(starting) if _in_event_loop() else self.start_blocking(starting)
 
     def stop(self, stopping: Work) -> Any:
@@ -86,9 +88,9 @@ class ThreadedLife:
         return self._stop_in_caller(stopping) if _in_event_loop() else self.stop_blocking(stopping)
 
     def run(self, working: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-        """Run a coroutine in the thread. Raises `RuntimeError` where there is none."""
+        """Run a coroutine in the thread. Raises `UsageError` where there is none."""
         if self._thread is None:
-            raise RuntimeError(f"the {self._name} is stopped: nothing can happen in it")
+            raise UsageError(f"the {self._name} is stopped: nothing can happen in it", advice="start it first")
         return wrap_future(self._thread.submit(working())) if _in_event_loop() else self._thread.wait(working())
 
     def start_blocking(self, starting: Work) -> None:
@@ -123,7 +125,7 @@ class ThreadedLife:
 
     def _open(self) -> LoopThread:
         if self._thread is not None:
-            raise RuntimeError(f"the {self._name} is already running")
+            raise UsageError(f"the {self._name} is already running")
         self._thread = LoopThread(self._name)
         return self._thread
 

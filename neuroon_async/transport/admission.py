@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from .calls import Call
     from .places import Places
 
-__all__ = ["Admission"]
+__all__ = ["Gate"]
 
 _AT_ONCE = 0.1
 """Seconds that a free place is kept for a call whose permit may be there already: a round trip to a shared limiter."""
 
 
-class Admission:
+class Gate:
     """The gate of one shop's client. ``places`` is shared with the shops that use the same connections.
 
     ``None`` for either means that it bounds nothing.

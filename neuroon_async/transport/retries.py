@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
-from ..api.arguments import check_capable, check_count, check_seconds
+from ..api.arguments import check_callback, check_capable, check_count, check_seconds, shown
 from ..api.contract import LONGEST_WINDOW
+from ..api.shapes import is_number
 from ..errors import (
     APIError,
     NeuroonError,
@@ -24,6 +25,7 @@ from ..errors import (
     RequestTimeout,
     ServerError,
     TransportError,
+    UsageError,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ..api.responses import Response
     from .time_limit import TimeLimit
 
-__all__ = ["RetryBudget", "RetryPolicy", "may_retry", "retry"]
+__all__ = ["RetryBudget", "RetryPolicy", "backoff_of", "checked_retry", "may_retry", "retry"]
 
 _REQUEST_TIMEOUT = 408
 
@@ -113,7 +115,8 @@ class RetryPolicy:
         check_seconds("RetryPolicy.deadline", self.deadline, none=True)
         check_seconds("RetryPolicy.bulk_deadline", self.bulk_deadline, none=True)
         check_seconds("RetryPolicy.outage_patience", self.outage_patience, zero=True, none=True)
-        check_capable("RetryPolicy.budget", self.budget, ("spend", "refund"), "a RetryBudget, or None for no bound")
+        tokens = ("cost_of", "spend", "refund")
+        check_capable("RetryPolicy.budget", self.budget, tokens, "a RetryBudget, or None for no bound")
 
     def should_retry(self, endpoint: Endpoint, error: BaseException) -> bool:
         """May this request be sent again after this failure, and could that help?"""
@@ -136,6 +139,26 @@ class RetryPolicy:
         """Exponential backoff with equal jitter."""
         full = min(self.maximum, self.initial * 2.0 ** min(attempt - 1, 60))
         return full * (0.5 + 0.5 * random.random())  # noqa: S311 - jitter, not a secret
+
+
+def checked_retry(policy: object) -> RetryPolicy:
+    """The option ``retry``. Raises `UsageError` unless it is a policy; what decides otherwise is a subclass."""
+    if not isinstance(policy, RetryPolicy):
+        raise UsageError(f"must be a RetryPolicy, such as RetryPolicy(attempts=3), got {shown(policy)}", where="retry")
+    for method in ("should_retry", "wait", "backoff"):
+        check_callback(f"retry.{method}", getattr(policy, method), none=False)
+    return policy
+
+
+def backoff_of(policy: RetryPolicy, attempt: int) -> float:
+    """The backoff after failed attempt number ``attempt``. Raises `UsageError` where a subclass gives no seconds."""
+    return _seconds("backoff", policy.backoff(attempt))
+
+
+def _seconds(method: str, given: object) -> float:
+    if not is_number(given):
+        raise UsageError(f"must give a number of seconds; it gave {shown(given)}", where=f"retry.{method}")
+    return given
 
 
 def may_retry(policy: RetryPolicy, endpoint: Endpoint, outcome: Response | NeuroonError) -> bool:
@@ -165,7 +188,7 @@ async def retry(
         return error
 
     def wait(state: RetryCallState) -> float:
-        return policy.wait(state.attempt_number, failed(state))
+        return _seconds("wait", policy.wait(state.attempt_number, failed(state)))
 
     def stop(state: RetryCallState) -> bool:
         if state.attempt_number >= policy.attempts:

@@ -66,7 +66,7 @@ class Route:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         if proxy is not None and not isinstance(proxy, (str, Secret)):
-            if not callable(proxy):
+            if not callable(proxy):  # its value is not shown: it may hold a password
                 raise ConfigurationError(
                     f"must be an address or a function of one, got {type(proxy).__name__}", where="proxy"
                 )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from yarl import URL
 
-from ..api.arguments import check_seconds, shown
+from ..api.arguments import check_seconds
 from ..api.contract import LONGEST_WINDOW
 from ..api.responses import Response, decode_response
 from ..api.results import Answer
@@ -23,7 +23,6 @@ from ..api.shapes import implements
 from ..errors import (
     APIError,
     ClientClosed,
-    ConfigurationError,
     NeuroonError,
     RateLimited,
     RequestTimeout,
@@ -32,10 +31,10 @@ from ..errors import (
 )
 from ..instrumentation import Attempt, Operation, OperationInstrumentation
 from ..instrumentation.log_lines import LOGGER, log_request, requests_are_logged
-from .admission import Admission
+from .admission import Gate
 from .calls import Call, CallStats, may_be_processed
 from .open_calls import OpenCalls
-from .retries import RetryPolicy, may_retry, retry
+from .retries import RetryPolicy, backoff_of, checked_retry, may_retry, retry
 from .time_limit import TimeLimit
 
 if TYPE_CHECKING:
@@ -71,26 +70,26 @@ class Transport:
     ) -> None:
         self.settings = settings
         self.exchange = exchange
-        self.retry: RetryPolicy = _checked_retry(retry)
+        self.retry: RetryPolicy = checked_retry(retry)
         self.timeout: float = _checked_timeout(timeout)
         self.instrumentation = instrumentation
         self._operations = instrumentation if implements(instrumentation, OperationInstrumentation) else None
         self.open_calls: OpenCalls = OpenCalls()
         """What closing the client ends; copies share it."""
-        self._admission = Admission(settings.shop_id, limiter, places)
+        self._gate = Gate(settings.shop_id, limiter, places)
         self.bulk_limit: TimeLimit | None = None
         """The bound of a bulk run, for the copy that such a run uses."""
 
     @property
     def limiter(self) -> Limiter | None:
         """What every attempt asks first; ``None`` where nothing is limited."""
-        return self._admission.limiter
+        return self._gate.limiter
 
     def with_options(self, *, retry: RetryPolicy | None = None, timeout: float | None = None) -> Transport:
         """A copy with another retry policy or timeout (seconds for one attempt)."""
         other = copy(self)
         if retry is not None:
-            other.retry = _checked_retry(retry)
+            other.retry = checked_retry(retry)
         if timeout is not None:
             other.timeout = _checked_timeout(timeout)
         return other
@@ -267,14 +266,14 @@ class Transport:
 
     async def _attempt(self, call: Call) -> Response | NeuroonError:
         try:
-            permit = await self._admission.admit(call, self.instrumentation)
+            permit = await self._gate.admit(call, self.instrumentation)
         except NeuroonError as error:
             # If an attempt was sent before, the caller must hear its outcome.
             refused = isinstance(error, RateLimited) and error.local
             return call.last_failure or error if refused else error
         stopped = None if call.guard is None else call.guard()
         if stopped is not None:
-            self._admission.leave()
+            self._gate.leave()
             if permit is not None:
                 permit.unused()
             return stopped
@@ -286,7 +285,7 @@ class Transport:
         try:
             ended = result = await (self._logged(call) if requests_are_logged() else self._send(call))
         finally:
-            self._admission.leave()
+            self._gate.leave()
             if ended is None:  # cut short: once it was sent, the server may have counted it, and acted on it
                 call.maybe_processed = call.maybe_processed or call.sent
                 call.stats.unanswered += call.sent
@@ -357,7 +356,11 @@ def _end_permit(permit: Permit | None, call: Call, result: ExchangeResult | None
     if permit is None:
         return
     if result is not None and result.headers is not None:
-        permit.answered(result.headers, pause=_pause(call, result.outcome, policy))
+        pause = None
+        try:
+            pause = _pause(call, result.outcome, policy)
+        finally:  # whatever a policy of the user's raises
+            permit.answered(result.headers, pause=pause)
     elif call.sent:
         permit.answered(None)
     else:
@@ -369,14 +372,8 @@ def _pause(call: Call, outcome: Response | NeuroonError, policy: RetryPolicy) ->
     if not isinstance(outcome, RateLimited):
         return None
     if outcome.retry_after is None:
-        return policy.backoff(call.attempts)
+        return backoff_of(policy, call.attempts)
     return min(outcome.retry_after, LONGEST_WINDOW)
-
-
-def _checked_retry(policy: object) -> RetryPolicy:
-    if not isinstance(policy, RetryPolicy):
-        raise ConfigurationError(f"retry must be a RetryPolicy, such as RetryPolicy(attempts=3), got {shown(policy)}")
-    return policy
 
 
 def _checked_timeout(seconds: float) -> float:

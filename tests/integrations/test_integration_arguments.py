@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,10 @@ NO_TEXT = (None, 5, "", b"x", "\ud800", [], {})
 
 async def later(*_, **__):
     raise AssertionError("nothing should have awaited this")
+
+
+def never(*_):
+    return False
 
 
 def piecemeal(*_, **__):
@@ -35,7 +40,7 @@ def test_a_pool_refuses_what_its_options_cannot_be():
     options = {
         "credentials": (None, 5, "x", piecemeal),
         "rate_limits": (None, 5, {"shops": RateLimit(1, per=1)}, {"shop": None}),
-        "retry": (5, "3", RetryPolicy, {}),
+        "retry": (5, "3", RetryPolicy, {}, SimpleNamespace(should_retry=never, wait=never)),
         "user_agent": (5, "", "a\nb"),
         "instrumentation": (5, object()),
     }

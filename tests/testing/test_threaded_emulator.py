@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from neuroon_async import NeuroonClient, RateLimit
+from neuroon_async.errors import UsageError
 from neuroon_async.testing import DOCUMENTED_RATE_LIMITS, Emulator, Fault, ThreadedEmulator
 from neuroon_async.testing.snapshots import SnapshotDict
 
@@ -69,8 +70,23 @@ def test_it_stops_and_starts_again_on_its_port():
         emulator.start()
         assert emulator.port == port
         assert sync(emulator, products(1))["updatedProducts"] == 1
-        with pytest.raises(RuntimeError, match="already running"):
+        with pytest.raises(UsageError, match="already running"):
             emulator.start()
+
+
+def test_what_needs_it_to_run_says_so():
+    emulator = Emulator.in_thread()
+    for what_is_known in (emulator.client, lambda: emulator.environment):
+        with pytest.raises(UsageError, match="the emulator has no address before it is started; start it"):
+            what_is_known()
+    for counted in (emulator.remaining, emulator.spend):
+        with pytest.raises(UsageError, match=r"<Emulator of 'shop_test', stopped> has no clock to count by; start it"):
+            counted("sync_products")
+    with emulator:
+        assert (emulator.spend("sync_products", 3), emulator.remaining("sync_products")) == (3, 97)
+        assert emulator.environment["NEUROON_API_URL"] == emulator.url
+    with pytest.raises(UsageError, match="stopped"):
+        emulator.remaining("sync_products")
 
 
 def test_a_port_that_is_taken_leaves_no_thread():
@@ -143,7 +159,7 @@ def test_a_plain_test_waits_for_what_an_app_does_later():
         later.join()
         with pytest.raises(TimeoutError, match=r"did not happen within 0\.01 s \(1 requests in the log\)"):
             emulator.wait_for(lambda: "none" in emulator.products, timeout=0.01)
-    with pytest.raises(RuntimeError, match="stopped"):
+    with pytest.raises(UsageError, match=r"stopped.*start it first"):
         emulator.wait_for(lambda: True)
 
 

@@ -10,7 +10,7 @@ from yarl import URL
 
 from neuroon_async import RateLimited
 from neuroon_async.api.contract import SHOP
-from neuroon_async.transport.admission import Admission
+from neuroon_async.transport.admission import Gate
 from neuroon_async.transport.calls import Call, CallStats
 from neuroon_async.transport.places import Places
 from neuroon_async.transport.time_limit import TimeLimit
@@ -73,7 +73,7 @@ def call(ends=math.inf, *, bulk=False):
 async def crowded(limiter, *calls):
     """Admitted where no place is free, until one is."""
     places = Places(0)
-    admission = Admission("s", limiter, places)
+    admission = Gate("s", limiter, places)
     waiting = [asyncio.create_task(admission.admit(each, None)) for each in calls]
     await asyncio.sleep(0)
     for _ in calls:
@@ -83,7 +83,7 @@ async def crowded(limiter, *calls):
 
 async def test_a_place_is_kept_for_a_permit_that_is_one_round_trip_away():
     limiter, places = RoundTrip(0.05), Places(0)
-    admitted = asyncio.create_task(Admission("s", limiter, places).admit(call(), None))
+    admitted = asyncio.create_task(Gate("s", limiter, places).admit(call(), None))
     await asyncio.sleep(1.0)
     assert limiter.asked == 0  # a permit would be wasted while there is no place
     places.give_back()
@@ -93,7 +93,7 @@ async def test_a_place_is_kept_for_a_permit_that_is_one_round_trip_away():
 
 async def test_a_place_is_not_kept_for_a_permit_that_takes_longer():
     limiter, places = RoundTrip(0.5), Places(0)
-    admission = Admission("s", limiter, places)
+    admission = Gate("s", limiter, places)
     admitted = asyncio.create_task(admission.admit(call(), None))
     await asyncio.sleep(0)
     places.give_back()
@@ -109,13 +109,13 @@ async def test_a_place_is_not_kept_for_a_permit_that_takes_longer():
 async def test_a_limiter_that_takes_deadlines_is_told_the_calls_own(places):
     limiter = Told(0.5)
     ends = asyncio.get_running_loop().time() + 10.0
-    await Admission("s", limiter, places).admit(call(ends, bulk=True), None)
+    await Gate("s", limiter, places).admit(call(ends, bulk=True), None)
     assert limiter.told == [(True, ends)]
 
 
 async def test_a_limiter_that_takes_deadlines_is_not_told_of_none():
     limiter = Told(0.5)
-    await Admission("s", limiter, None).admit(call(bulk=True), None)
+    await Gate("s", limiter, None).admit(call(bulk=True), None)
     assert limiter.told == [(True, None)]
 
 
@@ -151,7 +151,7 @@ async def test_an_instrumentation_that_raises_keeps_nothing():
 
     limiter, places = RoundTrip(0.5), Places(1)
     with pytest.raises(ValueError, match="not so"):
-        await Admission("shop_1", limiter, places).admit(call(), Raising())
+        await Gate("shop_1", limiter, places).admit(call(), Raising())
     assert (limiter.granted, places.free) == (0, 1)
 
 
@@ -163,7 +163,7 @@ async def test_a_place_is_waited_for_in_the_line_of_ones_own_shop():
         await admission.admit(call(), None)
         order.append(name)
 
-    one, other = (Admission(shop, limiter, places) for shop in ("one", "other"))
+    one, other = (Gate(shop, limiter, places) for shop in ("one", "other"))
     tasks = [asyncio.create_task(admitted(one, name)) for name in ("one 1", "one 2")]
     tasks.append(asyncio.create_task(admitted(other, "other 1")))
     await asyncio.sleep(0)

@@ -10,6 +10,7 @@ import math
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+from ..api.arguments import read_clock
 from ..api.contract import HEALTH, PREFIX, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, RETRY_AFTER_HEADER
 from .bodies import EmulatedResponse, ErrorShape, Refusal, rate_limited_response
 from .headers import check_key, check_site
@@ -23,10 +24,10 @@ if TYPE_CHECKING:
     from .limits import EndpointLimits
     from .recording import RecordedRequest
 
-__all__ = ["Admission"]
+__all__ = ["Gatekeeper"]
 
 
-class Admission:
+class Gatekeeper:
     """Decides on requests by their headers.
 
     Args:
@@ -79,7 +80,8 @@ class Admission:
         seconds: float = math.ceil(limit.per)
         headers = dict(rate_headers)
         if asked == "date":
-            headers[RETRY_AFTER_HEADER] = formatdate(self._conditions.wall_clock() + seconds, usegmt=True)
+            now = read_clock("wall_clock", self._conditions.wall_clock)
+            headers[RETRY_AFTER_HEADER] = formatdate(now + seconds, usegmt=True)
         elif asked is not False:
             seconds = seconds if asked is True else asked
             headers[RETRY_AFTER_HEADER] = f"{seconds:g}"
