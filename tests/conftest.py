@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
-from measured import leave_children_unmeasured
+from measured import leave_children_unmeasured, unmeasured
 from memory import keep_files_in_memory
 from virtual_time import VirtualTimeLoop
 
@@ -125,6 +125,19 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         _running = None
         if nextitem is not None and nextitem.path != item.path:
             _leave_out_what_stays()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Tests that repeat at length what others do once go unmeasured: those of Hypothesis, and the slow ones.
+
+    A real server is met by slow tests alone, so these are measured.
+    """
+    marks = {mark.name for mark in item.iter_markers()}
+    if marks & {"hypothesis", "slow"} and "real_server" not in marks:
+        with unmeasured():
+            return (yield)
+    return (yield)
 
 
 def _leave_out_what_stays() -> None:
