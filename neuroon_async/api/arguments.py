@@ -38,9 +38,9 @@ __all__ = [
     "shown",
 ]
 
-MOST_AT_ONCE = 128
-"""Requests side by side: as many as a client has connections, and above any use under the documented limits. More would
-only wait, each with its products in memory."""
+MOST_AT_ONCE = 1_000
+"""Requests side by side. Far above any use under the documented limits, and above the connections of most sessions;
+still a bound, for each keeps its products in memory."""
 
 _END_OF_CALENDAR = 253_402_300_800
 """The Unix time at which the year 10,000 begins. A clock that counts milliseconds is far beyond it."""

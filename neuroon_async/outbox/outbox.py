@@ -72,7 +72,7 @@ class ConversionOutbox:
     ``keep_delivered``: seconds for which delivered conversions are kept (default 30 days; `math.inf`: for ever). An
     order that is enqueued once more within this time is recognized; later it is sent again, and the API counts it once
     anyway. For files only.
-    ``concurrency``: how many are sent side by side, 1 to 128 (default 4): a client has 128 connections.
+    ``concurrency``: how many are sent side by side, 1 to 1,000 (default 4). A client has 128 connections.
     ``clock``: gives the Unix time (default `time.time`). For files only.
 
     Raises `ConfigurationError` for options that cannot work, and on opening where the path holds something else than

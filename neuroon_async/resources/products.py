@@ -97,7 +97,7 @@ class Products:
                 ``yields_checked_products = True`` vouches for its products: they are not checked a second time.
             mode: ``"INCREMENTAL"`` (the default) creates and updates what the source holds. ``"FULL"`` also removes
                 everything else; it sends nothing if any product of the source cannot be sent.
-            concurrency: Requests side by side, 1 to 128; 8 by default. A FULL sync sends one at a time.
+            concurrency: Requests side by side, 1 to 1,000; 8 by default. A FULL sync sends one at a time.
             batch_size: The most products of one request, 1 to 500; 500 by default.
             max_batch_bytes: The most bytes of one request's body.
             allow_multi_request_full: Lets a FULL sync take several requests, where you know how your server takes
@@ -179,7 +179,7 @@ class Products:
         Args:
             external_ids: An iterable or async iterable of the products' ids. They are read as `sync` reads them: a
                 whole number or a UUID, as databases have them, is text.
-            concurrency: Requests side by side, 1 to 128; 8 by default.
+            concurrency: Requests side by side, 1 to 1,000; 8 by default.
             on_progress: Called with a `SyncProgress` at most ten times a second. Plain or async.
             on_failure: Called with every `ProductFailure`; the report keeps the first 1,000.
 

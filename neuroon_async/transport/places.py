@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 
-from ..api.arguments import MOST_AT_ONCE
+__all__ = ["MAX_CONNECTIONS", "Places"]
 
-__all__ = ["Places"]
+MAX_CONNECTIONS = 128
+"""Above any useful concurrency under the documented limits; still a bound."""
 
 
 class Places:
     """``count`` places. A shop is whatever object its calls give as ``shop``."""
 
-    def __init__(self, count: int = MOST_AT_ONCE) -> None:
+    def __init__(self, count: int = MAX_CONNECTIONS) -> None:
         self._free = count
         self._lines: OrderedDict[object, deque[asyncio.Future[None]]] = OrderedDict()
         """Who waits, by shop; the shop whose turn is next comes first."""

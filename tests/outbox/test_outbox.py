@@ -782,7 +782,8 @@ async def test_many_processes_may_create_the_file_at_once(path):
 
 
 def test_settings_that_cannot_work(path):
-    for wrong in ({"lease": 0}, {"poll_interval": 0}, {"keep_delivered": -1}, {"concurrency": 0}, {"concurrency": 129}):
+    too_few, too_many = {"concurrency": 0}, {"concurrency": 1_001}
+    for wrong in ({"lease": 0}, {"poll_interval": 0}, {"keep_delivered": -1}, too_few, too_many):
         with pytest.raises(ConfigurationError):
             ConversionOutbox(path, **wrong)
 

@@ -266,8 +266,8 @@ def test_a_single_request_takes_a_list(batch):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"concurrency": 0}, r"concurrency must be a whole number, in 1\.\.128; got 0"),
-        ({"concurrency": 10**9}, r"concurrency must be a whole number, in 1\.\.128; got 1000000000"),
+        ({"concurrency": 0}, r"concurrency must be a whole number, in 1\.\.1000; got 0"),
+        ({"concurrency": 10**9}, r"concurrency must be a whole number, in 1\.\.1000; got 1000000000"),
         ({"concurrency": "8"}, "concurrency must be .* got '8'"),
         ({"max_delete_fraction": "0.2"}, r"max_delete_fraction must lie in 0\.\.1, got '0\.2'"),
         ({"max_delete_fraction": True}, r"max_delete_fraction must lie in 0\.\.1, got True"),

@@ -10,9 +10,8 @@ import pytest
 from clients import client_of
 
 from neuroon_async import LocalLimiter, NeuroonError, RateLimit, RetryPolicy
-from neuroon_async.api.arguments import MOST_AT_ONCE
 from neuroon_async.testing import Emulator, Fault
-from neuroon_async.transport.places import Places
+from neuroon_async.transport.places import MAX_CONNECTIONS, Places
 from neuroon_async.transport.session import SessionHolder
 
 ONCE = RetryPolicy(attempts=1)
@@ -47,7 +46,7 @@ async def test_free_places_go_in_turn_over_the_shops_and_in_order_within_each():
 
 
 def test_there_are_128_places():
-    assert Places().free == MOST_AT_ONCE == 128
+    assert Places().free == MAX_CONNECTIONS == 128
 
 
 async def test_nobody_passes_those_who_wait():

@@ -1,4 +1,4 @@
-"""``neuroon sync`` and ``neuroon delete``: a file through the engine, and a report whatever ends the run."""
+"""``neuroon sync``: a file through the engine, and a report whatever ends the run."""
 
 # Annotations are read by typer at run time, so they are not postponed here.
 
