@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Advice", "as_argument"]
+__all__ = ["NOT_THE_API", "Advice", "as_argument"]
 
 
 def as_argument(name: str, value: object) -> str:
@@ -43,3 +43,10 @@ class Advice:
 
     def __str__(self) -> str:
         return self.naming(as_argument)
+
+
+NOT_THE_API = Advice(
+    "a web page came instead of the API's answer: {base_url} may be wrong, or a proxy or firewall answered",
+    {"base_url": ...},
+)
+"""For an error that something before the API answered with."""

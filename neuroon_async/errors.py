@@ -9,7 +9,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict, Unpack
 
-from .advice import Advice, as_argument
+from .advice import NOT_THE_API, Advice, as_argument
 from .report import SyncReport
 
 if TYPE_CHECKING:
@@ -274,6 +274,7 @@ class APIError(NeuroonError):
     ``status`` is the HTTP status; ``message`` the server's own words, ``code`` its name for the error.
     ``field_errors`` maps the wire name of each field that the server complained of to its reasons.
     ``path`` and ``timestamp`` are as the server gave them. ``request_id`` is what the vendor's support asks for.
+    ``web_page``: a page came, not the API's own error: something before the API answered, such as a proxy.
     """
 
     hint: ClassVar[str] = ""
@@ -289,8 +290,9 @@ class APIError(NeuroonError):
         path: str | None = None,
         timestamp: datetime | None = None,
         request_id: str | None = None,
+        web_page: bool = False,
     ) -> None:
-        super().__init__(message, where=path, advice=self.hint or None)
+        super().__init__(message, where=path, advice=NOT_THE_API if web_page and status < 500 else self.hint or None)
         self.status = status
         self.code = code
         self.message = message
@@ -298,6 +300,7 @@ class APIError(NeuroonError):
         self.path = path
         self.timestamp = timestamp
         self.request_id = request_id
+        self.web_page = web_page
 
     def naming(self, name_argument: Callable[[str, Any], str]) -> str:
         text = f"{self.status} {_phrase(self.status)}"

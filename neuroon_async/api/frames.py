@@ -1,4 +1,4 @@
-"""Data frames as sources of products: pandas, polars, and tables of pyarrow, read row by row. Pure.
+"""Data frames as sources of products: pandas, polars, and tables and batches of pyarrow, read row by row. Pure.
 
 They are recognised by their classes' names, so that no library is imported. In a frame, a missing value (``NaN``,
 ``NaT``, ``NA``, null) is no value: the field is left out, as the server's own default is wanted then. Where a value is
@@ -17,7 +17,7 @@ from .shapes import class_of, is_dict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["is_missing", "of_pandas", "pandas_fields", "rows_of"]
+__all__ = ["is_missing", "of_pandas", "pandas_fields", "refused_as_item", "rows_of"]
 
 _WHOLE = {"external_id", "parent_external_id", "stock_quantity", "review_count"}
 """Fields of which no value is a number with a fraction."""
@@ -35,7 +35,7 @@ def rows_of(source: Any) -> Iterator[dict[Any, Any]] | None:
         return None
     if kind in _REFUSED:
         raise UsageError(f"is a {kind}, which is no table of rows yet", where="source", advice=_REFUSED[kind])
-    names = [*source.schema.names] if kind == "pyarrow Table" else [*source.columns]
+    names = [*source.schema.names] if kind.startswith("pyarrow") else [*source.columns]
     repeated = [str(name) for name, count in Counter(names).items() if count > 1]
     if repeated or any(isinstance(name, tuple) for name in names):
         what = f"has several columns named {', '.join(repeated)}" if repeated else "has column names of several levels"
@@ -97,8 +97,16 @@ def _polars_rows(frame: Any) -> Iterable[Iterable[Any]]:
 
 
 def _pyarrow_rows(table: Any) -> Iterable[Iterable[Any]]:
-    for batch in table.to_batches():
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    return _rows_of_batches(table.to_batches())
+
+
+def _rows_of_batches(batches: Iterable[Any]) -> Iterator[Iterable[Any]]:
+    for batch in batches:
+        yield from _rows_of_batch(batch)
+
+
+def _rows_of_batch(batch: Any) -> Iterable[Iterable[Any]]:
+    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 _KINDS = {
@@ -108,17 +116,37 @@ _KINDS = {
     ("polars", "LazyFrame"): "polars LazyFrame",
     ("polars", "Series"): "polars Series",
     ("pyarrow", "Table"): "pyarrow Table",
+    ("pyarrow", "RecordBatch"): "pyarrow RecordBatch",
+    ("pyarrow", "RecordBatchReader"): "pyarrow RecordBatchReader",
 }
 _READERS = {
     "pandas DataFrame": _pandas_rows,
     "polars DataFrame": _polars_rows,
     "pyarrow Table": _pyarrow_rows,
+    "pyarrow RecordBatch": _rows_of_batch,
+    "pyarrow RecordBatchReader": _rows_of_batches,
 }
+_ROWS = {
+    "pandas DataFrame": "itertuples(index=False)",
+    "polars DataFrame": "iter_rows(named=True)",
+    "polars LazyFrame": "collect().iter_rows(named=True)",
+    "pyarrow Table": "to_pylist()",
+    "pyarrow RecordBatch": "to_pylist()",
+}
+"""What gives the rows of one piece of a frame, where a source yields such pieces."""
 _REFUSED = {
     "pandas Series": "give the frame that it is a column of",
     "polars Series": "give the frame that it is a column of",
     "polars LazyFrame": "collect it: client.products.sync(frame.collect())",
 }
+
+
+def refused_as_item(cls: type[Any]) -> str | None:
+    """What is said of a frame that stands where one product should, as a reader of files in pieces yields them."""
+    kind = _frame_kind(cls)
+    if kind not in _ROWS:
+        return None
+    return f"is a {kind}, which holds many products: yield its rows, as 'yield from frame.{_ROWS[kind]}' does"
 
 
 def _frame_kind(cls: type[Any]) -> str | None:

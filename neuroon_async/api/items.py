@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 from msgspec import UNSET
 
 from ..errors import InvalidProduct
-from .frames import of_pandas, pandas_fields
+from .frames import of_pandas, pandas_fields, refused_as_item
 from .models import PRODUCT_FIELDS, WIRE_NAMES
 from .shapes import class_of
 
@@ -47,7 +47,7 @@ class _Kind:
 def fields_of(item: object) -> dict[Any, Any]:
     """The fields that an item carries, by its own names. Raises `InvalidProduct` where it is of no known kind."""
     try:
-        kind = _kind_of(class_of(item))
+        kind = None if isinstance(item, type) else _kind_of(class_of(item))
         if kind is None:
             raise InvalidProduct(None, [("product", f"must be {_ACCEPTED}, {_not_taken(item)}")])
         return kind.take(item)
@@ -61,6 +61,8 @@ def _not_taken(item: object) -> str:
     if inspect.iscoroutine(item):
         item.close()  # it will not be awaited, and Python would say so once more
         return "got a coroutine, which nobody has awaited"
+    if isinstance(item, type):
+        return f"got the class {item.__name__} itself"
     return f"got {type(item).__name__}, which to_product= can convert"
 
 
@@ -83,6 +85,15 @@ def _kind_of(cls: type[Any]) -> _Kind | None:
         found = (recognise(cls) for recognise in _RECOGNISERS)
         kind = _kinds[cls] = next((kind for kind in found if kind is not None), None)
         return kind
+
+
+def _frame(cls: type[Any]) -> _Kind | None:
+    problem = refused_as_item(cls)
+
+    def refuse(_: object) -> dict[Any, Any]:
+        raise InvalidProduct(None, [("product", f"{problem}")])
+
+    return None if problem is None else _Kind(refuse)
 
 
 # Mappings, and what is used like one
@@ -242,4 +253,7 @@ def _of_object(names: Iterable[str], item: Any) -> dict[str, Any]:
     return fields
 
 
-_RECOGNISERS = (_mapping, _sqlalchemy, _django, _pydantic, _struct, _attrs, _dataclass, _named_tuple, _keyed_row)
+_RECOGNISERS = (
+    *(_mapping, _frame, _sqlalchemy, _django, _pydantic, _struct, _attrs, _dataclass, _named_tuple),
+    _keyed_row,
+)

@@ -16,10 +16,10 @@ from .items import fields_of
 from .models import PRODUCT_FIELDS, Product, SyncRequest, encode, named_fields
 from .shapes import class_of, is_list, is_list_like, is_plain_dict, is_text
 from .validation import check_product, encoding_problems, invalid_product, plainly_valid, value_problems
-from .values import plain_id, plain_value
+from .values import plain_count, plain_id, plain_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = [
     "UNENCODABLE",
@@ -34,8 +34,13 @@ __all__ = [
 ]
 
 
-_IDS = {"external_id", "parent_external_id"}
-"""Where a whole number is text: most shops' ids are numbers in their databases."""
+_READINGS: dict[str | None, Callable[[Any], Any]] = {
+    "external_id": plain_id,
+    "parent_external_id": plain_id,
+    "stock_quantity": plain_count,
+    "review_count": plain_count,
+}
+"""Whole numbers stay whole, and are text as ids: most shops' ids are numbers in their databases."""
 
 UNENCODABLE = (OverflowError, TypeError, ValueError, RecursionError, msgspec.MsgspecError)
 """What encoding raises for values that cannot become JSON."""
@@ -82,7 +87,7 @@ def _carefully(fields: dict[Any, Any]) -> Product:
 
 
 def _plain_field(key: object, value: Any) -> Any:
-    return plain_id(value) if PRODUCT_FIELDS.get(key) in _IDS else plain_value(value)  # type: ignore[call-overload]
+    return _READINGS.get(PRODUCT_FIELDS.get(key), plain_value)(value)  # type: ignore[call-overload]
 
 
 def from_mapping(item: Mapping[str, Any]) -> Product:

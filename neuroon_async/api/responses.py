@@ -29,6 +29,7 @@ from ..errors import (
     ValidationFailed,
 )
 from .contract import DATE_HEADER, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, REQUEST_ID_HEADER, RETRY_AFTER_HEADER
+from .pages import BYTE_ORDER_MARK, content_of, excerpt_of, is_page
 from .results import Answer, as_utc, read_count, read_timestamp
 from .shapes import is_list, is_object, is_text
 
@@ -71,12 +72,10 @@ _BY_STATUS: dict[int, type[APIError]] = {
 }
 
 _FIELD_ERROR = re.compile(r"(?P<field>[A-Za-z_][\w.\[\]-]*): (?P<reason>.+)", re.DOTALL)
-_TAG = re.compile(rb"<[a-z/!]")
-_MARKUP = re.compile(r"<[^>]*>")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _GOOD_CODES = {"OK", "SUCCESS", "SUCCESSFUL", "CREATED", "ACCEPTED"}
-_LONGEST_EXCERPT = 300
 _FIGURES = ("limit", "remaining")
+_DOCUMENTED = {"error", "details"}
+"""The fields of documented errors that hold lists or objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +106,7 @@ def read_json(body: bytes) -> Any:
     What only some of JSON's readers take is read too, because one odd figure must not cost the whole answer: ``NaN``,
     numbers out of range, bytes that are not UTF-8, halves of surrogate pairs.
     """
-    body = body.removeprefix(_BYTE_ORDER_MARK)
+    body = body.removeprefix(BYTE_ORDER_MARK)
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -171,12 +170,12 @@ def no_success(
     - Nor is JSON in a shape that the API documents for errors, unless a field of a success is with it.
     - Where the API documents an answer, only JSON is one. Elsewhere an empty body or any other text will do.
     """
-    content = body.removeprefix(_BYTE_ORDER_MARK).strip()
+    content = content_of(body)
     try:
         document = read_json(content) if content else None
     except msgspec.DecodeError as error:
-        if _is_page(content_type, content):
-            return f"a web page answered instead of the API: {_excerpt(content, redact)!r}"
+        if is_page(content_type, content):
+            return f"a web page answered instead of the API: {excerpt_of(content, redact)!r}"
         if not endpoint.documents_answer:
             return None
         # Redacted before it is cut: half a key would not be recognised.
@@ -188,17 +187,6 @@ def no_success(
         message = _text(_nested(document).get("message")) or _text(document.get("message")) or _error_code(document)
         return f"the answer is an error in spite of its status: {redact(message or 'without a message')}"
     return None
-
-
-def _is_page(content_type: str | None, content: bytes) -> bool:
-    """Is this HTML, by what its header says or by what it begins with?"""
-    kind = (content_type or "").partition(";")[0].strip().lower()
-    start = content[:4096].lower().replace(b"\0", b"")  # of a page in UTF-16, letters remain
-    if b"<html" in start or b"<!doctype html" in start:
-        return True
-    if kind in {"text/html", "application/xhtml+xml"}:
-        return _TAG.search(start) is not None  # some servers call any short text HTML
-    return start.startswith(b"<") and not (kind.endswith("/xml") or start.startswith(b"<?xml"))
 
 
 def _is_error(document: Mapping[str, Any]) -> bool:
@@ -241,6 +229,7 @@ def read_error(
     details: dict[str, Any] = _details(document, inner, body, redact)
     request_id = headers.get(REQUEST_ID_HEADER)
     details["request_id"] = request_id and redact(request_id)
+    details["web_page"] = not document and is_page(headers.get("Content-Type"), content_of(body))
     if status != 429 and status < 500:
         return _BY_STATUS.get(status, APIError)(status, **details)
     said = RateLimitHeaders.of(headers, now=now)
@@ -272,11 +261,27 @@ def _details(
     listed = redact(_list_of_texts(document.get("details", inner.get("details"))))
     return {
         "code": code,
-        "message": message or listed or (code or "" if document else _excerpt(body, redact)),
+        "message": message or listed or _undocumented_words(document, code, body, redact),
         "field_errors": field_errors,
         "path": said(document.get("path")),
         "timestamp": read_timestamp(document.get("timestamp")),
     }
+
+
+def _undocumented_words(
+    document: Mapping[str, Any], code: str | None, body: bytes, redact: Callable[[str], str]
+) -> str:
+    """What an error says where no documented field says it: as RFC 9457 has it, or the beginning of what came.
+
+    What stands in lists and objects that nobody documents is what the other fields leave out.
+    """
+    standard = _text(document.get("detail")) or _text(document.get("title"))
+    if standard is not None:
+        return redact(standard)
+    says_more = any(
+        value and name not in _DOCUMENTED and isinstance(value, (list, dict)) for name, value in document.items()
+    )
+    return excerpt_of(body, redact) if code is None or says_more else code
 
 
 def read_retry_after(value: str | None, *, date: str | None = None, now: datetime | None = None) -> float | None:
@@ -386,10 +391,3 @@ def _detail_errors(details: object) -> list[tuple[str, str]]:
 
 def _list_of_texts(details: object) -> str:
     return "; ".join(item for item in details if is_text(item)) if is_list(details) else ""
-
-
-def _excerpt(body: bytes, redact: Callable[[str], str]) -> str:
-    """The readable part of a proxy's page, short enough for a log line."""
-    # Redacted before it is cut: half a key would not be recognised.
-    text = redact(" ".join(_MARKUP.sub(" ", body[:4096].decode("utf-8", "replace")).split()))
-    return text if len(text) <= _LONGEST_EXCERPT else f"{text[:_LONGEST_EXCERPT]}…"

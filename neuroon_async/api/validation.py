@@ -15,13 +15,11 @@ from msgspec import UNSET
 from ..errors import InvalidConversion, InvalidProduct
 from .addresses import foreign_scheme, names_no_host, plain_address
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
-from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, encode
+from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, Product, encode
 from .shapes import is_dict, is_list_or_tuple, is_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from .models import Product
 
 __all__ = ["check_conversion", "check_product", "encoding_problems", "id_problem", "plainly_valid", "value_problems"]
 
@@ -51,7 +49,8 @@ def plainly_valid(product: Product) -> bool:
     v: Any
     try:
         return (
-            type(v := product.external_id) is str
+            type(product) is Product
+            and type(v := product.external_id) is str
             and v != ""
             and type(v := product.name) is str
             and 0 < len(v) <= MAX_NAME_LENGTH
@@ -106,7 +105,8 @@ def _plain_attributes(attributes: Any) -> bool:
 
 def _violations(product: Product) -> list[tuple[str, str]]:
     fields = {name: getattr(product, name) for name in WIRE_NAMES}
-    return value_problems(fields) or encoding_problems(product)
+    own = [name for name in product.__struct_fields__ if name not in fields]  # of a subclass
+    return [(name, "is not a product field") for name in own] + value_problems(fields) or encoding_problems(product)
 
 
 def value_problems(fields: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from msgspec import UnsetType
 
 from .shapes import class_of, is_list_or_tuple, is_mapping
 
-__all__ = ["as_plain", "plain_id", "plain_value"]
+__all__ = ["as_plain", "plain_count", "plain_id", "plain_value"]
 
 Reading = Callable[[Any], Any]
 
@@ -38,8 +38,16 @@ def as_plain(value: object) -> str | float | int | Decimal:
 
 def plain_id(value: Any) -> Any:
     """The id of a product: a number of a database's, or a UUID, is text."""
-    plain = plain_value(value)
+    plain = plain_count(value)
     return _digits(plain) if type(plain) is int else plain
+
+
+def plain_count(value: Any) -> Any:
+    """A number of things: databases give sums, and numbers of their own, as a ``Decimal`` without decimals."""
+    plain = plain_value(value)
+    if type(plain) is Decimal and plain.as_tuple().exponent == 0:
+        return int(plain)
+    return plain
 
 
 def _digits(number: int) -> str | int:

@@ -208,7 +208,7 @@ class DeliveryLoop:
         except APIError as error:
             if self._backoff.should_retry(TRACK_CONVERSION, error):  # a 408 is as good as lost
                 await self._lost(leased, error)
-            elif error.status in REFUSALS_OF_THE_BODY:
+            elif error.status in REFUSALS_OF_THE_BODY and (error.status == 413 or not error.web_page):
                 self._got_through()
                 await self._mark_dead(leased, error)
             else:

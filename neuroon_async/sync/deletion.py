@@ -169,14 +169,10 @@ class ProductDeletion:
             await OutageRetry(self.health, deletion.stats).run(partial(self._delete, deletion))
         except (AuthenticationFailed, PermissionDenied, ConfigurationError, LedgerError):
             raise
-        except NotFound as error:
-            # Where an earlier round may have been processed, it had worked, and only its answer was lost.
-            if deletion.stats.overtakable or self._on_ended is not None:
-                self._settle_deleted(deletion)
-            else:
-                self._settle_failed(deletion, error)
         except NeuroonError as error:
-            if self._settle_failed(deletion, error):
+            if self._shows_it_gone(deletion, error):
+                self._settle_deleted(deletion)
+            elif self._settle_failed(deletion, error):
                 raise
         else:
             self._settle_deleted(deletion)
@@ -184,6 +180,10 @@ class ProductDeletion:
         if self._on_ended is not None:
             await self._on_ended(deletion)
         await self._recorder.notify()
+
+    def _shows_it_gone(self, deletion: Deletion, error: NeuroonError) -> bool:
+        """Where an earlier round may have been processed, it had worked, and only its answer was lost."""
+        return _is_unknown(error) and (deletion.stats.overtakable or self._on_ended is not None)
 
     async def _delete(self, deletion: Deletion) -> None:
         params = {"shop_id": self._transport.settings.shop_id, "external_id": deletion.external_id}
@@ -205,7 +205,7 @@ class ProductDeletion:
             self._recorder.answered(error.request_id)
         stage: Stage = "transport" if status is None else "server"
         self._recorder.failed([ProductFailure(deletion.external_id, str(error), stage, status)])
-        return not isinstance(error, NotFound) and self.health.failed_for_good()
+        return not _is_unknown(error) and self.health.failed_for_good()
 
     def unresolved(self, reason: str) -> Iterable[ProductFailure]:
         under_way = [deletion for deletion in self._in_flight if not deletion.settled]
@@ -222,6 +222,11 @@ class ProductDeletion:
 
     def close(self) -> None:
         """Nothing is held outside of memory."""
+
+
+def _is_unknown(error: NeuroonError) -> bool:
+    """Does the catalog not have this product? A proxy's page says 404 of the address."""
+    return isinstance(error, NotFound) and not error.web_page
 
 
 def _id_of(item: object) -> tuple[Any, str | None]:

@@ -7,6 +7,7 @@ cancellation. What becomes of the items is its `Pipeline`'s business: that of a 
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import APIError, NeuroonError, RequestTimeout
@@ -124,7 +125,7 @@ class BulkRun:
             error = error or late
         source_error = self._reader.error
         if error is not None and source_error is not None and error is not source_error:
-            error.add_note(f"the source had already failed: {source_error!r}")
+            _note(error, f"the source had already failed: {source_error!r}")
         error = error or source_error or self._health.never_answered()
         if error is None:
             return self._recorder.report
@@ -213,7 +214,7 @@ class BulkRun:
                 if error is None:
                     raise self._out_of_time() from None
                 took = f"took over {_LAST_WORDS:g} s" if cut_short else "had not ended when the run's time was over"
-                error.add_note(f"the callbacks {took} and were not told of all that is in the report")
+                _note(error, f"the callbacks {took} and were not told of all that is in the report")
 
 
 def _how_it_ended(error: BaseException) -> str:
@@ -238,8 +239,12 @@ def attach_report(error: BaseException, report: SyncReport) -> None:
     if isinstance(error, NeuroonError):
         error.report = report
         return
-    try:
+    with suppress(Exception):  # an exception with __slots__ still carries notes
         error.report = report  # type: ignore[attr-defined]
-    except AttributeError:  # an exception with __slots__ still carries notes
-        pass
-    error.add_note(f"sync report: {report}")
+    _note(error, f"sync report: {report}")
+
+
+def _note(error: BaseException, text: str) -> None:
+    """A frozen exception, of a dataclass or of attrs, takes no note. It is raised all the same."""
+    with suppress(Exception):
+        error.add_note(text)

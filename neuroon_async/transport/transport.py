@@ -330,7 +330,7 @@ class Transport:
         """What an attempt's outcome means for the call: an earlier attempt may have got through."""
         if isinstance(outcome, Response):
             return outcome
-        if isinstance(outcome, APIError) and outcome.status == call.endpoint.done_on_retry and _was_done(call):
+        if isinstance(outcome, APIError) and _says_done(call, outcome):
             return Response(outcome.status, b"", outcome.request_id)
         call.last_failure = outcome
         outcome.shop_id = self.settings.shop_id
@@ -342,12 +342,14 @@ class Transport:
         return outcome
 
 
-def _was_done(call: Call) -> bool:
-    """Does an error that finds the work done mean that an earlier attempt has done it?
+def _says_done(call: Call, error: APIError) -> bool:
+    """Does this error only say that an earlier attempt has done the work? A proxy's page knows nothing of it.
 
     An attempt that was throttled, or never arrived, has done nothing. A verification is repeated after such attempts
     only, and is a success all the same: the domain is verified, as was asked.
     """
+    if error.status != call.endpoint.done_on_retry or error.web_page:
+        return False
     return call.maybe_processed if call.endpoint.repeat_safe else call.attempts > 1
 
 

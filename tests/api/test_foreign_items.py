@@ -322,6 +322,34 @@ def test_what_a_row_lacks_of_a_struct_is_no_value():
         assert [as_product(row) for row in rows_of(frame)] == expected
 
 
+def test_numbers_of_a_database_are_ids_and_counts_where_they_have_no_decimals():
+    row = TEA | {"external_id": Decimal(17), "parent_external_id": Decimal(3), "stock_quantity": Decimal(12)}
+    product = as_product(row)
+    assert (product.external_id, product.parent_external_id, product.stock_quantity) == ("17", "3", 12)
+    for odd in ("17.0", "1E+2", "NaN", "-Infinity", "sNaN"):
+        assert refused(TEA | {"external_id": Decimal(odd)})
+        assert refused(TEA | {"stock_quantity": Decimal(odd)})
+
+
+def test_a_piece_of_a_frame_is_no_product_and_its_rows_are_named():
+    batch = pa.RecordBatch.from_pylist([TEA])
+    for piece, says in (
+        (pd.DataFrame([TEA]), r"frame\.itertuples\(index=False\)"),
+        (pl.DataFrame([TEA]), r"frame\.iter_rows\(named=True\)"),
+        (pa.Table.from_pylist([TEA]), r"frame\.to_pylist\(\)"),
+        (batch, r"frame\.to_pylist\(\)"),
+    ):
+        with pytest.raises(InvalidProduct, match=says):
+            as_product(piece)
+    for source in (batch, pa.RecordBatchReader.from_batches(batch.schema, [batch])):
+        assert [as_product(row) for row in rows_of(source)] == [PRODUCT]
+
+
+def test_a_class_is_no_product():
+    with pytest.raises(InvalidProduct, match="got the class Product itself"):
+        as_product(Product)
+
+
 def test_whole_numbers_are_ids_and_empty_frames_hold_nothing():
     assert [as_product(row).external_id for row in rows_of(pd.DataFrame([TEA | {"external_id": 17}]))] == ["17"]
     for empty in (pd.DataFrame(), pl.DataFrame(), pa.table({}), pd.DataFrame(columns=list(TEA))):

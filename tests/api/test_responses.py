@@ -125,6 +125,40 @@ def test_the_body_with_a_code_and_details():
     assert error.field_errors == {"price": "currency mismatch", "sku": "twice", "name": "too long"}
 
 
+@pytest.mark.parametrize(
+    ("document", "says"),
+    [
+        ({"type": "about:blank", "title": "Bad", "status": 400, "detail": "price is below 0"}, "price is below 0"),
+        ({"type": "about:blank", "title": "Price is below 0", "status": 400}, "Price is below 0"),
+        ({"errors": {"name": ["is too long"]}}, '"name": ["is too long"]'),
+        ({"error": "Bad Request", "errors": [{"field": "name"}]}, '"errors": [{"field": "name"}]'),
+        ({"detail": [{"loc": ["body", "price"], "msg": "missing"}]}, '"msg": "missing"'),
+        ({"message": ["one", "two"]}, '["one", "two"]'),
+        ({"message": 42, "status": 400}, '"message": 42'),
+        ({"status": 400, "error": "Bad Request", "traceId": "t-1", "path": "/x"}, "Bad Request"),
+    ],
+)
+def test_an_error_in_a_shape_that_nobody_documents_still_says_what_it_says(document, says):
+    assert says in read(400, document).message
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "page"),
+    [
+        (404, b"<html><title>404 Not Found</title>nginx</html>", True),
+        (403, b"\xef\xbb\xbf <!DOCTYPE html>", True),
+        (404, b'{"message": "<html> is not allowed"}', False),
+        (404, b"default backend - 404", False),
+        (404, b"", False),
+    ],
+)
+def test_a_page_is_told_from_an_error_of_the_api(status, body, page):
+    error = read(status, body)
+    assert error.web_page is page
+    assert (error.advice is not None and "base_url may be wrong" in str(error)) is page
+    assert error.advice is None or "key may belong" not in str(error)
+
+
 def test_details_stand_in_for_an_absent_message():
     assert read(400, {"code": "X", "details": ["one", "two", 3]}).message == "one; two"
     assert read(400, {"code": "X", "details": []}).message == "X"

@@ -420,8 +420,14 @@ def test_products_of_other_classes_need_a_closer_look():
     class Tea(Product):
         steeped: bool = True
 
+    class Bare(Product):
+        pass
+
     assert all_plainly_valid([tea()]) is True
     assert all_plainly_valid([tea(), Tea(**LONGEST)]) is False
+    check_product(Bare(**LONGEST))
+    with pytest.raises(InvalidProduct, match="steeped: is not a product field"):  # it would be sent
+        check_product(Tea(**LONGEST))
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,16 @@ async def test_what_someone_else_deleted_already_counts_as_gone(ledger):
         assert (await sync(client, items(10)[1:], ledger, delete_missing=True)).requests == 0
 
 
+async def test_a_proxys_page_does_not_show_that_a_product_is_gone(ledger):
+    async with shop() as (emulator, client):
+        await sync(client, items(10), ledger)
+        emulator.fail("delete_product", Fault.html(404), times=1)
+        report = await sync(client, items(10)[1:], ledger, delete_missing=True)
+        assert (report.deleted, report.failed, len(emulator.products)) == (0, 1, 10)
+        again = await sync(client, items(10)[1:], ledger, delete_missing=True)
+        assert (again.deleted, len(emulator.products)) == (1, 9)
+
+
 async def test_too_many_missing_are_refused_with_numbers(ledger):
     async with shop() as (emulator, client):
         await sync(client, items(10), ledger)

@@ -473,6 +473,18 @@ async def test_a_refused_key_pauses_delivery_with_one_line_and_burns_nothing(pat
 
 
 @pytest.mark.virtual_time
+async def test_a_proxys_page_refuses_no_conversion(path, emulator):
+    loop = asyncio.get_running_loop()
+    async with connected(emulator) as client, ConversionOutbox(path, clock=loop.time).delivering(client) as outbox:
+        for status in (400, 409, 422):
+            emulator.fail("track_conversion", Fault.html(status), times=1)
+            await outbox.enqueue(order(f"{status}"))
+            await asyncio.sleep(WHILE_REFUSED.maximum + 3)
+        stats = await outbox.stats()
+    assert (stats.delivered, stats.dead) == (3, 0)
+
+
+@pytest.mark.virtual_time
 async def test_a_backlog_obeys_the_documented_limit(path):
     loop = asyncio.get_running_loop()
     async with Emulator(algorithm="rolling") as emulator:

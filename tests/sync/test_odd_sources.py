@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import dataclass
 
 import pytest
 from sync_shop import item, items, shop
@@ -186,6 +187,28 @@ async def test_a_group_of_the_users_own_errors_stays_whole(where):
                 await client.products.sync([item(1)], on_accepted=callback)
         assert caught.value is group
         assert caught.value.report.received == 1
+
+
+@dataclass(frozen=True)
+class Frozen(Exception):
+    code: int
+
+
+class Obstinate(Exception):
+    def __setattr__(self, name, value):
+        raise TypeError(name)
+
+
+@pytest.mark.parametrize("error", [Frozen(7), Obstinate("no")], ids=["frozen", "obstinate"])
+async def test_an_error_that_takes_no_report_is_raised_all_the_same(error):
+    def source():
+        yield item(1)
+        raise error
+
+    async with shop() as (_server, client):
+        with pytest.raises(type(error)) as caught:
+            await client.products.sync(source())
+    assert caught.value is error
 
 
 @pytest.mark.parametrize("mode", ["INCREMENTAL", "FULL"])

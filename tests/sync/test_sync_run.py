@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from repeats import repeats
 from sync_shop import assert_apart, assert_balanced, client_of, first_tries, in_virtual_time, item, items, shop
 
-from neuroon_async import ConfigurationError, NeuroonError, ProductFailure, RateLimit, RetryPolicy, UnsafeFullSync
+from neuroon_async import (
+    ConfigurationError,
+    NeuroonError,
+    NotFound,
+    ProductFailure,
+    RateLimit,
+    RetryPolicy,
+    UnsafeFullSync,
+)
+from neuroon_async.sync.outages import MAX_FAILED_IN_A_ROW
 from neuroon_async.testing import Emulator, Fault
 
 pytestmark = pytest.mark.virtual_time
@@ -561,6 +570,16 @@ async def test_what_was_throttled_before_it_was_not_found_is_not_called_deleted(
         report = await client.products.delete_many(["never"])
     assert_balanced(report)
     assert (report.deleted, [failure.status for failure in report.failures]) == (0, [404])
+
+
+async def test_a_proxys_page_for_every_deletion_stops_the_run():
+    async with shop() as (emulator, client):
+        await client.products.sync(items(30))
+        emulator.fail("delete_product", Fault.html(404), every=1)
+        with pytest.raises(NotFound, match="web page") as caught:
+            await client.products.delete_many((f"p{n}" for n in range(30)), concurrency=1)
+        assert_balanced(caught.value.report)
+        assert len(emulator.requests_to("delete_product")) == MAX_FAILED_IN_A_ROW
 
 
 @pytest.mark.parametrize("how", ["401", "cancelled", "source", "callback", "outage"])

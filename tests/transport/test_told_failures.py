@@ -152,6 +152,14 @@ async def test_a_deletion_that_an_earlier_attempt_had_done_is_a_success_with_the
     assert answer == Response(404, b"", "r-2")
 
 
+async def test_a_proxys_page_does_not_show_that_an_earlier_attempt_had_deleted():
+    page = NotFound(404, web_page=True)
+    transport = Transport(SETTINGS, Scripted(lost(maybe_processed=True), page), None, AGAIN, 5.0)
+    with pytest.raises(NotFound) as caught:
+        await transport.call(DELETE_PRODUCT, params={"shop_id": "shop_7", "external_id": "A"})
+    assert caught.value is page
+
+
 @pytest.mark.parametrize("first", [RateLimited(429), lost(maybe_processed=False)])
 async def test_a_product_that_no_earlier_attempt_can_have_deleted_was_not_there(first):
     transport = Transport(SETTINGS, Scripted(first, NotFound(404)), None, AGAIN, 5.0)
