@@ -235,7 +235,9 @@ def _missing_part(parts: SplitResult) -> str:
         return "; it does not begin with https://"
     if parts.scheme not in {"http", "https"}:
         return "; it is neither https nor http"
-    return "" if parts.hostname else "; it names no host"
+    if not parts.hostname:
+        return "; it names no host"
+    return "; it holds a space, a line break or a letter beyond ASCII (a host with such is written xn--…)"
 
 
 def is_loopback(host: str) -> bool:

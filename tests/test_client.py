@@ -57,6 +57,8 @@ def test_addresses(options, expected):
         ({"base_url": "http://api.neuroon.ai"}, "plain http to api.neuroon.ai"),
         ({"base_url": "http://192.168.1.7:8765"}, "plain http to 192.168.1.7"),
         ({"base_url": ""}, "base_url must be an absolute URL"),
+        ({"base_url": "https://api.neuroon.ai\n"}, "it holds a space, a line break or a letter"),
+        ({"base_url": "https://m\xfcller.example"}, "letter beyond ASCII"),
         ({"environment": "production"}, "Environment.PRODUCTION, Environment.DEVELOPMENT, got 'production'"),
         ({"locale": "xx"}, "locale must be one of es, en"),
         ({"rate_limits": {"sync": RateLimit(1, per=1)}}, "names no endpoint sync; the names are shop, sync_products"),

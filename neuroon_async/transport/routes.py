@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from ..advice import Advice
+from ..api.addresses import can_be_host
 from ..api.arguments import check_callback, shown
 from ..errors import ConfigurationError
 from ..settings import Secret, check_header_value, is_loopback
@@ -119,13 +120,13 @@ def _named_proxy(base_url: str, environ: Mapping[str, str]) -> tuple[str, Secret
         host, port = parts.hostname or "", parts.port or 443
     except (ValueError, TypeError, AttributeError):
         return None  # no address, as the settings will say
-    name = next((name for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name)), None)
+    name = next((name for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name, "").strip()), None)
     if name is None or parts.scheme != "https" or is_loopback(host):
         return None
     exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if any(_covers(entry.strip().lower(), host, port) for entry in exempt.split(",")):
         return None
-    address = environ[name]
+    address = environ[name].strip()
     return name, Secret(address if "://" in address else f"http://{address}")
 
 
@@ -154,7 +155,7 @@ def _check_proxy(address: Secret, where: str) -> None:
 def _is_http_proxy(address: Secret) -> bool:
     try:
         parts = urlsplit(address.reveal())
-        return bool(parts.hostname) and parts.scheme in {"http", "https"} and parts.port != 0
+        return parts.scheme in {"http", "https"} and parts.port != 0 and can_be_host(parts.hostname or "")
     except (ValueError, TypeError, AttributeError):
         return False
 

@@ -234,6 +234,7 @@ def test_a_proxy_that_is_none_is_refused_without_being_quoted(proxy):
         ({"HTTPS_PROXY": "http://p.example:1"}, "http://p.example:1"),
         ({"HTTPS_PROXY": "p.example:1"}, "http://p.example:1"),
         ({"HTTPS_PROXY": "http://upper", "https_proxy": "http://lower"}, "http://lower"),
+        ({"HTTPS_PROXY": " http://p.example:1\n", "https_proxy": " "}, "http://p.example:1"),
         ({"HTTP_PROXY": "http://p.example:1"}, None),
         *(
             ({"HTTPS_PROXY": "http://p.example:1", "NO_PROXY": exempt}, None)
@@ -268,6 +269,8 @@ def test_networks_can_be_exempted():
 def test_a_proxy_of_the_environment_that_is_none_is_named_by_its_variable():
     with pytest.raises(ConfigurationError, match=r"^HTTPS_PROXY must be"):
         proxy_from_env("https://api.neuroon.ai", {"HTTPS_PROXY": "socks5://user:secret@p:1"})
+    with pytest.raises(ConfigurationError, match=r"^HTTPS_PROXY must be"):
+        proxy_from_env("https://api.neuroon.ai", {"HTTPS_PROXY": "http://user:secret@exa mple:1"})
 
 
 def test_from_env_takes_the_proxy_along(monkeypatch):
