@@ -34,6 +34,7 @@ from ..api.arguments import check_callback, check_capable, check_seconds, check_
 from ..api.shapes import is_mapping
 from ..client import NeuroonClient
 from ..errors import (
+    APIError,
     ConfigurationError,
     Conflict,
     ConnectionFailed,
@@ -241,6 +242,7 @@ def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Any],
     `Conflict`, `DuplicateOrder`                                  409
     `RateLimited`, with ``Retry-After``; `OutboxUnavailable`      503
     `ServerError`, `ConnectionFailed`, `ResponseDecodeError`      502
+    400, 404, 409 and 422 with ``web_page``: of a proxy           502
     `RequestTimeout`                                              504
     `ConfigurationError`, `AuthenticationFailed` and all others   500
     ============================================================  ======
@@ -256,6 +258,9 @@ class _Translation:
     message: str
 
 
+_UNAVAILABLE = _Translation(
+    (ServerError, ConnectionFailed, ResponseDecodeError), 502, "unavailable", "The search service is unavailable."
+)
 _TRANSLATIONS = (
     _Translation((InvalidProduct,), 422, "invalid_product", "The product breaks a rule."),
     _Translation((InvalidConversion,), 422, "invalid_conversion", "The order breaks a rule."),
@@ -265,15 +270,19 @@ _TRANSLATIONS = (
     _Translation((Conflict, DuplicateOrder), 409, "conflict", "It is there already, with another content or state."),
     _Translation((RateLimited, OutboxUnavailable), 503, "busy", "Too much at once. Try again later."),
     _Translation((RequestTimeout,), 504, "timeout", "The search service took too long."),
-    _Translation(
-        (ServerError, ConnectionFailed, ResponseDecodeError), 502, "unavailable", "The search service is unavailable."
-    ),
+    _UNAVAILABLE,
 )
 _ANY_OTHER = _Translation((NeuroonError,), 500, "internal_error", "Something went wrong on our side.")
 
 
+def _translation_of(error: NeuroonError) -> _Translation:
+    found = next((known for known in _TRANSLATIONS if isinstance(error, known.kinds)), _ANY_OTHER)
+    of_a_proxy = isinstance(error, APIError) and error.web_page
+    return _UNAVAILABLE if of_a_proxy and found.status < 500 else found
+
+
 async def _answer(request: Request, error: NeuroonError) -> JSONResponse:
-    translation = next((known for known in _TRANSLATIONS if isinstance(error, known.kinds)), _ANY_OTHER)
+    translation = _translation_of(error)
     if translation is _ANY_OTHER:
         _log.error("%s %s: %s", request.method, request.url.path, error, exc_info=error)
     elif translation.status >= 500:

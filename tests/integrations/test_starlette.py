@@ -259,6 +259,8 @@ async def test_readiness_follows_the_service(emulator, fault):
         (ValidationFailed(400, field_errors={"name": "too long"}), 422),
         (UnprocessableEntity(422, message="no parent"), 422),
         (NotFound(404), 404),
+        (NotFound(404, web_page=True), 502),
+        (ValidationFailed(400, web_page=True), 502),
         (Conflict(409), 409),
         (DuplicateOrder("1"), 409),
         (RateLimited(retry_after=12.3), 503),

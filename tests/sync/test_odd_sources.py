@@ -138,7 +138,7 @@ async def coroutine():
 
 @pytest.mark.parametrize(
     ("odd", "says"),
-    [(OfEvil, "RuntimeError"), (lambda: Product, "cannot be read"), (coroutine, "which nobody has awaited")],
+    [(OfEvil, "RuntimeError"), (lambda: Product, "got the class Product"), (coroutine, "which nobody has awaited")],
     ids=["metaclass", "class", "coroutine"],
 )
 async def test_an_item_whose_class_cannot_be_looked_at_costs_only_itself(odd, says):
