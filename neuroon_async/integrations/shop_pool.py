@@ -17,6 +17,7 @@ from ..extras import NeedsExtra
 
 with NeedsExtra("redis", __name__):
     from redis.asyncio import BlockingConnectionPool, Redis
+    from redis.asyncio.connection import parse_url
 
 from ..api.arguments import check_callback, check_capable, check_count, check_seconds, check_text
 from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
@@ -94,7 +95,7 @@ class ShopPool:
         instrumentation: Instrumentation | None = None,
     ) -> None:
         check_callback("credentials", credentials, none=False, awaited=True)
-        check_text("redis_url", redis_url, "redis://127.0.0.1")
+        _check_redis_url(redis_url)
         check_count("size", size)
         check_seconds("timeout", timeout)
         check_count("share", share, none=True)
@@ -123,7 +124,10 @@ class ShopPool:
         self._open: _Shared | None = None
 
     async def open(self) -> None:
-        """Make the session and the Redis connections. Called by the worker's startup."""
+        """Make the session and the Redis connections. Called by the worker's startup.
+
+        A pool that is still being closed opens anew: what is ending keeps its own connections until it has ended.
+        """
         if self._open is None:
             session = SessionHolder(None)
             session.get()
@@ -143,15 +147,15 @@ class ShopPool:
 
     async def close(self) -> None:
         """Cancel the tasks that still use a client, wait for them, and close every connection. May be called twice."""
-        shared, self._open = self._open, None  # from here on nobody begins
-        at_work = {task for shop in self._shops.values() for task in shop.users} - {asyncio.current_task()}
+        shared, self._open = self._open, None  # from here on nobody begins, unless the pool is opened anew
+        shops, self._shops = self._shops, OrderedDict()
+        at_work = {task for shop in shops.values() for task in shop.users} - {asyncio.current_task()}
         for task in at_work:
             task.cancel("the worker shuts down")
         try:
             if at_work:
                 await asyncio.wait(at_work)
         finally:
-            self._shops.clear()
             if shared is not None:
                 await shared.session.close()
                 await shared.redis.aclose()
@@ -230,6 +234,16 @@ class ShopPool:
         idle = [shop_id for shop_id, shop in self._shops.items() if not shop.users] if excess > 0 else []
         for shop_id in idle[:excess]:
             del self._shops[shop_id]
+
+
+def _check_redis_url(redis_url: str) -> None:
+    """Raises `UsageError`, and does not show an address: it may hold a password."""
+    example = "redis://127.0.0.1"
+    check_text("redis_url", redis_url, example)
+    try:
+        parse_url(redis_url)
+    except ValueError:
+        raise UsageError(f"must be the address of a Redis server, such as {example!r}", where="redis_url") from None
 
 
 @dataclass(slots=True)

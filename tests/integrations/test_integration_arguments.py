@@ -39,6 +39,7 @@ def test_a_pool_refuses_what_its_options_cannot_be():
     shop_pool = pytest.importorskip("neuroon_async.integrations.shop_pool")
     options = {
         "credentials": (None, 5, "x", piecemeal),
+        "redis_url": (*NO_TEXT, "localhost", "http://127.0.0.1", "redis://:" + KEY + "@host:port"),
         "rate_limits": (None, 5, {"shops": RateLimit(1, per=1)}, {"shop": None}),
         "retry": (5, "3", RetryPolicy, {}, SimpleNamespace(should_retry=never, wait=never)),
         "user_agent": (5, "", "a\nb"),

@@ -240,6 +240,40 @@ async def test_while_a_pool_waits_for_what_is_at_work_nothing_new_begins(shops):
     assert working.cancelled()
 
 
+async def test_a_pool_that_is_opened_while_it_is_being_closed_begins_anew(shops):
+    await shops.add("shop_a")
+    at_work, ends = asyncio.Event(), asyncio.Event()
+    pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
+    await pool.open()
+
+    async def work(end: asyncio.Event) -> None:
+        async with pool.client("shop_a") as client:
+            try:
+                at_work.set()
+                await asyncio.Event().wait()
+            finally:
+                await end.wait()
+                client._transport.ready()  # the session is closed only after that
+
+    working = asyncio.create_task(work(ends))
+    await at_work.wait()
+    closing = asyncio.create_task(pool.close())
+    await asyncio.sleep(0)
+    await pool.open()
+    at_work.clear()
+    anew = asyncio.create_task(work(ends))
+    await at_work.wait()
+    ends.set()
+    await closing
+    assert working.cancelled()
+    assert not anew.done()
+    async with pool.client("shop_a") as client:
+        client._transport.ready()
+    await pool.close()
+    assert anew.cancelled()
+    assert shops.asked == ["shop_a", "shop_a"]
+
+
 async def test_a_pool_that_is_not_open_says_what_to_do(shops, new_pool):
     with pytest.raises(ConfigurationError, match="install"):
         async with new_pool().client("shop_a"):
