@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from .run_tasks import RunTasks
+
 __all__ = ["InFlight"]
 
 T = TypeVar("T")
@@ -27,11 +29,11 @@ class InFlight(Generic[T]):
         self._one_done = asyncio.Event()
         self._cancelled: asyncio.CancelledError | None = None
         """What a delivery was cut short by."""
-        self._group: asyncio.TaskGroup
+        self._tasks: RunTasks
 
-    def open(self, group: asyncio.TaskGroup) -> None:
-        """Run the deliveries as tasks of this group."""
-        self._group = group
+    def open(self, tasks: RunTasks) -> None:
+        """Run the deliveries as some of these tasks."""
+        self._tasks = tasks
 
     def __len__(self) -> int:
         return len(self._deliveries)
@@ -51,7 +53,7 @@ class InFlight(Generic[T]):
             self._one_done.set()
 
         self._deliveries[id(delivery)] = delivery
-        self._group.create_task(run())
+        self._tasks.create_task(run())
 
     async def free_place(self) -> None:
         while len(self._deliveries) >= self.limit:

@@ -16,6 +16,8 @@ from ..errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence, Sized
 
+    from .run_tasks import RunTasks
+
 __all__ = ["ALL_THERE", "ItemReader"]
 
 T = TypeVar("T")
@@ -82,10 +84,10 @@ class ItemReader(Generic[T]):
             self.exhausted = True
             return iter(())
 
-    def start(self, group: asyncio.TaskGroup) -> None:
+    def start(self, tasks: RunTasks) -> None:
         """Begin to read ahead, where reading must be able to end early."""
         if self._flush_after is not None and isinstance(self._iterator, AsyncIterator):
-            group.create_task(self._read_ahead(self._iterator))
+            tasks.create_task(self._read_ahead(self._iterator))
 
     @property
     def overdue(self) -> bool:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..errors import APIError, NeuroonError, RequestTimeout
 from ..report import ProductFailure
 from ..transport.time_limit import TimeLimit
+from .run_tasks import RunTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from ..report import SyncReport
     from .in_flight import InFlight
@@ -33,7 +34,10 @@ or settled, before the next chunk takes memory: a fast server then sees two or t
 ``concurrency``, at no loss of speed and with a quarter of the memory.
 """
 _LAST_WORDS = 10.0
-"""Seconds that callbacks get, in all, for what is left to tell once the run was cancelled."""
+"""Seconds that callbacks get, in all, for what is left to tell once the run was cancelled or out of time.
+
+A source that waits in its own cleanup gets as many once the run is out of time.
+"""
 _PORTION = 100
 """Items that are read and taken in at a time: the processor's cache still holds them when they are looked at."""
 
@@ -100,40 +104,38 @@ class BulkRun:
 
     async def run(self) -> SyncReport:
         """Do it all. Whatever ends the run early is raised with the report as its ``report`` attribute."""
-        error: BaseException | None = None
-        timer = asyncio.timeout_at(self._limit.deadline)
+        stopped = await self._stopped_by()
+        self._account_for_rest(stopped)
+        reason = _told_with(stopped, self._reader.error, "the source had already failed")
+        reason = await self._finally(self._reader.close, "closing the source", reason, self._source_ends())
+        reason = await self._finally(self._tell_the_rest, "telling the callbacks", reason, self._callbacks_end(reason))
+        reason = reason or self._health.never_answered()
+        if reason is None:
+            return self._recorder.report
+        attach_report(reason, self._recorder.report)
         try:
-            async with timer, asyncio.TaskGroup() as group:
-                self._in_flight.open(group)
-                self._reader.start(group)
-                ticker = group.create_task(self._tick()) if self._recorder.watched else None
+            raise reason
+        finally:
+            del reason, stopped  # a traceback that refers to itself would keep the whole run alive
+
+    async def _stopped_by(self) -> BaseException | None:
+        """Read and deliver everything. Returns what has stopped that before its end."""
+        deadline = self._limit.deadline
+        try:
+            async with asyncio.timeout_at(deadline), RunTasks.until(_once_more(deadline)) as tasks:
+                self._in_flight.open(tasks)
+                self._reader.start(tasks)
+                ticker = tasks.create_task(self._tick()) if self._recorder.watched else None
                 await self._read_and_deliver()
                 if ticker is not None:
                     ticker.cancel()
         except BaseExceptionGroup as group_error:
-            error = _first(group_error)
+            return _first(group_error)
         except TimeoutError:  # what anything else raises comes in a group
-            error = self._out_of_time()
-        except BaseException as cancelled:  # noqa: BLE001 - raised again below, once everything is accounted for
-            error = cancelled
-        self._account_for_rest(error)
-        try:
-            await self._close(error, cut_short=isinstance(error, asyncio.CancelledError) or timer.expired())
-        except asyncio.CancelledError as cancelled:
-            error = cancelled
-        except BaseException as late:  # noqa: BLE001 - as above; the first error is the reason, later ones followed
-            error = error or late
-        source_error = self._reader.error
-        if error is not None and source_error is not None and error is not source_error:
-            _note(error, f"the source had already failed: {source_error!r}")
-        error = error or source_error or self._health.never_answered()
-        if error is None:
-            return self._recorder.report
-        attach_report(error, self._recorder.report)
-        try:
-            raise error
-        finally:
-            del error  # a traceback that refers to itself would keep the whole run alive
+            return self._out_of_time()
+        except BaseException as cancelled:  # noqa: BLE001 - raised by `run`, once everything is accounted for
+            return cancelled
+        return None
 
     async def _read_and_deliver(self) -> None:
         while not self._reader.exhausted:
@@ -193,28 +195,62 @@ class BulkRun:
         self._recorder.finished()
         self._pipeline.close()
 
-    async def _close(self, error: BaseException | None, *, cut_short: bool) -> None:
-        """Close the source and tell the callbacks for the last time. After that nothing of the run is left.
+    async def _tell_the_rest(self) -> None:
+        await self._recorder.notify()
+        await self._recorder.show_progress()
 
-        A run that was cut short ends in time: it may be a callback that hangs, and nobody cancels twice. Any other ends
-        when its deadline says so.
+    async def _finally(
+        self, step: Callable[[], Awaitable[None]], what: str, reason: BaseException | None, ends: float | None
+    ) -> BaseException | None:
+        """Do one of the last things, up to a time of the loop. Returns what the run is to raise after it.
+
+        The first error is the reason, and later ones are told with it. A cancellation goes before all of them, and so
+        does the end of the program.
         """
+        timer = asyncio.timeout_at(ends)
         try:
-            await self._reader.close()
-        finally:
-            in_time = asyncio.get_running_loop().time() + _LAST_WORDS
-            timer = asyncio.timeout_at(in_time if cut_short else self._limit.deadline)
-            try:
-                async with timer:
-                    await self._recorder.notify()
-                    await self._recorder.show_progress()
-            except TimeoutError:
-                if not timer.expired():  # a callback's own
-                    raise
-                if error is None:
-                    raise self._out_of_time() from None
-                took = f"took over {_LAST_WORDS:g} s" if cut_short else "had not ended when the run's time was over"
-                _note(error, f"the callbacks {took} and were not told of all that is in the report")
+            async with asyncio.timeout_at(_once_more(ends)), timer:
+                await step()
+        except Exception as error:  # noqa: BLE001 - raised by `run`, or told there
+            cut_off = isinstance(error, TimeoutError) and timer.expired()
+            if reason is None:
+                return self._out_of_time() if cut_off else error
+            _note(reason, f"{what} took too long and was cut off" if cut_off else f"{what} failed: {error!r}")
+        except BaseException as interruption:  # noqa: BLE001 - as above
+            return _told_with(interruption, reason, "the run had already failed")
+        return reason
+
+    def _source_ends(self) -> float | None:
+        """When the source's own cleanup must have ended. Without a deadline it takes its time, as in any program."""
+        return self._last_words() if self._overdue() else self._limit.deadline
+
+    def _callbacks_end(self, reason: BaseException | None) -> float | None:
+        """When the callbacks must have been told. Of a cancelled run one of them may hang, and nobody cancels twice."""
+        cut_short = self._overdue() or isinstance(reason, asyncio.CancelledError)
+        return self._last_words() if cut_short else self._limit.deadline
+
+    def _overdue(self) -> bool:
+        deadline = self._limit.deadline
+        return deadline is not None and asyncio.get_running_loop().time() >= deadline
+
+    def _last_words(self) -> float:
+        return asyncio.get_running_loop().time() + _LAST_WORDS
+
+
+def _once_more(ends: float | None) -> float | None:
+    """When what was cancelled at ``ends``, and has not ended since, is cancelled again."""
+    return None if ends is None else ends + _LAST_WORDS
+
+
+def _told_with(error: BaseException | None, earlier: BaseException | None, what: str) -> BaseException | None:
+    """The error to raise. One that came before it, and is not the reason, is told with it."""
+    if error is None or earlier is None or error is earlier:
+        return error or earlier
+    _note(error, f"{what}: {earlier!r}")
+    if error.__context__ is None:
+        with suppress(Exception):  # as in `_note`
+            error.__context__ = earlier  # where it happened: it came first, and did not cause the other one
+    return error
 
 
 def _how_it_ended(error: BaseException) -> str:

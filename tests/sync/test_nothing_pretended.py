@@ -377,7 +377,7 @@ async def test_a_callback_that_hangs_does_not_keep_a_cancelled_run(how):
                     await client.products.sync([*items(3), *bad], on_failure=hang)
             cancelled = caught.value.__cause__
             report = cancelled.report
-            assert "the callbacks took over 10 s" in cancelled.__notes__[0]
+            assert "telling the callbacks took too long and was cut off" in cancelled.__notes__
         assert_balanced(report)
         assert (report.received, report.failed) == (6, 6)
         assert loop.time() - started < 16

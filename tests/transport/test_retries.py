@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import traceback
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -525,7 +526,102 @@ async def test_a_bulk_deadline_bounds_what_the_callbacks_are_told_last(error):
         assert asyncio.get_running_loop().time() - started == pytest.approx(200.0, abs=0.1)
     assert caught.value.report.received == 1
     notes = "".join(getattr(caught.value, "__notes__", []))
-    assert ("not told of all that is in the report" in notes) is (error is AuthenticationFailed)
+    assert ("telling the callbacks took too long and was cut off" in notes) is (error is AuthenticationFailed)
+
+
+class Hanging:
+    """A source and callbacks of which one waits in its own cleanup, after it has waited for something else."""
+
+    def __init__(self, what):
+        self._what = what
+
+    async def source(self):
+        try:
+            for product in products(30):
+                yield product
+            if self._what != "closing":
+                await self._hang("source")
+        finally:
+            if self._what == "closing":
+                await asyncio.Event().wait()
+
+    async def accepted(self, _product):
+        await self._hang("callback")
+
+    async def progress(self, _moment):
+        await self._hang("progress")
+
+    async def _hang(self, what):
+        if what == self._what:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.Event().wait()
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("flush_after", [None, 1.0])
+@pytest.mark.parametrize("what", ["source", "closing", "callback", "progress"])
+async def test_what_hangs_in_its_own_cleanup_does_not_outlast_a_bulk_deadline_for_long(what, flush_after):
+    hanging = Hanging(what)
+    async with connected(RetryPolicy(bulk_deadline=200.0)) as (emulator, client):
+        if what == "closing":
+            emulator.fail("sync_products", Fault.status(503), times=10_000)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(RequestTimeout, match="the run had not ended within its bulk_deadline of 200 s") as caught:
+            await client.products.sync(
+                hanging.source(),
+                concurrency=1,
+                batch_size=10,
+                flush_after=flush_after,
+                on_accepted=hanging.accepted,
+                on_progress=hanging.progress,
+            )
+        report, took = caught.value.report, asyncio.get_running_loop().time() - started
+    assert 200 <= took <= 230.5, "ten seconds to clean up, ten for the callbacks, and ten for their cleanup"
+    assert report.received == report.accepted + report.failed > 0
+
+
+@pytest.mark.virtual_time
+async def test_a_source_that_failed_first_is_what_a_run_raises_though_its_last_callbacks_are_cut_off():
+    def source():
+        yield from products(3)
+        raise ZeroDivisionError("the query failed")
+
+    async def hang(_failure):
+        await asyncio.Event().wait()
+
+    async with connected(RetryPolicy(bulk_deadline=200.0)) as (_, client):
+        with pytest.raises(ZeroDivisionError) as caught:
+            await client.products.sync(source(), on_progress=hang)
+    assert "telling the callbacks took too long and was cut off" in caught.value.__notes__
+    assert caught.value.report.accepted == 3
+
+
+@pytest.mark.virtual_time
+async def test_a_run_that_is_out_of_time_tells_where_its_source_had_failed():
+    def source():
+        yield from products(3)
+        raise ZeroDivisionError("the query failed")
+
+    async with connected(RetryPolicy(bulk_deadline=200.0)) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(503), times=10_000)
+        with pytest.raises(RequestTimeout) as caught:
+            await client.products.sync(source())
+    assert "the source had already failed: ZeroDivisionError('the query failed')" in caught.value.__notes__
+    assert isinstance(caught.value.__context__, ZeroDivisionError)
+    assert [frame.name for frame in traceback.extract_tb(caught.value.__context__.__traceback__)][-1] == "source"
+
+
+async def test_what_the_callbacks_fail_by_is_told_with_the_error_that_stopped_the_run():
+    def full_disk(_failure):
+        raise OSError("no space left")
+
+    async with connected(RetryPolicy()) as (emulator, client):
+        emulator.fail("sync_products", Fault.status(401))
+        with pytest.raises(AuthenticationFailed) as caught:
+            await client.products.sync(products(3), on_failure=full_disk)
+    assert "telling the callbacks failed: OSError('no space left')" in caught.value.__notes__
 
 
 @pytest.mark.virtual_time
