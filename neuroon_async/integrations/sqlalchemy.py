@@ -40,7 +40,7 @@ with NeedsExtra("sqlalchemy", __name__):
 
 from ..api.arguments import check_capable, check_kind, check_seconds, check_text, shown
 from ..api.validation import check_conversion
-from ..errors import ConfigurationError, UsageError
+from ..errors import ConfigurationError, InvalidConversion, UsageError
 from ..outbox.bodies import as_bytes, same_content, stored_body
 from ..outbox.dead_letters import dead_letter
 from ..outbox.store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxUnavailable
@@ -65,6 +65,10 @@ _NOW = {
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
 }
 """The database's own clock, in Unix seconds: one for all processes. By the name of the dialect."""
+_BLOBS = {"TINYBLOB": 2**8 - 1, "BLOB": 2**16 - 1, "MEDIUMBLOB": 2**24 - 1}
+"""Bytes that MySQL's types hold."""
+_LONGEST_REASON = 10_000
+"""Characters that are kept of why a conversion was refused: MySQL's TEXT does not hold any number of them."""
 
 
 def outbox_table(metadata: MetaData, name: str = "neuroon_outbox") -> Table:
@@ -142,6 +146,7 @@ class SQLAlchemyOutboxStore:
         self.shop_id = shop_id
         self.table: Table = table if isinstance(table, Table) else outbox_table(MetaData(), table)
         self._keep_delivered = keep_delivered
+        self._longest_id, self._largest_body = self._room()
         # SQLite keeps text there too, where somebody has mended a row by hand.
         self._body: ColumnElement[bytes] = (
             cast(self.table.c.body, LargeBinary) if self._dialect == "sqlite" else self.table.c.body
@@ -160,9 +165,9 @@ class SQLAlchemyOutboxStore:
         """Add a conversion to the transaction that this session or connection is in. It counts once that is committed.
 
         ``False``, and nothing is added, where no line can be attributed to a search. The same order with the same
-        content changes nothing. Raises `InvalidConversion` for one that breaks a documented rule, `DuplicateOrder` for
-        an order that was enqueued with other content, `OutboxUnavailable` where the database refuses, `UsageError` for
-        a session or connection that is not async.
+        content changes nothing. Raises `InvalidConversion` for one that breaks a documented rule, or that the table
+        does not hold, `DuplicateOrder` for an order that was enqueued with other content, `OutboxUnavailable` where the
+        database refuses, `UsageError` for a session or connection that is not async.
         """
         check_capable("transaction", transaction, *_AN_ASYNC_ONE, none=False)
         check_conversion(conversion)
@@ -224,7 +229,8 @@ class SQLAlchemyOutboxStore:
 
     async def mark_dead(self, order_id: str, reason: str) -> None:
         row = self.table.c
-        refused = {"state": "dead", "settled_at": self._now, "claim": None, "reason": reason.replace("\0", "\ufffd")}
+        reason = reason.replace("\0", "\ufffd")[:_LONGEST_REASON]
+        refused = {"state": "dead", "settled_at": self._now, "claim": None, "reason": reason}
         statement = update(self.table).where(self._mine("pending"), row.order_id == order_id)
         await self._change(statement.values(attempts=row.attempts + 1, **refused))
 
@@ -283,13 +289,44 @@ class SQLAlchemyOutboxStore:
                     leased.append(LeasedConversion(order_id, as_bytes(body), attempts))
         return leased
 
+    def _room(self) -> tuple[float, float]:
+        """How many characters of an order's id the table holds, and how many bytes of its body.
+
+        Raises `UsageError` for a shop's id that is too long.
+        """
+        dialect, row = self.engine.dialect, self.table.c
+        characters: list[float] = [
+            getattr(column.type.dialect_impl(dialect), "length", None) or math.inf
+            for column in (row.shop_id, row.order_id)
+        ]
+        if len(self.shop_id) > characters[0]:
+            raise UsageError(
+                f"has {len(self.shop_id):,} characters, and the table holds {characters[0]:,}", where="shop_id"
+            )
+        largest = _BLOBS.get(row.body.type.compile(dialect), math.inf) if self._dialect == "mysql" else math.inf
+        return characters[1], largest
+
+    def _check_room(self, order_id: str, body: bytes) -> None:
+        """Raise `InvalidConversion` for what the table does not hold: `_insert` would have MySQL cut it, silently."""
+        if len(order_id) > self._longest_id:
+            rule = f"has {len(order_id):,} characters, and table {self.table.name} holds {self._longest_id:,}"
+            raise InvalidConversion(order_id, [("orderId", rule)])
+        if len(body) > self._largest_body:
+            rule = f"make {len(body):,} bytes, and table {self.table.name} holds {self._largest_body:,}"
+            wider = "make the column body a MEDIUMBLOB, and give the store that Table"
+            raise InvalidConversion(order_id, [("conversions", rule)], advice=wider)
+
     async def _add(self, transaction: AsyncSession | AsyncConnection, order_id: str, body: bytes) -> None:
+        self._check_room(order_id, body)
         row = {"shop_id": self.shop_id, "order_id": order_id, "body": body, "state": "pending", "attempts": 0}
         result: Any = await transaction.execute(self._insert(row | {"enqueued_at": self._now, "due_at": self._now}))
         if result.rowcount:
             return
         known = and_(self.table.c.shop_id == self.shop_id, self.table.c.order_id == order_id)
-        stored = (await transaction.execute(select(self._body).where(known))).scalar_one_or_none()
+        query = select(self._body).where(known)
+        if self._dialect == "mysql":  # where a transaction goes on seeing what there was when it began
+            query = query.with_for_update(read=True)
+        stored = (await transaction.execute(query)).scalar_one_or_none()
         if stored is None or not same_content(as_bytes(stored), body):
             raise DuplicateOrder(order_id)
 

@@ -84,6 +84,8 @@ class DeliveryLoop:
         self._failures_in_a_row = 0
         self._refusals_in_a_row = 0
         self._probing = False
+        self._store_problem = ""
+        """What the store was last said to fail by, while it does."""
         self._enqueueing = 0
         """How many callers wait for their order to be stored."""
         self._nobody_waits = asyncio.Event()
@@ -142,11 +144,12 @@ class DeliveryLoop:
             self.wake.clear()
             try:
                 if await self._deliver_next():
+                    self._store_works()
                     continue
                 rest = await self._idle_for()
             except OutboxUnavailable as error:
                 self._failed(error)
-                _log.error("%s; delivery of conversions waits", error)
+                self._store_fails(f"{error}")
                 rest = self._paused_for()
             if self._draining.is_set() and (self._refusals_in_a_row or self._ends_after_drain(rest)):
                 return
@@ -252,6 +255,18 @@ class DeliveryLoop:
         if self._paused_for() == 0:
             self._failures_in_a_row += 1
             self._pause(self._backoff.wait(self._failures_in_a_row, error))
+
+    def _store_fails(self, problem: str) -> None:
+        """Said once: every worker meets it, again and again."""
+        if problem != self._store_problem:
+            self._store_problem = problem
+            _log.error("%s; delivery of conversions waits", problem)
+
+    def _store_works(self) -> None:
+        """Something was leased and sent. What was delivered may still wait to be noted, beside the next requests."""
+        if self._store_problem and not self._settling.failing:
+            self._store_problem = ""
+            _log.info("the outbox can be written again; delivery of conversions goes on")
 
     def _refused(self, error: APIError) -> None:
         if self._paused_for() > 0:

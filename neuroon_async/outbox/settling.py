@@ -29,6 +29,9 @@ class Settling:
         """Not noted yet."""
         self._writing: asyncio.Task[None] | None = None
         self._problem: OutboxUnavailable | None = None
+        """Why the last try failed, until it is raised."""
+        self.failing: bool = False
+        """Has the last try failed?"""
 
     async def delivered(self, order_id: str) -> None:
         """Note it, now or soon. Raises `OutboxUnavailable`, also for what was delivered before."""
@@ -65,7 +68,10 @@ class Settling:
             except OutboxUnavailable as problem:
                 self._delivered = some + self._delivered
                 self._problem = problem
+                self.failing = True
             except asyncio.CancelledError:
                 self._delivered = some + self._delivered  # `end` notes them, once more perhaps
                 raise
+            else:
+                self.failing = False
             await asyncio.sleep(PAUSE)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,6 +17,7 @@ pytest.importorskip("sqlalchemy", reason="needs the extra 'sqlalchemy'")
 pytest.importorskip("aiosqlite", reason="needs aiosqlite")
 
 from sqlalchemy import MetaData, inspect, select, text
+from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 import neuroon_async
@@ -172,6 +174,59 @@ def test_settings_that_cannot_work(tmp_path):
     engine.dialect.name = "oracle"
     with pytest.raises(ConfigurationError, match="not in oracle"):
         SQLAlchemyOutboxStore(engine, "shop")
+
+
+# MySQL and MariaDB, as far as their statements tell: none runs here
+
+
+class Executed:
+    """A transaction that notes its statements, and has found the row that was to be added."""
+
+    def __init__(self):
+        self.statements = []
+
+    async def execute(self, statement):
+        self.statements.append(str(statement.compile(dialect=mysql.dialect())))
+        return SimpleNamespace(rowcount=0, scalar_one_or_none=lambda: None)
+
+    async def stream(self, statement):
+        raise NotImplementedError
+
+
+def in_mysql(**options):
+    return SQLAlchemyOutboxStore(SimpleNamespace(dialect=mysql.dialect()), DEFAULT_SHOP_ID, **options)
+
+
+async def test_what_mysql_would_cut_is_refused_before_it_is_stored():
+    transaction = Executed()
+    with pytest.raises(InvalidConversion, match="orderId: has 256 characters, and table neuroon_outbox holds 255"):
+        await in_mysql().enqueue_in(transaction, order("x" * 256))
+    with pytest.raises(
+        InvalidConversion, match=r"make 7\d,\d{3} bytes, .* holds 65,535; make the column body a MEDIUMBLOB"
+    ):
+        await in_mysql().enqueue_in(transaction, order(lines=1_000))
+    assert transaction.statements == []
+    with pytest.raises(DuplicateOrder):
+        await in_mysql().enqueue_in(transaction, order("é" * 255))
+    wider = outbox_table(MetaData())
+    wider.c.body.type = mysql.MEDIUMBLOB()
+    with pytest.raises(DuplicateOrder):
+        await in_mysql(table=wider).enqueue_in(transaction, order(lines=1_000))
+    assert [statement.partition(" INTO")[0] for statement in transaction.statements[::2]] == ["INSERT IGNORE"] * 2
+    # Not what there was when the transaction began.
+    assert all(statement.endswith("LOCK IN SHARE MODE") for statement in transaction.statements[1::2])
+    with pytest.raises(ConfigurationError, match="shop_id has 101 characters, and the table holds 100"):
+        SQLAlchemyOutboxStore(SimpleNamespace(dialect=mysql.dialect()), "s" * 101)
+
+
+async def test_long_ids_orders_and_reasons_have_room_elsewhere(store):
+    long = order("x" * 1_000, lines=1_000)
+    async with ConversionOutbox(store) as outbox:
+        await outbox.enqueue(long)
+        [leased] = await store.lease("w", 60, 600, 1)
+        await store.mark_dead(leased.order_id, "no " * 100_000)
+        [letter] = await outbox.dead_letters()
+    assert (letter.conversion, len(letter.reason)) == (long, 10_000)
 
 
 # Crashes

@@ -190,6 +190,18 @@ async def test_a_full_disk_is_told_and_survived(path):
         assert await outbox.enqueue(order("after"))
 
 
+async def test_a_store_that_fails_is_told_once_and_so_is_its_return(path, client, caplog):
+    caplog.set_level(logging.INFO)
+    async with quick(path, concurrency=3).delivering(client) as outbox, quick(path) as elsewhere:
+        await in_file(outbox, lambda file: file.execute("PRAGMA query_only = ON"))
+        await elsewhere.enqueue(order())
+        await until(lambda: outbox._delivery._failures_in_a_row >= 5)
+        await in_file(outbox, lambda file: file.execute("PRAGMA query_only = OFF"))
+        await settled(outbox, delivered=1)
+    told = [record.levelname for record in caplog.records if "delivery of conversions" in record.message]
+    assert told == ["ERROR", "INFO"]
+
+
 async def test_nothing_reads_the_whole_backlog(path):
     """Whatever an order's fate, its statement must not go through all that are queued: somebody waits for it."""
     steps = 0
