@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..api.shapes import RawValue
 
-__all__ = ["SpillFailed", "VariantStore"]
+__all__ = ["SpillFailed", "VariantStore", "plain_fields"]
 
 SPILL_BYTES = 8 * 2**20
 """Bytes kept in memory before they spill to a temporary file."""
@@ -149,15 +149,22 @@ def _key(external_id: str) -> bytes:
 
 
 def _dump(product: Product) -> bytes:
+    return pickle.dumps(plain_fields(product))
+
+
+def plain_fields(product: Product) -> dict[str, RawValue]:
+    """What a product says, in Python's own kinds: the same for a product and for its copy out of a `VariantStore`."""
     fields = ((name, getattr(product, name)) for name in Product.__struct_fields__)
-    return pickle.dumps({name: _plain(value) for name, value in fields if value is not UNSET})
+    return {name: _plain(value) for name, value in fields if value is not UNSET}
 
 
 def _plain(value: RawValue) -> RawValue:
-    """A defaultdict or another relative of the plain containers may hold what cannot be pickled."""
+    """A defaultdict may hold what cannot be pickled, and a parser's text the document that it stands in."""
+    if isinstance(value, str):
+        return str.__str__(value)
     if isinstance(value, dict):
-        return dict(value)
-    return list(value) if isinstance(value, (list, tuple)) else value
+        return {str.__str__(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def _load(body: bytes) -> Product:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .deferred import plain_fields
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -35,5 +37,5 @@ def _place(versions: list[Product], product: Product) -> int:
     for place, version in enumerate(versions):
         if version is product:
             return place
-    # One that waited in a temporary file has come back as a copy.
-    return versions.index(product) if product in versions else -1
+    fields = plain_fields(product)  # one that waited in a temporary file has come back as a copy
+    return next((place for place, version in enumerate(versions) if plain_fields(version) == fields), -1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections import defaultdict
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ import pytest
 from msgspec import UNSET
 from sync_shop import assert_balanced, item, shop
 
+from neuroon_async import Product
 from neuroon_async.sync import deferred as deferred_module
 from neuroon_async.sync import variants
 from neuroon_async.sync.deferred import SpillFailed, VariantStore
@@ -43,6 +45,42 @@ def test_deferred_variants_keep_their_order_and_exact_values():
     assert ids(store.discard(["p3", "p4"])) == ["p3"]
     assert not store
     store.close()
+
+
+class ParsedText(str):
+    """As parsers of HTML and XML give it: it knows the document that it stands in."""
+
+    __slots__ = ("document",)
+
+    def __new__(cls, text):
+        made = super().__new__(cls, text)
+        made.document = threading.Lock()
+        return made
+
+
+async def test_what_waited_is_acknowledged_whatever_kinds_of_containers_and_texts_it_was_made_of():
+    class Tea(Product):
+        pass
+
+    variants = [
+        item(1, parent=9, categories=("Tea", "Green")),
+        item(
+            2,
+            parent=9,
+            description=ParsedText("Tea"),
+            tags=[ParsedText("x")],
+            attributes={ParsedText("a"): ParsedText("b")},
+        ),
+        Tea(external_id="p3", name="Tea", price=1, url="https://shop.example/3", parent_external_id="p9"),
+    ]
+    accepted = []
+    async with shop() as (emulator, client):
+        report = await client.products.sync(
+            iter([*variants, item(4), item(9)]), batch_size=2, concurrency=1, on_accepted=accepted.append
+        )
+    assert_balanced(report)
+    assert (report.accepted, set(emulator.products)) == (5, {"p1", "p2", "p3", "p4", "p9"})
+    assert all(any(product is variant for product in accepted) for variant in variants)
 
 
 def test_many_are_discarded_in_few_statements():
