@@ -31,7 +31,7 @@ _SPELLINGS: dict[str, str] = {
     "external_id": (
         "externalid id productid itemid articleid identifier idproducto iddelproducto idarticulo identificador "
         "idproduit identifiant identifiantproduit produktid artikelid idprodotto identificativo idproduto idartigo "
-        "idproducte produktuid produktuarenid identifikatzailea"
+        "idproducte produktuid produktuarenid identifikatzailea retailerid"
     ),
     "name": (
         "name title productname producttitle nombre nombreproducto nombredelproducto nombredeproducto titulo nom "
@@ -40,7 +40,8 @@ _SPELLINGS: dict[str, str] = {
         "nomproducte titol izena produktuarenizena izenburua producto produit produkt artikel prodotto produto "
         "producte produktua articulo articolo artigo nombrearticulo nombredelarticulo denominacion tituloproducto "
         "titulodelproducto titreproduit titreduproduit intitule produkttitel denominazione titoloprodotto "
-        "titulodoproduto denominacio designacao itemname itemtitle articlename product"
+        "titulodoproduto denominacio designacao itemname itemtitle articlename product kurzbezeichnung kurzbez "
+        "artikelkurzbezeichnung"
     ),
     "price": (
         "price regularprice listprice precio precionormal precioregular precioconiva precioiva preciooriginal pvp "
@@ -53,7 +54,9 @@ _SPELLINGS: dict[str, str] = {
         "preisinklmwst vkbrutto vkpreis verkaufspreisbrutto prezzoivato prezzoivainclusa prezzoivaincl prezzoconiva "
         "precocomiva precoivaincluido preuambiva preuivaincl pvpambiva salmentaprezioa prezodevenda sellingprice "
         "priceincltax priceinclvat pricewithtax pricewithvat grossprice precioventatotal preciounitario prixunitaire "
-        "prezzounitario precounitario preuunitari stuckpreis unitprice"
+        "prezzounitario precounitario preuunitari stuckpreis unitprice prixfinal prixvente prixdeventepublic "
+        "prixventepublic endpreis prezzofinale prezzovendita prezzoalpubblico prezzodivenditaalpubblico precofinal "
+        "precovenda precodevendaaopublico preufinal preuvenda preudevendaalpublic prezofinal prezovenda azkenprezioa"
     ),
     "url": (
         "url link producturl productlink permalink enlace urlproducto urldelproducto enlaceproducto direccionweb "
@@ -88,7 +91,7 @@ _SPELLINGS: dict[str, str] = {
     "categories": (
         "categories category producttype categoria categorias familia categorie rayon kategorie kategorien "
         "warengruppe kategoria kategoriak seccion categoriaproducto categoriadelproducto famille produktkategorie "
-        "productcategory productcategories categorypath categoryname categoriamerceologica merchantcategory"
+        "productcategory productcategories categorypath categoryname categoriamerceologica merchantcategory reparto"
     ),
     "brands": (
         "brands brand vendor manufacturer marca marcas fabricante marque marques fabricant marke marken hersteller "
@@ -102,7 +105,8 @@ _SPELLINGS: dict[str, str] = {
         "instock availability stockstatus isavailable available disponibilidad disponible enstock hayexistencias "
         "estadostock estadodelstock disponibilite verfugbarkeit verfuegbarkeit verfugbar verfuegbar lieferbar "
         "auflager vorratig vorraetig disponibilita disponibile disponibilidade disponivel emstock emestoque "
-        "disponibilitat enestoc eskuragarritasuna eskuragarri dispoñible stockean haystock isinstock lieferstatus"
+        "disponibilitat enestoc eskuragarritasuna eskuragarri dispoñible stockean haystock isinstock lieferstatus "
+        "availabilitystatus"
     ),
     "stock_quantity": (
         "stockquantity stock quantity inventoryquantity qty existencias cantidad stockdisponible inventario unidades "
@@ -112,7 +116,7 @@ _SPELLINGS: dict[str, str] = {
         "qta quantitadisponibile quantidadedisponivel quantitatdisponible stockqty stocklevel currentstock "
         "qtyavailable availableqty availablequantity quantityavailable instockquantity onhand qtyonhand quantityonhand "
         "qtystock quantitystock qtyinstock cantidadstock cantidadamano unidadesstock unitatsestoc quantitestock "
-        "unitesstock stocktotal totalstock qtd qtde"
+        "unitesstock stocktotal totalstock qtd qtde countinstock"
     ),
     "rating": (
         "rating averagerating valoracion valoracionmedia puntuacion notemoyenne durchschnittsbewertung valutazione "
@@ -123,7 +127,7 @@ _SPELLINGS: dict[str, str] = {
         "reviewcount reviewscount ratingcount numerodevaloraciones numerodeopiniones numeroderesenas nombredavis "
         "anzahlbewertungen bewertungsanzahl numerorecensioni numerodirecensioni numerodeavaliacoes "
         "nombredevaloracions nombrederessenyes balorazioak numerodevaloracions numreviews numberofreviews "
-        "ratingscount reviewcounts nbavis nvaloraciones novaloraciones numerovaloraciones"
+        "ratingscount noofratings reviewcounts nbavis nvaloraciones novaloraciones numerovaloraciones"
     ),
     "is_active": (
         "isactive active published enabled activo activa activado habilitado publicado publicada actif publie aktiv "

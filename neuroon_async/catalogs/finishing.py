@@ -28,7 +28,7 @@ from ..errors import InvalidProduct
 from ..report import ProductFailure
 from .columns import SALE_DATES, recognised_field
 from .letters import RawRow, reading_of
-from .mapping import Template
+from .mapping import Template, path_to
 from .notes import FIELDS_THAT_NOTES_MISS
 from .values.addresses import complete, is_broken
 from .values.currencies import WITHOUT_DECIMALS, Unit, unit_named
@@ -326,7 +326,7 @@ class Finisher:
         if name in draft.fields:
             return "is required, and this record gives null"
         own_ids = self.format is not None and self.format.own_ids
-        column = None if self._shapes is None or own_ids else self._shapes.best_for(name)
+        column = None if self._shapes is None or own_ids else path_to(name, draft.row) or self._shapes.best_for(name)
         if column is not None and recognised_field(column) == name and is_blank(draft.row.get(column)):
             column = None  # the very one that is empty here
         if name == "url":
@@ -335,7 +335,7 @@ class Finisher:
             )
             shop = self._options.shop_url or "https://shop.example"
             ids = (name for name in draft.row if recognised_field(name) == "external_id")
-            code = next(ids, None) or (self._shapes.best_for("external_id") if self._shapes else None) or "sku"
+            code = next(ids, None) or (self._shapes.best_for("external_id") if self._shapes else None) or "COLUMN"
             template = self._options.names.map("url", column or f"{shop}/p/{{{code}}}")
             return f"is required; map it to a column or a template ({template}){other}"
         return (

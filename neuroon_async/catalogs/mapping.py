@@ -21,7 +21,7 @@ from urllib.parse import quote
 from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
 from ..api.shapes import is_text
 from ..errors import ConfigurationError
-from .columns import SALE_DATES
+from .columns import SALE_DATES, recognised_field
 from .values.damage import is_error_code, is_shortened
 from .values.parsing import BadValue, is_blank, shown, without_decimals
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ..api.shapes import RawValue
 
-__all__ = ["ATTRIBUTE_PREFIX", "Column", "FieldSource", "Template", "compile_mapping", "slug"]
+__all__ = ["ATTRIBUTE_PREFIX", "Column", "FieldSource", "Template", "compile_mapping", "path_to", "slug"]
 
 ATTRIBUTE_PREFIX = "attributes."
 
@@ -42,6 +42,36 @@ def lookup(row: Mapping[str, Any], column: str) -> Any:
     ``categories.*.name`` the list of all names. A column that bears the whole name comes first.
     """
     return row[column] if column in row else _at(row, column.split("."))
+
+
+_OF_SOMETHING_ELSE = re.compile(
+    r"(?i)ship|deliver|env[ií]o|versand|livraison|spedizione|tax|cost|fee|review|author|user|seller|store|shop|relat|meta"
+)
+"""Objects within a product whose price or address is not its own."""
+
+
+def path_to(field: str, row: Mapping[str, Any]) -> str | None:
+    """Where a price or an address stands within an object of the record: ``offers.price``, as a mapping says it."""
+    if field not in {"price", "url"}:
+        return None
+    for outer, value in row.items():
+        within = value[0] if isinstance(value, (list, tuple)) and value else value
+        if not isinstance(within, dict) or recognised_field(outer) not in {None, field} or _is_aside(outer):
+            continue
+        inner = next(
+            (name for name in within if recognised_field(name) == field and not _is_nothing(within[name])), None
+        )
+        if inner is not None:
+            return f"{outer}.{inner}" if within is value else f"{outer}.0.{inner}"
+    return None
+
+
+def _is_aside(name: str) -> bool:
+    return _OF_SOMETHING_ELSE.search(name) is not None
+
+
+def _is_nothing(value: object) -> bool:
+    return is_blank(value) or isinstance(value, (dict, list, tuple))
 
 
 def _at(value: RawValue | Mapping[str, Any], path: list[str]) -> Any:

@@ -43,7 +43,9 @@ _NO_PRICE_NAME = re.compile(
     r"(?i)cost|coût|cout|kosten|einkauf|compra|purchase|wholesale|mayor|peso|weight|poids|gewicht|largo|ancho|height|width"
 )
 """Numbers that no shopper pays."""
-_TEXT_NAME = re.compile(r"(?i)name|title|nom|titul|bezeichn|izen")
+_TEXT_NAME = re.compile(r"(?i)name|title|nom|titul|bezeichn|izen|naam|nazwa")
+_LIKE_A_NAME = re.compile(r"(?i)kurzbez|kurztext|concept|descri|beschreib")
+"""What some programs call the names of articles by."""
 
 
 class _Kind(NamedTuple):
@@ -144,7 +146,7 @@ class ColumnShapes:
         """What nearly all values of a column look like; ``None`` for plain text and for columns without values."""
         self._catch_up()
         column = self._columns.get(name)
-        if column is None or not column.values:
+        if column is None or not column.values or name.startswith(("@", "$")):  # those speak of the JSON itself
             return None
         if column.images >= 0.9 * column.values:
             return "images"
@@ -163,7 +165,9 @@ class ColumnShapes:
         """The column that could be this required field."""
         self._catch_up()
         if target == "name":
-            return next((name for name in self._columns if _TEXT_NAME.search(name) and self.of(name) is None), None)
+            texts = [name for name in self._columns if self.of(name) is None]
+            likely = (name for pattern in (_TEXT_NAME, _LIKE_A_NAME) for name in texts if pattern.search(name))
+            return next(likely, None)
         wanted = {"external_id": "ids", "price": "prices", "url": "addresses"}.get(target)
         fitting = [name for name in self._columns if self.of(name) == wanted]
         if wanted == "prices":

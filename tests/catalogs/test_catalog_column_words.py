@@ -11,15 +11,17 @@ from neuroon_async.catalogs.columns import recognised_field
 UNDERSTOOD = {
     "external_id": (
         "Código *", "ID (obligatorio)", "Código del artículo", "Product Reference", "Cod. producto", "Réf. produit",
+        "retailer_id",
     ),
     "name": (
         "Nombre (es)", "Nombre del artículo", "Nome articolo", "Nom de l'article", "Nom article", "Name_de",
-        "product.name", "Título (obligatorio)", "title-es", "Designação",
+        "product.name", "Título (obligatorio)", "title-es", "Designação", "Kurzbez.",
     ),
     "price": (
         "Precio [€]", "Preis (brutto)", "VK-Preis (brutto)", "Prezzo (IVA incl.)", "PVP c/ IVA", "PVP (IVA inclòs)",
         "Precio web", "Precio del producto (€)", "Prix TTC (€)", "Price incl. VAT", "Preço com IVA", "Item price",
         "Preis inkl. MwSt. (€)", "Price (tax included)", "Unit Price", "Precio venta (Total)", "Precio (IGIC incluido)",
+        "Prix vente", "Preço final", "Prezzo al pubblico", "Preu final", "Endpreis (brutto)",
     ),
     "sale_price": ("Precio de oferta (€)", "Precio oferta web", "Sonderpreis (brutto)", "Prix promo TTC"),
     "url": ("Artikel-URL", "Product Page URL", "URL del artículo (es)", "Lien de l'article", "URL *"),
@@ -29,8 +31,10 @@ UNDERSTOOD = {
         "Descripción larga (html)",
     ),
     "categories": ("Categoría 1", "Catégorie principale", "Categoria merceologica", "Category (en)"),
-    "stock_quantity": ("Stock total", "Qty In Stock", "Unitats en estoc", "Stock (uds)", "Stock web", "Qtd."),
-    "in_stock": ("Disponibilità (pz)", "Disponible online", "In stock (y/n)", "Lieferstatus"),
+    "stock_quantity": (
+        "Stock total", "Qty In Stock", "Unitats en estoc", "Stock (uds)", "Stock web", "Qtd.", "countInStock",
+    ),
+    "in_stock": ("Disponibilità (pz)", "Disponible online", "In stock (y/n)", "Lieferstatus", "availabilityStatus"),
     "is_active": ("Activo (S/N)", "Active (0/1)", "Publicado en la web", "Activo web"),
     "brands": ("Marca del producto", "Marque du produit"),
 }  # fmt: skip

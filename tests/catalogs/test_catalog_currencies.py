@@ -83,6 +83,8 @@ def test_a_sign_of_its_own_means_the_currency_that_unicode_calls_it_by():
         ("¥5", "5"),
         ("149,99 Lei", "149.99"),
         ("199 kronor", "199"),
+        ("15 000 Fcfa", "15000"),
+        ("12000FCFA", "12000"),
     ],
 )
 def test_a_sign_of_several_currencies_leaves_it_open(text, amount):

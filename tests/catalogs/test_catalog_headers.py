@@ -284,6 +284,14 @@ def test_an_export_in_another_language_is_named(kind, options):
     assert (product.external_id, product.name, product.price) == ("5", "Tas", 9)
 
 
+def test_an_export_without_its_column_of_types_is_told_which_name_is_missing():
+    header = ["Type" if name == "Typ" else name for name in GERMAN]
+    without = [" " if name == "Type" else name for name in header]
+    _, fault = until_fault(Catalog(named(woocommerce(without)), shop_url=SHOP))
+    assert "looks like a WooCommerce export, but no column is named Type" in fault
+    assert "language" not in fault
+
+
 def test_german_sale_dates_count_with_and_without_the_comma_in_their_names():
     header = [name.replace(", an dem", " an dem") for name in GERMAN]
     assert header != GERMAN

@@ -279,3 +279,28 @@ def test_an_object_where_one_value_is_wanted_comes_with_the_path_into_it(field, 
     target = {"stock": "stockQuantity", "active": "isActive"}.get(field, field)
     assert "holds several values" in failure.reason
     assert failure.reason.endswith(f"name one of them (mapping={{'{target}': '{path}'}})")
+
+
+@pytest.mark.parametrize(
+    ("record", "told"),
+    [
+        ({"priceInfo": {"currencyCode": "USD", "price": 18}}, "mapping={'price': 'priceInfo.price'}"),
+        ({"offers": [{"@type": "Offer", "price": 18}]}, "mapping={'price': 'offers.0.price'}"),
+        ({"offers": {"url": "https://shop.example/hat"}}, "mapping={'url': 'offers.url'}"),
+        ({"shipping": {"price": 3}, "seller": {"url": "https://x.example"}}, "mapping={'price': 'COLUMN'}"),
+        ({"image": {"url": "https://x.example"}}, "mapping={'url': 'https://shop.example/p/{id}'}"),
+        ({"@context": "https://schema.org/"}, "mapping={'url': 'https://shop.example/p/{id}'}"),
+    ],
+)
+def test_a_price_or_an_address_within_an_object_is_proposed(record, told):
+    reason = one_failure(json.dumps([{"id": "7", "name": "Hat"} | record]), "file.json").reason
+    assert told in reason
+
+
+def test_a_template_is_proposed_with_a_column_that_is_there():
+    assert "mapping={'url': 'https://shop.example/p/{COLUMN}'}" in one_failure("name,price\nHat,9.50\n").reason
+
+
+def test_a_description_is_proposed_as_the_name_where_there_is_no_other_text():
+    reason = one_failure("id,descripcion,precio,url\n7,Sombrero,9.50,https://shop.example/7\n").reason
+    assert "mapping={'name': 'descripcion'}" in reason

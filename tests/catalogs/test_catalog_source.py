@@ -102,6 +102,10 @@ def test_any_bytes_give_items_or_a_clear_error(content):
         (gzip.compress(b"", mtime=0), "is empty"),
         (b"PK\x03\x04rest", "is a zip archive; unpack it"),
         (b"<!DOCTYPE html><html></html>", "web page"),
+        (
+            b'<?xml version="1.0"?><rss xmlns:wp="http://wordpress.org/export/1.2/"><channel/></rss>',
+            "CSV in WooCommerce",
+        ),
         (b"\x7fELF\0\0\0", "binary file"),
         (b"\n\n", "holds no rows"),
     ],

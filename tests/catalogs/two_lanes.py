@@ -21,7 +21,8 @@ _ADDRESSES = (
     "//s.example/x", "/x", "https://s.example/a|b", "www.s.example/x", "ftp://s.example/x", "javascript:x",
     "tea.jpg", "a.jpg|b.jpg", "n/a", " https://s.example/x", "https://s.example/x ", "https://s.example/a\u00a0b",
     "https:/s.example/x", "https//s.example/x", r"\\s\x", r"img\a.jpg", "https://s.example/a||https://s.example/b",
-    "HTTPS://s.example/x", "https://s.example/a https://s.example/b",
+    "HTTPS://s.example/x", "https://s.example/a https://s.example/b", "['https://s.example/a.jpg', 'b.jpg']",
+    "[https://s.example/a.jpg]", "[https://s.example/a", "x(https://s.example/a)", "/x/https://s.example/a",
 )  # fmt: skip
 _IDS = (
     "Feb-01", "01-feb", "mar.-12", "2026-01-31", "1/2/2026", "8436571234567.0", "ag-12", "SET-12", "Jan-1",
@@ -37,7 +38,7 @@ _NAMES = (
 )  # fmt: skip
 _LISTS = (
     "a|b", "a;b", "a,b", "a|a", "a| |b", '["a","b"]', '["a"', "a &amp; b|c", "a&eacute;|c", "<b>x</b>|y", "#N/A",
-    "7", "A > B", "A > B | C", ">", "-", "n/a",
+    "7", "A > B", "A > B | C", ">", "-", "n/a", "['a', 'b > c']", "[a, b]", "[a]", "{'a', 'b'}", "[None]", "['a', 'b",
 )  # fmt: skip
 _MONEY = (
     "12.50", "1.299", "1,299", "49,90", "1.299,00", "€9", "5 EUR", "9.90 USD", "USD 3", "$5", "0", "0.00", "-1",

@@ -94,11 +94,11 @@ _PLATFORMS = (
     ),
     _csv(
         "a Tiendanube export", "Identificador de URL", "Nombre", "Precio",
-        external_id=("SKU",), name=("Nombre",), price=("Precio",),
+        external_id=("SKU", "Identificador de URL"), name=("Nombre",), price=("Precio",),
     ),
     _csv(
         "a Nuvemshop export", "Identificador URL", "Nome", "Preço",
-        external_id=("SKU",), name=("Nome",), price=("Preço",),
+        external_id=("SKU", "Identificador URL"), name=("Nome",), price=("Preço",),
     ),
     _csv(
         "PrestaShop's file of combinations", "Product ID*", "Attribute (Name:Type:Position)*",

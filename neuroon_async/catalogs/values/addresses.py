@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
+
+from .nested import nested_value, without_brackets
 
 if TYPE_CHECKING:
     from ...api.shapes import RawValue
@@ -20,7 +21,7 @@ _HOST = rf"(?:[\w-]+\.)+(?!(?:{_FILE_ENDINGS})(?:[/?#:]|$))[A-Za-z]{{2,24}}(?::[
 _BEGINS_WITH_HOST = re.compile(rf"(?i)(?:www\.{_HOST}(?=[/?#]|$)|{_HOST}(?=/))")
 _NEXT_ADDRESS = re.compile(rf"(?i)[\s,;|]+(?=https?:|//\w|{_HOST}/)")
 _SPACES = re.compile(r"\s+")
-_BROKEN = re.compile(r"(?i)\s*(?:https?:(?!//)|https?//|<|\\\\)")
+_BROKEN = re.compile(r"(?i)\s*(?:https?:(?!//)|https?//|<|\\\\)|(?!\s*(?:/|[a-z][a-z0-9+.-]*:))[^?#]*?https?://")
 _IN_HTML = re.compile(r"""(?i)<(?:img|source)\b[^<>]*?\bsrc\s*=\s*["']?([^"'\s<>]+)""")
 _NO_IMAGE = re.compile(r"(?i)n/?[ad]|n\.\s?[ad]\.?|s/[nd]|\.+|/+")
 """Words that stand for no value, and look like a path or a file."""
@@ -32,7 +33,10 @@ def is_absolute(address: str) -> bool:
 
 
 def is_broken(address: str) -> bool:
-    """Is it an address that was written wrongly (``https:/x``, ``https//x``), or none (markup, a network path)?"""
+    """Is it an address that was written wrongly (``https:/x``, ``https//x``), or none (markup, a network path)?
+
+    So is one that stands within other text (``[https://shop.example/tea``).
+    """
     return _BROKEN.match(address) is not None
 
 
@@ -75,11 +79,10 @@ def first_image(value: RawValue) -> str | None:
     text = value.strip().strip(",;|").strip()
     if text.startswith("<") and (tag := _IN_HTML.search(text)):
         text = tag[1]
-    if text.startswith(("[", "{")):
-        try:
-            return first_image(json.loads(text))
-        except ValueError:
-            pass
+    if text.startswith(("[", "{", "(")):
+        if isinstance(value := nested_value(text), (list, dict)):
+            return first_image(value)
+        text = without_brackets(text)
     text = _NEXT_ADDRESS.split(text, maxsplit=1)[0]
     if not is_absolute(text) and not text.startswith("//"):
         for separator in "|;,":

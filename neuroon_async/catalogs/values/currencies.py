@@ -31,7 +31,9 @@ _SIGNS = {
     "€": "EUR", "£": "GBP", "zł": "PLN", "kč": "CZK", "ft": "HUF", "₺": "TRY", "₴": "UAH", "₽": "RUB", "₹": "INR",
     "₪": "ILS", "₩": "KRW", "₫": "VND", "฿": "THB", "₱": "PHP", "₦": "NGN", "₲": "PYG", "₡": "CRC", "r$": "BRL",
     "us$": "USD", "tl": "TRY", "hk$": "HKD", "nt$": "TWD", "nz$": "NZD", "s$": "SGD", "₸": "KZT", "₼": "AZN",
-    "kr": "SEK NOK DKK ISK", "sfr": "CHF", "fr": "CHF XAF XOF XPF", "¥": "JPY CNY",
+    "kr": "SEK NOK DKK ISK", "sfr": "CHF", "fr": "CHF XAF XOF XPF",
+    "fcfa": "XAF XOF", "f cfa": "XAF XOF", "cfa": "XAF XOF", "francs cfa": "XAF XOF", "franc cfa": "XAF XOF",
+    "¥": "JPY CNY",
     "$": "USD ARS AUD BBD BMD BND BRL BSD BZD CAD CLP COP CUP CVE DOP FJD GYD HKD JMD KYD LRD MOP MXN NAD NIO NZD SBD "
          "SGD SRD SVC TOP TTD TWD UYU WST XCD",
 }  # fmt: skip

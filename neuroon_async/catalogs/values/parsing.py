@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from .addresses import first_image
 from .currencies import unit_named
+from .nested import nested_value, without_brackets
 from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_pieces, to_rating
 from .shown import BadValue, LikeADate, NestedValue, UnknownWord, shown
 from .text import decoded
@@ -97,25 +97,20 @@ def to_image(value: RawValue, notation: Notation | None = None) -> str | None:  
 
 
 def _to_texts(value: RawValue, notation: Notation, separators: str) -> list[str]:
-    if isinstance(value, str) and (items := _json_list(value)) is not None:
+    if isinstance(value, str) and (items := _list_in(value)) is not None:
         value = items
     if isinstance(value, (list, tuple)):
         return [to_text(_named(item)) for item in value if not is_blank(_named(item))]
     text = decoded(to_text(_named(value)))  # before the text is split: an entity ends with a semicolon
     may_be_list = notation.lists and not isinstance(value, dict)
     separator = next((sign for sign in separators if sign in text), None) if may_be_list else None
-    parts = text.split(separator) if separator else [text]
+    parts = without_brackets(text).split(separator) if separator else [text]
     return [part.strip() for part in parts if part.strip()]
 
 
-def _json_list(text: str) -> list[Any] | None:
-    """The list that a cell holds as JSON; ``None`` where it holds another text, if in brackets too."""
-    if not text.lstrip().startswith("["):
-        return None
-    try:
-        value: RawValue = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+def _list_in(text: str) -> list[Any] | None:
+    """The list that a cell holds; ``None`` where it holds another text, if in brackets too."""
+    value = nested_value(text)
     return value if isinstance(value, list) else None
 
 
@@ -141,7 +136,7 @@ def to_categories(value: RawValue, notation: Notation) -> list[str] | None:
     if isinstance(value, str) and value.partition(",")[0].strip().casefold() in _TYPES:
         return None
     found = to_texts(value, notation)
-    if not isinstance(value, str) or _json_list(value) is not None:
+    if not isinstance(value, str) or _list_in(value) is not None:
         return found
     levels = [level.strip() for path in found for level in path.split(">")]
     return list(dict.fromkeys(level for level in levels if level))
@@ -155,10 +150,9 @@ def to_brands(value: RawValue, notation: Notation) -> list[str]:
 def to_attributes(value: RawValue, _notation: Notation | None = None) -> dict[str, str]:
     """A mapping of texts; a cell holds it as a JSON object."""
     if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise BadValue(f'must be a JSON object such as {{"color": "red"}}, got {shown(value)}') from None
+        text, value = value, nested_value(value)
+        if value is None:
+            raise BadValue(f'must be a JSON object such as {{"color": "red"}}, got {shown(text)}')
     if isinstance(value, (list, tuple)) and all(_is_pair(item) for item in value):
         value = dict(value)  # the map type of columnar files
     if not isinstance(value, dict):

@@ -59,8 +59,10 @@ _NO = _words(
     "nee, inactief"
 )
 _IN_STOCK = _words(
-    "instock, in stock, available, limited availability, in store only, online only, low stock, onbackorder, "
-    "on back order, en stock, disponible, hay existencias, con existencias, en existencias, con stock, en inventario, "
+    "instock, in stock, available, limited availability, in store only, online only, low stock, limited stock, "
+    "últimas unidades, pocas unidades, ultime unità, poche unità, stock faible, dernières unités, últimas unidades, "
+    "onbackorder, on back order, "
+    "en stock, disponible, hay existencias, con existencias, en existencias, con stock, en inventario, "
     "en stock, dispo, en magasin, auf lager, lieferbar, verfügbar, vorrätig, sofort lieferbar, "
     "disponibile, in magazzino, in giacenza, disponível, em stock, em estoque, em existência, com stock, "
     "unlimited, infinite, ∞, ilimitado, ilimitada, illimité, unbegrenzt, illimitato, il·limitat, mugagabea, "
@@ -69,7 +71,7 @@ _IN_STOCK = _words(
 )
 _NOT_IN_STOCK = _words(
     "outofstock, out stock, out of stock, sold out, unavailable, not available, discontinued, no stock, reserved, "
-    "preorder, pre order, presale, backorder, back order, available for order, made to order, "
+    "preorder, pre order, presale, backorder, back order, backordered, available for order, made to order, "
     "agotado, agotada, sin existencias, sin stock, sin inventario, no disponible, fuera de stock, descatalogado, "
     "bajo pedido, reserva, preventa, "
     "épuisé, épuisée, rupture, rupture de stock, en rupture de stock, en rupture, hors stock, indisponible, "

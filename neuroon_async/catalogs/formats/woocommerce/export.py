@@ -57,12 +57,19 @@ _USED = (
     *INHERITED, "Short description", "Description", "In stock?", "Stock", "Regular price", "Sale price", "Parent",
     "Date sale price starts", "Date sale price ends", "Grouped products", "GTIN, UPC, EAN, or ISBN",
 )  # fmt: skip
+_NEEDED = ("Type", "SKU", "Name", "Regular price")
+"""Columns that an export is known by."""
 _ATTRIBUTE_NAME = re.compile(r"Attribute (\d+) name")
 
 
 def _is_woocommerce(header: Iterable[str]) -> bool:
     """Are these the columns of a product export of WooCommerce, in a language that is known?"""
-    return {"Type", "SKU", "Name", "Regular price"} <= {english_name(column) or column for column in header}
+    return not _missing_columns(header)
+
+
+def _missing_columns(header: Iterable[str]) -> list[str]:
+    known = {english_name(column) or column for column in header}
+    return [name for name in _NEEDED if name not in known]
 
 
 class _Builder:
@@ -221,6 +228,13 @@ class _WooCommerce:
     def read(self, reading: Reading) -> Iterable[Draft]:
         if not _is_woocommerce(reading.sample.header) and _is_in_unknown_language(reading.sample):
             names, header = reading.options.names, reading.sample.header
+            missing = _missing_columns(header)
+            if len(missing) <= len(_NEEDED) // 2 and "Name" not in missing:
+                raise reading.source.error(
+                    1,
+                    f"this looks like a WooCommerce export, but no column is named {' or '.join(missing)}, or as "
+                    "WooCommerce translates that; name it so, or export again and leave the first row as it is",
+                )
             raise reading.source.error(
                 1,
                 "this looks like a WooCommerce export in a language that is not known here "
