@@ -16,7 +16,7 @@ from .column_words import is_size
 from .mapping import ATTRIBUTE_PREFIX
 from .options import ReadingOptions
 from .values.currencies import Unit
-from .values.damage import NOT_COMPUTED, is_error_code, is_like_a_date, is_shortened
+from .values.damage import NOT_COMPUTED, is_code_attribute, is_error_code, is_like_a_date, is_shortened, unguarded
 from .values.numbers import Sign
 from .values.parsing import (
     CONVERTERS,
@@ -41,7 +41,7 @@ __all__ = ["Ambiguous", "Draft", "Record", "cell"]
 
 def cell(row: Mapping[str, Any], column: str) -> str:
     """The text in a column of a row; empty where there is none."""
-    return str(row.get(column) or "").strip()
+    return unguarded(str(row.get(column) or "").strip())
 
 
 @dataclass(slots=True)
@@ -130,7 +130,7 @@ class Draft:
             self._put_nothing(value, name, attribute)
             return
         if isinstance(value, str) and value[0] in "='" and self.notation.lists:
-            value = _unwrapped(name, value.strip())
+            value = _unwrapped(value.strip(), is_code=name in _CODES or is_code_attribute(attribute))
         elif is_list(value) and value and not (value := self._without_errors(name, value)):
             return
         if name in _MAY_SAY_NONE and _says_none(name, value):
@@ -301,8 +301,8 @@ def _is_nested(value: object) -> bool:
     return is_object(value) or (is_list(value) and bool(value) and is_object(value[0]))
 
 
-def _unwrapped(name: str, text: str) -> str:
-    """A cell without what tells a spreadsheet that it is text: ``="00123"``, and before a code an apostrophe."""
+def _unwrapped(text: str, *, is_code: bool) -> str:
+    """A cell without what tells a spreadsheet that it is text: ``="00123"``, an apostrophe before a code or a sign."""
     if text.startswith('="') and text.endswith('"') and len(text) > _WRAPPING:
         return text[2:-1]
-    return text[1:] if name in _CODES and text[0] == "'" and text[1:2].isdigit() else text
+    return text[1:] if is_code and text[0] == "'" and text[1:2].isdigit() else unguarded(text)

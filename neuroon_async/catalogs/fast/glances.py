@@ -15,7 +15,7 @@ _NO_HOST = frozenset(("", *NO_HOST))
 _LETTERS = "@"
 """What letters come after: values that a spreadsheet has changed begin with a sign, a digit, or a month."""
 _MARKED_AS_TEXT = '="'
-"""How a cell begins that is marked as text for spreadsheets."""
+"""How a cell begins that is marked as text for spreadsheets; others begin with an apostrophe."""
 
 
 def ids_at_a_glance(texts: list[str]) -> bool:
@@ -43,7 +43,7 @@ def names_at_a_glance(texts: list[str]) -> bool:
     return (
         joined.isprintable()
         and not ("&" in joined or "<" in joined or "#" in joined or _MARKED_AS_TEXT in joined)
-        and not ("  " in joined or "| " in joined or " |" in joined or "||" in joined)
+        and not ("  " in joined or "| " in joined or " |" in joined or "||" in joined or "|'" in joined)
         and not is_misread(joined)
     )
 
@@ -54,5 +54,6 @@ def descriptions_at_a_glance(texts: list[str]) -> bool:
     return (
         not ("&" in joined or "<" in joined or "#" in joined or _MARKED_AS_TEXT in joined)
         and "" not in texts
+        and not ("'" in joined and any(text[0] == "'" for text in texts))
         and not is_misread(joined)
     )

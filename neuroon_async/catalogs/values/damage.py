@@ -1,4 +1,7 @@
-"""What spreadsheets do to values: shortened long numbers, error codes, decimals and dates that are none. Pure."""
+"""What spreadsheets do to values: shortened long numbers, error codes, decimals and dates that are none. Pure.
+
+So is what platforms do to values because of spreadsheets: an apostrophe before what might be taken for a formula.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ __all__ = [
     "is_error_code",
     "is_like_a_date",
     "is_shortened",
+    "unguarded",
     "whole_number",
 ]
 
@@ -46,6 +50,8 @@ No spreadsheet writes ``SET-12``.
 _FLOAT = re.compile(r"([0-9]{6,15})[.,]0+")
 """Fewer digits may be a version; more were lost."""
 _DECIMALS = re.compile(r"(?<=[0-9])[.,]0+\Z")
+_GUARDED = re.compile(r"'(?=[=+@-])(?!.[^'\s]*'(?!\w))")
+"""An apostrophe that opens no quotation of a word."""
 _CODE_ATTRIBUTES = frozenset(
     {"barcode", "ean", "ean13", "gtin", "gtin8", "gtin12", "gtin13", "gtin14", "isbn", "mpn", "upc"}
 )
@@ -54,6 +60,17 @@ _CODE_ATTRIBUTES = frozenset(
 def is_code_attribute(name: str) -> bool:
     """Is it the name of an attribute that holds a number of the product, as a barcode is one?"""
     return name.casefold() in _CODE_ATTRIBUTES
+
+
+def unguarded(text: str) -> str:
+    """A text without the apostrophe that WooCommerce, Shopify and others write before ``=``, ``+``, ``-`` and ``@``.
+
+    >>> unguarded("'-20% on kids' socks"), unguarded("'@home' sign")
+    ("'-20% on kids' socks", "'@home' sign")
+    >>> unguarded("'-1"), unguarded("'+Size")
+    ('-1', '+Size')
+    """
+    return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text
 
 
 def whole_number(text: str) -> str:

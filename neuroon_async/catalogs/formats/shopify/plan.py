@@ -16,7 +16,7 @@ from ...fast.cells import DECLINED, CellColumn
 from ...fast.fields import new_products
 from ...fast.texts import KnownTexts, is_plain_parent
 from ...mapping import ATTRIBUTE_PREFIX
-from ...values.damage import is_like_a_date
+from ...values.damage import is_like_a_date, unguarded
 from ...values.parsing import to_integer, to_money
 from ...values.words import says_yes
 from ...variants import variant_id, variant_name
@@ -56,6 +56,12 @@ Cells = dict[str, list[str]]
 """Of each column, stripped."""
 Values = dict[str, list[Any]]
 """Of each field."""
+
+
+def _texts(column: Sequence[str]) -> list[str]:
+    """The cells of a column as `records.cell` gives them."""
+    texts = list(map(str.strip, column))
+    return list(map(unguarded, texts)) if "\n'" in "\n".join(["", *texts]) else texts
 
 
 def _categories(cell: str) -> list[str]:
@@ -137,7 +143,7 @@ class ShopifyPlan:
     def products(self, groups: Sequence[Sequence[list[str]]]) -> list[list[Product] | None]:
         """For each handle the products that the careful lane would make of its rows, or ``None`` to decline it."""
         columns = list(zip(*chain.from_iterable(groups), strict=True))
-        cells: Cells = {name: list(map(str.strip, columns[place])) for name, place in self._places.items()}
+        cells: Cells = {name: _texts(columns[place]) for name, place in self._places.items()}
         cells |= dict.fromkeys(self._absent, [""] * len(columns[0]))
         layout = self._laid_out(list(map(len, groups)), cells)
         shared = self._shared_values(layout, cells)

@@ -6,7 +6,7 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...values.damage import whole_number
+from ...values.damage import unguarded, whole_number
 from ...values.words import says_yes
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _SEPARATING_COMMA = re.compile(r"(?<!\\),")
 
 def cell(row: Mapping[str, Any], column: str) -> str:
     """The text of a cell, empty where there is none."""
-    return str(row.get(column) or "").strip()
+    return unguarded(str(row.get(column) or "").strip())
 
 
 def kinds_of(row: Mapping[str, Any]) -> list[str]:
