@@ -169,14 +169,17 @@ class Sample:
 def _above_header(rows: list[list[str]]) -> int:
     """How many of the first rows stand above the header: titles, and names of groups of columns, as merged cells are.
 
-    The row below names more of the required fields than such a row does, and three at least.
+    The row below names more of the required fields than such a row does, and three at least; two are enough below
+    captions, which leave most cells empty.
     """
     if not rows:
         return 0
     above = titles_above(rows)
     named = [len({*map(recognised_field, row)} & {*REQUIRED_FIELDS}) for row in rows[: MOST_TITLES + 1]]
     best = max(named[above:], default=0)
-    return named.index(best, above) if best > max([2, *named[above : above + 1]]) else above
+    captions = [sum(map(bool, map(str.strip, row))) * 2 < len(row) for row in rows[above : above + 1]]
+    least = 1 if any(captions) else 2
+    return named.index(best, above) if best > max([least, *named[above : above + 1]]) else above
 
 
 @dataclass(slots=True)

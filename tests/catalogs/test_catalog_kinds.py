@@ -187,6 +187,9 @@ def test_a_caption_over_groups_of_columns_is_no_header():
     for content in (workbook({"S": rows}), "Producto;;Precio;\nCódigo;Nombre;PVP;URL\n1;A;5;/a\n"):
         (item,) = products(content, shop_url=SHOP)
         assert (item.external_id, item.name, item.price) == ("1", "A", 5)
+    few = "Clau;;;;Estat;\n;Títol;Preu;Marca;;Talla\n1;A;5;M;nou;S\n"
+    (item,) = products(few, mapping={"externalId": "{Títol:hash}", "url": "https://shop.example/{Títol:slug}"})
+    assert (item.name, item.price) == ("A", 5)
     assert len(read("id,name,price,url\nid,name,price,url\n1,A,5,/a\n", shop_url=SHOP)) == 2  # a header, and one again
     assert "NUL bytes" in until_fault(Catalog(named(b"\0id,name\n1,A\n")))[1]  # no rows at all
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from catalog_files import SHOP, one_failure, products
+from msgspec import UNSET
 
 from neuroon_async.catalogs.values.nested import nested_value
 
@@ -56,6 +57,13 @@ def test_categories_and_tags_are_read_from_lists_as_python_prints_them(cell, cat
 )
 def test_the_first_image_of_a_list_as_python_prints_it(cell):
     assert _product(image=cell).image_url == "https://cdn.example/a.jpg"
+
+
+def test_a_list_of_none_is_no_code():
+    row = "id\tname\tprice\turl\tsku\n{}\tHat\t9.50\thttps://shop.example/hat\t[]\n"
+    (product,) = products(row.format("7"))
+    assert product.sku is UNSET
+    assert "externalId: is required" in one_failure(row.format("[]")).reason
 
 
 def test_attributes_are_read_from_a_dict_as_python_prints_it():

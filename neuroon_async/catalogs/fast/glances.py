@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ...api.addresses import NO_HOST
 from ..values.damage import MONTH_STARTS
+from ..values.nested import NO_ITEMS
 from ..values.text import is_misread
 
 __all__ = ["addresses_at_a_glance", "descriptions_at_a_glance", "ids_at_a_glance", "names_at_a_glance"]
@@ -20,7 +21,7 @@ _MARKED_AS_TEXT = '="'
 
 def ids_at_a_glance(texts: list[str]) -> bool:
     """No spaces at all, and each one begins with a letter but no month, or all of them hold digits and letters only."""
-    if " ".join(texts).split() != texts:
+    if " ".join(texts).split() != texts or NO_ITEMS in texts:
         return False
     starts = {text[:3] for text in texts}
     return (min(starts) >= _LETTERS and starts.isdisjoint(MONTH_STARTS)) or "".join(texts).isalnum()

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ...api.shapes import RawValue
 
-__all__ = ["nested_value", "without_brackets"]
+__all__ = ["NO_ITEMS", "nested_value", "without_brackets"]
+
+NO_ITEMS = "[]"
+"""A list without items."""
 
 _TOKEN = re.compile(
     r"""(?P<quote>['"])(?P<text>(?:(?!(?P=quote))[^\\]|\\.)*)(?:(?P=quote)|\Z)|\b(?P<word>None|nan|True|False)\b|[()]""",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .addresses import first_image
 from .currencies import unit_named
-from .nested import nested_value, without_brackets
+from .nested import NO_ITEMS, nested_value, without_brackets
 from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_pieces, to_rating
 from .shown import BadValue, LikeADate, NestedValue, UnknownWord, shown
 from .text import decoded
@@ -60,9 +60,10 @@ def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: AR
     raise BadValue(f"must be text, got {shown(value)}")
 
 
-def to_code(value: object, _notation: Notation | None = None) -> str:
-    """A text, as `to_text`; a number that is whole counts without its decimals."""
-    return to_text(without_decimals(value))
+def to_code(value: object, _notation: Notation | None = None) -> str | None:
+    """A text, as `to_text`; a number that is whole counts without its decimals. A list of none (``[]``) has no code."""
+    text = to_text(without_decimals(value))
+    return None if text == NO_ITEMS else text
 
 
 def without_decimals(value: object) -> object:
