@@ -15,6 +15,7 @@ from msgspec import UNSET
 from ..errors import InvalidConversion, InvalidProduct
 from .addresses import foreign_scheme, names_no_host, plain_address
 from .contract import MAX_CURRENCY_LENGTH, MAX_DESCRIPTION_LENGTH, MAX_NAME_LENGTH, MAX_RATING
+from .frames import is_missing
 from .models import REQUIRED_FIELDS, WIRE_NAMES, Conversion, ConversionItem, Product, encode
 from .shapes import is_dict, is_list_or_tuple, is_text
 
@@ -109,6 +110,9 @@ def _violations(product: Product) -> list[tuple[str, str]]:
     return [(name, "is not a product field") for name in own] + value_problems(fields) or encoding_problems(product)
 
 
+_GAP = ", as a data frame has it for no value: give the frame itself, and its gaps are left out"
+
+
 def value_problems(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Every rule that these fields (by Python name) break, as ``(field, rule)`` with the field's name on the wire."""
     found: list[tuple[str, str]] = []
@@ -120,6 +124,8 @@ def value_problems(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
             problem = "is required" if name in REQUIRED_FIELDS else None
         else:
             problem = rule(value)
+            if problem is not None and is_missing(value):
+                problem += _GAP
         if problem is not None:
             found.append((WIRE_NAMES[name], problem))
     return found
