@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeGuard
 from ..api.arguments import as_path
 from ..api.models import encode
 from ..api.shapes import is_dict
+from ..errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,8 @@ class DeadLetterFile:
     it exists; a line that a killed process or a full disk has cut off there stays for itself. Every line is handed to
     the operating system before the call returns, so it outlives the process.
 
-    Raises `UsageError` for what is no path, and `OSError` where the file cannot be written. When the ``with`` block
+    Raises `UsageError` at once for what is no path, or can be no file: a folder, or something in a folder that does not
+    exist. Raises `OSError` where the file cannot be written. When the ``with`` block
     ends by an error, such as one that carries the report of the run, an error of closing the file is added to it as a
     note and does not replace it.
 
@@ -43,7 +45,7 @@ class DeadLetterFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path: Path = as_path("path", path)
+        self.path: Path = _checked(as_path("path", path))
         self.count: int = 0
         self._file: BinaryIO | None = None
 
@@ -82,6 +84,16 @@ class DeadLetterFile:
             if error is None:
                 raise
             error.add_note(f"the dead letter file {self.path} could not be closed: {fault}")
+
+
+def _checked(path: Path) -> Path:
+    """A path that a file can have. A run of hours must not end at its first failure because there is no such folder."""
+    with suppress(PermissionError):  # as the first line will say
+        if path.is_dir():
+            raise UsageError("is a folder", where=f"{path}")
+        if not path.parent.is_dir():
+            raise UsageError(f"cannot be a file: there is no folder {path.parent}", where=f"{path}")
+    return path
 
 
 def _breaks_off(path: Path) -> bool:

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from neuroon_async import DeadLetterFile, Product, ProductFailure
+from neuroon_async import DeadLetterFile, Product, ProductFailure, UsageError
 
 TEA = Product(external_id="1", name="Tea", price=1, url="https://shop.example/1")
 WRITER = """
@@ -117,6 +117,12 @@ def test_closing_hides_no_error(tmp_path):
     assert [json.loads(line)["failure"]["externalId"] for line in letters.path.read_text().splitlines()] == ["1", "2"]
     with pytest.raises(OSError, match="No space"), letters:
         fill()
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "is a folder"), ("none/failed.jsonl", "there is no folder .*none")])
+def test_a_file_that_cannot_be_is_refused_before_a_run_begins(tmp_path, name, says):
+    with pytest.raises(UsageError, match=says):
+        DeadLetterFile(tmp_path / name)
 
 
 def test_what_is_no_json_is_shown(tmp_path):
