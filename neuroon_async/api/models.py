@@ -17,7 +17,7 @@ from ..errors import InvalidConversion, InvalidProduct
 from .constraints import Currency, Description, Id, Name, Number, OptionalPrice, OptionalRating, Price, Url
 from .contract import SyncMode
 from .shapes import class_of, is_dict, is_list, is_list_like, is_mapping, is_text
-from .values import as_plain
+from .values import as_plain, plain_count, plain_id, plain_value
 
 if TYPE_CHECKING:
     from .clicks import ClickLog
@@ -226,8 +226,10 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
     ) -> Conversion:
         """Keep the lines whose product the shopper found by a search; ``left_out`` names the others.
 
+        Numbers are taken as databases and numpy have them, such as a quantity of ``Decimal(2)``.
+
         Args:
-            order_id: As above, like ``order_value`` and ``currency``.
+            order_id: As above, like ``currency``. A whole number or a UUID, as databases have them, is text.
             order_value: The whole order's total.
             currency: ISO 4217.
             lines: Every line of the order.
@@ -251,6 +253,7 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
         """
         items: list[ConversionItem] = []
         left_out: list[str] = []
+        order_id = plain_id(order_id)
         _check_order(order_id, lines, clicks)
         for line in lines:
             if not hasattr(line, "product_id"):
@@ -261,11 +264,11 @@ class Conversion(msgspec.Struct, frozen=True, kw_only=True):
             if lead is None:
                 left_out.append(line.product_id)
             else:
-                items.append(ConversionItem(*lead, line.quantity, line.line_total))
+                items.append(ConversionItem(*lead, plain_count(line.quantity), plain_value(line.line_total)))
         return cls(
             order_id=order_id,
-            order_value=order_value,
-            currency=currency,
+            order_value=plain_value(order_value),
+            currency=plain_value(currency),
             conversions=items,
             left_out=tuple(left_out),
         )

@@ -21,6 +21,7 @@ from neuroon_async.api.models import (
     encode,
     encode_conversion,
 )
+from neuroon_async.api.validation import check_conversion
 from neuroon_async.errors import InvalidProduct
 
 TEA = {"external_id": "SKU-1", "name": "Té", "price": Decimal("4.50"), "url": "https://shop.example/tea"}
@@ -95,6 +96,18 @@ def test_a_conversion_takes_only_the_lines_that_a_search_led_to():
     assert conversion.conversions == [ConversionItem("SKU-1", "log-7", 2, 9)]
     assert conversion.left_out == ("SKU-2",)
     assert b"SKU-2" not in encode_conversion(conversion)
+
+
+@pytest.mark.parametrize("kind", [Decimal, int, "int64"])
+def test_an_order_of_a_database_is_taken_as_it_is(kind):
+    np = pytest.importorskip("numpy")
+    number = getattr(np, kind)(2) if isinstance(kind, str) else kind(2)
+    lines = [OrderLine(product_id=number, quantity=number, line_total=np.float32(4.1))]
+    clicks = ClickLog.parse('{"2":"log-7"}')
+    order = Conversion.from_order(order_id=number, order_value=np.int64(5), currency="EUR", lines=lines, clicks=clicks)
+    check_conversion(order)
+    line = ConversionItem("2", "log-7", 2, 4.1)
+    assert order == Conversion(order_id="2", order_value=5, currency="EUR", conversions=[line])
 
 
 def test_a_conversion_on_the_wire():
