@@ -66,7 +66,7 @@ def unguarded(text: str) -> str:
     """A text without the apostrophe that WooCommerce, Shopify and others write before ``=``, ``+``, ``-`` and ``@``.
 
     >>> unguarded("'-20% on kids' socks"), unguarded("'@home' sign")
-    ("'-20% on kids' socks", "'@home' sign")
+    ("-20% on kids' socks", "'@home' sign")
     >>> unguarded("'-1"), unguarded("'+Size")
     ('-1', '+Size')
     """
