@@ -283,7 +283,7 @@ def claims_of(column: str) -> tuple[tuple[str, int], ...]:
     prefix, dot, name = column.partition(".")
     if dot and name and prefix.strip().lower() == "attributes":
         return ((f"attributes.{name.strip()}", 0),)
-    return tuple(_understood(column))
+    return tuple(_understood(column)) or _said_twice(column)
 
 
 def _understood(column: str) -> Iterator[tuple[str, int]]:
@@ -300,6 +300,13 @@ def _understood(column: str) -> Iterator[tuple[str, int]]:
             and (not essence.in_a_language or field in _TRANSLATED)
         ):
             yield field, rank_by_words + rank
+
+
+def _said_twice(column: str) -> tuple[tuple[str, int], ...]:
+    """``Fabricante / Marca``: two names of one field."""
+    fields = {recognised_field(part.strip()) for part in column.split("/")} if "/" in column else {None}
+    field = fields.pop()
+    return () if field is None or fields else ((field, UNDERSTOOD),)
 
 
 def recognised_field(column: str) -> str | None:

@@ -17,6 +17,7 @@ HEADERS = {
     "a Saleor export": "id,name,product type,variant sku",
     "the product grid of Magento": "ID,Thumbnail,Name,Type,Attribute Set,SKU,Price",
     "a Magento 1 export": "sku,_store,_attribute_set,_type,name,price",
+    "an export of a Magento 1 profile": "store,websites,attribute_set,type,category_ids,sku,name,price,url_path",
     "Shopify's file of inventories": "Handle,Title,Option1 Name,Option1 Value,SKU,HS Code,COO,Location,On hand",
     "PrestaShop's file of combinations": "Product ID*,Attribute (Name:Type:Position)*,Impact on price",
 }

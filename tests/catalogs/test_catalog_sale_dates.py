@@ -102,3 +102,18 @@ def test_an_export_that_knows_its_sales_takes_no_mapping_of_their_bounds():
     content = "Handle,Title,Variant Price,until\na,A,1,2019-01-01\n"
     with pytest.raises(ConfigurationError, match="sale_ends has no effect on a shopify export"):
         list(Catalog(named(content), shop_url=SHOP, mapping={"saleEnds": "until"}))
+
+
+@pytest.mark.parametrize("ends", ["2020/1/14 0:00", "2020.1.14", "2020-1-4", "2020/01/14", "2020/12/1"])
+def test_a_date_that_begins_with_the_year_is_one_day(ends):
+    over, held = products(
+        f"id;name;price;sale price;sale ends;url\n1;A;10;8;{ends};/a\n2;B;10;8;{ends.replace('2020', '2099')};/b\n",
+        shop_url=SHOP,
+        today=TODAY,
+    )
+    assert (over.sale_price, held.sale_price) == (UNSET, 8)
+
+
+def test_a_day_that_no_calendar_has_is_no_date():
+    content = "id;name;price;sale price;sale ends;url\n1;A;10;8;2020/13/1;/a\n"
+    assert "must be a date such as 2026-01-31" in one_failure(content, shop_url=SHOP, today=TODAY).reason

@@ -79,6 +79,10 @@ _PLATFORMS = (
         external_id=("sku",), name=("name",), price=("price",), url=("url_path", "url_key"),
     ),
     _csv(
+        "an export of a Magento 1 profile", "store", "websites", "attribute_set", "type", "sku",
+        external_id=("sku",), name=("name",), price=("price",), url=("url_path", "url_key"),
+    ),
+    _csv(
         "Shopify's file of inventories", "Handle", "Title", "Option1 Name", "SKU", "COO",
         advice="it holds no prices; export the products, whose file is read, or",
         external_id=("Handle",), name=("Title",),

@@ -20,6 +20,7 @@ __all__ = ["Prices", "bounds_of", "holds_on", "on_sale"]
 
 _Order = Literal["year first", "day first", "month first"]
 _NUMERIC_DATE = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?:[ T,].*)?")
+_YEAR_FIRST = re.compile(r"([0-9]{4})([/.-])([0-9]{1,2})\2([0-9]{1,2})(?:[ T,].*)?")
 _BETWEEN = re.compile(r"\s+(?:/|-+|\u2013|\u2014|to|until|a|al|hasta|au|bis|fino\s+al|até|fins)\s+", re.IGNORECASE)
 _SLASHES_OF_TWO_DATES = 5
 _NO_DATE = re.compile(r"0{4}-0{2}-0{2}.*|-+")
@@ -90,6 +91,8 @@ def _readings(text: str) -> dict[_Order, date] | None:
     if not text or _NO_DATE.fullmatch(text) or means_no_value(text):
         return None
     try:
+        if match := _YEAR_FIRST.fullmatch(text):
+            return {"year first": date(int(match[1]), int(match[3]), int(match[4]))}
         return {"year first": date.fromisoformat(text[:10].replace("/", "-"))}
     except ValueError:
         pass
