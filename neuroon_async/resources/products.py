@@ -178,7 +178,8 @@ class Products:
 
         Args:
             external_ids: An iterable or async iterable of the products' ids. They are read as `sync` reads them: a
-                whole number or a UUID, as databases have them, is text.
+                whole number or a UUID, as databases have them, is text. Of an async one, such as a change feed, each
+                deletion leaves as soon as its id is there.
             concurrency: Requests side by side, 1 to 1,000; 8 by default.
             on_progress: Called with a `SyncProgress` at most ten times a second. Plain or async.
             on_failure: Called with every `ProductFailure`; the report keeps the first 1,000.

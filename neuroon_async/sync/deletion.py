@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.arguments import check_callback, check_concurrency
 from ..api.contract import DELETE_PRODUCT
+from ..api.shapes import is_async_iterable
 from ..api.validation import id_problem
 from ..api.values import plain_id
 from ..errors import (
@@ -53,7 +54,8 @@ async def delete_products(
     check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file", awaited=True)
     reader: ItemReader[Any] = ItemReader(source)
     recorder = Recorder(on_progress, on_failure, total=reader.total)
-    return await ProductDeletion(transport.for_bulk_run(), recorder, concurrency).run(reader)
+    deletion = ProductDeletion(transport.for_bulk_run(), recorder, concurrency)
+    return await deletion.run(reader, one_by_one=is_async_iterable(source))
 
 
 async def delete_missing(
@@ -130,8 +132,9 @@ class ProductDeletion:
         self.health: ServiceHealth = ServiceHealth(transport.retry, recorder.costs)
         recorder.health = self.health
 
-    async def run(self, reader: ItemReader[Any]) -> SyncReport:
-        size, limit = 4 * self._in_flight.limit, self._transport.bulk_limit
+    async def run(self, reader: ItemReader[Any], *, one_by_one: bool = False) -> SyncReport:
+        """``one_by_one``: the next id may be long in coming, and no deletion gains by company. Each leaves at once."""
+        size, limit = 1 if one_by_one else 4 * self._in_flight.limit, self._transport.bulk_limit
         run = BulkRun(self, reader, self._recorder, self._in_flight, self.health, chunk_size=size, limit=limit)
         return await run.run()
 

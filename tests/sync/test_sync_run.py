@@ -572,6 +572,19 @@ async def test_what_was_throttled_before_it_was_not_found_is_not_called_deleted(
     assert (report.deleted, [failure.status for failure in report.failures]) == (0, [404])
 
 
+async def test_a_deletion_leaves_as_soon_as_an_async_source_gives_its_id():
+    async with shop() as (emulator, client):
+        await client.products.sync(items(3))
+
+        async def feed():
+            for n in range(3):
+                yield f"p{n}"
+                await emulator.wait_for(lambda n=n: f"p{n}" not in emulator.products, timeout=60)
+
+        report = await client.products.delete_many(feed())
+    assert (report.received, report.deleted) == (3, 3)
+
+
 async def test_a_proxys_page_for_every_deletion_stops_the_run():
     async with shop() as (emulator, client):
         await client.products.sync(items(30))
