@@ -85,8 +85,7 @@ class Emulator:
         name_all_missing_parents: Does a 422 name every missing parent of a batch, or the first only?
         reject_item: Called with each product; the reason it returns fails that product within a 200.
         reject_batch: Called with each batch; the status and message it returns fail the whole batch.
-        wall_clock: Gives the Unix time in seconds, for widget tokens and HTTP dates, the header
-            ``Date`` among them.
+        wall_clock: Gives the Unix time in seconds, for widget tokens and the dates in headers.
 
     Raises `UsageError` for options that cannot work, such as a limit of an unknown endpoint. An exception inside the
     emulator, such as one from a hook, answers 500 and is raised on leaving the context.
@@ -240,7 +239,8 @@ class Emulator:
                 of production, pass ``rate_limits=DOCUMENTED_RATE_LIMITS`` and ``retry=RetryPolicy()``.
         """
         own: dict[str, Any] = {"shop_id": self.shop_id, "api_key": self.api_key, "base_url": self.url}
-        return NeuroonClient(**own | {"rate_limits": None, "retry": RetryPolicy(initial=0.0)} | options)
+        own |= {"rate_limits": None, "retry": RetryPolicy(initial=0.0)}
+        return NeuroonClient(**own | options)
 
     # What it holds
 
