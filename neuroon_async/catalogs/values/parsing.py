@@ -60,10 +60,10 @@ def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: AR
     raise BadValue(f"must be text, got {shown(value)}")
 
 
-def to_code(value: object, notation: Notation) -> str | None:
+def to_code(value: object, notation: Notation | None = None) -> str | None:
     """A text, as `to_text`; a number that is whole counts without its decimals. A cell's list of none has no code."""
     text = to_text(without_decimals(value))
-    return None if text == NO_ITEMS and notation.lists else text
+    return None if text == NO_ITEMS and notation is not None and notation.lists else text
 
 
 def without_decimals(value: object) -> object:
