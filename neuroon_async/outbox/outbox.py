@@ -143,9 +143,9 @@ class ConversionOutbox:
         ``False``, and nothing is stored, where no line can be attributed to a search. Enqueueing an order once more
         with the same content changes nothing. After a cancellation it may or may not be stored: enqueue it again.
 
-        Raises `InvalidConversion` for one that breaks a documented rule, `DuplicateOrder` for an order that was
-        enqueued with other content, `OutboxUnavailable` where it could not be stored: the disk fails, or the file was
-        deleted, replaced or truncated since it was opened.
+        Raises `InvalidConversion` for one that breaks a documented rule, or that a database's table does not hold,
+        `DuplicateOrder` for an order that was enqueued with other content, `OutboxUnavailable` where it could not be
+        stored: the disk fails, or the file was deleted, replaced or truncated since it was opened.
         """
         check_conversion(conversion)
         store = self._opened()
