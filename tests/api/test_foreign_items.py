@@ -351,11 +351,6 @@ def test_a_gap_of_a_frame_in_a_mapping_is_told_as_one():
             as_product(TEA | {"description": gap})
 
 
-def test_a_class_is_no_product():
-    with pytest.raises(InvalidProduct, match="got the class Product itself"):
-        as_product(Product)
-
-
 def test_whole_numbers_are_ids_and_empty_frames_hold_nothing():
     assert [as_product(row).external_id for row in rows_of(pd.DataFrame([TEA | {"external_id": 17}]))] == ["17"]
     for empty in (pd.DataFrame(), pl.DataFrame(), pa.table({}), pd.DataFrame(columns=list(TEA))):

@@ -173,7 +173,7 @@ def test_a_mapping_is_read_by_its_own_items():
 
 @pytest.mark.parametrize(
     "item",
-    [None, "SKU-1", b"x", 7, ["a"], ("a",), {"a"}, object(), types.SimpleNamespace(**TEA), Plain, Exception()],
+    [None, "SKU-1", b"x", 7, ["a"], ("a",), {"a"}, object(), types.SimpleNamespace(**TEA), Exception()],
     ids=kind_of,
 )
 def test_anything_else_is_refused_with_the_way_out(item):
@@ -181,6 +181,10 @@ def test_anything_else_is_refused_with_the_way_out(item):
     assert error.field == "product"
     assert f"got {type(item).__name__}, which to_product= can convert" in error.rule
     assert ignored_fields(item) == ()
+
+
+def test_a_class_is_told_as_one():
+    assert refused(Plain).rule.endswith("got the class Plain itself")
 
 
 class Broken:
