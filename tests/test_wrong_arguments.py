@@ -123,7 +123,7 @@ TABLE = [
         "lease": (*NO_SECONDS, 0, None),
         "poll_interval": (*NO_SECONDS, 0, None),
         "keep_delivered": (*NO_DURATION, None),
-        "concurrency": (*NO_COUNT, None, 129),
+        "concurrency": (*NO_COUNT, None, 1001),
         "clock": (None, *NO_FUNCTION),
     }),
     (DeadLetterFile, {}, {"path": NO_PATH}),
