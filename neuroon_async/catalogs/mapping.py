@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
-from ..api.shapes import is_text
+from ..api.shapes import is_list, is_object, is_text
 from ..errors import ConfigurationError
 from .columns import SALE_DATES, recognised_field
 from .values.damage import is_error_code, is_shortened
@@ -55,8 +55,8 @@ def path_to(field: str, row: Mapping[str, Any]) -> str | None:
     if field not in {"price", "url"}:
         return None
     for outer, value in row.items():
-        within = value[0] if isinstance(value, (list, tuple)) and value else value
-        if not isinstance(within, dict) or recognised_field(outer) not in {None, field} or _is_aside(outer):
+        within = value[0] if is_list(value) and value else value
+        if not is_object(within) or recognised_field(outer) not in {None, field} or _is_aside(outer):
             continue
         inner = next(
             (name for name in within if recognised_field(name) == field and not _is_nothing(within[name])), None
