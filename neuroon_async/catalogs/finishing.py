@@ -33,6 +33,7 @@ from .notes import FIELDS_THAT_NOTES_MISS
 from .values.addresses import complete, is_broken
 from .values.currencies import WITHOUT_DECIMALS, Unit, unit_named
 from .values.damage import digits_of_float, is_code_attribute
+from .values.number_formats import ShownNumber
 from .values.numbers import SIGNS, to_money
 from .values.parsing import AmbiguousNumber, BadValue, LikeADate, NestedValue, is_blank, shown
 from .values.prices import bounds_of, holds_on, on_sale
@@ -253,9 +254,12 @@ class Finisher:
     def _repair(self, field: str, values: dict[str, Any], name: str) -> None:
         """Take a long id or code without the decimals that a program has added."""
         text = values.get(name)
-        if isinstance(text, str) and (digits := digits_of_float(text)) is not None:
+        if not isinstance(text, str):
+            return
+        digits = str(text) if isinstance(text, ShownNumber) else digits_of_float(text)
+        if digits is not None:
             values[name] = digits
-            count, example = self.repaired.get(field, (0, text))
+            count, example = self.repaired.get(field, (0, text.shown if isinstance(text, ShownNumber) else text))
             self.repaired[field] = (count + 1, example)
 
     def _fit_texts(self, fields: dict[str, Any]) -> None:

@@ -31,6 +31,7 @@ from .readers.byte_source import ByteSource, CatalogError
 from .readers.delimited import MOST_TITLES, DelimitedRows, find_delimiter, rows_of, titles_above
 from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines, key_paths
 from .readers.replay import Replay
+from .values.damage import NOT_COMPUTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from .readers.spreadsheet import Sheet
     from .records import Draft, Record
 
-__all__ = ["Format", "Reading", "Sample"]
+__all__ = ["Format", "Reading", "Sample", "formulas_in"]
 
 
 _LIKELY = (("name", "price"), ("title", "price"), ("name", "sku"), ("id", "name"))
@@ -90,7 +91,8 @@ class Sample:
     @property
     def is_web_page(self) -> bool:
         return (
-            re.match(rb"(?i)<!doctype html|<(?:html|head|body|br|b|p|div|meta|script|title)\b", self.start) is not None
+            re.match(rb"(?i)<!doctype html|<(?:html|head|body|br|b|p|div|meta|script|style|table|title)\b", self.start)
+            is not None
         )
 
     @property
@@ -166,6 +168,18 @@ class Sample:
         return rows_of(self.text.decode(errors="ignore"), delimiter, count)
 
 
+def formulas_in(header: Iterable[str]) -> str:
+    """What to say of column names that are formulas without their values; empty where none is."""
+    count = sum(name == NOT_COMPUTED for name in header)
+    if not count:
+        return ""
+    names = "the name of a column is a formula" if count == 1 else f"the names of {count} columns are formulas"
+    return (
+        f"{names}, and the file does not hold what comes of it: a program has written it that does not compute; open "
+        "the file in a spreadsheet program, and save it there"
+    )
+
+
 def _above_header(rows: list[list[str]]) -> int:
     """How many of the first rows stand above the header: titles, and names of groups of columns, as merged cells are.
 
@@ -214,6 +228,8 @@ class Reading:
         """
         if self.sample.sheet is not None:
             self._check_header(self.sample.header)
+            if formulas := formulas_in(self.sample.header):
+                self.notice(formulas)
             return self.counted(self.sample.sheet.records(self.sample.titles("")))
         return self.counted(self.table(delimiter))
 
@@ -243,9 +259,10 @@ class Reading:
         for target, source in self.options.mapping.items():
             for column in source.columns if source is not None and header else ():
                 if column not in header:
-                    raise self.source.error(
-                        1, f"there is no column {column!r}, which {target} is mapped to; there are {', '.join(header)}"
-                    )
+                    found = ", ".join(header)
+                    told = f"there is no column {column!r}, which {target} is mapped to; there are {found}"
+                    formulas = formulas_in(header)
+                    raise self.source.error(1, f"{told}; {formulas}" if formulas else told)
 
     def json_records(self, path: str | None = None, *, lines: bool | None = None) -> Iterator[Record]:
         """The objects of JSON, or (``lines``; by default, without a path, the sample tells) of JSON Lines, counted.

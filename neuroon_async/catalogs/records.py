@@ -17,6 +17,7 @@ from .mapping import ATTRIBUTE_PREFIX
 from .options import ReadingOptions
 from .values.currencies import Unit
 from .values.damage import NOT_COMPUTED, is_code_attribute, is_error_code, is_like_a_date, is_shortened, unguarded
+from .values.number_formats import ShownNumber
 from .values.numbers import Sign
 from .values.parsing import (
     CONVERTERS,
@@ -36,12 +37,17 @@ if TYPE_CHECKING:
 
     from .values.prices import Prices
 
-__all__ = ["Ambiguous", "Draft", "Record", "cell"]
+__all__ = ["Ambiguous", "Draft", "Record", "cell", "cell_text"]
 
 
 def cell(row: Mapping[str, Any], column: str) -> str:
     """The text in a column of a row; empty where there is none."""
-    return unguarded(str(row.get(column) or "").strip())
+    return cell_text(row.get(column) or "")
+
+
+def cell_text(value: object) -> str:
+    """The text of a cell without the spaces around it. A number whose cell shows something else stays one."""
+    return value if isinstance(value, ShownNumber) else unguarded(str(value).strip())
 
 
 @dataclass(slots=True)

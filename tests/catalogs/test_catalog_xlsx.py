@@ -15,7 +15,7 @@ from spreadsheets import workbook
 
 from neuroon_async import Product, ProductFailure
 from neuroon_async.catalogs import Catalog
-from neuroon_async.catalogs.readers import sheet_cells, spreadsheet
+from neuroon_async.catalogs.readers import workbook as workbook_reader
 
 OPTIONS = {"shop_url": SHOP, "currency": "EUR", "today": date(2026, 6, 15)}
 HEADER = ["id", "name", "price", "url", "sale_price", "sale_start_date", "sale_end_date", "in_stock", "sku", "stock"]
@@ -174,14 +174,34 @@ def test_a_file_that_is_damaged(cut):
     assert "cannot be read as a spreadsheet" in fault
 
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+
+
+def zipped(*names: str) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in names:
+            archive.writestr(name, "")
+    return file.getvalue()
+
+
 def test_what_is_no_spreadsheet_that_is_read():
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a.csv", "id,name\n")
     for content, reason in (
         (archive.getvalue(), "is a zip archive; unpack it"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(500), "save it as .xlsx"),
-        (b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", "save it as .xlsx"),
+        (zipped("[Content_Types].xml", "xl/workbook.bin"), "is a binary spreadsheet (.xlsb)"),
+        (zipped("[Content_Types].xml", "word/document.xml"), "is a document of another kind"),
+        (zipped("Index/Document.iwa"), "export it from Numbers"),
+        (OLE + bytes(500), "is an older spreadsheet (.xls), or one that is protected by a password"),
+        (OLE + bytes(500) + "EncryptedPackage".encode("utf-16-le"), "is protected by a password"),
+        (b"PK\x03\x04" + bytes(26) + b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet", "spreadsheet (.ods)"),
+        (b"<table border='1'><tr><th>id</th></tr></table>", "is a web page with a table"),
+        (b'<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook/>', "is a spreadsheet in XML"),
+        (b"<html><body>Please log in</body></html>", "was a login or an error page saved?"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(20), "is an archive; unpack it"),
+        (b"%PDF-1.7\n", "is a document to be read by people"),
         (workbook({"A": []}), "holds no rows at all"),
     ):
         _, fault = until_fault(Catalog(named(content, "file")))
@@ -189,7 +209,7 @@ def test_what_is_no_spreadsheet_that_is_read():
 
 
 def test_one_that_unpacks_to_too_much(monkeypatch):
-    monkeypatch.setattr(spreadsheet, "MAX_UNPACKED_BYTES", 1_000)
+    monkeypatch.setattr(workbook_reader, "MAX_UNPACKED_BYTES", 1_000)
     _, fault = until_fault(Catalog(named(book(ROW))))
     assert "save the sheet as CSV" in fault
 
@@ -338,7 +358,7 @@ def test_errors_are_refused_or_left_out_and_counted():
 
 
 def test_odd_cells_of_a_sheet_that_begins_further_right_and_is_read_in_pieces(monkeypatch):
-    monkeypatch.setattr(sheet_cells, "_CHUNK", 7)
+    monkeypatch.setattr(workbook_reader, "_CHUNK", 7)
     rows = [[None, None, *row] for row in ([*HEADER], ["a", "Té", 7, "/a"], ["b", "Té", 7, "/b"], ["c", "Té", 7, "/c"])]
     content = workbook({"Other": [["x"]], "Hoja": rows})
     sheet = "xl/worksheets/sheet2.xml"
@@ -346,3 +366,30 @@ def test_odd_cells_of_a_sheet_that_begins_further_right_and_is_read_in_pieces(mo
     *refused, product = items(edited(content, *changes), sheet="Hoja")
     assert ["formula without its value" in item.reason for item in refused] == [True, True]
     assert (product.external_id, product.price) == ("c", 7)
+
+
+def test_cells_that_do_not_say_where_they_stand():
+    """Some programs leave that out: each stands behind the one before it."""
+    row = '<row><c t="inlineStr"><is><t>a</t></is></c><c/><c t="e"><v>#N/A</v></c><c r="D2"><v>1</v></c></row>'
+    content = edited(book(), (SHEET, "</sheetData>", f"{row}</sheetData>"))
+    (failure,) = items(content)
+    assert failure.external_id == "a"
+    assert "price: holds #N/A" in failure.reason
+    far = '<row r="1048576"><c><v>5</v></c></row></sheetData>'
+    content = edited(book(ROW), (SHEET, '<c r="J1"', '<c r="XFD1"'), (SHEET, "</sheetData>", far))
+    _, fault = until_fault(Catalog(named(content, "file")))
+    assert "spans over 40,000,000 cells" in fault
+
+
+def test_a_sheet_is_unpacked_once_where_nothing_is_odd(monkeypatch):
+    content = book(ROW)
+    opened: list[str] = []
+    unpacked = zipfile.ZipFile.open
+
+    def watched(archive, name, *args, **options):
+        opened.append(getattr(name, "filename", name))
+        return unpacked(archive, name, *args, **options)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", watched)
+    assert len(items(content)) == 1
+    assert opened.count(SHEET) == opened.count(BOOK) == opened.count(STYLES) == 1

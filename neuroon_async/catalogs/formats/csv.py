@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..fast.plan import RowPlan
 from ..fast.rows import RowLanes
+from ..format import formulas_in
 from ..generic import GenericBuilder
 from ..values.parsing import Notation
 
@@ -37,7 +38,8 @@ class _Delimited:
         header = sample.header_by(self.delimiter) if self.delimiter else sample.header
         if header and sample.sheet is not None and not options.mapping and not builder.recognise(header):
             found = ", ".join(header[:20])
-            raise reading.source.error(1, f"no column is named like a product field: {found}{sample.sheet.another}")
+            why = f"; {formulas}" if (formulas := formulas_in(header)) else sample.sheet.another
+            raise reading.source.error(1, f"no column is named like a product field: {found}{why}")
         if header and not options.mapping and not builder.recognise(header):
             raise reading.source.error(
                 1,

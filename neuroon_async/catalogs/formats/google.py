@@ -15,7 +15,7 @@ from ..fast.feed import FeedFields, FeedLanes
 from ..generic import state_of
 from ..mapping import ATTRIBUTE_PREFIX
 from ..readers.feed_xml import xml_item_blocks, xml_items
-from ..records import Draft
+from ..records import Draft, cell_text
 from ..values.parsing import Notation
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _levels(paths: Iterable[str]) -> list[str]:
 def _texts(item: Mapping[str, Any], name: str) -> list[str]:
     value: RawValue = item.get(name)
     values = value if isinstance(value, list) else [value]
-    return [str(v).strip() for v in values if v is not None and str(v).strip()]
+    return [cell_text(v) for v in values if v is not None and str(v).strip()]
 
 
 def _first(item: Mapping[str, Any], *names: str) -> str:

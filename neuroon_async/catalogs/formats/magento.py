@@ -51,6 +51,7 @@ _USED = (
     "use_config_manage_stock", "configurable_variations", "configurable_variation_labels", "associated_skus",
     "bundle_price_type",
 )  # fmt: skip
+_INHERITED = ("url_key", "base_image", "small_image", "configurable_variation_labels")
 _STARTS = ("special_price_from_date", "special_from_date")
 _ENDS = ("special_price_to_date", "special_to_date")
 """As the export calls them, and as the attributes are called."""
@@ -99,7 +100,11 @@ class _Index:
             self._database.execute("INSERT OR IGNORE INTO price VALUES (?, ?, ?, ?, ?)", offer)
         variants = _variants(row)
         inherited = msgspec.json.encode(
-            {name: row.get(name) for name in ("url_key", "base_image", "small_image", "configurable_variation_labels")}
+            {
+                name: cell(row, name)
+                for name in ("url_key", "base_image", "small_image", "configurable_variation_labels")
+            },
+            enc_hook=str,
         )
         for variant in variants:
             self._database.execute("INSERT OR IGNORE INTO parent VALUES (?, ?, ?)", (variant, sku, inherited))

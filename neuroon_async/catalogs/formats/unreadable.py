@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,24 +10,57 @@ if TYPE_CHECKING:
 
 __all__ = ["why_no_catalog"]
 
+_SAVE = "open it in a spreadsheet program, and save it as .xlsx or as CSV"
+_OLDER_OFFICE = b"\xd0\xcf\x11\xe0"
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_ARCHIVES = (b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\x05\x06")
+_BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
+_OFFICE_XML = (b"urn:schemas-microsoft-com:office:spreadsheet", b'progid="Excel.Sheet"', b"opendocument:xmlns:office")
+_TABLE = re.compile(rb"(?i)<table\b")
 _PROLOGUE = 8_192
 """Bytes in which XML has declared its vocabularies."""
 
 
 def why_no_catalog(sample: Sample) -> str | None:
     """Why nothing can be read of a file that begins like this; ``None`` where it may be a catalog."""
-    if b"opendocument.spreadsheet" in sample.head[:200] or sample.head.startswith(b"\xd0\xcf\x11\xe0"):
-        return "is a spreadsheet of a kind that is not read; save it as .xlsx or as CSV"
-    if sample.head.startswith(b"PK\x03\x04") and not sample.is_spreadsheet:
-        return "is a zip archive; unpack it"
-    if sample.is_xml and b"wordpress.org/export/" in sample.text[:_PROLOGUE]:
-        return (
-            "is WordPress's export of a site's content, not a product feed; export the products as CSV in WooCommerce"
-        )
-    if sample.is_web_page:
-        return "is a web page, not a catalog; was a login or an error page saved?"
     if sample.error_told is not None:
         return (
             f"is the answer of a web service that has failed, not a catalog; read what it says as {sample.error_told!r}"
         )
+    return _why_no_spreadsheet(sample) or _why_no_text(sample)
+
+
+def _why_no_spreadsheet(sample: Sample) -> str | None:
+    head = sample.head
+    if head.startswith(_OLDER_OFFICE):
+        if _ENCRYPTED in head:
+            return f"is protected by a password; {_SAVE}, without one"
+        return f"is an older spreadsheet (.xls), or one that is protected by a password; {_SAVE}, without one"
+    if b"opendocument.spreadsheet" in head[:200]:
+        return f"is an OpenDocument spreadsheet (.ods), which is not read; {_SAVE}"
+    if sample.is_xml and any(sign in sample.start[:_PROLOGUE] for sign in _OFFICE_XML):
+        return f"is a spreadsheet in XML, which is not read; {_SAVE}"
+    if head.startswith(b"PK\x03\x04") and b".iwa" in head:
+        return "is a spreadsheet of Numbers, which is not read; export it from Numbers as .xlsx or as CSV"
     return None
+
+
+def _why_no_text(sample: Sample) -> str | None:
+    head = sample.head
+    if head.startswith(_ARCHIVES) or _BZIP2.match(head):
+        return "is an archive; unpack it"
+    if head.startswith(b"PK\x03\x04") and not sample.is_spreadsheet:
+        return "is a zip archive; unpack it"
+    if head.startswith((b"%PDF-", b"{\\rtf")):
+        return "is a document to be read by people, not a catalog; export the products as CSV, .xlsx or JSON"
+    if sample.is_xml and b"wordpress.org/export/" in sample.text[:_PROLOGUE]:
+        return (
+            "is WordPress's export of a site's content, not a product feed; export the products as CSV in WooCommerce"
+        )
+    return _about_page(sample) if sample.is_web_page else None
+
+
+def _about_page(sample: Sample) -> str:
+    if _TABLE.search(sample.head):
+        return f"is a web page with a table, as some programs export for spreadsheets; if that is it, {_SAVE}"
+    return "is a web page, not a catalog; was a login or an error page saved?"

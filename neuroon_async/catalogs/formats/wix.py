@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..grouping import grouped
 from ..mapping import slug
-from ..records import Draft
+from ..records import Draft, cell
 from ..values.addresses import is_absolute
 from ..values.parsing import BadValue, Money, Notation, to_money, to_number
 from ..values.prices import Prices, on_sale
@@ -45,7 +45,7 @@ _USED = (
 
 def _cell(row: Mapping[str, Any], *columns: str) -> str:
     """The text of the first of these columns that has one."""
-    return next((text for column in columns if (text := str(row.get(column) or "").strip())), "")
+    return next((text for column in columns if (text := cell(row, column))), "")
 
 
 def _handle(record: Record) -> str:

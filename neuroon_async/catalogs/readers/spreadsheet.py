@@ -2,7 +2,8 @@
 
 A spreadsheet knows what a cell is, and saving it as CSV loses that. So the values come as a CSV file of a careful shop
 would hold them: a whole number with all its digits (``8436570000001``, however the cell shows it), an exact date, true
-or false. A number that as text might be two (``1.299``) stays a number.
+or false. A number that as text might be two (``1.299``) stays a number, and one whose cell shows something else is a
+`ShownNumber`.
 
 The sheet is unpacked into memory: a workbook that unpacks to more than `MAX_UNPACKED_BYTES`, or a sheet that spans more
 than `MAX_CELLS`, is refused.
@@ -12,36 +13,30 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import zipfile
-import zlib
-from contextlib import contextmanager
 from decimal import Decimal
 from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..records import Record
+from ..values.number_formats import ShownNumber
 from ..values.text import require
 from .delimited import column_names, is_comment
-from .sheet_cells import CELL, OddCells, column_number
+from .sheet_cells import SheetCells
+from .workbook import Workbook
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
+    from ..values.number_formats import NumberFormat
     from .byte_source import ByteSource
+    from .sheet_cells import OddCells
 
-__all__ = ["MAX_CELLS", "MAX_UNPACKED_BYTES", "Sheet"]
+__all__ = ["Sheet"]
 
-MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
-MAX_CELLS = 40_000_000
-"""Cells that one sheet may span, empty ones too: about as many as fit into a gigabyte."""
-_CHUNK = 256 * 1024
-_FAR_CELL = re.compile(rb"""r\s*=\s*["'](?:[A-Za-z]{2}|[A-Za-z]?[0-9]{7})""")
-"""Beyond column Z or row 999,999. Where none is, a sheet spans fewer than `MAX_CELLS`, and looking is cheap."""
-_PLACE = re.compile(rb"""(?<![\w:])r\s*=\s*["']([A-Za-z]+)([0-9]+)["']""")
-_LONGEST_CELL = 1_000
 _EXACT_DIGITS = 15
 """A spreadsheet keeps no more digits of a number."""
 _MAYBE_TWO = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
+_Cell = str | Decimal
 
 
 class Sheet:
@@ -51,14 +46,15 @@ class Sheet:
         """``option`` is what the user calls the option that chooses the sheet."""
         calamine = require("python_calamine", "xlsx", "a spreadsheet")
         self._source = source
-        _refuse_huge(source, file)
+        self._first: list[list[str]] = []
+        self._book = Workbook(source, file)
         try:
             workbook = calamine.load_workbook(file)
             name = _name_of(source, calamine, workbook, wanted, option)
             self._sheet: Any = workbook.get_sheet_by_name(name)
             self._others = [other for other in workbook.sheet_names if other != name]
             self._option = option
-            self._file, self._index = file, workbook.sheet_names.index(name)
+            self._cells = SheetCells(self._book, workbook.sheet_names.index(name))
         except (calamine.CalamineError, OSError) as error:
             raise source.error("", f"cannot be read as a spreadsheet: {error}; save it again as .xlsx") from error
 
@@ -71,12 +67,9 @@ class Sheet:
 
     def first_rows(self, count: int) -> list[list[str]]:
         """The first rows that hold anything, as texts, the header among them."""
-        found: list[list[str]] = []
-        for _, row in self._rows():
-            if len(found) == count:
-                break
-            found.append([str(cell) for cell in row])
-        return found
+        if len(self._first) < count:
+            self._first = [[str(cell) for cell in row] for _, row in islice(self._rows(), count)]
+        return self._first[:count]
 
     def records(self, titles: int = 0) -> Iterator[Record]:
         """The rows below the header, which stands below this many titles."""
@@ -88,76 +81,35 @@ class Sheet:
         for number, row in rows:
             yield Record(f"{self._source.name}:row {number}", dict(zip(header, row, strict=False)))
 
-    def _rows(self) -> Iterator[tuple[int, list[str | Decimal]]]:
-        with _opened(self._source, self._file) as archive:
+    def _rows(self) -> Iterator[tuple[int, list[_Cell]]]:
+        with self._book.opened() as archive:
             is_header = True
-            for number, row in self._shown(OddCells(archive, self._index)):
+            for number, row in self._shown(self._cells.read(archive)):
                 texts = [cell for cell in row if not isinstance(cell, str) or cell.strip()]
                 if not texts or (is_header and is_comment([str(cell) for cell in row])):
                     continue
                 is_header = False
                 yield number, row
 
-    def _shown(self, odd: OddCells) -> Iterator[tuple[int, list[str | Decimal]]]:
+    def _shown(self, odd: OddCells) -> Iterator[tuple[int, list[_Cell]]]:
         """What each row shows. Of the last rows calamine tells nothing where all that they hold is odd cells."""
         number, width = 0, 0
         for number, cells in enumerate(self._sheet.iter_rows(), 1):
             width = len(cells)
-            shown, row = odd.of_row(number), [_value(cell) for cell in cells]
-            yield number, self._with(shown, row) if shown else row
+            shown = odd.of_row(number)
+            yield number, self._with(shown, cells) if shown else [_value(cell) for cell in cells]
         for number, shown in odd.rest():
             yield number, self._with(shown, [""] * width)
 
-    def _with(self, shown: dict[int, str], row: list[str | Decimal]) -> list[str | Decimal]:
-        """The row, with what odd cells show. Columns that are empty on the left are none of it."""
+    def _with(self, shown: dict[int, str | NumberFormat], cells: list[Any]) -> list[_Cell]:
+        """The row, with what odd cells show. Columns that are empty on the left are none of it.
+
+        Of the last columns calamine tells nothing where all that they hold is odd cells.
+        """
         first = 1 if self._sheet.start is None else 1 + self._sheet.start[1]
-        return [shown.get(column, cell) for column, cell in enumerate(row, first)]
-
-
-@contextmanager
-def _opened(source: ByteSource, file: BinaryIO) -> Generator[zipfile.ZipFile, None, None]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError) as error:
-        damaged = "cannot be read as a spreadsheet; it is damaged or cut off: fetch or save it again"
-        raise source.error("", damaged) from error
-
-
-def _refuse_huge(source: ByteSource, file: BinaryIO) -> None:
-    """Refuse a workbook that memory would not hold: one far cell makes a sheet as large as all cells up to it."""
-    problem = None
-    with _opened(source, file) as archive:
-        if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED_BYTES:
-            problem = f"unpacks to more than {MAX_UNPACKED_BYTES // 1024**3} GiB; save the sheet as CSV"
-        elif any(_area(archive, name) > MAX_CELLS for name in archive.namelist()):
-            problem = f"has a sheet that spans over {MAX_CELLS:,} cells; delete what stands far below or beside it"
-    if problem:
-        raise source.error("", problem)
-    file.seek(0)
-
-
-def _area(archive: zipfile.ZipFile, name: str) -> int:
-    """The cells that a sheet spans, or 0 where none is far. What the sheet says of its size itself may be wrong."""
-    if not any(_FAR_CELL.search(piece) for piece in _pieces(archive, name)):
-        return 0
-    rows = columns = 0
-    for piece in _pieces(archive, name):
-        for attributes in CELL.findall(piece):
-            place = None if attributes.endswith(b"/") else _PLACE.search(attributes)  # an empty one takes no memory
-            if place is not None:
-                columns = max(columns, column_number(place[1]))
-                rows = max(rows, int(place[2]))
-    return rows * columns
-
-
-def _pieces(archive: zipfile.ZipFile, name: str) -> Iterator[bytes]:
-    """What a member holds. Pieces overlap, so that each cell stands whole in one of them."""
-    rest = b""
-    with archive.open(name) as member:
-        while chunk := member.read(_CHUNK):
-            yield rest + chunk
-            rest = (rest + chunk)[-_LONGEST_CELL:]
+        last = max((column for column, text in shown.items() if isinstance(text, str)), default=0)
+        beside = [""] * (last + 1 - first - len(cells))
+        return [_value(cell, shown.get(column)) for column, cell in enumerate([*cells, *beside], first)]
 
 
 def _name_of(source: ByteSource, calamine: Any, workbook: Any, wanted: str | None, option: str) -> str:
@@ -181,15 +133,25 @@ def _name_of(source: ByteSource, calamine: Any, workbook: Any, wanted: str | Non
     return name
 
 
-def _value(cell: Any) -> str | Decimal:
+def _value(cell: Any, shown: str | NumberFormat | None = None) -> _Cell:
     """A cell as text, or as a number where its text might be read as another one."""
+    if isinstance(shown, str):
+        return shown
     if isinstance(cell, str):
-        return cell
+        return shown.of_text(cell) if shown and cell else cell
     if isinstance(cell, bool):
         return "true" if cell else "false"
-    if isinstance(cell, (int, float)):
-        text = _number(cell)
-        return Decimal(text) if _MAYBE_TWO.fullmatch(text) else text
+    return _shown_number(cell, shown) if isinstance(cell, (int, float)) else _moment(cell)
+
+
+def _shown_number(cell: float, shown: NumberFormat | None) -> _Cell:
+    text = _number(cell)
+    if shown is not None and "E" not in text and isinstance(text := shown.of(text), ShownNumber):
+        return text
+    return Decimal(text) if _MAYBE_TWO.fullmatch(text) else text
+
+
+def _moment(cell: Any) -> str:
     if isinstance(cell, dt.datetime) and cell.time() == dt.time():
         return cell.date().isoformat()
     if isinstance(cell, dt.timedelta):

@@ -15,6 +15,7 @@ from typing import Literal
 
 from ...api.models import Number
 from .currencies import Unit, unit_named
+from .number_formats import ShownNumber
 from .shown import BadValue, UnknownWord, shown
 from .text import one_line
 
@@ -106,6 +107,8 @@ def to_number(value: object, notation: Notation) -> Number:
 
 def _read(value: object, notation: Notation) -> tuple[Number, Sign | None]:
     """A number, and the decimal sign that its text plainly shows."""
+    if isinstance(value, ShownNumber):
+        return value.number, None
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
         return value, None
     if not isinstance(value, str):
@@ -166,7 +169,7 @@ def to_money(value: object, notation: Notation) -> Money:
     """
     if isinstance(value, Money):
         return value
-    if not isinstance(value, str):
+    if not isinstance(value, str) or isinstance(value, ShownNumber):
         return _not_negative(Money(to_number(value, notation)), value)
     if _ORDINARY.fullmatch(value):
         return Money(Decimal(value), None, ".") if "." in value else Money(int(value))
@@ -211,14 +214,14 @@ def _no_amount(value: str) -> str:
 
 def to_rating(value: object, notation: Notation) -> Number:
     """A number up to 5, so never one with grouped thousands; ``4,5/5`` and ``4.5 out of 5 stars`` are such."""
-    if isinstance(value, str) and (out_of_five := _OUT_OF_FIVE.fullmatch(value.strip())):
+    if type(value) is str and (out_of_five := _OUT_OF_FIVE.fullmatch(value.strip())):
         value = out_of_five[1]
     return to_number(value, Notation(decimal=notation.decimal, grouped=False))
 
 
 def to_pieces(value: object, notation: Notation) -> int:
     """A whole number of pieces: ``3 uds``, ``12 in stock``. Raises `UnknownWord` for what tells no number at all."""
-    if isinstance(value, str) and (pieces := _PIECES.fullmatch(_plain(value))):
+    if type(value) is str and (pieces := _PIECES.fullmatch(_plain(value))):
         value = pieces[1]
     try:
         return to_integer(value, notation)
@@ -232,7 +235,7 @@ def to_pieces(value: object, notation: Notation) -> int:
 
 def to_integer(value: object, notation: Notation) -> int:
     """A whole number; ``3.0000`` is one."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
+    if type(value) is str and value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS:
         return int(value)
     try:
         number = to_number(value, notation)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .addresses import first_image
 from .currencies import unit_named
 from .nested import NO_ITEMS, nested_value, without_brackets
+from .number_formats import ShownNumber
 from .numbers import AmbiguousNumber, Money, Notation, to_integer, to_money, to_number, to_pieces, to_rating
 from .shown import BadValue, LikeADate, NestedValue, UnknownWord, shown
 from .text import decoded
@@ -53,6 +54,8 @@ def is_blank(value: object) -> bool:
 
 def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: ARG001 - one signature for all
     """A text without the spaces around it; a whole number counts as one, as ids often are."""
+    if isinstance(value, ShownNumber):
+        return value.shown
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, int) and not isinstance(value, bool):
@@ -61,7 +64,17 @@ def to_text(value: object, notation: Notation | None = None) -> str:  # noqa: AR
 
 
 def to_code(value: object, notation: Notation | None = None) -> str | None:
-    """A text, as `to_text`; a number that is whole counts without its decimals. A cell's list of none has no code."""
+    """A text, as `to_text`; a number that is whole counts without its decimals. A cell's list of none has no code.
+
+    Where a cell shows such decimals, it comes as `ShownNumber` still, for the report to tell.
+    """
+    if isinstance(value, ShownNumber):
+        if not value.exact:
+            raise BadValue(
+                f"is shown as {shown(value.shown)}, and its cell holds {value.number}; "
+                "write into the cell, formatted as text, what the id is"
+            )
+        return value if value.only_gains_decimals else value.shown
     text = to_text(without_decimals(value))
     return None if text == NO_ITEMS and notation is not None and notation.lists else text
 

@@ -6,7 +6,8 @@ import html
 import re
 from typing import TYPE_CHECKING, Any
 
-from ...values.damage import unguarded, whole_number
+from ...records import cell
+from ...values.damage import whole_number
 from ...values.words import says_yes
 
 if TYPE_CHECKING:
@@ -28,11 +29,6 @@ __all__ = [
 ]  # fmt: skip
 
 _SEPARATING_COMMA = re.compile(r"(?<!\\),")
-
-
-def cell(row: Mapping[str, Any], column: str) -> str:
-    """The text of a cell, empty where there is none."""
-    return unguarded(str(row.get(column) or "").strip())
 
 
 def kinds_of(row: Mapping[str, Any]) -> list[str]:

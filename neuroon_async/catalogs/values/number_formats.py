@@ -1,0 +1,305 @@
+"""What a spreadsheet shows of a number, by the format of its cell. Pure.
+
+A cell holds a number, and its format says how that looks: ``0000`` shows 7 as 0007, ``"SKU-"0000`` as SKU-0007, ``0%``
+shows 0.5 as 50%. What the people of a shop see is what they mean, where a text is wanted. Where a number is wanted, it
+is the one that the cell holds: that a price is shown without its cents does not round it.
+
+Thousands are not grouped here, and decimals follow a dot: which signs a spreadsheet uses for them is not the file's to
+say.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["BUILT_IN_FORMATS", "NumberFormat", "ShownNumber"]
+
+BUILT_IN_FORMATS = {
+    1: "0",
+    2: "0.00",
+    3: "#,##0",
+    4: "#,##0.00",
+    9: "0%",
+    10: "0.00%",
+    12: "# ?/?",
+    13: "# ??/??",
+    37: "#,##0;(#,##0)",
+    38: "#,##0;[Red](#,##0)",
+    39: "#,##0.00;(#,##0.00)",
+    40: "#,##0.00;[Red](#,##0.00)",
+}
+"""Formats that files name by a number alone, as far as they show anything else than the number itself."""
+_LONGEST_CODE = 255
+_TOKEN = re.compile(
+    r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[(?P<bracket>[^\]]*)\]?|(?P<general>General)|(?P<power>E[+-])'
+    r"|(?P<place>[0#?])|(?P<other>.)",
+    re.IGNORECASE | re.DOTALL,
+)
+_SECTIONS = re.compile(r'((?:"[^"]*"?|\\.|_.|\*.|\[[^\]]*\]?|[^;])*)(?:;|\Z)', re.DOTALL)
+_CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?[0-9]+(?:\.[0-9]+)?)")
+_HOLDS: dict[str, Callable[[Decimal, Decimal], bool]] = {
+    "<": Decimal.__lt__,
+    "<=": Decimal.__le__,
+    ">": Decimal.__gt__,
+    ">=": Decimal.__ge__,
+    "=": Decimal.__eq__,
+    "<>": Decimal.__ne__,
+}
+_HALVES = 2
+_LONGEST_DENOMINATOR = 4
+_SAME = Fraction(1, 10**12)
+"""A third is never exact in a spreadsheet."""
+
+
+class ShownNumber(str):
+    """A number whose cell shows something else.
+
+    As a text it is what a file of texts would hold: what the cell shows, where that is the whole number, or the number
+    itself. ``number`` is what the cell holds, ``shown`` what it shows; ``exact`` tells whether that is the whole
+    number, and not a rounded one.
+    """
+
+    __slots__ = ("exact", "number", "only_gains_decimals", "shown")
+    number: Decimal
+    shown: str
+    exact: bool
+    only_gains_decimals: bool
+    """Is it a whole number that is shown with decimals: 123 as ``123.00``?"""
+
+    def __new__(cls, number: str, shown: str, *, exact: bool, is_code: bool) -> Self:
+        """``is_code`` tells whether it is shown as article numbers are, by digits and signs without decimals."""
+        value = Decimal(number)
+        only_gains_decimals = exact and not is_code and value == value.to_integral_value()
+        made = super().__new__(cls, shown if exact and not only_gains_decimals else number)
+        made.number, made.shown, made.exact, made.only_gains_decimals = value, shown, exact, only_gains_decimals
+        return made
+
+
+@dataclass(slots=True)
+class _Section:
+    """One part of a format, for some of the numbers or for texts."""
+
+    places: list[str] = field(default_factory=list[str])
+    """Digits (``0``, ``#``, ``?``), and ``.`` and ``/``; all else are literal texts, with a ``'`` before them."""
+    condition: Callable[[Decimal], bool] | None = None
+    percents: int = 0
+    thousands: int = 0
+    """How many times the number is divided by a thousand."""
+    is_general: bool = False
+    is_text: bool = False
+    is_power: bool = False
+
+    @property
+    def has_digits(self) -> bool:
+        return any(place in "0#?" for place in self.places)
+
+    def wraps(self, inner: str) -> str:
+        """The literal texts around what stands for the value."""
+        return "".join(place[1:] if place[0] == "'" else inner for place in self.places)
+
+
+class NumberFormat:
+    """One format of a workbook."""
+
+    def __init__(self, code: str) -> None:
+        sections = [_section(part) for part in _parts(code[:_LONGEST_CODE])]
+        texts = [section for section in sections if section.is_text]
+        self._text = texts[-1] if texts else None
+        self._numbers = [section for section in sections if not section.is_text][:3] or texts
+        self._has_conditions = any(section.condition for section in self._numbers)
+        self.of = lru_cache(maxsize=1_000)(self._of)
+
+    @property
+    def shows_all(self) -> bool:
+        """Does every value look as it is?"""
+        sections = [*self._numbers, *([self._text] if self._text else [])]
+        return all((section.is_general or section.is_text) and len(section.places) == 1 for section in sections)
+
+    def of_text(self, text: str) -> str:
+        """What a cell with this text shows."""
+        return text if self._text is None else self._text.wraps(text).strip()
+
+    def _of(self, number: str) -> str:
+        """What a cell with this number shows: the number as it is, a percentage, or a `ShownNumber`."""
+        value = Decimal(number)
+        section = self._section_for(value)
+        if section is None or section.is_power:
+            return number
+        signed = value < 0 and (len(self._numbers) == 1 or self._has_conditions)
+        shown, exact = _rendered(section, abs(value))
+        shown = f"-{shown}" if signed else shown
+        if section.percents:
+            return shown
+        if shown == number:
+            return number
+        if shown.isdigit() and exact:  # zeros before it, which no reader of numbers minds
+            return shown
+        return ShownNumber(number, shown, exact=exact, is_code=_is_code(section))
+
+    def _section_for(self, value: Decimal) -> _Section | None:
+        numbers = self._numbers
+        if not numbers:
+            return None
+        if self._has_conditions:
+            holding = (section for section in numbers if section.condition and section.condition(value))
+            return next(holding, next((section for section in numbers if not section.condition), None))
+        if value < 0:
+            return numbers[1 if len(numbers) >= _HALVES else 0]
+        return numbers[2] if value == 0 and len(numbers) > _HALVES else numbers[0]
+
+
+def _parts(code: str) -> list[str]:
+    """``positive;negative;zero;text``."""
+    found: list[str] = []
+    position = 0
+    while match := _SECTIONS.match(code, position):
+        found.append(match[1])
+        position = match.end()
+        if match.end() == match.end(1):
+            break
+    return found
+
+
+def _section(code: str) -> _Section:
+    section = _Section()
+    places = section.places
+    for token in _TOKEN.finditer(code):
+        literal = _literal(token)
+        if literal:
+            places.append(f"'{literal}")
+        elif token["bracket"] and (condition := _CONDITION.fullmatch(token["bracket"])):
+            section.condition = _condition(condition)
+        elif token["general"] or token["other"] == "@":
+            section.is_general, section.is_text = bool(token["general"]), not token["general"]
+            places.append("@")
+        elif token["power"]:
+            section.is_power = True
+        elif token["place"]:
+            places.append(token["place"])
+        elif token["other"] == ",":
+            places.append(",")
+        elif token["other"]:
+            _take_sign(section, token["other"])
+    _settle_commas(section)
+    return section
+
+
+def _literal(token: re.Match[str]) -> str:
+    if (bracket := token["bracket"]) is not None:
+        return bracket[1:].partition("-")[0] if bracket.startswith("$") else ""
+    return token["quoted"] or token["escaped"] or ""
+
+
+def _condition(match: re.Match[str]) -> Callable[[Decimal], bool]:
+    holds, bound = _HOLDS[match[1]], Decimal(match[2])
+    return lambda value: holds(value, bound)
+
+
+def _take_sign(section: _Section, sign: str) -> None:
+    if sign == "%":
+        section.percents += 1
+    is_point = sign == "." and "." not in section.places
+    is_bar = sign == "/" and section.has_digits and "/" not in section.places
+    section.places.append(sign if is_point or is_bar else f"'{sign}")
+
+
+def _settle_commas(section: _Section) -> None:
+    """A comma between digits groups them; behind the last one it divides by a thousand; any other is a text."""
+    places = section.places
+    digits = [number for number, place in enumerate(places) if place in "0#?"]
+    first, last = (digits[0], digits[-1]) if digits else (len(places), -1)
+    whole = places.index(".") if "." in places else len(places)
+    for number, place in enumerate(places):
+        if place == "," and number < first:
+            places[number] = "',"
+        elif place == "," and (number > last or (number < whole and not _digits_between(places, number, whole))):
+            section.thousands += 1
+    section.places = [place for place in places if place != ","]
+
+
+def _digits_between(places: list[str], first: int, last: int) -> bool:
+    return any(place in "0#?" for place in places[first:last])
+
+
+def _is_code(section: _Section) -> bool:
+    return not ({".", "/"} & {*section.places}) and not section.thousands
+
+
+def _rendered(section: _Section, value: Decimal) -> tuple[str, bool]:
+    """What a section shows of a number without its sign, and whether that is all of it."""
+    if section.is_general or section.is_text:
+        return section.wraps(format(value, "f")).strip(), True
+    if not section.has_digits:
+        return section.wraps("").strip(), False
+    if "/" in section.places:
+        return _as_fraction(section, value)
+    scaled = value.scaleb(2 * section.percents - 3 * section.thousands)
+    point = section.places.index(".") if "." in section.places else len(section.places)
+    whole, decimals = section.places[:point], section.places[point + 1 :]
+    count = sum(place in "0#?" for place in decimals)
+    rounded = scaled.quantize(Decimal(1).scaleb(-count), ROUND_HALF_UP)
+    digits, _, rest = format(rounded, "f").partition(".")
+    text = _fill(whole, digits)
+    if point < len(section.places):
+        text += f".{_fill_decimals(decimals, rest)}"
+    return text.strip(), rounded == scaled and not section.thousands
+
+
+def _fill(places: Iterable[str], digits: str) -> str:
+    """Digits in their places, from the right; the first place takes all that are left."""
+    left = "" if digits == "0" else digits
+    shown: list[str] = []
+    listed = list(places)
+    first = next((number for number, place in enumerate(listed) if place in "0#?"), None)
+    for number in range(len(listed) - 1, -1, -1):
+        place = listed[number]
+        if place[0] == "'":
+            shown.append(place[1:])
+        elif number == first:
+            shown.append(left or ("0" if place == "0" else ""))
+        elif left:
+            shown.append(left[-1])
+            left = left[:-1]
+        elif place == "0":
+            shown.append("0")
+    return "".join(reversed(shown))
+
+
+def _fill_decimals(places: Iterable[str], digits: str) -> str:
+    shown, number = "", 0
+    last = len(digits.rstrip("0"))
+    for place in places:
+        if place[0] == "'":
+            shown += place[1:]
+        else:
+            shown += digits[number] if place == "0" or number < last else ""
+            number += 1
+    return shown
+
+
+def _as_fraction(section: _Section, value: Decimal) -> tuple[str, bool]:
+    """``1 1/2``, with a denominator of as many digits as the format has places for, or with its own (``# ?/8``)."""
+    bar = section.places.index("/")
+    behind = [place.lstrip("'") for place in section.places[bar + 1 :]]
+    fixed = "".join(behind).strip()
+    if fixed.isdigit() and int(fixed):
+        fraction = Fraction(round(Fraction(value) * int(fixed)), int(fixed))
+    else:
+        count = min(sum(place in "0#?" for place in behind), _LONGEST_DENOMINATOR)
+        fraction = Fraction(value).limit_denominator(10**count - 1 or 1)
+    before = "".join(place[-1] for place in section.places[:bar])
+    has_whole = len(before.split()) > 1
+    whole, part = divmod(fraction, 1) if has_whole else (0, fraction)
+    texts = [str(whole)] if whole or not part else []
+    if part:
+        texts.append(f"{part.numerator}/{part.denominator}")
+    return " ".join(texts), abs(fraction - Fraction(value)) < _SAME
