@@ -15,7 +15,7 @@ from catalogs.spreadsheets import workbook
 from fuzz.targets import catalogs
 from fuzz.targets.target import Target
 from neuroon_async.catalogs import CatalogFormat
-from neuroon_async.catalogs.readers import workbook
+from neuroon_async.catalogs.readers import workbook as workbook_reader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ def check_sheet(data: bytes) -> None:
     with zipfile.ZipFile(packed, "w") as archive:
         for name, content in (_workbook() | {_SHEET: sheet, _STRINGS: strings}).items():
             archive.writestr(zipfile.ZipInfo(name), content)
-    with patch.object(workbook, "MAX_CELLS", _MAX_CELLS):
+    with patch.object(workbook_reader, "MAX_CELLS", _MAX_CELLS):
         catalogs.check(packed.getvalue(), CatalogFormat.XLSX)
 
 
