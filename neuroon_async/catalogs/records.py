@@ -42,12 +42,13 @@ __all__ = ["Ambiguous", "Draft", "Record", "cell", "cell_text"]
 
 def cell(row: Mapping[str, Any], column: str) -> str:
     """The text in a column of a row; empty where there is none."""
-    return cell_text(row.get(column) or "")
+    text = cell_text(row.get(column) or "")
+    return text if isinstance(text, ShownNumber) else unguarded(text)
 
 
 def cell_text(value: object) -> str:
     """The text of a cell without the spaces around it. A number whose cell shows something else stays one."""
-    return value if isinstance(value, ShownNumber) else unguarded(str(value).strip())
+    return value if isinstance(value, ShownNumber) else str(value).strip()
 
 
 @dataclass(slots=True)
