@@ -116,7 +116,7 @@ class NumberFormat:
         self._text = texts[-1] if texts else None
         self._numbers = [section for section in sections if not section.is_text][:3] or texts
         self._has_conditions = any(section.condition for section in self._numbers)
-        self.of = lru_cache(maxsize=1_000)(self._of)
+        self.of: Callable[[str], str] = lru_cache(maxsize=1_000)(self._of)
 
     @property
     def shows_all(self) -> bool:
