@@ -91,7 +91,7 @@ _SPELLINGS: dict[str, str] = {
     "categories": (
         "categories category producttype categoria categorias familia categorie rayon kategorie kategorien "
         "warengruppe kategoria kategoriak seccion categoriaproducto categoriadelproducto famille produktkategorie "
-        "productcategory productcategories categorypath categoryname categoriamerceologica merchantcategory reparto"
+        "productcategory productcategories categorypath categoryname categoriamerceologica merchantcategory"
     ),
     "brands": (
         "brands brand vendor manufacturer marca marcas fabricante marque marques fabricant marke marken hersteller "

@@ -133,7 +133,7 @@ class Finisher:
         reason = "; ".join(f"{name}: {problem}" if name else problem for name, problem in self.reasons(draft))
         external_id = fields.get("external_id")
         return ProductFailure(
-            external_id if isinstance(external_id, str) and external_id else None,
+            str(external_id) if isinstance(external_id, str) and external_id else None,
             f"{draft.where}: {reason}",
             "local",
             product=self._raw_row(draft),

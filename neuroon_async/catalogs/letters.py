@@ -20,6 +20,7 @@ from .format import Reading, Sample
 from .generic import GenericBuilder
 from .options import ReadingOptions
 from .records import Draft, Record
+from .values.number_formats import ShownNumber
 from .values.parsing import Notation, shown
 
 if TYPE_CHECKING:
@@ -41,12 +42,17 @@ class RawRow(dict[str, Any]):
     __slots__ = ("reading", "record")
 
     def __init__(self, row: Mapping[str, Any], record: Mapping[str, Any], reading: Mapping[str, Any] | None) -> None:
-        super().__init__(row)
-        self.record: dict[str, Any] = dict(record)
+        super().__init__(_plain(row))
+        self.record: dict[str, Any] = _plain(record)
         self.reading: dict[str, Any] | None = None if reading is None else dict(reading)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (dict(self), self.record, self.reading)
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row for users, and for files: its texts are texts, and nothing more."""
+    return {name: str(value) if isinstance(value, ShownNumber) else value for name, value in row.items()}
 
 
 def reading_of(format_name: str, options: ReadingOptions, decimal: str | None) -> dict[str, Any]:

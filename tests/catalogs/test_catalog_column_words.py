@@ -45,7 +45,7 @@ OTHERS = (
     "Precio 1", "Preis AT", "Price from", "Peso bruto", "Price incl. shipping", "Precio C", "Impuestos incluidos",
     "Nombre del proveedor", "Shop name", "Nombre de la tienda", "URL web", "Nombre fabricante", "Image alt",
     "SEO title",
-    "Marca / Modelo", "Nombre / Descripción", "Precio/kg", "Price / Poland", "/",
+    "Marca / Modelo", "Reparto", "Nombre / Descripción", "Precio/kg", "Price / Poland", "/",
     "Imagen 2", "Image of brand", "Category image", "Categoría 2", "Código de barras", "Cód. proveedor",
     "Meta title", "Item type", "Product weight", "No. artículo (int)", "Parent", "Stock in transit", "Active from",
     "Estado del pedido", "Marca 2", "Página web", "Name 2", "Descripción 2", "es", "(obligatorio)", "",

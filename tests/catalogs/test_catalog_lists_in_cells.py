@@ -27,6 +27,9 @@ def _product(**cells: str):
         (r"['Ni\xf1os', 'Bebés']", ["Niños", "Bebés"]),
         ("('Hats', 'Men')", ["Hats", "Men"]),
         ("{'Hats', 'Men'}", ["Hats", "Men"]),
+        ("('Hats',)", ["Hats"]),
+        ("(Hats)", ["(Hats)"]),
+        ("(2026)", ["(2026)"]),
         ("['Hats', None, nan]", ["Hats"]),
         ("[None]", []),
         ("[{'id': 9, 'name': 'Hats', 'display': True}]", ["Hats"]),
@@ -80,6 +83,7 @@ def test_attributes_are_read_from_a_dict_as_python_prints_it():
         "![hat](https://cdn.example/a.jpg)",
         "(https://cdn.example/a.jpg)",
         "src=https://cdn.example/a.jpg",
+        "cdn.example/a.jpg%20https://cdn.example/b.jpg",
     ],
 )
 @pytest.mark.parametrize("column", ["url", "image"])
@@ -96,6 +100,7 @@ def test_an_address_within_other_text_is_refused(address, column):
 )
 def test_an_address_may_hold_another_one_in_its_path(path):
     assert _product(image=path).image_url == SHOP + path
+    assert _product(image=f"cdn.example{path}").image_url == f"https://cdn.example{path}"
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]x", "['a", "[new] Hats", "{a: b}", "['a' 'b']", "[" * 5000 + "]", "('"])

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import pickle
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import openpyxl
 import pytest
 import xlsxwriter
@@ -129,6 +131,19 @@ def test_a_price_is_the_number_that_its_cell_holds(write):
     assert {(item.stock_quantity, item.sale_price) for item in found} == {(5, Decimal("0.5"))}
 
 
+def test_no_format_changes_what_a_price_and_the_stock_are(write):
+    """Negative numbers that are red and bear no sign, zeros that are not shown, and digits before the number."""
+    codes = ["0;[Red]0", "0.00;[Red]0.00", "General;General", "#,###", "0;0;", '"1"000', "0." + "0" * 30, '0 "uds"']
+    header = [*HEADER, "in_stock"]
+    rows = [[code, "Té", (5, code), "/a", None, None, (0, code), None, None, (0, code)] for code in codes]
+    found, _ = read(write([header, *rows]))
+    assert [(item.price, item.stock_quantity, item.in_stock) for item in found] == [(5, 0, False)] * len(codes)
+    found, _ = read(write([header, *([code, "Té", (-5, code), "/a"] for code in codes)]))
+    assert ["price: must be 0 or more" in item.reason for item in found] == [True] * len(codes)
+    found, _ = read(write([header, [(-5, "0;[Red]0"), "Té", 5, "/a"]]))
+    assert "externalId: is shown as '5', and its cell holds -5" in found[0].reason
+
+
 def test_a_percentage_is_no_price(write):
     found, _ = read(
         write([HEADER, ["a", "Té", (0.5, "0%"), "/a"], ["b", "Té", 5, "/b", None, None, None, (0.2, "0%")]])
@@ -151,6 +166,15 @@ def test_a_dead_letter_of_a_row_keeps_what_cells_show(write):
     assert {**failure.product} == {"id": "SKU-0007", "name": "", "price": "19.99", "url": "/a"} | dict.fromkeys(
         HEADER[4:], ""
     )
+
+
+def test_a_failure_holds_plain_texts(write):
+    """So it can be written as JSON, and sent to another process."""
+    (failure,), _ = read(write([HEADER, [(7, "0.00"), None, (19.9, "0.00"), "/a"]]))
+    assert [type(failure.external_id), *map(type, failure.product.values())] == [str] * (1 + len(HEADER))
+    assert msgspec.json.decode(msgspec.json.encode(failure.product))["price"] == "19.90"
+    again = pickle.loads(pickle.dumps(failure))
+    assert (again.product, again.product.record) == (failure.product, failure.product.record)
 
 
 def test_a_header_of_formulas_that_nobody_has_computed(write):
@@ -177,6 +201,10 @@ def test_formats_in_words():
         "0.0%": ("0.125", "12.5%"),
         '[=1]"Sí";[=0]"No";0': ("1", "Sí"),
         "0_ ": ("5", "5"),
+        "[$$-409]0.0": ("5.5", "$5.5"),
+        "0/²": ("0.5", "0"),
+        "0." + "0" * 200: ("1.5", "1.5" + "0" * 199),
+        "%" * 200 + "0": ("1", "%" * 200 + "1" + "0" * 400),
         '0"': ("5", "5"),
         "\\": ("5", "\\"),
         "[": ("5", ""),

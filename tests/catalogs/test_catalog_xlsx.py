@@ -381,6 +381,30 @@ def test_cells_that_do_not_say_where_they_stand():
     assert "spans over 40,000,000 cells" in fault
 
 
+def test_what_variations_inherit_may_be_a_number_that_as_text_might_be_two():
+    header = ["ID", "Type", "SKU", "Name", "Regular price", "Parent"]
+    parent, child = items(
+        book([1, "variable", 4.125, "Té", None, None], [2, "variation", "x", "Té", 5, "id:1"], header=header)
+    )
+    assert (parent.sku, child.parent_external_id) == ("4.125", "1")
+
+
+@pytest.mark.parametrize(
+    "cell_formats",
+    ['<xf/><xf numFmtId="14"/><xf numFmtId="164"/>', '<xf numFmtId="164"/>'],
+    ids=["after one of no words", "of cells that name none"],
+)
+def test_the_format_of_a_cell_is_found_wherever_it_stands(cell_formats):
+    style = ' s="2"' if "/><xf" in cell_formats else ""
+    content = edited(
+        book([7, *ROW[1:]]),
+        (STYLES, '<xf numFmtId="0"/><xf numFmtId="14"/>', cell_formats),
+        (STYLES, "<cellXfs", '<numFmts><numFmt numFmtId="164" formatCode="[>5]00000;0"/></numFmts><cellXfs'),
+        (SHEET, '<c r="A2"', f'<c r="A2"{style}'),
+    )
+    assert [item.external_id for item in items(content)] == ["00007"]
+
+
 def test_a_sheet_is_unpacked_once_where_nothing_is_odd(monkeypatch):
     content = book(ROW)
     opened: list[str] = []

@@ -99,13 +99,7 @@ class _Index:
             offer = (sku, str(prices.price.amount), sale, float(prices.to_pay), not _is_online(row))
             self._database.execute("INSERT OR IGNORE INTO price VALUES (?, ?, ?, ?, ?)", offer)
         variants = _variants(row)
-        inherited = msgspec.json.encode(
-            {
-                name: cell(row, name)
-                for name in ("url_key", "base_image", "small_image", "configurable_variation_labels")
-            },
-            enc_hook=str,
-        )
+        inherited = msgspec.json.encode({name: cell(row, name) for name in _INHERITED}, enc_hook=str)
         for variant in variants:
             self._database.execute("INSERT OR IGNORE INTO parent VALUES (?, ?, ?)", (variant, sku, inherited))
 

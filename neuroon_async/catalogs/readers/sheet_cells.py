@@ -27,6 +27,8 @@ __all__ = ["OddCells", "SheetCells"]
 
 _MOST_STYLES = 50
 """More of them are not looked for one by one."""
+_DEFAULT = b"0"
+"""The style of cells that name none."""
 _PLACE = re.compile(rb"\s*([A-Za-z]{1,3})([0-9]{1,7})\s*")
 _NEXT = re.compile(rb"<(?:\w+:)?c[\s>]")
 _EVERY = re.compile(rb"<(?:\w+:)?(row|c)(?=[\s/>])([^<>]*)>")
@@ -45,7 +47,7 @@ class SheetCells:
         self._formats = book.formats
         self._is_recalculated = book.is_recalculated
         self._member = member if glance.is_odd or self._formats else None
-        self._pattern = _EVERY if glance.is_unplaced else _pattern_of(self._formats)
+        self._pattern = _EVERY if glance.is_unplaced or _DEFAULT in self._formats else _pattern_of(self._formats)
 
     def read(self, archive: zipfile.ZipFile) -> OddCells:
         """The odd cells, from the first row on."""
@@ -72,7 +74,7 @@ class SheetCells:
     def _shown(self, attributes: dict[bytes, bytes], piece: bytes, start: int) -> str | NumberFormat | None:
         """What a cell shows whose content starts there; ``None`` where it shows its value."""
         kind = attributes.get(b"t", b"n")
-        format_ = self._formats.get(attributes.get(b"s", b""))
+        format_ = self._formats.get(attributes.get(b"s", _DEFAULT))
         if kind not in {b"e", b"n"}:
             return format_
         following = _NEXT.search(piece, start)

@@ -39,10 +39,10 @@ _SHEET = re.compile(rb"<(?:\w+:)?sheet\s([^<>]*)>")
 _RELATION = re.compile(rb"<(?:\w+:)?Relationship\s([^<>]*)>")
 _RECALCULATED = re.compile(rb"""fullCalcOnLoad\s*=\s*["'](?:1|true)["']""")
 """What programs ask of the spreadsheet that opens their file next."""
-_NUMBER_FORMAT = re.compile(rb"<(?:\w+:)?numFmt\s([^<>]*)>")
+_NUMBER_FORMAT = re.compile(rb"""<(?:\w+:)?numFmt\s((?:"[^"]*"|'[^']*'|[^<>"'])*)>""")
 _FORMAT_CODE = re.compile(rb"""(?<![\w:])formatCode\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _CELL_FORMATS = re.compile(rb"</?(?:\w+:)?cellXfs[\s>]")
-_CELL_FORMAT = re.compile(rb"<(?:\w+:)?xf\s([^<>]*)>")
+_CELL_FORMAT = re.compile(rb"<(?:\w+:)?xf(?=[\s/>])([^<>]*)>")
 
 _ODD = tuple(map(re.compile, (rb"<f[\s>/]", rb":f[\s>/]", rb"""t\s*=\s*["']e["']""")))
 """A formula, or an error. Each begins with a letter or a sign: looking for such takes a tenth of the time."""

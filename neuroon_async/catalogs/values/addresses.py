@@ -21,7 +21,9 @@ _HOST = rf"(?:[\w-]+\.)+(?!(?:{_FILE_ENDINGS})(?:[/?#:]|$))[A-Za-z]{{2,24}}(?::[
 _BEGINS_WITH_HOST = re.compile(rf"(?i)(?:www\.{_HOST}(?=[/?#]|$)|{_HOST}(?=/))")
 _NEXT_ADDRESS = re.compile(rf"(?i)[\s,;|]+(?=https?:|//\w|{_HOST}/)")
 _SPACES = re.compile(r"\s+")
-_BROKEN = re.compile(r"(?i)\s*(?:https?:(?!//)|https?//|<|\\\\)|(?!\s*(?:/|[a-z][a-z0-9+.-]*:))[^?#]*?https?://")
+_WITHIN = rf"/|[a-z][a-z0-9+.-]*:|{_HOST}/[^\s,;|%]*https?://"
+"""How an address begins that may hold another one in its path."""
+_BROKEN = re.compile(rf"(?i)\s*(?:https?:(?!//)|https?//|<|\\\\)|(?!\s*(?:{_WITHIN}))[^?#]*?https?://")
 _IN_HTML = re.compile(r"""(?i)<(?:img|source)\b[^<>]*?\bsrc\s*=\s*["']?([^"'\s<>]+)""")
 _NO_IMAGE = re.compile(r"(?i)n/?[ad]|n\.\s?[ad]\.?|s/[nd]|\.+|/+")
 """Words that stand for no value, and look like a path or a file."""

@@ -19,13 +19,15 @@ NO_ITEMS = "[]"
 """A list without items."""
 
 _TOKEN = re.compile(
-    r"""(?P<quote>['"])(?P<text>(?:(?!(?P=quote))[^\\]|\\.)*)(?:(?P=quote)|\Z)|\b(?P<word>None|nan|True|False)\b|[()]""",
+    r"""(?P<quote>['"])(?P<text>(?:(?!(?P=quote))[^\\]|\\.)*)(?:(?P=quote)|\Z)|\b(?P<word>None|nan|True|False)\b|,\s*\)|[()]""",
     re.DOTALL,
 )
+_IN_PARENTHESES = re.compile(r"\([^,]+\)")
+"""What is no tuple: Python prints ``(2026,)`` for one of a single item."""
 _BRACKETS = re.compile(r"[\[\]{}]")
 _ESCAPE = re.compile(r"\\(?:(?P<sign>['\"\\ntr])|x(?P<x>[0-9a-fA-F]{2})|u(?P<u>[0-9a-fA-F]{4}))")
 _SIGNS = {"n": "\n", "t": "\t", "r": "\r"}
-_WORDS = {"None": "null", "nan": "null", "True": "true", "False": "false", "(": "[", ")": "]"}
+_WORDS = {"None": "null", "nan": "null", "True": "true", "False": "false", "(": "["}
 
 
 def nested_value(text: str) -> RawValue:
@@ -33,11 +35,13 @@ def nested_value(text: str) -> RawValue:
 
     >>> nested_value("['Hats', 'Caps']")
     ['Hats', 'Caps']
-    >>> nested_value("[new] Hats") is None
-    True
+    >>> nested_value("[new] Hats"), nested_value("(2026)")
+    (None, None)
     """
     text = text.strip()
     if not text.startswith(("[", "{", "(")) or not text.endswith(("]", "}", ")")):
+        return None
+    if _IN_PARENTHESES.fullmatch(text):
         return None
     for written in (str, _as_json, _set_as_json):
         try:
@@ -66,7 +70,7 @@ def _set_as_json(text: str) -> str:
 
 def _token(match: re.Match[str]) -> str:
     if match["quote"] is None:
-        return _WORDS[match[0]]
+        return _WORDS.get(match[0], "]")
     return json.dumps(_ESCAPE.sub(_escaped, match["text"]))
 
 

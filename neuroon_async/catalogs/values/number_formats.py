@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
@@ -54,6 +54,8 @@ _HOLDS: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "=": Decimal.__eq__,
     "<>": Decimal.__ne__,
 }
+_ALL_DIGITS = Context(prec=2_000)
+"""A format may ask for more decimals than Python reckons with by itself."""
 _HALVES = 2
 _LONGEST_DENOMINATOR = 4
 _SAME = Fraction(1, 10**12)
@@ -102,6 +104,11 @@ class _Section:
     def has_digits(self) -> bool:
         return any(place in "0#?" for place in self.places)
 
+    @property
+    def tells_sign(self) -> bool:
+        """Does it say by itself that its numbers are negative, and not by their colour alone?"""
+        return any(place[0] == "'" and not {"-", "(", "\u2212"}.isdisjoint(place) for place in self.places)
+
     def wraps(self, inner: str) -> str:
         """The literal texts around what stands for the value."""
         return "".join(place[1:] if place[0] == "'" else inner for place in self.places)
@@ -141,8 +148,9 @@ class NumberFormat:
             return shown
         if shown == number:
             return number
-        if shown.isdigit() and exact:  # zeros before it, which no reader of numbers minds
-            return shown
+        exact = exact and (value >= 0 or signed or section.tells_sign)
+        if shown.isascii() and shown.isdigit() and Decimal(shown) == value:
+            return shown  # with zeros before it, which no reader of numbers minds
         return ShownNumber(number, shown, exact=exact, is_code=_is_code(section))
 
     def _section_for(self, value: Decimal) -> _Section | None:
@@ -246,12 +254,12 @@ def _rendered(section: _Section, value: Decimal) -> tuple[str, bool]:
     point = section.places.index(".") if "." in section.places else len(section.places)
     whole, decimals = section.places[:point], section.places[point + 1 :]
     count = sum(place in "0#?" for place in decimals)
-    rounded = scaled.quantize(Decimal(1).scaleb(-count), ROUND_HALF_UP)
+    rounded = scaled.quantize(Decimal(1).scaleb(-count), ROUND_HALF_UP, _ALL_DIGITS)
     digits, _, rest = format(rounded, "f").partition(".")
     text = _fill(whole, digits)
     if point < len(section.places):
         text += f".{_fill_decimals(decimals, rest)}"
-    return text.strip(), rounded == scaled and not section.thousands
+    return text.strip(), bool(text.strip()) and rounded == scaled and not section.thousands
 
 
 def _fill(places: Iterable[str], digits: str) -> str:
@@ -291,7 +299,7 @@ def _as_fraction(section: _Section, value: Decimal) -> tuple[str, bool]:
     bar = section.places.index("/")
     behind = [place.lstrip("'") for place in section.places[bar + 1 :]]
     fixed = "".join(behind).strip()
-    if fixed.isdigit() and int(fixed):
+    if fixed.isascii() and fixed.isdigit() and int(fixed):
         fraction = Fraction(round(Fraction(value) * int(fixed)), int(fixed))
     else:
         count = min(sum(place in "0#?" for place in behind), _LONGEST_DENOMINATOR)

@@ -10,6 +10,7 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from .number_formats import ShownNumber
 from .shown import BadValue, UnknownWord, shown
 
 if TYPE_CHECKING:
@@ -101,10 +102,16 @@ def _plain(value: object) -> str:
     return _SPACES.sub("", _SCHEMA.sub("", str(value).strip().casefold()))
 
 
+def _held(value: object) -> object:
+    """The number of a cell that shows it in another way, such as ``0 uds``."""
+    return value.number if isinstance(value, ShownNumber) else value
+
+
 def to_flag(value: object, notation: Notation | None = None) -> bool:  # noqa: ARG001 - one signature for all
     """True or false, from the words that exports use for them."""
     if isinstance(value, bool):
         return value
+    value = _held(value)
     flag = _flag_of(str(value))
     if flag is not None:
         return flag
@@ -121,6 +128,7 @@ def to_availability(value: object, notation: Notation | None = None) -> bool:
     """
     if isinstance(value, bool):
         return value
+    value = _held(value)
     if isinstance(value, (int, float, Decimal)):
         return value > 0
     try:

@@ -58,7 +58,7 @@ class Index:
     def add(self, row: Mapping[str, Any], prices: Prices | None) -> None:
         keys = keys_of(row)
         if is_variable(row):
-            inherited = json.dumps({column: value for column in INHERITED if (value := row.get(column))})
+            inherited = json.dumps({column: text for column in INHERITED if (text := cell(row, column))})
             for key in keys:
                 self._database.execute("INSERT OR IGNORE INTO parent VALUES (?, ?)", (key, inherited))
         if prices is None:
