@@ -29,7 +29,7 @@ from ..errors import (
     ValidationFailed,
 )
 from .contract import DATE_HEADER, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, REQUEST_ID_HEADER, RETRY_AFTER_HEADER
-from .pages import BYTE_ORDER_MARK, content_of, excerpt_of, is_page
+from .pages import BYTE_ORDER_MARK, content_of, excerpt_of, is_page, says_page
 from .results import Answer, as_utc, read_count, read_timestamp
 from .shapes import is_list, is_object, is_text
 
@@ -215,6 +215,7 @@ def read_error(
     headers: Mapping[str, str],
     body: bytes,
     *,
+    problem: str | None = None,
     now: datetime | None = None,
     redact: Callable[[str], str] = str,
 ) -> APIError:
@@ -222,14 +223,17 @@ def read_error(
 
     Reads all documented bodies: ``{timestamp, status, error, message, path}`` with and without ``message``,
     ``{code, message, details}``, the 429 body, the nested ``{"error": {…}}``, and HTML or nothing from a proxy.
-    ``now``: see `read_retry_after`.
+    ``problem``: why its body is not known. ``now``: see `read_retry_after`.
     """
+    kind = headers.get("Content-Type")
+    page = is_page(kind, content_of(body)) if problem is None else says_page(kind)
+    body = body if problem is None else problem.encode()
     document = _json_object(body)
     inner = _nested(document)
     details: dict[str, Any] = _details(document, inner, body, redact)
     request_id = headers.get(REQUEST_ID_HEADER)
     details["request_id"] = request_id and redact(request_id)
-    details["web_page"] = not document and is_page(headers.get("Content-Type"), content_of(body))
+    details["web_page"] = page and not document
     if status != 429 and status < 500:
         return _BY_STATUS.get(status, APIError)(status, **details)
     said = RateLimitHeaders.of(headers, now=now)

@@ -99,11 +99,16 @@ class ItemReader(Generic[T]):
         self._flush_at = None
 
     async def read(self, count: int) -> list[T]:
-        """The next ``count`` items; fewer if `overdue`, or at the end of the source: see ``exhausted``, ``error``."""
+        """The next ``count`` items; fewer if `overdue`, or at the end of the source: see ``exhausted``, ``error``.
+
+        A cancellation ends it whatever the source makes of it: one that ends by it has not come to its end.
+        """
+        cancellations = _cancellations()
         try:
             if self._whole_lists:
-                return await self._next_list()
-            if self._flush_after is not None:
+                self.buffer = await self._next_list()
+                count = len(self.buffer)
+            elif self._flush_after is not None:
                 await self._read_for_a_while(count)
             else:
                 await self._read_all(count)
@@ -111,6 +116,9 @@ class ItemReader(Generic[T]):
         except Exception as error:  # noqa: BLE001 - kept, and raised when the run has delivered what came before
             self.error = error
             self.exhausted = True
+        if _cancellations() > cancellations:
+            await asyncio.sleep(0)  # one that is still to come comes here, and not once more
+            raise asyncio.CancelledError
         chunk, self.buffer = self.buffer[:count], self.buffer[count:]
         return chunk
 
@@ -193,6 +201,8 @@ class ItemReader(Generic[T]):
             await self._wants_more.wait()
             async for item in iterator:
                 self._keep(item)
+                if _cancellations():  # which the source has kept to itself
+                    raise asyncio.CancelledError
                 while len(self.buffer) >= self._wanted:
                     self._arrived.set()
                     self._wants_more.clear()
@@ -211,6 +221,12 @@ class ItemReader(Generic[T]):
         if self._flush_at is None and self._flush_after is not None:
             self._flush_at = asyncio.get_running_loop().time() + self._flush_after
             self._arrived.set()
+
+
+def _cancellations() -> int:
+    """How often the current task was cancelled, and has not called that off: what a timeout of its own does."""
+    task = asyncio.current_task()
+    return 0 if task is None else task.cancelling()
 
 
 class _Whole:

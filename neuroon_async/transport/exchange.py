@@ -200,8 +200,8 @@ class HttpExchange:
             if isinstance(outcome, NeuroonError):
                 outcome.where = self._where(call)
             return outcome
-        body = answer.body if answer.problem is None else answer.problem.encode()
-        error = read_error(answer.status, answer.headers, body, now=datetime.now(UTC), redact=redact)
+        now = datetime.now(UTC)
+        error = read_error(answer.status, answer.headers, answer.body, problem=answer.problem, now=now, redact=redact)
         if answer.status in _REDIRECTS:
             _name_redirect(error, answer.headers.get("Location"), redact)
         return error

@@ -123,7 +123,7 @@ def _named_proxy(base_url: str, environ: Mapping[str, str]) -> tuple[str, Secret
     name = next((name for name in ("https_proxy", "HTTPS_PROXY") if environ.get(name, "").strip()), None)
     if name is None or parts.scheme != "https" or is_loopback(host):
         return None
-    exempt = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
+    exempt = environ.get("no_proxy", "").strip() or environ.get("NO_PROXY", "")
     if any(_covers(entry.strip().lower(), host, port) for entry in exempt.split(",")):
         return None
     address = environ[name].strip()

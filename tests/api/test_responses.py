@@ -159,6 +159,19 @@ def test_a_page_is_told_from_an_error_of_the_api(status, body, page):
     assert error.advice is None or "key may belong" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("kind", "page"), [("text/html", True), ("application/xml", False), ("application/problem+xml", False)]
+)
+def test_what_the_header_says_tells_xml_from_a_page(kind, page):
+    assert read(404, b"<p>404</p>", {"Content-Type": kind}).web_page is page
+
+
+@pytest.mark.parametrize(("kind", "page"), [("text/html; charset=utf-8", True), ("application/json", False)])
+def test_of_a_page_that_cannot_be_read_the_header_tells(kind, page):
+    error = read_error(404, CIMultiDict({"Content-Type": kind}), b"", problem="Content-Encoding br cannot be read")
+    assert (error.web_page, error.message) == (page, "Content-Encoding br cannot be read")
+
+
 def test_details_stand_in_for_an_absent_message():
     assert read(400, {"code": "X", "details": ["one", "two", 3]}).message == "one; two"
     assert read(400, {"code": "X", "details": []}).message == "X"

@@ -296,6 +296,15 @@ async def test_a_404_that_says_that_the_first_try_had_worked_is_no_error(telemet
     ]
 
 
+async def test_a_proxys_404_after_a_lost_answer_is_an_error(telemetry):
+    async with pair(telemetry) as (emulator, client):
+        emulator.fail("delete_product", Fault.drop())
+        emulator.fail("delete_product", Fault.html(404))
+        with pytest.raises(NotFound):
+            await client.products.delete("A")
+    assert told_of_failure(telemetry.spans[1]) == ("404", 404, StatusCode.ERROR)
+
+
 # Cancellation
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -48,3 +49,24 @@ async def test_one_that_is_cancelled_stays_listed_and_whoever_waits_is_told():
             with pytest.raises(asyncio.CancelledError, match="meant for another"):
                 await wait()
     assert list(flight) == ["delivery"]
+
+
+async def test_whoever_waits_for_one_that_failed_or_begins_another_is_told():
+    flight = InFlight(1)
+
+    async def work():
+        raise ValueError
+
+    with pytest.raises(ExceptionGroup) as caught:
+        async with asyncio.TaskGroup() as group:
+            flight.open(group)
+            flight.start("first", work)
+            with suppress(asyncio.CancelledError):  # as a source or a callback may do with the group's
+                await asyncio.sleep(1.0)
+            for wait in (flight.free_place, flight.drain, flight.next_done):
+                with pytest.raises(asyncio.CancelledError):
+                    await wait()
+            with pytest.raises(asyncio.CancelledError):
+                flight.start("second", work)
+    assert [type(error) for error in caught.value.exceptions] == [ValueError]
+    assert list(flight) == ["first", "second"]

@@ -7,6 +7,7 @@ import gc
 import random
 import warnings
 from collections import Counter
+from contextlib import suppress
 from itertools import pairwise
 
 import pytest
@@ -16,12 +17,15 @@ from repeats import repeats
 from sync_shop import assert_apart, assert_balanced, client_of, first_tries, in_virtual_time, item, items, shop
 
 from neuroon_async import (
+    AuthenticationFailed,
     ConfigurationError,
     NeuroonError,
     NotFound,
     ProductFailure,
     RateLimit,
+    RequestTimeout,
     RetryPolicy,
+    SQLiteLedger,
     UnsafeFullSync,
 )
 from neuroon_async.sync.outages import MAX_FAILED_IN_A_ROW
@@ -410,6 +414,75 @@ async def test_a_generator_is_closed_when_the_run_is_stopped():
         with pytest.raises(NeuroonError):
             await client.products.sync(source())
         assert closed
+
+
+async def _raising():
+    try:
+        await asyncio.sleep(3_600)
+    finally:
+        raise ValueError("the cleanup failed")
+
+
+async def _keeping_it():
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(3_600)
+
+
+@pytest.mark.parametrize("end", [_raising, _keeping_it], ids=["raises", "ends"])
+@pytest.mark.parametrize("what", ["sync", "delete"])
+async def test_a_failure_ends_a_run_whatever_the_source_makes_of_its_cancellation(what, end):
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", Fault.status(401))
+        emulator.fail("delete_product", Fault.status(401))
+
+        async def source():
+            yield item(1) if what == "sync" else "p1"
+            await end()
+
+        run = client.products.sync(source(), batch_size=1) if what == "sync" else client.products.delete_many(source())
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        with pytest.raises(AuthenticationFailed) as caught:
+            async with asyncio.timeout(60):
+                await run
+        assert loop.time() - began < 30, "it waited until somebody else cancelled it"
+        assert_balanced(caught.value.report)
+        assert caught.value.report.failed == 1
+
+
+async def _going_on():
+    await _keeping_it()
+    while True:
+        await asyncio.sleep(0.001)
+        yield item(9)
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "deadline"])
+@pytest.mark.parametrize("how", ["raises", "ends", "goes on"])
+@pytest.mark.parametrize("flush_after", [None, 60], ids=["whole", "flushed"])
+async def test_a_source_that_ends_by_a_cancellation_has_not_come_to_its_end(flush_after, how, ending, tmp_path):
+    policy = RetryPolicy(bulk_deadline=20 if ending == "deadline" else None)
+    async with shop({"retry": policy}) as (emulator, client):
+        ledger = SQLiteLedger(tmp_path / "ledger.db")
+        await client.products.sync(items(10), ledger=ledger)
+
+        async def source():
+            for product in items(8):
+                yield product
+            if how == "goes on":
+                async for product in _going_on():
+                    yield product
+            await (_raising if how == "raises" else _keeping_it)()
+
+        options = {"ledger": ledger, "delete_missing": True, "max_delete_fraction": 0.5, "flush_after": flush_after}
+        run = asyncio.create_task(client.products.sync(source(), **options))
+        if ending == "cancelled":
+            await asyncio.sleep(20)
+            run.cancel()
+        with pytest.raises(asyncio.CancelledError if ending == "cancelled" else RequestTimeout) as caught:
+            await run
+        assert_balanced(caught.value.report)
+        assert len(emulator.products) == 10
 
 
 async def test_an_iterator_of_the_users_own_stays_open():

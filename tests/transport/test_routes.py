@@ -236,6 +236,7 @@ def test_a_proxy_that_is_none_is_refused_without_being_quoted(proxy):
         ({"HTTPS_PROXY": "http://upper", "https_proxy": "http://lower"}, "http://lower"),
         ({"HTTPS_PROXY": " http://p.example:1\n", "https_proxy": " "}, "http://p.example:1"),
         ({"HTTP_PROXY": "http://p.example:1"}, None),
+        ({"HTTPS_PROXY": "http://p.example:1", "NO_PROXY": "neuroon.ai", "no_proxy": " "}, None),
         *(
             ({"HTTPS_PROXY": "http://p.example:1", "NO_PROXY": exempt}, None)
             for exempt in (
