@@ -107,7 +107,6 @@ class ItemReader(Generic[T]):
         try:
             if self._whole_lists:
                 self.buffer = await self._next_list()
-                count = len(self.buffer)
             elif self._flush_after is not None:
                 await self._read_for_a_while(count)
             else:
@@ -119,7 +118,10 @@ class ItemReader(Generic[T]):
         if _cancellations() > cancellations:
             await asyncio.sleep(0)  # one that is still to come comes here, and not once more
             raise asyncio.CancelledError
-        chunk, self.buffer = self.buffer[:count], self.buffer[count:]
+        if self._whole_lists:  # handed out as they are: a slice of a page is a mere list
+            chunk, self.buffer = self.buffer, []
+        else:
+            chunk, self.buffer = self.buffer[:count], self.buffer[count:]
         return chunk
 
     async def close(self) -> None:
