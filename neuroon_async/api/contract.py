@@ -21,6 +21,8 @@ from .shapes import is_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..errors import APIError
+
 __all__ = [
     "DELETE_PRODUCT",
     "DOCUMENTED_RATE_LIMITS",
@@ -152,6 +154,10 @@ class Endpoint:
     def documents_answer(self) -> bool:
         """Does the API document a JSON answer? Elsewhere any 2xx is one."""
         return bool(self.success_fields)
+
+    def finds_done(self, error: APIError) -> bool:
+        """Does this error find the work done already? A proxy's page says 404 of an address, not of a product."""
+        return error.status == self.done_on_retry and not error.web_page
 
     def path_for(self, **params: str) -> str:
         """The path with every parameter as exactly one percent-encoded segment."""

@@ -254,6 +254,14 @@ def _of_object(names: Iterable[str], item: Any) -> dict[str, Any]:
 
 
 _RECOGNISERS = (
-    *(_mapping, _frame, _sqlalchemy, _django, _pydantic, _struct, _attrs, _dataclass, _named_tuple),
+    _mapping,
+    _frame,
+    _sqlalchemy,
+    _django,
+    _pydantic,
+    _struct,
+    _attrs,
+    _dataclass,
+    _named_tuple,
     _keyed_row,
 )

@@ -192,7 +192,7 @@ def _final_attributes(attempt: Attempt, error_type: str | None) -> dict[str, str
 def _error_type(attempt: Attempt) -> str | None:
     outcome = attempt.outcome
     if isinstance(outcome, APIError):
-        if attempt.number > 1 and outcome.status == attempt.endpoint.done_on_retry and not outcome.web_page:
+        if attempt.number > 1 and attempt.endpoint.finds_done(outcome):
             return None
         return str(outcome.status)
     return type(outcome).__qualname__ if isinstance(outcome, NeuroonError) else None

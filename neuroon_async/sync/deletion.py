@@ -15,7 +15,6 @@ from ..errors import (
     AuthenticationFailed,
     ConfigurationError,
     NeuroonError,
-    NotFound,
     PermissionDenied,
 )
 from ..ledger.protocols import LedgerError
@@ -228,8 +227,8 @@ class ProductDeletion:
 
 
 def _is_unknown(error: NeuroonError) -> bool:
-    """Does the catalog not have this product? A proxy's page says 404 of the address."""
-    return isinstance(error, NotFound) and not error.web_page
+    """Does the catalog not have this product?"""
+    return isinstance(error, APIError) and DELETE_PRODUCT.finds_done(error)
 
 
 def _id_of(item: object) -> tuple[Any, str | None]:

@@ -343,12 +343,12 @@ class Transport:
 
 
 def _says_done(call: Call, error: APIError) -> bool:
-    """Does this error only say that an earlier attempt has done the work? A proxy's page knows nothing of it.
+    """Does this error only say that an earlier attempt has done the work?
 
     An attempt that was throttled, or never arrived, has done nothing. A verification is repeated after such attempts
     only, and is a success all the same: the domain is verified, as was asked.
     """
-    if error.status != call.endpoint.done_on_retry or error.web_page:
+    if not call.endpoint.finds_done(error):
         return False
     return call.maybe_processed if call.endpoint.repeat_safe else call.attempts > 1
 

@@ -27,6 +27,7 @@ __all__ = ["MAX_CELLS", "MAX_UNPACKED_BYTES", "Workbook", "attributes_of", "colu
 MAX_UNPACKED_BYTES = 1024 * 1024 * 1024
 MAX_CELLS = 40_000_000
 """Cells that one sheet may span, empty ones too: about as many as fit into a gigabyte."""
+_PARTS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml")
 _CHUNK = 256 * 1024
 _LONGEST_CELL = 1024 * 1024
 """A cell holds 32,767 characters at most."""
@@ -173,9 +174,6 @@ class Workbook:
             for style, number in enumerate(numbers)
             if number in made and not made[number].shows_all
         }
-
-
-_PARTS = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels", "xl/styles.xml")
 
 
 def _glance(archive: zipfile.ZipFile, name: str) -> Glance:

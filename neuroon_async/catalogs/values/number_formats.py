@@ -56,7 +56,6 @@ _HOLDS: dict[str, Callable[[Decimal, Decimal], bool]] = {
 }
 _ALL_DIGITS = Context(prec=2_000)
 """A format may ask for more decimals than Python reckons with by itself."""
-_HALVES = 2
 _LONGEST_DENOMINATOR = 4
 _SAME = Fraction(1, 10**12)
 """A third is never exact in a spreadsheet."""
@@ -160,9 +159,9 @@ class NumberFormat:
         if self._has_conditions:
             holding = (section for section in numbers if section.condition and section.condition(value))
             return next(holding, next((section for section in numbers if not section.condition), None))
-        if value < 0:
-            return numbers[1 if len(numbers) >= _HALVES else 0]
-        return numbers[2] if value == 0 and len(numbers) > _HALVES else numbers[0]
+        if value < 0 and numbers[1:]:
+            return numbers[1]
+        return numbers[2] if value == 0 and numbers[2:] else numbers[0]
 
 
 def _parts(code: str) -> list[str]:
