@@ -34,6 +34,8 @@ FIELDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "summary": ("description", ("Short",)),
     "status": ("status", ("active", "archived", "new")),
     "visibility": ("visibility", ("published", "hidden", "4")),
+    "currency": ("currency", ("EUR", "USD")),
+    "image": ("image_url", ("https://s.example/other.jpg",)),
     "shipping": ("none", ("ES:5 EUR",)),
     "adult": ("none", ("no",)),
 }
@@ -103,4 +105,4 @@ def test_plain_items_take_the_fast_lane():
     outcome = assert_lanes_agree(feed_of([item([("id", f"SKU-{n}"), *fields[1:]]) for n in range(300)]), "f.xml")
     assert len(outcome.items) == 300
     assert outcome.careful <= 64
-    assert outcome.told["ignored"] == [("shipping", 300), ("adult", 300)]
+    assert outcome.told["ignored"] == [("image", 300), ("shipping", 300), ("adult", 300)]

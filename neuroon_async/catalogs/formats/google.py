@@ -39,10 +39,10 @@ _FIELDS = {
 """The second names are those of TikTok's and Meta's templates."""
 _DESCRIPTIONS = ("description", "summary", "content")
 _STAND_INS = {
-    "name": "structured_title",
-    "description": "structured_description",
-    "url": "canonical_link",
-    "image_url": "additional_image_link",
+    "name": ("structured_title",),
+    "description": ("structured_description",),
+    "url": ("canonical_link",),
+    "image_url": ("additional_image_link", "image", "image_url", "enclosure", "media:content", "media:thumbnail"),
 }
 """What is read of an item that has nothing for a field under its usual names."""
 _WRITTEN_BY = re.compile(r"(?:default|trained_algorithmic_media)\s*:\s*(?=\S)", re.IGNORECASE)
@@ -53,12 +53,13 @@ _ATTRIBUTES = (
     "age_group", "google_product_category", "product_highlight",
     *(f"custom_label_{number}" for number in range(5)),
 )  # fmt: skip
+_CURRENCY = ("currency", "price_currency", "currency_code")
 _STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory", "stock")
 _CATEGORY_PATHS = ("product_type", "google_product_category", "fb_product_category")
 _USED = (
     *(name for names in _FIELDS.values() for name in names), *_DESCRIPTIONS, "price", "sale_price",
     "sale_price_effective_date", "product_type", "fb_product_category",
-    *_STOCK, *_ATTRIBUTES, *STATES,
+    *_CURRENCY, *_STOCK, *_ATTRIBUTES, *STATES,
 )  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def _is_google(header: Iterable[str]) -> bool:
     """Are these the columns of a feed in its tab-separated form?"""
     names = {field_name(name) for name in header}
     has_ids = not names.isdisjoint(_FIELDS["external_id"])
-    has_names = not names.isdisjoint(("title", _STAND_INS["name"]))
+    has_names = not names.isdisjoint(("title", *_STAND_INS["name"]))
     return has_ids and has_names and {"link", "price"} <= names and bool({"availability", "image_link"} & names)
 
 
@@ -102,8 +103,9 @@ class FeedBuilder:
         if levels := _categories(item):
             draft.put("categories", levels)
         draft.put("stock_quantity", _first(item, *_STOCK))
-        draft.put("price", _first(item, "price"))
-        draft.put("sale_price", _first(item, "sale_price"))
+        for name in ("price", "sale_price"):
+            self._put_price(draft, name, item)
+        draft.put("currency", _first(item, *_CURRENCY))
         draft.put_sale_dates(period=_first(item, "sale_price_effective_date"))
         draft.put("in_stock", _first(item, "availability"))
         states = [state_of(name, _first(item, name)) for name in STATES]  # of Meta's catalogs
@@ -112,12 +114,20 @@ class FeedBuilder:
         draft.put_attributes({name: ", ".join(_texts(item, name)) for name in _ATTRIBUTES})
         return draft
 
+    def _put_price(self, draft: Draft, name: str, item: Mapping[str, Any]) -> None:
+        prices = list(dict.fromkeys(_texts(item, name)))
+        if len(prices) > 1:
+            draft.reject(name, item[name], f"is there several times ({', '.join(prices[:4])}); keep the right one")
+        else:
+            draft.put(name, "".join(prices))
+
     def _put_stand_ins(self, draft: Draft, item: Mapping[str, Any], record: Record) -> None:
-        for target, name in _STAND_INS.items():
-            if target not in draft.fields and (text := _first(item, name)):
-                self._use([column for column in record.row if self._name(column) == name])
-                is_structured = name.startswith("structured_")
-                draft.put(target, _WRITTEN_BY.sub("", text, count=1).strip('"') if is_structured else text)
+        for target, names in _STAND_INS.items():
+            name = next((name for name in names if _first(item, name)), None)
+            if name is None or _first(item, *_NAMES[target]):
+                continue
+            self._use([column for column in record.row if self._name(column) == name])
+            draft.put(target, _unwrapped(name, _first(item, name)))
 
     def _name(self, column: str) -> str:
         name = self._names.get(column)
@@ -128,6 +138,13 @@ class FeedBuilder:
             if len(self._names) < 1_000:
                 self._names[column] = name
         return name
+
+
+def _unwrapped(name: str, text: str) -> Any:
+    """A text without what tells who has written it; the parts of an ``<image>``, of which one is its address."""
+    if name.startswith("structured_"):
+        return _WRITTEN_BY.sub("", text, count=1).strip('"')
+    return text.split("\n") if name == "image" else text
 
 
 def _categories(item: Mapping[str, Any]) -> list[str]:
@@ -163,6 +180,7 @@ _FAST = FeedFields(
         "categories": _CATEGORY_PATHS,
         "stock_quantity": _STOCK,
         "price": ("price",),
+        "currency": _CURRENCY,
         "sale_price": ("sale_price",),
         "sale_period": ("sale_price_effective_date",),
         "in_stock": ("availability",),
@@ -178,7 +196,10 @@ _FAST = FeedFields(
     is_special=lambda item: (
         any(name in item and state_of(name, item[name]) is False for name in STATES)
         or "product_tags" in item
-        or any(name in item and item.keys().isdisjoint(_NAMES[target]) for target, name in _STAND_INS.items())
+        or any(
+            not item.keys().isdisjoint(names) and item.keys().isdisjoint(_NAMES[target])
+            for target, names in _STAND_INS.items()
+        )
     ),
 )
 """What `FeedBuilder` says of items whose fields are one text each."""

@@ -1,5 +1,9 @@
 """Items of an XML feed (RSS 2.0 or Atom), one at a time. What their fields mean is for the format.
 
+A field is a text. Elements within it stand apart in that text, so that two amounts never become one number; a currency
+that an attribute names stands beside the amount (``<price currency="EUR">12.50</price>``), and what an empty element
+says in an attribute is its text (``<image url="…"/>``). An item's own attributes are fields that no element of it is.
+
 XML is read by the expat parser of the standard library itself: declarations of entities and references to external
 ones are refused by its handlers, no tree is built, and an item that outgrows 16 MiB ends the reading.
 """
@@ -10,7 +14,9 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
+from ..columns import recognised_field
 from ..records import Record
+from ..values.currencies import unit_named
 from .byte_source import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -27,6 +33,15 @@ _UNDEFINED_ENTITY = 11
 _LONGEST_ENTITY = 40
 _ASIDE = "digital_source_type"
 """Within a structured text, who has written it."""
+_IN_LINE = frozenset(
+    {"a", "abbr", "b", "code", "em", "font", "i", "mark", "s", "small", "span", "strong", "sub", "sup", "u"}
+)
+"""Elements of HTML that go on with the line that they stand in."""
+_IN_PLACE_OF_TEXT = ("value", "amount", "href", "url", "src")
+_NAMES_A_UNIT = frozenset({"unit", "iso", "code"})
+"""Attributes that may name a currency, or another unit."""
+_FILES = frozenset({"enclosure", "media:content"})
+"""Elements that lead to a picture, or to a film."""
 _BARE_AMPERSAND = re.compile(rb"&[^;<>&\s]{0,30}.?\Z", re.DOTALL)
 
 
@@ -120,9 +135,15 @@ class _Items:
         self._field_depth = 0
         """How deep the fields of an item stand; 0 outside of items."""
         self._item: dict[str, Any] = {}
+        self._of_item: dict[str, str] = {}
+        """Its own attributes."""
         self._own: dict[str, bool] = {}
         """For each field of the item, is it Google's own?"""
         self._text: list[str] = []
+        self._attributes: dict[str, str] = {}
+        """Of the field."""
+        self._currencies: list[str] = []
+        """That attributes of the field, and of what stands within it, name."""
         self._aside = 0
         """How much text of a field there was where an element began whose text is none of the field's."""
         self._done: list[dict[str, Any]] = []
@@ -160,19 +181,23 @@ class _Items:
         self._depth = depth = self._depth + 1
         if depth == self._field_depth:
             self._text.clear()
-            if tag.endswith("link") and self._name(tag)[1] == "link":
-                self._start_link(attributes)
+            self._attributes = attributes
+            self._currencies = list(_currencies(attributes)) if attributes else []
         elif not self._field_depth:
             name = self._name(tag)[1]
             self.root = self.root or name
             if name in {"item", "entry"}:
                 self._field_depth, self._item, self._own = depth + 1, {}, {}
-        elif tag.endswith(_ASIDE):
-            self._aside = len(self._text)
+                self._of_item = attributes
+        else:
+            self._stand_apart(tag)
+            self._currencies += _currencies(attributes)
+            if tag.endswith(_ASIDE):
+                self._aside = len(self._text)
 
-    def _start_link(self, attributes: dict[str, str]) -> None:
-        if attributes.get("href") and attributes.get("rel", "alternate") == "alternate":
-            self._text.append(attributes["href"])  # Atom
+    def _stand_apart(self, tag: str) -> None:
+        if self._text and not self._text[-1][-1:].isspace() and self._name(tag)[1] not in _IN_LINE:
+            self._text.append("\n")
 
     def _end(self, tag: str) -> None:
         depth = self._depth
@@ -180,16 +205,23 @@ class _Items:
         if depth == self._field_depth:
             text = "".join(self._text).strip()
             own, name = self._names[tag] if tag in self._names else self._name(tag)
+            if self._attributes or self._currencies:
+                name, text = _with_attributes(name, text, self._attributes, self._currencies)
             if text and name not in self._item:
                 self._own[name], self._item[name] = own, text
             elif text:
                 self._keep_another(own, name, text)
         elif depth == self._field_depth - 1:
+            for name, text in self._of_item.items():
+                if "}" not in name and text.strip():  # of no other vocabulary
+                    self._item.setdefault(name, text.strip())
             self._done.append(self._item)
             self._field_depth = 0
             self._text.clear()
-        elif self._field_depth and tag.endswith(_ASIDE):
-            del self._text[self._aside :]
+        elif self._field_depth:
+            if tag.endswith(_ASIDE):
+                del self._text[self._aside :]
+            self._stand_apart(tag)
 
     def _keep_another(self, own: bool, name: str, text: str) -> None:
         """Google's own field wins over the feed's of the same name (``g:id`` over Atom's ``id``)."""
@@ -207,6 +239,7 @@ class _Items:
             namespace, _, name = tag.rpartition("}")
             if len(self._names) >= _MOST_NAMES:
                 self._names.clear()
+            name = f"media:{name}" if "yahoo.com/mrss" in namespace else name
             found = self._names[tag] = ("base.google.com" in namespace, name)
         return found
 
@@ -215,6 +248,38 @@ class _Items:
         error.code = _UNDEFINED_ENTITY
         error.lineno, error.offset = self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber
         raise error
+
+
+def _currencies(attributes: dict[str, str]) -> Iterator[str]:
+    for name, text in attributes.items():
+        plain = name.rpartition("}")[2]
+        names_currency = "currency" in plain.lower() or recognised_field(plain) == "currency"
+        if text.strip() and (names_currency or (plain.lower() in _NAMES_A_UNIT and unit_named(text) is not None)):
+            yield text.strip()
+
+
+def _with_attributes(name: str, text: str, attributes: dict[str, str], currencies: list[str]) -> tuple[str, str]:
+    """A field's name and text, where attributes have a part in them."""
+    if not text:
+        name, text = _said_by(name, attributes)
+    if any(map(str.isdigit, text)):
+        for currency in currencies:
+            if currency.casefold() not in text.casefold():
+                text = f"{text} {currency}" if text[-1].isdigit() else f"{currency} {text}"
+    return name, text
+
+
+def _said_by(name: str, attributes: dict[str, str]) -> tuple[str, str]:
+    """What an element without a text says in its attributes."""
+    if name == "link":  # Atom
+        relation = attributes.get("rel", "alternate")
+        name = relation if relation in _FILES else name
+        if name == "link" and relation != "alternate":
+            return name, ""
+    kind = attributes.get("medium") or attributes.get("type") or "image"
+    if (name in _FILES and not kind.startswith("image")) or name == "content":  # Atom's, which stands elsewhere
+        return name, ""
+    return name, next((text for key in _IN_PLACE_OF_TEXT if (text := attributes.get(key, "").strip())), "")
 
 
 def _refuse_entity(name: str, *_: object) -> None:
