@@ -95,8 +95,10 @@ class ItemReader(Generic[T]):
         return self._flush_at is not None and asyncio.get_running_loop().time() >= self._flush_at
 
     def flushed(self) -> None:
-        """Everything handed out so far is on its way."""
+        """Everything handed out so far is on its way. What has come since has its time from now on."""
         self._flush_at = None
+        if self.buffer:
+            self._start_clock()
 
     async def read(self, count: int) -> list[T]:
         """The next ``count`` items; fewer if `overdue`, or at the end of the source: see ``exhausted``, ``error``.
@@ -220,9 +222,13 @@ class ItemReader(Generic[T]):
 
     def _keep(self, item: Any) -> None:
         self.buffer.append(item if self._convert is None else self._convert(item))
-        if self._flush_at is None and self._flush_after is not None:
-            self._flush_at = asyncio.get_running_loop().time() + self._flush_after
+        if self._flush_at is None:
+            self._start_clock()
             self._arrived.set()
+
+    def _start_clock(self) -> None:
+        if self._flush_after is not None:
+            self._flush_at = asyncio.get_running_loop().time() + self._flush_after
 
 
 def _cancellations() -> int:

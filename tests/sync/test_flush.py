@@ -238,3 +238,20 @@ async def test_nothing_is_told_before_the_answer_came():
             await client.products.sync(items(1_000), concurrency=1, on_accepted=lambda p: told.append((now(), p)))
     assert len(told) == 500
     assert min(moment for moment, _ in told) >= emulator.requests[0].finished
+
+
+async def test_what_comes_while_a_flush_begins_does_not_wait_for_the_next_item():
+    async def source():
+        yield item(0, price=-1)
+        await asyncio.sleep(2)
+        yield item(1)  # while the callback is told of the failure, before the flush
+        await asyncio.sleep(1_000)
+
+    async def slowly(_failure):
+        await asyncio.sleep(3)
+
+    async with shop() as (emulator, client):
+        started = now()
+        report = await client.products.sync(source(), flush_after=1, on_failure=slowly)
+    assert report.accepted == 1
+    assert emulator.requests[0].arrived - started < 6
