@@ -13,7 +13,7 @@ from catalog_files import SHOP, named, until_fault
 from msgspec import UNSET
 
 from neuroon_async import Product, ProductFailure
-from neuroon_async.catalogs import Catalog
+from neuroon_async.catalogs import Catalog, CatalogError
 
 pyarrow = pytest.importorskip("pyarrow")
 DAY = dt.date(2026, 6, 15)
@@ -108,3 +108,90 @@ def test_two_columns_of_one_name_are_refused():
         writer.write_batch(batch)
     _, message = until_fault(Catalog(named(sink.getvalue(), "file")))
     assert "two columns are named 'id'" in message
+
+
+def runs(values: Any) -> Any:
+    """A column that says how often each value follows itself."""
+    return pyarrow.RunEndEncodedArray.from_arrays(pyarrow.array(range(1, len(values) + 1), pyarrow.int32()), values)
+
+
+def extension(values: Any) -> Any:
+    if not hasattr(pyarrow, "opaque"):
+        pytest.skip("this pyarrow has no such type")
+    return pyarrow.ExtensionArray.from_storage(pyarrow.opaque(values.type, "kind", "vendor"), values)
+
+
+@pytest.mark.parametrize("wrapped", [runs, extension], ids=["runs", "extension"])
+def test_numbers_in_single_precision_within_other_types(wrapped):
+    (product,) = items(1, price=wrapped(pyarrow.array([19.99], pyarrow.float32())))
+    assert product.price == 19.99
+
+
+def test_lists_by_dictionary_keep_their_digits():
+    weights = pyarrow.array([[0.1], [0.2]], pyarrow.list_(pyarrow.float32()))
+    first, second = items(
+        2,
+        {"mapping": {"attributes.weight": "weights"}},
+        weights=pyarrow.DictionaryArray.from_arrays(pyarrow.array([1, 0]), weights),
+    )
+    assert (first.attributes, second.attributes) == ({"weight": "0.2"}, {"weight": "0.1"})
+
+
+def _unreadable() -> list[Any]:
+    numpy = pytest.importorskip("numpy")
+    single, both = pyarrow.float32(), pyarrow.array([0, 0], pyarrow.int8())
+    half = pyarrow.array(numpy.array([19.99, 4.5], dtype=numpy.float16))
+    found = [half, half.dictionary_encode(), pyarrow.array([(1, 2, 3)] * 2, pyarrow.month_day_nano_interval())]
+    found.append(pyarrow.StructArray.from_arrays([half], ["amount"]))
+    found.append(pyarrow.UnionArray.from_sparse(both, [pyarrow.array([19.99, 1], single), pyarrow.array(["a", "b"])]))
+    if hasattr(pyarrow, "list_view"):
+        found.append(pyarrow.array([[19.99], [1.1]], pyarrow.list_view(single)))
+        found.append(pyarrow.array([[1], [2]], pyarrow.list_view(pyarrow.timestamp("ns"))))
+    return found
+
+
+def test_columns_that_keep_other_values_than_were_written_are_refused_where_they_are_used():
+    for column in _unreadable():
+        for options, name in (({}, "price"), ({"mapping": {"attributes.x": "x.amount"}}, "x")):
+            with pytest.raises(CatalogError) as caught:
+                items(2, options, **{name: column})
+            assert f"file: column {name!r} is of the type {column.type}: " in str(caught.value)
+            assert "; write " in str(caught.value)
+        catalog = Catalog(
+            stream({"id": ["1", "2"], "name": ["a", "b"], "price": [1, 2], "url": ["/a"] * 2, "x": column}),
+            shop_url=SHOP,
+        )
+        assert len(list(catalog)) == 2
+        assert catalog.notes[-1].startswith(f"column 'x' was not read: it is of the type {column.type}: ")
+
+
+def test_lists_and_texts_of_newer_kinds():
+    if not hasattr(pyarrow, "list_view"):
+        pytest.skip("this pyarrow has no such types")
+    found = items(
+        3,
+        name=pyarrow.array(["a", "b", "c"], pyarrow.string_view()),
+        tags=pyarrow.array([["x"], None, ["y", "z"]], pyarrow.list_view(pyarrow.string())),
+        categories=runs(pyarrow.array(["A", "B", "C"])),
+    )
+    assert [(p.name, p.tags, p.categories) for p in found] == [
+        ("a", ["x"], ["A"]), ("b", UNSET, ["B"]), ("c", ["y", "z"], ["C"]),
+    ]  # fmt: skip
+
+
+def test_a_time_zone_that_this_machine_does_not_know():
+    begins = pyarrow.array([dt.datetime(2026, 6, 15, 9, tzinfo=dt.UTC), None], pyarrow.timestamp("us", "Mars/Olympus"))
+    holds, always = items(2, {"mapping": {"attributes.at": "begins"}}, sale_price=[5, 5], begins=begins)
+    assert (holds.attributes, always.attributes) == ({"at": "2026-06-15T09:00:00+00:00"}, UNSET)
+
+
+def test_spans_of_time_are_texts_and_no_prices():
+    (product,) = items(1, {"mapping": {"attributes.d": "d"}}, d=pyarrow.array([5_400], pyarrow.duration("s")))
+    assert product.attributes == {"d": "1:30:00"}
+    (failure,) = items(1, price=pyarrow.array([19], pyarrow.duration("ns")))
+    assert "price: must be an amount" in failure.reason
+
+
+def test_bytes_that_are_no_text_are_counted_in_the_complaint():
+    (failure,) = items(1, id=pyarrow.array([bytes(16)], pyarrow.binary(16)))
+    assert "externalId: must be text, got 16 bytes that are no text" in failure.reason

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -26,14 +26,21 @@ class _Columnar:
     name: str
     magic: tuple[bytes, ...]
     """How such a file may begin."""
-    rows: Callable[[ByteSource, BinaryIO], Iterator[Record]]
+    rows: Callable[[ByteSource, BinaryIO, Callable[[Mapping[str, str]], None]], Iterator[Record]]
     own_ids = False
 
     def recognises(self, sample: Sample) -> bool:
         return sample.head.startswith(self.magic)
 
     def read(self, reading: Reading) -> Iterable[Draft]:
-        records = reading.counted(self.rows(reading.source, reading.file()))
+        def unread(columns: Mapping[str, str]) -> None:
+            reading.counts.refuse_use_of(
+                {name: reading.source.error("", f"column {name!r} {why}") for name, why in columns.items()}
+            )
+            for name, why in columns.items():
+                reading.notice(f"column {name!r} was not read: it {why}")
+
+        records = reading.counted(self.rows(reading.source, reading.file(), unread))
         return GenericBuilder(reading.options.mapping, Notation(reading.options.decimal), reading.use)(records)
 
 

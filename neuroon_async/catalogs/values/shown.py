@@ -60,6 +60,8 @@ def _text(value: object) -> str:
         return repr(value.replace("\u00a0", " ").replace("\u202f", " "))
     if isinstance(value, Decimal):
         return str(value)
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes that are no text"
     try:
         return msgspec.json.encode(value, enc_hook=str).decode()
     except (TypeError, ValueError, OverflowError, RecursionError):
