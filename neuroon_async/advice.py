@@ -46,7 +46,7 @@ class Advice:
 
 
 NOT_THE_API = Advice(
-    "a web page came instead of the API's answer: {base_url} may be wrong, or a proxy or firewall answered",
+    "this is no answer that the API documents: {base_url} may be wrong, or a proxy or firewall answered",
     {"base_url": ...},
 )
 """For an error that something before the API answered with."""

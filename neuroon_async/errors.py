@@ -204,8 +204,7 @@ class UnsafeFullSync(NeuroonError):
     make one batch. So a FULL sync in several requests may erase most of the catalog, and one whose source
     holds products that cannot be sent erases those.
 
-    ``unsendable`` is how many products of the source cannot be sent, as ``report.failures`` tells; 0 where the sync was
-    refused because it needs several requests.
+    ``unsendable``: how many products cannot be sent, as ``report.failures`` tells; 0 where several requests are needed.
     """
 
     def __init__(self, what: str, *, unsendable: int = 0, advice: Advice | str | None = None) -> None:
@@ -274,7 +273,7 @@ class APIError(NeuroonError):
     ``status`` is the HTTP status; ``message`` the server's own words, ``code`` its name for the error.
     ``field_errors`` maps the wire name of each field that the server complained of to its reasons.
     ``path`` and ``timestamp`` are as the server gave them. ``request_id`` is what the vendor's support asks for.
-    ``web_page``: a page came, not the API's own error: something before the API answered, such as a proxy.
+    ``documented``: the body has a shape that the API documents. Else a proxy, router or firewall may have answered.
     """
 
     hint: ClassVar[str] = ""
@@ -290,9 +289,10 @@ class APIError(NeuroonError):
         path: str | None = None,
         timestamp: datetime | None = None,
         request_id: str | None = None,
-        web_page: bool = False,
+        documented: bool = True,
     ) -> None:
-        super().__init__(message, where=path, advice=NOT_THE_API if web_page and status < 500 else self.hint or None)
+        foreign = not documented and status < 500
+        super().__init__(message, where=path, advice=NOT_THE_API if foreign else self.hint or None)
         self.status = status
         self.code = code
         self.message = message
@@ -300,7 +300,7 @@ class APIError(NeuroonError):
         self.path = path
         self.timestamp = timestamp
         self.request_id = request_id
-        self.web_page = web_page
+        self.documented = documented
 
     def naming(self, name_argument: Callable[[str, Any], str]) -> str:
         text = f"{self.status} {_phrase(self.status)}"

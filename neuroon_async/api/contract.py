@@ -156,8 +156,8 @@ class Endpoint:
         return bool(self.success_fields)
 
     def finds_done(self, error: APIError) -> bool:
-        """Does this error find the work done already? A proxy's page says 404 of an address, not of a product."""
-        return error.status == self.done_on_retry and not error.web_page
+        """Does this error find the work done already? A router's own 404 is of an address, not of a product."""
+        return error.status == self.done_on_retry and error.documented
 
     def path_for(self, **params: str) -> str:
         """The path with every parameter as exactly one percent-encoded segment."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BYTE_ORDER_MARK", "content_of", "excerpt_of", "is_page", "says_page"]
+__all__ = ["BYTE_ORDER_MARK", "content_of", "excerpt_of", "is_page"]
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _TAG = re.compile(rb"<[a-z/!]")
@@ -21,24 +21,16 @@ def content_of(body: bytes) -> bytes:
     return body.removeprefix(BYTE_ORDER_MARK).strip()
 
 
-def says_page(content_type: str | None) -> bool:
-    """Does the header name HTML?"""
-    return _kind_of(content_type) in {"text/html", "application/xhtml+xml"}
-
-
 def is_page(content_type: str | None, content: bytes) -> bool:
     """Is this HTML, by what its header says or by what it begins with?"""
+    kind = (content_type or "").partition(";")[0].strip().lower()
     start = content[:4096].lower().replace(b"\0", b"")  # of a page in UTF-16, letters remain
     if b"<html" in start or b"<!doctype html" in start:
         return True
-    if says_page(content_type):
+    if kind in {"text/html", "application/xhtml+xml"}:
         return _TAG.search(start) is not None  # some servers call any short text HTML
-    is_xml = _kind_of(content_type).endswith(("/xml", "+xml")) or start.startswith(b"<?xml")
+    is_xml = kind.endswith(("/xml", "+xml")) or start.startswith(b"<?xml")
     return start.startswith(b"<") and not is_xml
-
-
-def _kind_of(content_type: str | None) -> str:
-    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def excerpt_of(body: bytes, redact: Callable[[str], str]) -> str:

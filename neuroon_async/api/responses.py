@@ -29,7 +29,7 @@ from ..errors import (
     ValidationFailed,
 )
 from .contract import DATE_HEADER, RATE_LIMIT_HEADER, RATE_REMAINING_HEADER, REQUEST_ID_HEADER, RETRY_AFTER_HEADER
-from .pages import BYTE_ORDER_MARK, content_of, excerpt_of, is_page, says_page
+from .pages import BYTE_ORDER_MARK, content_of, excerpt_of, is_page
 from .results import Answer, as_utc, read_count, read_timestamp
 from .shapes import is_list, is_object, is_text
 
@@ -225,15 +225,13 @@ def read_error(
     ``{code, message, details}``, the 429 body, the nested ``{"error": {…}}``, and HTML or nothing from a proxy.
     ``problem``: why its body is not known. ``now``: see `read_retry_after`.
     """
-    kind = headers.get("Content-Type")
-    page = is_page(kind, content_of(body)) if problem is None else says_page(kind)
     body = body if problem is None else problem.encode()
     document = _json_object(body)
     inner = _nested(document)
     details: dict[str, Any] = _details(document, inner, body, redact)
     request_id = headers.get(REQUEST_ID_HEADER)
     details["request_id"] = request_id and redact(request_id)
-    details["web_page"] = page and not document
+    details["documented"] = _is_error(document)
     if status != 429 and status < 500:
         return _BY_STATUS.get(status, APIError)(status, **details)
     said = RateLimitHeaders.of(headers, now=now)

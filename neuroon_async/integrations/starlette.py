@@ -242,7 +242,7 @@ def exception_handlers() -> dict[int | type[Exception], Callable[[Request, Any],
     `Conflict`, `DuplicateOrder`                                  409
     `RateLimited`, with ``Retry-After``; `OutboxUnavailable`      503
     `ServerError`, `ConnectionFailed`, `ResponseDecodeError`      502
-    400, 404, 409 and 422 with ``web_page``: of a proxy           502
+    400, 404, 409, 422 that are not ``documented``: a proxy's     502
     `RequestTimeout`                                              504
     `ConfigurationError`, `AuthenticationFailed` and all others   500
     ============================================================  ======
@@ -277,8 +277,8 @@ _ANY_OTHER = _Translation((NeuroonError,), 500, "internal_error", "Something wen
 
 def _translation_of(error: NeuroonError) -> _Translation:
     found = next((known for known in _TRANSLATIONS if isinstance(error, known.kinds)), _ANY_OTHER)
-    of_a_proxy = isinstance(error, APIError) and error.web_page
-    return _UNAVAILABLE if of_a_proxy and found.status < 500 else found
+    perhaps_a_proxys = isinstance(error, APIError) and not error.documented
+    return _UNAVAILABLE if perhaps_a_proxys and found.status < 500 else found
 
 
 async def _answer(request: Request, error: NeuroonError) -> JSONResponse:

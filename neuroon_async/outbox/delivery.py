@@ -43,6 +43,8 @@ _log = logging.getLogger("neuroon_async.outbox")
 REFUSALS_OF_THE_BODY = frozenset({400, 409, 413, 422})
 """Statuses about this one conversion. Any other refusal (401, 403, 404 …) is about the key or the address: every
 conversion would meet it, so delivery pauses and loses none."""
+TOO_LARGE = 413
+"""Whoever says this of a body means it: a proxy has bounds of its own."""
 WHILE_REFUSED = RetryPolicy(initial=1.0, maximum=5.0)
 """How often one conversion is tried while the server refuses the key or the address: delivery must be back within
 seconds of the right key, and twelve refusals a minute are no burden."""
@@ -211,12 +213,15 @@ class DeliveryLoop:
         except APIError as error:
             if self._backoff.should_retry(TRACK_CONVERSION, error):  # a 408 is as good as lost
                 await self._lost(leased, error)
-            elif error.status in REFUSALS_OF_THE_BODY and (error.status == 413 or not error.web_page):
+            elif error.status in REFUSALS_OF_THE_BODY and (error.documented or error.status == TOO_LARGE):
                 self._got_through()
                 await self._mark_dead(leased, error)
             else:
                 self._refused(error)
-                await self._store.release(self.worker, leased.order_id)
+                if error.documented:
+                    await self._store.release(self.worker, leased.order_id)
+                else:  # a firewall's word, perhaps, about this one: the others go first
+                    await self._reschedule(leased, error)
                 await self._leases.give_back()
         else:
             self._got_through()

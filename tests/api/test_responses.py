@@ -143,33 +143,51 @@ def test_an_error_in_a_shape_that_nobody_documents_still_says_what_it_says(docum
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "page"),
+    ("status", "body"),
     [
-        (404, b"<html><title>404 Not Found</title>nginx</html>", True),
-        (403, b"\xef\xbb\xbf <!DOCTYPE html>", True),
-        (404, b'{"message": "<html> is not allowed"}', False),
-        (404, b"default backend - 404", False),
-        (404, b"", False),
+        (404, b"<html><title>404 Not Found</title>nginx</html>"),
+        (403, b"\xef\xbb\xbf <!DOCTYPE html>"),
+        (404, b"default backend - 404"),
+        (404, b"404 page not found\n"),
+        (404, b'{"message": "<html> is not allowed"}'),
+        (404, b'{"message": "no Route matched with those values", "request_id": "a1"}'),
+        (404, b'{"error_msg": "404 Route Not Found"}'),
+        (404, b'{"code": 5, "message": "Method does not exist.", "details": []}'),
+        (404, b'{"statusCode": 404, "message": "Resource not found"}'),
+        (404, b'{"detail": "Not Found"}'),
+        (404, b'["404"]'),
+        (400, b"Bad Request"),
+        (404, b""),
     ],
 )
-def test_a_page_is_told_from_an_error_of_the_api(status, body, page):
+def test_what_is_not_in_a_documented_shape_may_not_be_the_apis_own_word(status, body):
     error = read(status, body)
-    assert error.web_page is page
-    assert (error.advice is not None and "base_url may be wrong" in str(error)) is page
-    assert error.advice is None or "key may belong" not in str(error)
+    assert error.documented is False
+    assert "base_url may be wrong" in str(error)
+    assert "key may belong" not in str(error)
 
 
+@pytest.mark.parametrize("status", CLASSES)
 @pytest.mark.parametrize(
-    ("kind", "page"), [("text/html", True), ("application/xml", False), ("application/problem+xml", False)]
+    "shape",
+    [
+        lambda status: uniform(status, "Error", "name: is odd"),
+        lambda status: uniform(status, "Error"),
+        lambda _: {"code": "PRODUCT_RULE", "message": "One rule broken", "details": []},
+        lambda _: {"error": "rate_limit_exceeded", "message": "Slow down", "retryAfter": 60, "limit": 100},
+        lambda _: {"error": {"code": "RATE_LIMIT", "message": "Slow down", "retryAfter": 60}},
+    ],
+    ids=["uniform", "without a message", "code", "429", "nested"],
 )
-def test_what_the_header_says_tells_xml_from_a_page(kind, page):
-    assert read(404, b"<p>404</p>", {"Content-Type": kind}).web_page is page
+def test_every_documented_shape_is_the_apis_own_word(status, shape):
+    error = read(status, shape(status))
+    assert error.documented is True
+    assert "base_url may be wrong" not in str(error)
 
 
-@pytest.mark.parametrize(("kind", "page"), [("text/html; charset=utf-8", True), ("application/json", False)])
-def test_of_a_page_that_cannot_be_read_the_header_tells(kind, page):
-    error = read_error(404, CIMultiDict({"Content-Type": kind}), b"", problem="Content-Encoding br cannot be read")
-    assert (error.web_page, error.message) == (page, "Content-Encoding br cannot be read")
+def test_an_answer_that_cannot_be_unpacked_is_nobodys_word():
+    error = read_error(404, CIMultiDict(), b"", problem="Content-Encoding br cannot be read")
+    assert (error.documented, error.message) == (False, "Content-Encoding br cannot be read")
 
 
 def test_details_stand_in_for_an_absent_message():
@@ -490,6 +508,7 @@ def test_a_web_page_is_no_success_of_any_endpoint(body, content_type):
         (b"1 < 2", None),
         (b"\xff\xfe", None),
         (b"<ok/>", "application/xml"),
+        (b"<ok/>", "application/problem+xml"),
         (b'<?xml version="1.0"?><ok/>', None),
         (b'{"deleted": tru', None),
     ],

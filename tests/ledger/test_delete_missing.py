@@ -33,19 +33,26 @@ async def test_what_is_missing_is_deleted_once(ledger):
         assert back.accepted == 10
 
 
-async def test_what_someone_else_deleted_already_counts_as_gone(ledger):
-    async with shop() as (_, client):
+@pytest.mark.parametrize("shape", ["standard", "bare", "coded", "nested"])
+async def test_what_someone_else_deleted_already_counts_as_gone(ledger, shape):
+    async with shop() as (emulator, client):
         await sync(client, items(10), ledger)
         await client.products.delete("p0")
+        emulator.fail("delete_product", Fault.status(404, shape=shape))
         report = await sync(client, items(10)[1:], ledger, delete_missing=True)
         assert (report.deleted, report.failed) == (1, 0)
         assert (await sync(client, items(10)[1:], ledger, delete_missing=True)).requests == 0
 
 
-async def test_a_proxys_page_does_not_show_that_a_product_is_gone(ledger):
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>404</html>", b"404 page not found", b'{"message": "no Route matched with those values"}', b""],
+    ids=["page", "text", "JSON", "empty"],
+)
+async def test_a_proxys_404_does_not_show_that_a_product_is_gone(ledger, body):
     async with shop() as (emulator, client):
         await sync(client, items(10), ledger)
-        emulator.fail("delete_product", Fault.html(404), times=1)
+        emulator.fail("delete_product", Fault.status(404, body=body), times=1)
         report = await sync(client, items(10)[1:], ledger, delete_missing=True)
         assert (report.deleted, report.failed, len(emulator.products)) == (0, 1, 10)
         again = await sync(client, items(10)[1:], ledger, delete_missing=True)

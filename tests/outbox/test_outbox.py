@@ -485,15 +485,41 @@ async def test_a_refused_key_pauses_delivery_with_one_line_and_burns_nothing(pat
 
 
 @pytest.mark.virtual_time
-async def test_a_proxys_page_refuses_no_conversion(path, emulator):
+@pytest.mark.parametrize("body", [b"<html>no</html>", b"Bad Request", b'{"message": "no Route matched"}', b""])
+async def test_a_proxys_answer_refuses_no_conversion(path, emulator, body):
     loop = asyncio.get_running_loop()
     async with connected(emulator) as client, ConversionOutbox(path, clock=loop.time).delivering(client) as outbox:
         for status in (400, 409, 422):
-            emulator.fail("track_conversion", Fault.html(status), times=1)
+            emulator.fail("track_conversion", Fault.status(status, body=body), times=1)
             await outbox.enqueue(order(f"{status}"))
             await asyncio.sleep(WHILE_REFUSED.maximum + 3)
         stats = await outbox.stats()
     assert (stats.delivered, stats.dead) == (3, 0)
+
+
+@pytest.mark.virtual_time
+async def test_a_proxys_bound_on_bodies_is_one(path, emulator, client):
+    emulator.fail("track_conversion", Fault.html(413))
+    async with quick(path).delivering(client) as outbox:
+        await outbox.enqueue(order())
+        await settled(outbox, dead=1)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("fault", [Fault.html(403), Fault.status(400, body=b"blocked")], ids=["403", "400"])
+async def test_a_firewall_that_refuses_one_conversion_holds_up_no_other(path, emulator, fault):
+    loop = asyncio.get_running_loop()
+    emulator.fail("track_conversion", fault, when=lambda request: b'"1001"' in request.body, every=1)
+    async with connected(emulator) as client, ConversionOutbox(path, clock=loop.time).delivering(client) as outbox:
+        for number in range(1001, 1011):
+            await outbox.enqueue(order(f"{number}"))
+        await asyncio.sleep(600)
+        stats = await outbox.stats()
+        assert len(emulator.requests) < 9 + 600 / 30 + 10, "its attempts are further and further apart"
+        emulator.faults.clear()
+        await asyncio.sleep(70)
+        assert (stats.delivered, stats.pending, stats.dead) == (9, 1, 0)
+        assert (await outbox.stats()).delivered == 10
 
 
 @pytest.mark.virtual_time

@@ -662,7 +662,7 @@ async def test_a_proxys_page_for_every_deletion_stops_the_run():
     async with shop() as (emulator, client):
         await client.products.sync(items(30))
         emulator.fail("delete_product", Fault.html(404), every=1)
-        with pytest.raises(NotFound, match="web page") as caught:
+        with pytest.raises(NotFound, match="no answer that the API documents") as caught:
             await client.products.delete_many((f"p{n}" for n in range(30)), concurrency=1)
         assert_balanced(caught.value.report)
         assert len(emulator.requests_to("delete_product")) == MAX_FAILED_IN_A_ROW

@@ -187,6 +187,33 @@ async def test_a_404_on_a_retried_delete_is_success(emulator, client, fault):
     assert [request.status for request in emulator.requests][1:] == [404]
 
 
+@pytest.mark.parametrize("shape", ["standard", "bare", "coded", "nested"])
+async def test_so_it_is_in_every_shape_of_an_error(emulator, client, shape):
+    emulator.fail("delete_product", Fault.drop(processed=True))
+    emulator.fail("delete_product", Fault.status(404, shape=shape))
+    await client.products.delete("X")
+    assert len(emulator.requests) == 2
+
+
+FOREIGN = [b"<html>404</html>", b"default backend - 404", b'{"message": "no Route matched"}', b""]
+
+
+@pytest.mark.parametrize("body", FOREIGN, ids=["page", "text", "JSON", "empty"])
+async def test_a_proxys_404_on_a_retried_delete_is_no_success(emulator, client, body):
+    emulator.fail("delete_product", Fault.drop())
+    emulator.fail("delete_product", Fault.status(404, body=body))
+    with pytest.raises(NotFound, match="no answer that the API documents"):
+        await client.products.delete("X")
+
+
+@pytest.mark.parametrize("body", FOREIGN, ids=["page", "text", "JSON", "empty"])
+async def test_a_proxys_409_on_a_retried_verify_is_a_conflict(emulator, client, body):
+    emulator.fail("verify_domain", Fault.too_many_requests(1))
+    emulator.fail("verify_domain", Fault.status(409, body=body))
+    with pytest.raises(Conflict, match="no answer that the API documents"):
+        await client.domain.verify("https://shop.example")
+
+
 async def test_a_404_on_the_first_try_is_not(emulator, client):
     with pytest.raises(NotFound):
         await client.products.delete("Y")

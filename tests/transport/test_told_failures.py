@@ -153,7 +153,7 @@ async def test_a_deletion_that_an_earlier_attempt_had_done_is_a_success_with_the
 
 
 async def test_a_proxys_page_does_not_show_that_an_earlier_attempt_had_deleted():
-    page = NotFound(404, web_page=True)
+    page = NotFound(404, documented=False)
     transport = Transport(SETTINGS, Scripted(lost(maybe_processed=True), page), None, AGAIN, 5.0)
     with pytest.raises(NotFound) as caught:
         await transport.call(DELETE_PRODUCT, params={"shop_id": "shop_7", "external_id": "A"})
