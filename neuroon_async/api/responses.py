@@ -134,7 +134,7 @@ def decode_response(body: bytes, kind: type[A], *, redact: Callable[[str], str] 
 
     Its fields are the server's, unchanged; its ``repr`` shows them through ``redact``.
     """
-    answer = kind.from_answer(read_json(body))
+    answer = kind.from_answer(read_json(content_of(body)))
     answer.shown_through(redact)
     return answer
 

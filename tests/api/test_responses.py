@@ -20,7 +20,15 @@ from neuroon_async.api.contract import (
     TRACK_CONVERSION,
     VERIFY_DOMAIN_SHORT,
 )
-from neuroon_async.api.responses import RateLimitHeaders, Response, read_error, read_retry_after, read_success
+from neuroon_async.api.responses import (
+    RateLimitHeaders,
+    Response,
+    decode_response,
+    read_error,
+    read_retry_after,
+    read_success,
+)
+from neuroon_async.api.results import BatchResult
 from neuroon_async.errors import APIError, RateLimited, ServerError
 from neuroon_async.report import ProductFailure, SyncReport
 
@@ -608,6 +616,13 @@ CONTENT_TYPES = st.none() | st.sampled_from(["text/html", "application/json", "t
 @example(SYNC_PRODUCTS, b'{"error": {"message": {}}}', None)
 def test_no_success_whatever_makes_the_reading_fail(endpoint, body, content_type):
     counts(endpoint, body, content_type)
+
+
+@pytest.mark.parametrize("before", [b"\n", b"\xef\xbb\xbf", b" \xef\xbb\xbf", b"\xef\xbb\xbf\f"])
+def test_what_counts_as_a_success_can_be_decoded_whatever_stands_before_it(before):
+    body = before + b'{"newProducts": 1}'
+    assert counts(SYNC_PRODUCTS, body)
+    assert decode_response(body, BatchResult).created == 1
 
 
 def test_a_byte_order_mark_before_an_error_is_skipped():
