@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
+from ..report import MAX_KEPT_REQUEST_IDS
 from ..transport.calls import CallStats
 
 if TYPE_CHECKING:
@@ -18,9 +20,11 @@ class Costs:
     def __init__(self) -> None:
         self._ended = CallStats()
         self._open: list[CallStats] = []
+        self.request_ids: deque[str] = deque(maxlen=MAX_KEPT_REQUEST_IDS)
+        """Those of all answers, in their order."""
 
     def begin(self) -> CallStats:
-        stats = CallStats()
+        stats = CallStats(request_ids=self.request_ids)
         self._open.append(stats)
         return stats
 

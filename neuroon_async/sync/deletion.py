@@ -189,10 +189,7 @@ class ProductDeletion:
 
     async def _delete(self, deletion: Deletion) -> None:
         params = {"shop_id": self._transport.settings.shop_id, "external_id": deletion.external_id}
-        response = await self._transport.call(
-            DELETE_PRODUCT, params=params, bulk=True, stats=deletion.stats, guard=self._guard
-        )
-        self._recorder.answered(response.request_id)
+        await self._transport.call(DELETE_PRODUCT, params=params, bulk=True, stats=deletion.stats, guard=self._guard)
 
     def _settle_deleted(self, deletion: Deletion) -> None:
         deletion.settled = deletion.gone = True
@@ -203,8 +200,6 @@ class ProductDeletion:
         """``True`` where so many have failed in a row that the run should stop."""
         deletion.settled = True
         status = error.status if isinstance(error, APIError) else None
-        if isinstance(error, APIError):
-            self._recorder.answered(error.request_id)
         stage: Stage = "transport" if status is None else "server"
         self._recorder.failed([ProductFailure(deletion.external_id, str(error), stage, status)])
         return not _is_unknown(error) and self.health.failed_for_good()

@@ -115,9 +115,7 @@ class ProductSync:
         self._queue = SendQueue()
         self._hold = VariantHold(self._queue, recorder, holds_all=options.full and not options.single_request)
         limits = BatchLimits(options.request_size, options.max_batch_bytes)
-        sender = BatchSender(
-            transport, self._health, recorder, unique_keys=ledger is not None, guard=self._changes.lost
-        )
+        sender = BatchSender(transport, self._health, unique_keys=ledger is not None, guard=self._changes.lost)
         deliveries = BatchDelivery(
             mode=mode,
             sender=sender,

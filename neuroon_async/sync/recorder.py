@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..api.models import Product
-from ..report import MAX_KEPT_FAILURES, MAX_KEPT_REQUEST_IDS, ProductFailure, SyncProgress, SyncReport
+from ..report import MAX_KEPT_FAILURES, ProductFailure, SyncProgress, SyncReport
 from .costs import Costs
 from .outgoing import decoded
 from .receipts import Receipts
@@ -117,14 +117,6 @@ class Recorder:
         self.report.deleted += 1
         self.report.accepted += accepted
 
-    def answered(self, request_id: str | None) -> None:
-        """An answer came, with the id that the vendor's support asks for."""
-        if request_id is not None:
-            ids = self.report.request_ids
-            ids.append(request_id)
-            if len(ids) > MAX_KEPT_REQUEST_IDS:
-                del ids[0]
-
     def failed(self, failures: Iterable[ProductFailure]) -> None:
         """Count these failures; `notify` passes them on."""
         report = self.report
@@ -188,6 +180,7 @@ class Recorder:
         report.retries = total.retries
         report.throttled = total.throttled
         report.waited = total.waited
+        report.request_ids = list(self.costs.request_ids)
         report.elapsed = asyncio.get_running_loop().time() - self._started
         return report
 

@@ -8,7 +8,6 @@ from uuid import uuid4
 from ..api.contract import SYNC_PRODUCTS
 from ..api.idempotency import idempotency_key
 from ..api.results import BatchResult
-from ..errors import APIError, ResponseDecodeError
 from .outages import OutageRetry
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from ..transport.calls import CallStats
     from ..transport.transport import Transport
     from .outages import ServiceHealth
-    from .recorder import Recorder
 
 __all__ = ["BatchKeys", "BatchSender"]
 
@@ -66,7 +64,6 @@ class BatchSender:
         self,
         transport: Transport,
         health: ServiceHealth,
-        recorder: Recorder,
         *,
         unique_keys: bool = False,
         guard: Callable[[], NeuroonError | None] | None = None,
@@ -74,7 +71,6 @@ class BatchSender:
         self._guard = guard
         self._transport = transport
         self._health = health
-        self._recorder = recorder
         self._shop_id = transport.settings.shop_id
         self._keys = None if unique_keys else BatchKeys(self._shop_id)
 
@@ -92,15 +88,6 @@ class BatchSender:
                 stats=stats,
                 guard=self._guard,
             )
-            self._recorder.answered(response.request_id)
-            try:
-                return self._transport.decode(response, BatchResult)
-            except ResponseDecodeError:
-                stats.unanswered += 1
-                raise
+            return self._transport.decode(response, BatchResult)
 
-        try:
-            return await OutageRetry(self._health, stats).run(ask)
-        except (APIError, ResponseDecodeError) as error:
-            self._recorder.answered(error.request_id)
-            raise
+        return await OutageRetry(self._health, stats).run(ask)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from yarl import URL
 
 from ..api.contract import Endpoint
+from ..api.responses import Response
 from ..errors import APIError, ClientClosed, NeuroonError, ResponseDecodeError, ServerError, TransportError
 from .time_limit import TimeLimit
 
@@ -47,6 +49,8 @@ class CallStats:
     """The loop's time of the first attempt that got no answer or a 5xx; ``None`` once another answer has come."""
     waiting: int = 0
     """How many calls are held back by the rate limit right now."""
+    request_ids: deque[str] = field(default_factory=deque[str])
+    """Those of the answers, the latest last."""
 
     @property
     def overtakable(self) -> bool:
@@ -58,6 +62,8 @@ class CallStats:
         self.attempts_ended += 1
         self.answers += not isinstance(outcome, TransportError)
         self.unanswered += may_be_processed(outcome)
+        if isinstance(outcome, (Response, APIError, ResponseDecodeError)) and outcome.request_id is not None:
+            self.request_ids.append(outcome.request_id)
         if not isinstance(outcome, (TransportError, ServerError)):
             self.failing_since = None
         elif self.failing_since is None:

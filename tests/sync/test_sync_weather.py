@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import pytest
 from repeats import repeats
-from sync_shop import assert_apart, assert_balanced, items, shop
+from sync_shop import assert_apart, assert_balanced, item, items, shop
 
 from neuroon_async import (
     APIError,
@@ -19,6 +19,7 @@ from neuroon_async import (
     RateLimited,
     RetryPolicy,
     ServerError,
+    SQLiteLedger,
     TransportError,
 )
 from neuroon_async.testing import Fault
@@ -279,3 +280,25 @@ async def test_throttled_requests_are_counted_without_a_limiter_too():
         server.fail("sync_products", Fault.too_many_requests(), times=2)
         report = await client.products.sync(items(3))
         assert (report.accepted, report.throttled, report.retries) == (3, 2, 2)
+
+
+async def test_the_report_names_every_answer_in_its_order(tmp_path):
+    """Also those of attempts that were repeated, of deletions, and of what nobody could read."""
+    ledger = SQLiteLedger(tmp_path / "ledger")
+    async with shop(latency=0.1) as (emulator, client):
+        first = await client.products.sync(items(2), ledger=ledger)
+        for fault in (Fault.status(503), Fault.html(200), Fault.drop()):
+            emulator.fail("sync_products", fault, times=1)
+        for fault in (Fault.too_many_requests(1), Fault.status(404)):
+            emulator.fail("delete_product", fault, times=1)
+        second = await client.products.sync(
+            [item(0, price=2)], ledger=ledger, delete_missing=True, max_delete_fraction=1
+        )
+        emulator.fail("delete_product", Fault.status(401), times=1)
+        with pytest.raises(AuthenticationFailed) as refused:
+            await client.products.delete_many(["p1"])
+    third = refused.value.report
+    assert (second.accepted, second.deleted, second.failed) == (1, 1, 0)
+    answers = [request.request_id for request in emulator.requests if request.status is not None]
+    assert len(answers) == 7
+    assert [*first.request_ids, *second.request_ids, *third.request_ids] == answers
