@@ -79,6 +79,17 @@ def test_numbers_stay_exact():
     assert (product.stock_quantity, type(product.stock_quantity)) == (3, int)
 
 
+@pytest.mark.parametrize("number", ["1E400", "1e999999999", "1e40", "-1E99"])
+@pytest.mark.parametrize("field", ["price", "salePrice", "stockQuantity", "reviewCount", "rating"])
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_numbers_that_would_fill_the_memory_are_refused(field, number, end):
+    """The whole number of ``1e999999999`` has a billion digits."""
+    fields = {"externalId": '"A"', "name": '"N"', "price": "1", "url": '"https://s.example/a"'} | {field: number}
+    text = ",".join(f'"{name}":{value}' for name, value in fields.items())
+    failure = one_failure(f"{{{text}}}{end}" if end else f"[{{{text}}}]", "f.json")
+    assert f"{field}: must be a number of at most 40 digits, got " in failure.reason
+
+
 def test_an_explicit_null_is_kept_and_an_absent_field_is_not_set():
     (product,) = products('[{"id":7,"name":"n","price":1,"url":"u:x","description":null}]')
     assert (product.external_id, product.description) == ("7", None)

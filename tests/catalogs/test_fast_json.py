@@ -35,7 +35,10 @@ PLAIN: dict[str, list[Any]] = {
     "attributes": [{"size": "L"}, {"size": "L", "color": "red"}, {}, None],
 }
 REQUIRED = ["name", "price", "url"]
-NUMBERS = [-1, 0, 5, 6, Decimal("-0.0"), Decimal("4.99"), Decimal("1E+3"), 10**30, Decimal("1E-30"), True, False, None]
+NUMBERS = [
+    -1, 0, 5, 6, Decimal("-0.0"), Decimal("4.99"), Decimal("1E+3"), 10**30, Decimal("1E-30"), 10**60, Decimal("1E+400"),
+    True, False, None,
+]  # fmt: skip
 OTHER_KEYS = [
     "id",
     "title",

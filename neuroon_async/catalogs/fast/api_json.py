@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr
 
 from ...api.fast_lane import ProductDecoder, amounts_and_addresses_fit
 from ..values.currencies import is_code
+from ..values.numbers import is_beyond_reason
 from .glances import addresses_at_a_glance, descriptions_at_a_glance, ids_at_a_glance, names_at_a_glance
 from .texts import KnownTexts, description_of, is_plain_address, is_plain_id, is_plain_image, is_plain_parent, name_of
 
@@ -44,7 +45,7 @@ class ApiObjects:
         self._currency = options.currency
         self._known = KnownTexts()
         self._concerns: tuple[tuple[Callable[[list[Product]], bool], Callable[[Product], bool]], ...] = (
-            (_prices_are_plain, amounts_and_addresses_fit),
+            (_prices_are_plain, _amounts_and_addresses_fit),
             (_ids_are_plain, _settle_ids),
             (_addresses_are_plain, _settle_addresses),
             (_names_are_plain, _settle_name),
@@ -110,8 +111,17 @@ def _prices_are_plain(products: list[Product]) -> bool:
     return (
         set(map(type, prices)) <= _NUMBERS
         and min(prices) >= 0
+        and not is_beyond_reason(max(prices))
         and not [p for p in products if p.sale_price is not UNSET or p.rating is not UNSET]
     )
+
+
+def _amounts_and_addresses_fit(product: Product) -> bool:
+    amount: Any
+    for amount in (product.price, product.sale_price):
+        if type(amount) in _NUMBERS and is_beyond_reason(amount):
+            return False
+    return amounts_and_addresses_fit(product)
 
 
 def _ids_are_plain(products: list[Product]) -> bool:

@@ -8,6 +8,7 @@ where the notation is known, and is an `AmbiguousNumber` otherwise, never a gues
 from __future__ import annotations
 
 import html
+import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,6 +26,7 @@ __all__ = [
     "Money",
     "Notation",
     "Sign",
+    "is_beyond_reason",
     "to_integer",
     "to_money",
     "to_number",
@@ -110,6 +112,8 @@ def _read(value: object, notation: Notation) -> tuple[Number, Sign | None]:
     if isinstance(value, ShownNumber):
         return value.number, None
     if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+        if is_beyond_reason(value):
+            raise BadValue(f"must be a number of at most {_MAX_DIGITS} digits, got {shown(value)}")
         return value, None
     if not isinstance(value, str):
         raise BadValue(f"must be a number, got {shown(value)}")
@@ -124,6 +128,13 @@ def _read(value: object, notation: Notation) -> tuple[Number, Sign | None]:
     if sign and not shown_sign and notation.decimal is None:
         raise AmbiguousNumber(f"{value.strip()!r} may be {number} or {whole}{decimals}")
     return number, shown_sign
+
+
+def is_beyond_reason(number: Number) -> bool:
+    """Would it have far more digits than it is written with? A stock of ``1E999999999`` would take all memory."""
+    if isinstance(number, Decimal):
+        return number.is_finite() and number.adjusted() >= _MAX_DIGITS
+    return isinstance(number, float) and math.isfinite(number) and abs(number) >= 10**_MAX_DIGITS
 
 
 def _plain(text: str) -> str:
