@@ -168,7 +168,8 @@ def no_success(
 
     - A web page is none, on any endpoint: a proxy, a login page or a firewall answered.
     - Nor is JSON in a shape that the API documents for errors, unless a field of a success is with it.
-    - Where the API documents an answer, only JSON is one. Elsewhere an empty body or any other text will do.
+    - Where the API documents an answer, only JSON is one, and none that denies it (``"success": false``). Elsewhere an
+      empty body or any other text will do, and what a field means that nobody documents is not guessed.
     """
     content = content_of(body)
     try:
@@ -183,7 +184,11 @@ def no_success(
         return f"the answer is not JSON ({error}); it begins {excerpt!r}"
     if not content:
         return "the answer is empty" if endpoint.documents_answer else None
-    if is_object(document) and endpoint.success_fields.isdisjoint(document) and _is_error(document):
+    if (
+        is_object(document)
+        and endpoint.success_fields.isdisjoint(document)
+        and (_is_error(document) or (endpoint.documents_answer and document.get("success") is False))
+    ):
         message = _text(_nested(document).get("message")) or _text(document.get("message")) or _error_code(document)
         return f"the answer is an error in spite of its status: {redact(message or 'without a message')}"
     return None

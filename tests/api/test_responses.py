@@ -580,6 +580,15 @@ def test_a_documented_error_is_no_success(document):
         assert inner.get("message", inner.get("error")) in str(success(endpoint, body)), endpoint
 
 
+@pytest.mark.parametrize("more", [{}, {"message": "Over quota"}, {"errors": []}])
+def test_what_denies_its_success_is_none_where_an_answer_is_documented(more):
+    body = json.dumps({"success": False} | more).encode()
+    for endpoint in EVERY_ENDPOINT:
+        assert counts(endpoint, body, "application/json") is (endpoint.name not in DOCUMENTED), endpoint
+        for name in endpoint.success_fields:
+            assert counts(endpoint, json.dumps({"success": False, name: 1}).encode()), (endpoint, name)
+
+
 def test_a_field_of_success_beside_an_error_is_a_success():
     for endpoint in EVERY_ENDPOINT:
         for name in endpoint.success_fields:

@@ -118,9 +118,18 @@ async def test_the_last_batch_alone_is_given_up_when_patience_ends():
     assert report.elapsed < 200
 
 
-async def test_a_success_that_cannot_be_read_is_asked_for_again_under_the_same_key():
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.html(200),
+        Fault.status(200, body={"success": False, "message": "Try later"}),
+        Fault.status(200, body={"error": {"code": "BUSY", "message": "Try later"}}),
+    ],
+    ids=["page", "denied", "nested error"],
+)
+async def test_a_success_that_is_none_is_asked_for_again_under_the_same_key(fault):
     async with shop() as (emulator, client):
-        emulator.fail("sync_products", Fault.html(200), times=3)
+        emulator.fail("sync_products", fault, times=3)
         report = await client.products.sync(items(1_000), concurrency=1)
     assert_balanced(report)
     assert (report.accepted, report.failed, report.requests) == (1_000, 0, 5)
