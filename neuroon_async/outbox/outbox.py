@@ -32,7 +32,7 @@ from ..transport.retries import RetryPolicy
 from .bodies import stored_body
 from .delivery import DeliveryLoop
 from .sqlite_store import SQLiteOutboxStore
-from .store import OutboxStore
+from .store import OutboxStore, OutboxUnavailable
 
 if TYPE_CHECKING:
     import os
@@ -256,7 +256,10 @@ async def _stop(task: asyncio.Task[None], store: OutboxStore, worker: str) -> No
     """End delivery and give its leases back, so the next process need not wait for them to run out."""
     task.cancel()
     await asyncio.wait({task})
-    await store.release(worker)
+    try:
+        await store.release(worker)
+    except OutboxUnavailable as error:  # no reason to hide why delivery ends
+        _log.error("%s; conversions that were leased wait until their lease ends", error)
 
 
 def _log_a_crash(task: asyncio.Task[None]) -> None:

@@ -202,6 +202,19 @@ async def test_a_store_that_fails_is_told_once_and_so_is_its_return(path, client
     assert told == ["ERROR", "INFO"]
 
 
+@pytest.mark.parametrize("error", [ValueError("the shop's own"), None])
+async def test_a_store_that_fails_at_the_end_hides_no_error_of_the_program(path, client, caplog, error):
+    async def serve():
+        async with quick(path).delivering(client, drain_timeout=0) as outbox:
+            await in_file(outbox, lambda file: file.execute("PRAGMA query_only = ON"))
+            if error is not None:
+                raise error
+
+    (outcome,) = await asyncio.gather(serve(), return_exceptions=True)
+    assert outcome is error
+    assert "wait until their lease ends" in caplog.text
+
+
 async def test_nothing_reads_the_whole_backlog(path):
     """Whatever an order's fate, its statement must not go through all that are queued: somebody waits for it."""
     steps = 0
