@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import time
 import weakref
 from functools import cache
@@ -27,6 +26,7 @@ from .store import Full, StoreUnavailable, Taken
 from .tables import shared_table
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["MachineLimiter"]
@@ -157,7 +157,6 @@ class _LimitsFile:
         self.path = path
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
-        self._process = os.getpid()
         self._file: SQLiteFile | None = None
         """Made anew for each opening: of one that is being closed, steps may still be under way."""
 
@@ -190,9 +189,8 @@ class _LimitsFile:
         if loop is not self._loop:
             self._loop = loop
             self._opening = asyncio.Lock()
-        if self._process != os.getpid():  # forked: SQLite must not go on with its parent's connection
-            self._process = os.getpid()
-            self._file = None
+        if self._file is not None and self._file.is_inherited:
+            await self.close()
         async with self._opening:
             if self._file is None:
                 file = self._closed_file()

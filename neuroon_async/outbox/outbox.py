@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Self
@@ -35,7 +36,6 @@ from .sqlite_store import SQLiteOutboxStore
 from .store import OutboxStore, OutboxUnavailable
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
     from types import TracebackType
 
@@ -113,6 +113,8 @@ class ConversionOutbox:
         self._concurrency = concurrency
         self._open = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+        """Whose the loop is."""
         self._delivering = False
         self._delivery: DeliveryLoop | None = None
 
@@ -123,7 +125,7 @@ class ConversionOutbox:
         if self._open:
             raise UsageError(f"{self!r} is open already")
         self._open = True
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._process = asyncio.get_running_loop(), os.getpid()
         try:
             await self._store.open(self._shop_id)
         except BaseException:
@@ -227,6 +229,11 @@ class ConversionOutbox:
     def _opened(self) -> OutboxStore:
         if not self._open:
             raise UsageError(f"{self!r} is not open: use it within 'async with'")
+        if self._process != os.getpid():
+            raise UsageError(
+                f"{self!r} was opened before this process was forked",
+                advice="open an outbox in each process: any number of them share the file",
+            )
         loop = asyncio.get_running_loop()
         if loop is not self._loop and self._loop is not None and self._loop.is_running():
             raise UsageError(

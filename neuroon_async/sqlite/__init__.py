@@ -6,8 +6,16 @@ Neither knows any schema, and what a failure means to the user is the owner's bu
 """
 
 from .file import SQLiteFile
-from .place import read_header
+from .place import obstacle_at, read_header
 from .problems import DamagedContent, Problem
 from .temporary import TemporaryDatabase, temporary_database
 
-__all__ = ["DamagedContent", "Problem", "SQLiteFile", "TemporaryDatabase", "read_header", "temporary_database"]
+__all__ = [
+    "DamagedContent",
+    "Problem",
+    "SQLiteFile",
+    "TemporaryDatabase",
+    "obstacle_at",
+    "read_header",
+    "temporary_database",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,6 @@ from .place import Place, obstacle_at, read_header
 from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Generator, Iterable, Sequence
     from types import TracebackType
 
@@ -28,6 +28,9 @@ _SMALLEST = 512
 """Bytes of the smallest database that SQLite writes."""
 _WAL_PAUSE = 0.01
 """Seconds between two tries to switch a file to its write-ahead log while others use it."""
+
+_inherited: list[sqlite3.Connection] = []
+"""Connections of the process that this one was forked from. SQLite must not even close them here."""
 
 
 class SQLiteFile:
@@ -76,12 +79,19 @@ class SQLiteFile:
         """How hard commits are pressed to the disk just now."""
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
+        self._process = os.getpid()
+        """Whose the thread and the connection are."""
         self._place = Place(self.path)
 
     @property
     def is_open(self) -> bool:
         """Between opening and closing: does it have its thread?"""
         return self._thread is not None
+
+    @property
+    def is_inherited(self) -> bool:
+        """Was it opened by the process that this one was forked from?"""
+        return self.is_open and self._process != os.getpid()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -98,6 +108,7 @@ class SQLiteFile:
         A file that is open already is closed before.
         """
         await self.close()
+        self._process = os.getpid()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._thread_name)
         try:
             await self.run(self._open)
@@ -106,8 +117,16 @@ class SQLiteFile:
             raise
 
     async def close(self) -> None:
-        """Close the file after all work that was begun. A cancellation waits for that: then others can open it."""
+        """Close the file after all work that was begun. A cancellation waits for that: then others can open it.
+
+        In a forked process it is only forgotten: it is open in the parent, and so is its thread.
+        """
         if self._thread is None:
+            return
+        if self.is_inherited:
+            if self._connection is not None:
+                _inherited.append(self._connection)
+            self._thread = self._connection = None
             return
         closed = self.submit(self._close)
         thread, self._thread = self._thread, None

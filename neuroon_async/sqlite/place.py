@@ -52,8 +52,11 @@ class Place:
         self._size = size
 
 
-def obstacle_at(path: Path) -> str | None:
-    """Why no file can be opened at a path, where SQLite would only say that it cannot; ``None`` where it may try."""
+def obstacle_at(path: Path, *, regular: bool = True) -> str | None:
+    """Why no file can be opened at a path, where SQLite would only say that it cannot; ``None`` where it may try.
+
+    ``regular``: must it be a file that can be read back? A pipe and a device are none.
+    """
     try:
         kind = path.stat().st_mode
     except FileNotFoundError:
@@ -65,7 +68,9 @@ def obstacle_at(path: Path) -> str | None:
         return str(error)
     if stat.S_ISDIR(kind):
         return "it is a folder"
-    return None if stat.S_ISREG(kind) else "it is no regular file"
+    if stat.S_ISSOCK(kind) and not regular:
+        return "it is a socket"
+    return None if stat.S_ISREG(kind) or not regular else "it is no regular file"
 
 
 def read_header(path: Path) -> tuple[int, int]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeGuard
 
 from ..api.arguments import as_path
 from ..api.models import encode
 from ..api.shapes import is_dict
 from ..errors import UsageError
+from ..sqlite import obstacle_at
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from ..report import ProductFailure
@@ -35,10 +36,10 @@ class DeadLetterFile:
     it exists; a line that a killed process or a full disk has cut off there stays for itself. Every line is handed to
     the operating system before the call returns, so it outlives the process.
 
-    Raises `UsageError` at once for what is no path, or can be no file: a folder, or something in a folder that does not
-    exist. Raises `OSError` where the file cannot be written. When the ``with`` block
-    ends by an error, such as one that carries the report of the run, an error of closing the file is added to it as a
-    note and does not replace it.
+    Raises `UsageError` at once for what is no path, or can be no file: a folder, something in a folder that does not
+    exist, or what may not be written to. Raises `OSError` where the file cannot be written later on. When the ``with``
+    block ends by an error, such as one that carries the report of the run, an error of closing the file is added to it
+    as a note and does not replace it.
 
     >>> with DeadLetterFile("failed.jsonl") as dead_letters:            # doctest: +SKIP
     ...     report = await client.products.sync(products, on_failure=dead_letters)
@@ -87,12 +88,14 @@ class DeadLetterFile:
 
 
 def _checked(path: Path) -> Path:
-    """A path that a file can have. A run of hours must not end at its first failure because there is no such folder."""
-    with suppress(PermissionError):  # as the first line will say
-        if path.is_dir():
-            raise UsageError("is a folder", where=f"{path}")
-        if not path.parent.is_dir():
-            raise UsageError(f"cannot be a file: there is no folder {path.parent}", where=f"{path}")
+    """A path that can be written to. A run of hours must not end at its first failure because it cannot."""
+    obstacle = obstacle_at(path, regular=False)
+    if obstacle is None:
+        real = Path(os.path.realpath(path))
+        writable = os.access(real if real.exists() else real.parent, os.W_OK)
+        obstacle = None if writable else "nothing can be written there"
+    if obstacle is not None:
+        raise UsageError(f"cannot be a file: {obstacle}", where=f"{path}")
     return path
 
 

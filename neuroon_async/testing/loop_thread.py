@@ -39,6 +39,11 @@ class LoopThread:
         self._thread.start()
         self._ready.wait()
 
+    @property
+    def runs(self) -> bool:
+        """In a process that was forked meanwhile it does not: threads stay behind."""
+        return self._thread.is_alive()
+
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
@@ -89,9 +94,10 @@ class ThreadedLife:
 
     def run(self, working: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """Run a coroutine in the thread. Raises `UsageError` where there is none."""
-        if self._thread is None:
+        thread = self._running
+        if thread is None:
             raise UsageError(f"the {self._name} is stopped: nothing can happen in it", advice="start it first")
-        return wrap_future(self._thread.submit(working())) if _in_event_loop() else self._thread.wait(working())
+        return wrap_future(thread.submit(working())) if _in_event_loop() else thread.wait(working())
 
     def start_blocking(self, starting: Work) -> None:
         thread = self._open()
@@ -110,21 +116,25 @@ class ThreadedLife:
             raise
 
     def stop_blocking(self, stopping: Work) -> None:
-        if self._thread is not None:
+        if (thread := self._running) is not None:
             try:
-                self._thread.wait(stopping())
+                thread.wait(stopping())
             finally:
                 self._close()
 
     async def _stop_in_caller(self, stopping: Work) -> None:
-        if self._thread is not None:
+        if (thread := self._running) is not None:
             try:
-                await wrap_future(self._thread.submit(stopping()))
+                await wrap_future(thread.submit(stopping()))
             finally:
                 self._close()
 
+    @property
+    def _running(self) -> LoopThread | None:
+        return self._thread if self._thread is not None and self._thread.runs else None
+
     def _open(self) -> LoopThread:
-        if self._thread is not None:
+        if self._running is not None:
             raise UsageError(f"the {self._name} is already running")
         self._thread = LoopThread(self._name)
         return self._thread

@@ -8,6 +8,7 @@ by trace signals, which take more time but are there in any session.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,8 @@ class SessionHolder:
         self._session = session
         self._owned = session is None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._process = os.getpid()
+        """Whose the loop is."""
         self._closed = False
         self._told = session is None or session in _places
         """Does the session's connector say when a connection is there?"""
@@ -198,7 +201,7 @@ class SessionHolder:
             raise ClientClosed("this client was closed", advice="create a new one, or keep it open with 'async with'")
         loop = _running_loop()
         if self._loop is None:
-            self._loop = loop
+            self._loop, self._process = loop, os.getpid()
         elif self._loop is not loop:
             raise UsageError(
                 "this client belongs to another event loop",
@@ -236,9 +239,12 @@ class SessionHolder:
             await self.close()
 
     async def close(self) -> None:
-        """From another event loop, it is closed in its own. Raises `UsageError` where that one stands still."""
+        """From another event loop, it is closed in its own. Raises `UsageError` where that one stands still.
+
+        In a forked process it is only forgotten: its connections, and the loop that watches them, are the parent's.
+        """
         self._closed = True
-        if not self._owned or self._session is None or self._session.closed:
+        if not self._owned or self._session is None or self._session.closed or self._process != os.getpid():
             return
         loop = self._loop
         if loop is None or loop is asyncio.get_running_loop() or loop.is_closed():

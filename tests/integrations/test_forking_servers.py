@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -152,3 +153,36 @@ def test_celerys_workers_share_one_budget(tmp_path, emulator):
     assert complaints(log) == []
     assert [request.status for request in emulator.requests] == [200] * 50
     assert len({product.partition("-")[0] for product in emulator.products}) > 1
+
+
+WORKERS = """
+import asyncio, os, sys
+from redis.asyncio import Redis
+from neuroon_async import RateLimit
+from neuroon_async.integrations.redis import RedisLimiter
+
+redis = Redis(unix_socket_path=sys.argv[1])
+limiter = RedisLimiter(redis, shop_id="shop_test", prefix=sys.argv[2], rate_limits={"shop": RateLimit(9, per=60.0)})
+
+async def work():
+    (await limiter.acquire("shop")).answered({})
+    await limiter.aclose()
+    known = await redis.zcard(sys.argv[2] + ":{shop_test}:shop:processes")
+    await redis.aclose()
+    return known
+
+for _ in range(2):
+    if os.fork() == 0:
+        asyncio.run(work())
+        os._exit(0)
+    os.wait()
+print(asyncio.run(work()))
+"""
+
+
+def test_workers_forked_with_one_limiter_are_told_apart_in_redis(redis_server):
+    """Taken for one, none waits for the others after an outage of Redis, to hear what they used meanwhile."""
+    pytest.importorskip("redis", reason="needs the extra 'redis'")
+    command = [sys.executable, "-c", WORKERS, redis_server.socket, f"test-{uuid.uuid4().hex}"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout == "3\n"

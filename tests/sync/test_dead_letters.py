@@ -119,10 +119,35 @@ def test_closing_hides_no_error(tmp_path):
         fill()
 
 
-@pytest.mark.parametrize(("name", "says"), [("", "is a folder"), ("none/failed.jsonl", "there is no folder .*none")])
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("", "it is a folder"),
+        ("none/failed.jsonl", "there is no such folder"),
+        ("leads/nowhere", "there is no such folder"),
+        ("a" * 300, "name too long"),
+        ("a\0b", "null (byte|character)"),
+    ],
+)
 def test_a_file_that_cannot_be_is_refused_before_a_run_begins(tmp_path, name, says):
-    with pytest.raises(UsageError, match=says):
+    if name == "leads/nowhere":
+        name = "link"
+        (tmp_path / name).symlink_to(tmp_path / "none" / "failed.jsonl")
+    with pytest.raises(UsageError, match=f"(?i)cannot be a file: .*{says}"):
         DeadLetterFile(tmp_path / name)
+
+
+def test_a_file_that_may_not_be_written_is_refused_before_a_run_begins(tmp_path, monkeypatch):
+    asked = []
+
+    def access(path, mode):
+        asked.append((path, mode))
+        return False
+
+    monkeypatch.setattr(os, "access", access)  # to root everything is allowed
+    with pytest.raises(UsageError, match="nothing can be written there"):
+        DeadLetterFile(tmp_path / "failed.jsonl")
+    assert asked == [(tmp_path.resolve(), os.W_OK)]
 
 
 def test_what_is_no_json_is_shown(tmp_path):

@@ -8,6 +8,7 @@ can rightly be.
 from __future__ import annotations
 
 import logging
+import os
 from typing import TYPE_CHECKING, Any
 
 from ...limits.policy import IN_TRANSIT, RESERVED, SINGLE_CALL_WAIT, Reserve
@@ -246,7 +247,7 @@ SCRIPTS = (_TAKE, _COOL, _PAUSE, _RETURN)
 
 
 class RedisSlots:
-    """One endpoint's slots: ``base`` begins the names of its keys, ``process`` tells this process from others."""
+    """One endpoint's slots: ``base`` begins the names of its keys, ``process`` tells who made it from others."""
 
     def __init__(
         self,
@@ -266,7 +267,7 @@ class RedisSlots:
         self._late = _us(limit.per + IN_TRANSIT)
         """In how long a slot comes back whose request ended without an answer."""
         self._longest = max(self._per + self._latency, self._late)
-        self._process = process
+        self._origin = process
         self._name = base
         self._slots = f"{base}:open"
         self._elsewhere = f"{base}:elsewhere"
@@ -349,6 +350,11 @@ class RedisSlots:
 
     def look_in(self) -> float:
         return self._link.look_in()
+
+    @property
+    def _process(self) -> str:
+        """A limiter may be made before a server forks its workers, and each of them counts by itself."""
+        return f"{self._origin}:{os.getpid()}"
 
     def _table_is_due(self) -> bool:
         """Once a window is enough to find out whether others have another table."""

@@ -1,0 +1,180 @@
+"""What was in use before a process forked: in the child it is closed at once, or refused. It never waits for a thread
+that stayed behind in the parent, and the parent goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from neuroon_async.testing import Emulator
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")]
+
+PROJECT = Path(__file__).parents[1]
+HEAD = """
+import asyncio, os, sys
+from neuroon_async import MachineLimiter, NeuroonClient, SQLiteLedger, UsageError, blocking
+from neuroon_async.outbox import ConversionOutbox
+from neuroon_async.testing import Emulator
+
+def in_child(work):
+    if os.fork() == 0:
+        try:
+            print(work(), flush=True)
+        except UsageError as error:
+            print(error, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture
+def emulator():
+    with Emulator.in_thread("shop_test", algorithm="off") as emulator:
+        yield emulator
+
+
+def run(emulator: Emulator, folder: Path, body: str) -> list[str]:
+    """What a program prints, line by line."""
+    quiet = ("-W", "error", "-W", "ignore:This process:DeprecationWarning")  # the warning of a fork beside threads
+    process = subprocess.run(
+        [sys.executable, *quiet, "-c", HEAD + textwrap.dedent(body)],
+        env=os.environ | emulator.environment | {"PYTHONPATH": str(PROJECT)},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (process.returncode, process.stderr) == (0, "")
+    return process.stdout.splitlines()
+
+
+REFUSED = (
+    "this client belongs to another event loop; create one in each loop (asyncio.run starts a new one), and in each "
+    "process after a fork"
+)
+
+
+@pytest.mark.parametrize("runs", ["blocking.run", "asyncio.run"])
+def test_a_client_that_was_used_is_refused_in_the_child_and_closed_there_at_once(tmp_path, emulator, runs):
+    """A worker that leaves ``async with`` by the refusal would never have told it."""
+    printed = run(
+        emulator,
+        tmp_path,
+        f"""
+        client = NeuroonClient.from_env()
+        blocking.run(client.shop())
+        async def call():
+            async with client:
+                await client.shop()
+        in_child(lambda: {runs}(call()))
+        in_child(lambda: {runs}(client.aclose()))
+        print(blocking.run(client.health()))
+        """,
+    )
+    assert printed == [REFUSED, "None", "True"]
+
+
+def test_a_client_of_a_loop_that_runs_while_it_forks(tmp_path, emulator):
+    printed = run(
+        emulator,
+        tmp_path,
+        """
+        async def main():
+            async with NeuroonClient.from_env() as client:
+                await client.shop()
+                in_child(lambda: asyncio.run(client.aclose()))
+                print(await client.health())
+        asyncio.run(main())
+        """,
+    )
+    assert printed == ["None", "True"]
+
+
+def test_a_limiter_in_a_file_is_closed_in_the_child_at_once(tmp_path, emulator):
+    printed = run(
+        emulator,
+        tmp_path,
+        """
+        limiter = MachineLimiter("limits", shop_id="shop_test")
+        client = NeuroonClient.from_env(limiter=limiter)
+        blocking.run(client.shop())
+        in_child(lambda: blocking.run(limiter.aclose()))
+        in_child(lambda: (blocking.run(limiter.aclose()), limiter.limits()["shop"].requests)[1])
+        print(blocking.run(client.health()))
+        """,
+    )
+    assert printed == ["None", "60", "True"]
+
+
+def test_a_limiter_of_a_loop_that_has_ended_goes_on_in_the_child(tmp_path, emulator):
+    printed = run(
+        emulator,
+        tmp_path,
+        """
+        limiter = MachineLimiter("limits", shop_id="shop_test")
+        async def call():
+            async with NeuroonClient.from_env(limiter=limiter) as client:
+                await client.shop()
+            left = limiter.limits()["shop"].available
+            return left
+        print(asyncio.run(call()))
+        in_child(lambda: asyncio.run(call()))
+        print(asyncio.run(call()))
+        """,
+    )
+    assert printed == ["59", "58", "57"]
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["its loop has ended", "its loop runs"])
+def test_an_outbox_that_was_open_is_refused_in_the_child_and_closed_there_at_once(tmp_path, emulator, ends):
+    printed = run(
+        emulator,
+        tmp_path,
+        f"""
+        run = {"asyncio" if ends else "blocking"}.run
+        outbox = ConversionOutbox("conversions")
+        run(outbox.__aenter__())
+        in_child(lambda: run(outbox.stats()))
+        in_child(lambda: run(outbox.__aexit__(None, None, None)))
+        async def own():
+            async with ConversionOutbox("conversions") as another:
+                return (await another.stats()).pending
+        in_child(lambda: run(own()))
+        print(run(outbox.stats()).pending)
+        run(outbox.__aexit__(None, None, None))
+        """,
+    )
+    refused = (
+        "ConversionOutbox('conversions') was opened before this process was forked; open an outbox in each process: "
+        "any number of them share the file"
+    )
+    assert printed == [refused, "None", "0", "0"]
+
+
+def test_an_emulator_in_a_thread_is_left_to_the_parent(tmp_path, emulator):
+    printed = run(
+        emulator,
+        tmp_path,
+        """
+        with Emulator.in_thread() as emulator:
+            client = emulator.client()
+            blocking.run(client.shop())
+            in_child(lambda: emulator.wait_for(lambda: False))
+            in_child(lambda: emulator.stop())
+            print(blocking.run(client.health()))
+            blocking.run(client.aclose())
+        """,
+    )
+    assert printed == [
+        "the emulator of shop_test is stopped: nothing can happen in it; start it first",
+        "None",
+        "True",
+    ]
