@@ -187,18 +187,21 @@ class ShopPool:
                     )
                 if shop.connected is None:
                     shop.connected = await self._connect(self._open, shop_id)
-            client, limiter = shop.connected
+                connected = shop.connected
+            client, limiter = connected
             try:
                 yield client
+            except AuthenticationFailed:
+                if shop.connected is connected:
+                    shop.connected = None  # rotated, perhaps: the next task asks for the key again
+                raise
             finally:
                 await limiter.aclose()  # the next process shall not wait for slots that are free
-        except AuthenticationFailed:
-            self._forget(shop_id, shop)  # rotated, perhaps: the next task asks for the key again
-            raise
         finally:
             shop.users.remove(task)
-            if shop.connected is None:
-                self._forget(shop_id, shop)
+            # One that still has users is kept: closing the pool waits for them.
+            if shop.connected is None and not shop.users and self._shops.get(shop_id) is shop:
+                del self._shops[shop_id]
             self._evict()
 
     async def _connect(self, shared: _Shared, shop_id: str) -> tuple[NeuroonClient, RedisLimiter]:
@@ -225,10 +228,6 @@ class ShopPool:
             raise UsageError(f"must give ShopCredentials, gave {class_of(given).__name__}", where="credentials")
         return given
 
-    def _forget(self, shop_id: str, shop: _ShopAtWork) -> None:
-        if self._shops.get(shop_id) is shop:
-            del self._shops[shop_id]
-
     def _evict(self) -> None:
         excess = len(self._shops) - self._size
         idle = [shop_id for shop_id, shop in self._shops.items() if not shop.users] if excess > 0 else []
@@ -254,7 +253,7 @@ class _Shared:
 
 @dataclass(slots=True, eq=False)
 class _ShopAtWork:
-    """One shop of the pool. ``connected`` is made by its first user, while others wait."""
+    """One shop of the pool. ``connected`` is made by its first user while others wait, and anew after a 401."""
 
     connecting: asyncio.Lock = field(default_factory=asyncio.Lock)
     connected: tuple[NeuroonClient, RedisLimiter] | None = None

@@ -240,6 +240,39 @@ async def test_while_a_pool_waits_for_what_is_at_work_nothing_new_begins(shops):
     assert working.cancelled()
 
 
+@pytest.mark.parametrize("fails", ["the look-up", "the key"])
+async def test_whoever_is_at_work_is_known_although_another_task_of_the_shop_has_failed(fails, shops):
+    await shops.add("shop_a")
+    at_work, first_fails = asyncio.Event(), fails == "the look-up"
+
+    async def credentials(shop_id):
+        nonlocal first_fails
+        await asyncio.sleep(0)
+        if first_fails:
+            first_fails = False
+            raise LookupError(shop_id)
+        return await shops.credentials(shop_id)
+
+    async def fail():
+        async with pool.client("shop_a"):
+            await at_work.wait()
+            raise AuthenticationFailed(401)
+
+    async def work():
+        async with pool.client("shop_a"):
+            at_work.set()
+            await asyncio.Event().wait()
+
+    async with ShopPool(credentials, "redis://127.0.0.1:1") as pool:  # which nobody asks
+        failing, working = asyncio.create_task(fail()), asyncio.create_task(work())
+        await asyncio.wait([failing])
+        await at_work.wait()
+        async with pool.client("shop_a"):
+            assert len(shops.asked) == (1 if fails == "the look-up" else 2), "after a 401 it is asked for anew"
+    assert isinstance(failing.exception(), (LookupError, AuthenticationFailed))
+    assert working.done() and working.cancelled()
+
+
 async def test_a_pool_that_is_opened_while_it_is_being_closed_begins_anew(shops):
     await shops.add("shop_a")
     at_work, ends = asyncio.Event(), asyncio.Event()
