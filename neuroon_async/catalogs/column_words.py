@@ -12,7 +12,7 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-__all__ = ["Essence", "essence_of", "is_size", "words_of"]
+__all__ = ["Essence", "essence_of", "is_size", "names_products", "words_of"]
 
 
 def _set(text: str) -> frozenset[str]:
@@ -79,6 +79,12 @@ class Essence(NamedTuple):
 def is_size(name: str) -> bool:
     """Is it the name of an attribute such as a size, or an age (``2-3``)?"""
     return not _SIZES.isdisjoint(words_of(name))
+
+
+def names_products(name: str) -> bool:
+    """Does a name speak of products and nothing else (``items``, ``productos``)?"""
+    words = words_of(name)
+    return bool(words) and _OF_PRODUCT.issuperset(words)
 
 
 def words_of(column: str) -> list[str]:

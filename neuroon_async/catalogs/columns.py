@@ -31,7 +31,7 @@ _SPELLINGS: dict[str, str] = {
     "external_id": (
         "externalid id productid itemid articleid identifier idproducto iddelproducto idarticulo identificador "
         "idproduit identifiant identifiantproduit produktid artikelid idprodotto identificativo idproduto idartigo "
-        "idproducte produktuid produktuarenid identifikatzailea retailerid"
+        "idproducte produktuid produktuarenid identifikatzailea retailerid objectid"
     ),
     "name": (
         "name title productname producttitle nombre nombreproducto nombredelproducto nombredeproducto titulo nom "

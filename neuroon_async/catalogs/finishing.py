@@ -28,10 +28,10 @@ from ..errors import InvalidProduct
 from ..report import ProductFailure
 from .columns import SALE_DATES, recognised_field
 from .letters import RawRow, reading_of
-from .mapping import Template, path_to
+from .mapping import Template, path_to, products_within
 from .notes import FIELDS_THAT_NOTES_MISS
 from .values.addresses import complete, is_broken
-from .values.currencies import WITHOUT_DECIMALS, Unit, unit_named
+from .values.currencies import WITHOUT_DECIMALS
 from .values.damage import digits_of_float, is_code_attribute
 from .values.number_formats import ShownNumber
 from .values.numbers import SIGNS, to_money
@@ -188,7 +188,7 @@ class Finisher:
         if isinstance(problem, LikeADate) and not (self.format and self.format.own_ids):
             as_it_is = self._options.names.map("externalId", f"{{{problem.column}}}")
             return f"{problem}. Where it is right, {as_it_is} takes it as it is"
-        if isinstance(problem, NestedValue):
+        if isinstance(problem, NestedValue) and problem.path:
             return f"{problem} ({self._options.names.map(name, problem.path)})"
         if isinstance(problem, BadValue) and name in _DISPENSABLE:
             return f"{problem} ({self._options.names.map(name, '')} leaves the field out)"
@@ -212,6 +212,7 @@ class Finisher:
                 continue
             column = source.columns[0] if source.columns else None
             draft.put(target, value, column=column, is_template=isinstance(source, Template))
+            draft.take_currency_beside(target, column)
 
     def _complete(self, draft: Draft) -> None:
         fields = draft.fields
@@ -311,7 +312,7 @@ class Finisher:
             elif self._options.currency is not None:
                 whose, fields["currency"] = "catalog", self._options.currency
         if units:
-            _check_units(draft, units, whose)
+            draft.check_units(units, whose)
 
     def _complete_address(self, name: str, draft: Draft) -> None:
         address = complete(draft.fields[name], self._options.shop_url)
@@ -329,6 +330,11 @@ class Finisher:
             return f"is required, and this record has no value for it in {', '.join(map(repr, source.columns))}"
         if name in draft.fields:
             return "is required, and this record gives null"
+        if (inner := products_within(draft.row)) is not None:
+            option = self._options.names.set("list", f"PATH.{inner}")
+            return (
+                f"is required; this record's {inner!r} are products of their own: read those, by their path ({option})"
+            )
         own_ids = self.format is not None and self.format.own_ids
         column = None if self._shapes is None or own_ids else path_to(name, draft.row) or self._shapes.best_for(name)
         if column is not None and recognised_field(column) == name and is_blank(draft.row.get(column)):
@@ -384,16 +390,3 @@ def clean_texts(fields: dict[str, Any]) -> None:
             fields[field] = address.replace("&amp;", "&")
     if attributes := fields.get("attributes"):
         fields["attributes"] = {one_line(name): html_to_text(text) for name, text in attributes.items()}
-
-
-def _check_units(draft: Draft, units: Mapping[str, Unit], whose: str) -> None:
-    """Complain of a price that is in another currency than the other one, or than its record or catalog says."""
-    told: list[tuple[str, Unit]] = []
-    if code := draft.fields.get("currency"):
-        told.append((f"the {whose}'s currency is", unit_named(code) or Unit(code, frozenset({code.upper()}))))
-    for name, unit in units.items():
-        for what, other in told:
-            if not unit.agrees_with(other):
-                draft.problems.append((WIRE_NAMES[name], f"is in {unit.text}, and {what} {other.text}"))
-                break
-        told.append(("the price in", unit))

@@ -26,10 +26,12 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from ..api.models import REQUIRED_FIELDS
 from .columns import recognised_field
 from .counting import FieldCounts
+from .mapping import WRAPPERS
 from .options import ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError
 from .readers.delimited import MOST_TITLES, DelimitedRows, find_delimiter, rows_of, titles_above
-from .readers.json_records import PRODUCTS, Survey, is_json_lines, json_array, json_lines, key_paths
+from .readers.json_layout import PRODUCTS, Survey, is_json_lines, key_paths
+from .readers.json_records import json_array, json_lines
 from .readers.replay import Replay
 from .values.damage import NOT_COMPUTED
 
@@ -276,13 +278,20 @@ class Reading:
             path, lines = self.options.list_path, False
         if (path is None and self.sample.is_json_lines) if lines is None else lines:
             return self.counted(json_lines(self.source, self.text()))
-        or_object = path is not None and self.options.list_path is None
-        return self.counted(json_array(self.source, *self._list_at(path), self._no_list_at(path), or_object=or_object))
+        of_user = self.options.list_path is not None
+        where = self._list_at(path)
+        return self.counted(
+            json_array(
+                self.source,
+                *where,
+                self._no_list_at(path),
+                or_object=path is not None and not of_user,
+                within_lists=of_user,
+            )
+        )
 
     def _no_list_at(self, path: str | None) -> str:
-        likely = (
-            places[0] for keys in _LIKELY if (places := [place for place in self.sample.places_of(*keys) if place])
-        )
+        likely = (places[0] for keys in _LIKELY if (places := [*filter(None, self._lists_of_objects_with(*keys))]))
         first = next((place for place in likely if path is not None or "." in place), None)
         option = self.options.names.set("list", first or "data.items")
         if path is not None:
@@ -294,6 +303,12 @@ class Reading:
             "holds no products; they are expected as [...], as the only list in an object, as one object a line, or "
             f"where you say that they are ({option})"
         )
+
+    def _lists_of_objects_with(self, *keys: str) -> Iterator[str]:
+        """The paths to lists of such objects, where each may stand within another one (``node``)."""
+        for place in self.sample.places_of(*keys):
+            outer, _, last = place.rpartition(".")
+            yield outer if last in WRAPPERS else place
 
     def _list_at(self, path: str | None) -> tuple[Iterator[bytes], list[bytes]]:
         if path is not None:

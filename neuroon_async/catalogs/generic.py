@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .columns import HIGHER_PRICES, SALE_DATES, STATES, UNDERSTOOD, claims_of
+from .mapping import wrapped_in
 from .offers import Priced, put_higher_price
 from .records import Draft
 from .values.parsing import BadValue, is_blank, is_published, tells_more_than_none, to_availability
@@ -40,6 +42,11 @@ class GenericBuilder:
             yield Draft.unusable(record, record.problem) if record.problem else self._draft(record)
 
     def _draft(self, record: Record) -> Draft:
+        if (wrapper := wrapped_in(record.row)) is not None:
+            self._use([wrapper])
+            inner: dict[str, Any] = record.row[wrapper]
+            outer = {name: value for name, value in record.row.items() if name != wrapper and name not in inner}
+            record = replace(record, row={**inner, **outer}, as_read=record.row)
         draft = Draft.of(record, self._notation)
         plan = self._plan(tuple(record.row))
         for target, column in plan:

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
 from ..api.shapes import is_list, is_object, is_text
 from ..errors import ConfigurationError
+from .column_words import names_products
 from .columns import SALE_DATES, recognised_field
 from .values.damage import is_error_code, is_shortened
 from .values.parsing import BadValue, is_blank, shown, without_decimals
@@ -30,9 +31,23 @@ if TYPE_CHECKING:
 
     from ..api.shapes import RawValue
 
-__all__ = ["ATTRIBUTE_PREFIX", "Column", "FieldSource", "Template", "compile_mapping", "path_to", "slug"]
+__all__ = [
+    "ATTRIBUTE_PREFIX",
+    "WRAPPERS",
+    "Column",
+    "FieldSource",
+    "Template",
+    "compile_mapping",
+    "currency_beside",
+    "path_to",
+    "products_within",
+    "slug",
+    "wrapped_in",
+]
 
 ATTRIBUTE_PREFIX = "attributes."
+WRAPPERS = ("node", "_source", "document", "attributes")
+"""Keys of the object that a product is within another one: of GraphQL, Elasticsearch, Typesense, JSON:API."""
 
 
 def lookup(row: Mapping[str, Any], column: str) -> Any:
@@ -44,10 +59,44 @@ def lookup(row: Mapping[str, Any], column: str) -> Any:
     return row[column] if column in row else _at(row, column.split("."))
 
 
+_OF_PRODUCTS = frozenset({"name", "price"})
+_OF_SEARCHES = frozenset({"hits", "results", "docs", "records", "rows"})
 _OF_SOMETHING_ELSE = re.compile(
     r"(?i)ship|deliver|env[ií]o|versand|livraison|spedizione|tax|cost|fee|review|author|user|seller|store|shop|relat|meta"
 )
 """Objects within a product whose price or address is not its own."""
+
+
+def wrapped_in(row: Mapping[str, Any]) -> str | None:
+    """The key under which the record's product stands; ``None`` where the record is the product."""
+    inner = next((name for name in WRAPPERS if is_object(row.get(name))), None)
+    if inner is None or not _OF_PRODUCTS.isdisjoint(map(recognised_field, row)):
+        return None
+    return None if _OF_PRODUCTS.isdisjoint(map(recognised_field, row[inner])) else inner
+
+
+def currency_beside(row: Mapping[str, Any], path: str) -> str | None:
+    """What the object that holds a price says of its currency: ``offers.priceCurrency`` beside ``offers.price``."""
+    if path in row or "." not in path:
+        return None
+    within = lookup(row, path.rpartition(".")[0])
+    if not is_object(within):
+        return None
+    codes = (value for name, value in within.items() if recognised_field(name) == "currency")
+    return next((code for code in codes if is_text(code) and code.strip()), None)
+
+
+def products_within(row: Mapping[str, Any]) -> str | None:
+    """The list of products that a record holds which is none itself: a category, or a page of a search."""
+    for name, value in row.items():
+        first = value[0] if is_list(value) and value else None
+        if (
+            is_object(first)
+            and (name in _OF_SEARCHES or names_products(name))
+            and _OF_PRODUCTS.issubset(map(recognised_field, first))
+        ):
+            return name
+    return None
 
 
 def path_to(field: str, row: Mapping[str, Any]) -> str | None:
@@ -78,6 +127,8 @@ def _at(value: RawValue | Mapping[str, Any], path: list[str]) -> Any:
     for index, name in enumerate(path):
         if isinstance(value, dict):
             value = value.get(name)
+        elif name.startswith("$"):  # a type of MongoDB's, which values come without
+            continue
         elif not isinstance(value, (list, tuple)):
             return None
         elif name == "*":

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from ..api.models import REQUIRED_FIELDS, WIRE_NAMES
 from ..api.shapes import is_list, is_object
 from .column_words import is_size
-from .mapping import ATTRIBUTE_PREFIX
+from .mapping import ATTRIBUTE_PREFIX, currency_beside
 from .options import ReadingOptions
-from .values.currencies import Unit
+from .values.currencies import Unit, unit_named
 from .values.damage import NOT_COMPUTED, is_code_attribute, is_error_code, is_like_a_date, is_shortened, unguarded
 from .values.number_formats import ShownNumber
 from .values.numbers import Sign
@@ -215,12 +215,20 @@ class Draft:
             return True
         return False
 
+    def take_currency_beside(self, target: str, column: str | None) -> None:
+        """Of a price within an object, that object's currency."""
+        if target in {"price", "sale_price"} and column and (code := currency_beside(self.row, column)):
+            stated = unit_named(code) or Unit(code, frozenset({code.upper()}))
+            self.units[target] = self.units.get(target) or stated
+
     def read_ambiguous(self, target: str, sign: Sign) -> None:
         """Read a number that may be two by the sign that separates decimals."""
-        waiting = self.ambiguous.pop(target)
+        waiting, unit = self.ambiguous.pop(target), self.units.get(target)
         self.put(
             target, waiting.value, lambda value, _: CONVERTERS[target](value, replace(self.notation, decimal=sign))
         )
+        if target in self.units:
+            self.units[target] = self.units[target] or unit  # one that stands apart from the amount
 
     def refuse_ambiguous(self, target: str) -> None:
         """Complain of a number that may be two."""
@@ -262,6 +270,18 @@ class Draft:
     def put_sale_dates(self, starts: str = "", ends: str = "", period: str = "") -> None:
         """When the sale price holds; ``period`` is ``start/end``. Empty texts bound nothing."""
         self.sale_starts, self.sale_ends, self.sale_period = starts, ends, period
+
+    def check_units(self, units: Mapping[str, Unit], whose: str) -> None:
+        """Complain of a price that is in another currency than the other one, or than its record or catalog says."""
+        told: list[tuple[str, Unit]] = []
+        if code := self.fields.get("currency"):
+            told.append((f"the {whose}'s currency is", unit_named(code) or Unit(code, frozenset({code.upper()}))))
+        for name, unit in units.items():
+            for what, other in told:
+                if not unit.agrees_with(other):
+                    self.problems.append((WIRE_NAMES[name], f"is in {unit.text}, and {what} {other.text}"))
+                    break
+            told.append(("the price in", unit))
 
     def money(self, name: str) -> Money | None:
         """A price that was put, with its unit."""

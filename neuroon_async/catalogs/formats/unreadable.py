@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ..readers.json_faults import comment_before, table_of_values
+
 if TYPE_CHECKING:
     from ..format import Sample
 
@@ -57,7 +59,18 @@ def _why_no_text(sample: Sample) -> str | None:
         return (
             "is WordPress's export of a site's content, not a product feed; export the products as CSV in WooCommerce"
         )
-    return _about_page(sample) if sample.is_web_page else None
+    return _about_page(sample) if sample.is_web_page else _why_no_json(sample)
+
+
+def _why_no_json(sample: Sample) -> str | None:
+    if comment_before(sample.start):
+        return "begins with a comment, and JSON has none; take it out"
+    if sample.is_json and table_of_values(sample.text.lstrip()):
+        return (
+            "is a table by columns, or rows without their names; write each product as an object, "
+            '[{"id": …, "name": …}] (of a data frame: to_json(path, orient="records"))'
+        )
+    return None
 
 
 def _about_page(sample: Sample) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import cast
 
@@ -10,6 +11,8 @@ import msgspec
 __all__ = ["BadValue", "LikeADate", "NestedValue", "UnknownWord", "shown"]
 
 _MOST = 60
+_IN_CENTS = re.compile(r"(?i)cents?(?![a-z])|cent_?amount|unit_?amount|minor|fraction_?digits|divisor|micros")
+"""Keys of prices whose amounts are fractions: 1999 for 19.99."""
 
 
 class BadValue(ValueError):
@@ -33,7 +36,10 @@ class LikeADate(BadValue):
 
 
 class NestedValue(BadValue):
-    """An object, or a list of them, where one value is wanted. ``path`` leads to the likeliest of its values."""
+    """An object, or a list of them, where one value is wanted. ``path`` leads to the likeliest of its values.
+
+    It is ``None`` where no value can be taken as it is.
+    """
 
     def __init__(self, value: object, column: str) -> None:
         several = shown(value)
@@ -41,8 +47,14 @@ class NestedValue(BadValue):
         path = f"{column}.0" if isinstance(value, list) else column
         keys = list(map(str, cast("dict[object, object]", inner))) if isinstance(inner, dict) else []
         likely = next((key for key in ("amount", "value", "name", "text", "src", "url") if key in keys), None)
-        super().__init__(f"holds several values, {several}: name one of them")
-        self.path: str = f"{path}.{likely or next(iter(keys), 'KEY')}"
+        in_cents = next((key for key in keys if _IN_CENTS.search(key)), None)
+        told = (
+            "name one of them"
+            if in_cents is None
+            else f"by {in_cents!r}, its amounts are in cents; write them as 19.99"
+        )
+        super().__init__(f"holds several values, {several}: {told}")
+        self.path: str | None = None if in_cents else f"{path}.{likely or next(iter(keys), 'KEY')}"
 
 
 def shown(value: object) -> str:
