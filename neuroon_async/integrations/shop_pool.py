@@ -22,6 +22,7 @@ with NeedsExtra("redis", __name__):
 from ..api.arguments import check_callback, check_capable, check_count, check_seconds, check_text
 from ..api.contract import DOCUMENTED_RATE_LIMITS, Environment, Locale, RateLimit
 from ..api.shapes import class_of
+from ..cancellation import finish
 from ..client import NeuroonClient
 from ..errors import AuthenticationFailed, ConfigurationError, UsageError
 from ..limits.tables import shared_table
@@ -122,6 +123,8 @@ class ShopPool:
         }
         self._shops: OrderedDict[str, _ShopAtWork] = OrderedDict()
         self._open: _Shared | None = None
+        self._closings: list[_Closing] = []
+        """Under way."""
 
     async def open(self) -> None:
         """Make the session and the Redis connections. Called by the worker's startup.
@@ -146,19 +149,24 @@ class ShopPool:
         return RedisLedger(self._open.redis, self._limiting["prefix"], lease=lease)
 
     async def close(self) -> None:
-        """Cancel the tasks that still use a client, wait for them, and close every connection. May be called twice."""
+        """Cancel the tasks that still use a client, wait for them, and close every connection.
+
+        May be called twice, also side by side: each call waits until all is closed. A cancelled one waits no longer;
+        where it was the only one, the connections are closed at once.
+        """
         shared, self._open = self._open, None  # from here on nobody begins, unless the pool is opened anew
         shops, self._shops = self._shops, OrderedDict()
-        at_work = {task for shop in shops.values() for task in shop.users} - {asyncio.current_task()}
+        caller = asyncio.current_task()
+        at_work = {task for shop in shops.values() for task in shop.users} - {caller}
         for task in at_work:
             task.cancel("the worker shuts down")
+        if shared is not None or at_work:
+            self._closings.append(_Closing(shared, at_work))
+        # A task that is waited for, and closes the pool in its own cleanup, must not wait for itself.
         try:
-            if at_work:
-                await asyncio.wait(at_work)
+            await _all_ended([closing for closing in self._closings if caller not in closing.at_work])
         finally:
-            if shared is not None:
-                await shared.session.close()
-                await shared.redis.aclose()
+            self._closings = [closing for closing in self._closings if not closing.task.done()]
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -249,6 +257,53 @@ def _check_redis_url(redis_url: str) -> None:
 class _Shared:
     session: SessionHolder
     redis: Redis
+
+    async def close(self) -> None:
+        await self.session.close()
+        await self.redis.aclose()
+
+
+class _Closing:
+    """The end of what a pool had opened. It is a task of its own: several may wait for it, and each be cancelled."""
+
+    __slots__ = ("at_work", "task", "waiting")
+
+    def __init__(self, shared: _Shared | None, at_work: set[asyncio.Task[Any]]) -> None:
+        self.at_work: set[asyncio.Task[Any]] = at_work
+        self.waiting: int = 0
+        """How many wait for it."""
+        self.task: asyncio.Task[None] = asyncio.create_task(self._close(shared), name="neuroon-shop-pool-closing")
+
+    async def _close(self, shared: _Shared | None) -> None:
+        try:
+            if self.at_work:
+                await asyncio.wait(self.at_work)
+        finally:
+            if shared is not None:
+                await shared.close()
+
+
+async def _all_ended(closings: list[_Closing]) -> None:
+    """Wait for all of these. Where the last one who waits is cancelled, they end without the tasks at work."""
+    if not closings:
+        return
+    for closing in closings:
+        closing.waiting += 1
+    try:
+        await asyncio.wait([closing.task for closing in closings])
+    except asyncio.CancelledError:
+        alone = [closing.task for closing in closings if closing.waiting == 1]
+        for task in alone:
+            task.cancel()
+        if alone:
+            await finish(asyncio.wait(alone))
+        raise
+    finally:
+        for closing in closings:
+            closing.waiting -= 1
+    for closing in closings:
+        if not closing.task.cancelled():  # by one who waited for it before
+            closing.task.result()
 
 
 @dataclass(slots=True, eq=False)

@@ -146,7 +146,6 @@ class DeliveryLoop:
             self.wake.clear()
             try:
                 if await self._deliver_next():
-                    self._store_works()
                     continue
                 rest = await self._idle_for()
             except OutboxUnavailable as error:
@@ -180,10 +179,10 @@ class DeliveryLoop:
 
     async def _lease_and_deliver(self) -> bool:
         leased = await self._leases.next(only_one=self._probing)
-        if leased is None:
-            return False
-        await self._deliver(leased)
-        return True
+        if leased is not None:
+            await self._deliver(leased)
+        self._store_works()
+        return leased is not None
 
     async def _idle_for(self) -> float:
         """Seconds until another look is worth it; infinite at the end, when nothing is left to send."""
@@ -268,10 +267,10 @@ class DeliveryLoop:
             _log.error("%s; delivery of conversions waits", problem)
 
     def _store_works(self) -> None:
-        """Something was leased and sent. What was delivered may still wait to be noted, beside the next requests."""
+        """It was asked for what is due. What was delivered may still wait to be noted, beside the next requests."""
         if self._store_problem and not self._settling.failing:
             self._store_problem = ""
-            _log.info("the outbox can be written again; delivery of conversions goes on")
+            _log.info("the outbox answers again; delivery of conversions goes on")
 
     def _refused(self, error: APIError) -> None:
         if self._paused_for() > 0:

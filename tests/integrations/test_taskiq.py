@@ -307,6 +307,67 @@ async def test_a_pool_that_is_opened_while_it_is_being_closed_begins_anew(shops)
     assert shops.asked == ["shop_a", "shop_a"]
 
 
+@pytest.mark.parametrize("cancelled", ["none", "the first", "the second", "both"])
+async def test_all_who_close_a_pool_wait_until_it_is_closed(shops, cancelled):
+    await shops.add("shop_a")
+    at_work, ends = asyncio.Event(), asyncio.Event()
+    pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
+    await pool.open()
+    session = pool._open.session.get()
+
+    async def work() -> None:
+        async with pool.client("shop_a"):
+            try:
+                at_work.set()
+                await asyncio.Event().wait()
+            finally:
+                await ends.wait()
+
+    working = asyncio.create_task(work())
+    await at_work.wait()
+    first, second = asyncio.create_task(pool.close()), asyncio.create_task(pool.close())
+    await asyncio.sleep(0.01)
+    assert not first.done()
+    assert not second.done()
+    gone = {"none": [], "the first": [first], "the second": [second], "both": [first, second]}[cancelled]
+    for closing in gone:
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+    assert session.closed is (cancelled == "both")
+    await asyncio.sleep(0.01)
+    left = [closing for closing in (first, second) if closing not in gone]
+    assert not any(closing.done() for closing in left)
+    ends.set()
+    for closing in left:
+        await closing
+        assert session.closed
+        assert working.cancelled()
+    await asyncio.wait([working])
+    await pool.close()
+
+
+async def test_a_task_of_a_pool_that_closes_it_in_its_own_cleanup_does_not_wait_for_itself(shops):
+    await shops.add("shop_a")
+    at_work = asyncio.Event()
+    pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
+    await pool.open()
+
+    async def work() -> None:
+        async with pool.client("shop_a"):
+            try:
+                at_work.set()
+                await asyncio.Event().wait()
+            finally:
+                await pool.close()
+
+    working = asyncio.create_task(work())
+    await at_work.wait()
+    async with asyncio.timeout(60):
+        await pool.close()
+    assert working.cancelled()
+
+
 async def test_a_pool_that_is_not_open_says_what_to_do(shops, new_pool):
     with pytest.raises(ConfigurationError, match="install"):
         async with new_pool().client("shop_a"):

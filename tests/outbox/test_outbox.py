@@ -215,6 +215,23 @@ async def test_a_store_that_fails_at_the_end_hides_no_error_of_the_program(path,
     assert "wait until their lease ends" in caplog.text
 
 
+async def test_a_store_that_returns_while_nothing_is_due_is_told_of_when_it_fails_alike_once_more(path, client, caplog):
+    caplog.set_level(logging.INFO)
+
+    def told():
+        return [record.levelname for record in caplog.records if "delivery of conversions" in record.message]
+
+    async with quick(path).delivering(client) as outbox, quick(path) as elsewhere:
+        for times in (1, 2):
+            await in_file(outbox, lambda file: file.execute("PRAGMA query_only = ON"))
+            await elsewhere.enqueue(order(str(times)))
+            await until(lambda times=times: told().count("ERROR") == times)
+            await in_file(elsewhere, lambda file: file.execute("DELETE FROM conversions"))
+            await in_file(outbox, lambda file: file.execute("PRAGMA query_only = OFF"))
+            await until(lambda times=times: told().count("INFO") == times)
+    assert told() == ["ERROR", "INFO"] * 2
+
+
 async def test_nothing_reads_the_whole_backlog(path):
     """Whatever an order's fate, its statement must not go through all that are queued: somebody waits for it."""
     steps = 0
