@@ -29,7 +29,7 @@ from .counting import FieldCounts
 from .mapping import WRAPPERS
 from .options import ReadingOptions
 from .readers.byte_source import ByteSource, CatalogError
-from .readers.delimited import MOST_TITLES, DelimitedRows, find_delimiter, rows_of, titles_above
+from .readers.delimited import MOST_TITLES, DelimitedRows, find_delimiter, is_sparse, rows_of, titles_above
 from .readers.json_layout import PRODUCTS, Survey, is_json_lines, key_paths
 from .readers.json_records import json_array, json_lines
 from .readers.replay import Replay
@@ -47,6 +47,8 @@ __all__ = ["Format", "Reading", "Sample", "formulas_in"]
 
 _LIKELY = (("name", "price"), ("title", "price"), ("name", "sku"), ("id", "name"))
 """Keys that objects have which are products."""
+_FEWEST_NAMES = 2
+"""Of required fields, in a header that stands below others."""
 
 
 class Sample:
@@ -185,17 +187,18 @@ def formulas_in(header: Iterable[str]) -> str:
 def _above_header(rows: list[list[str]]) -> int:
     """How many of the first rows stand above the header: titles, and names of groups of columns, as merged cells are.
 
-    The row below names more of the required fields than such a row does, and three at least; two are enough below
-    captions, which leave most cells empty.
+    Such names leave most cells empty, and the first row below that does not is the header: no later one, whose cells
+    may happen to be called like fields. Else a row further down names more of the required fields, and three at least.
     """
     if not rows:
         return 0
     above = titles_above(rows)
     named = [len({*map(recognised_field, row)} & {*REQUIRED_FIELDS}) for row in rows[: MOST_TITLES + 1]]
+    if is_sparse(rows[above]):
+        below = next((place for place in range(above + 1, len(named)) if not is_sparse(rows[place])), above)
+        return below if named[above] < _FEWEST_NAMES or named[below] > named[above] else above
     best = max(named[above:], default=0)
-    captions = [sum(map(bool, map(str.strip, row))) * 2 < len(row) for row in rows[above : above + 1]]
-    least = 1 if any(captions) else 2
-    return named.index(best, above) if best > max([least, *named[above : above + 1]]) else above
+    return named.index(best, above) if best > max(_FEWEST_NAMES, named[above]) else above
 
 
 @dataclass(slots=True)

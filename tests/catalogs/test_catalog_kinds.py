@@ -194,6 +194,20 @@ def test_a_caption_over_groups_of_columns_is_no_header():
     assert "NUL bytes" in until_fault(Catalog(named(b"\0id,name\n1,A\n")))[1]  # no rows at all
 
 
+def test_below_captions_the_header_is_the_first_full_row_and_no_row_of_a_product():
+    """A row whose cells happen to be called like fields was taken for the header, and all above it left out."""
+    captions = "Almacén;;Venta;;\n"
+    rows = "Interno;Texto;Importe;Peso;Largo\nname;Precio;1;;2\n7;A;5;2;3\n"
+    for content in (captions + rows, f"{captions};;Con IVA;;cm\n{rows}", f"Listado\n{captions}{rows}"):
+        _, fault = until_fault(Catalog(named(content), shop_url=SHOP))
+        assert "no column is named like a product field: Interno, Texto, Importe, Peso, Largo" in fault
+        mapping = {"externalId": "Interno", "name": "Texto", "price": "Importe", "url": "/{Interno}"}
+        found = products(content, shop_url=SHOP, mapping=mapping)
+        assert [(item.external_id, item.name) for item in found] == [("name", "Precio"), ("7", "A")]
+    trailing = "id;name;price;url;;;;;\n1;title;5;/a;x;y;z;x;y\n"
+    assert [item.name for item in products(trailing, shop_url=SHOP)] == ["title"]
+
+
 def test_a_list_further_down_in_a_document_of_one_line_is_named():
     answer = {"status": "ok", "id": "x", "data": {"items": [{"id": 1, "name": "A", "price": 5, "url": "/a"}]}}
     items, fault = until_fault(Catalog(named(json.dumps(answer), "file"), shop_url=SHOP))

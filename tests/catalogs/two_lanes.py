@@ -35,7 +35,7 @@ _NAMES = (
     "a & b", "a &amp; b", "<b>x</b>", "<p>a</p><p>b</p>", "<br>", "x < y", "a<b and c>d", "&eacute;", "&#33;", "CafÃ©",
     "Caf\u00e9", "\ufffd", "Ünï", "&amp;eacute;", "Y" * 513, "word " * 300, "word " * 1100, "Y<b></b>" * 100,
     "Y" * 5001, "â€", "| a", "a||b", "8,43657E+12", "12", '="Silla"', "'n", "=",
-    "'-20%", "'@home' sign", "'", "'+", "'=x'y",
+    "'-20%", "'@home' sign", "'@home and work' sign", "'", "'+", "'=x'y",
 )  # fmt: skip
 _LISTS = (
     "a|b", "a;b", "a,b", "a|a", "a| |b", '["a","b"]', '["a"', "a &amp; b|c", "a&eacute;|c", "<b>x</b>|y", "#N/A",

@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
     from .byte_source import ByteSource
 
-__all__ = ["MOST_TITLES", "DelimitedRows", "column_names", "find_delimiter", "is_comment", "rows_of", "titles_above"]
+__all__ = [
+    "MOST_TITLES",
+    "DelimitedRows",
+    "column_names",
+    "find_delimiter",
+    "is_comment",
+    "is_sparse",
+    "rows_of",
+    "titles_above",
+]
 
 _DELIMITERS = "\t;|,"
 FEWEST_COLUMNS = 3
@@ -86,8 +95,13 @@ def titles_above(rows: Sequence[Sequence[str]]) -> int:
     for number, row in enumerate(rows[: MOST_TITLES + 1]):
         filled = sum(1 for cell in row if cell.strip())
         if filled > 1:
-            return number if filled >= FEWEST_COLUMNS else 0
+            return number if filled >= FEWEST_COLUMNS or is_sparse(row) else 0
     return 0
+
+
+def is_sparse(row: Sequence[str]) -> bool:
+    """Are most cells empty, as in a row that names groups of columns?"""
+    return sum(map(bool, map(str.strip, row))) * 2 < len(row)
 
 
 def rows_of(sample: str, delimiter: str, count: int) -> list[list[str]]:

@@ -50,8 +50,8 @@ No spreadsheet writes ``SET-12``.
 _FLOAT = re.compile(r"([0-9]{6,15})[.,]0+")
 """Fewer digits may be a version; more were lost."""
 _DECIMALS = re.compile(r"(?<=[0-9])[.,]0+\Z")
-_GUARDED = re.compile(r"'(?=[=+@-])(?!.[^'\s]*'(?!\w))")
-"""An apostrophe that opens no quotation of a word."""
+_GUARDED = re.compile(r"'(?=[=+@-])(?!.[^'\s]*'(?!\w))(?!.(?:[^']|(?<=\w)'(?=\w))*[^'\s\dsS]'(?!\w))", re.DOTALL)
+"""An apostrophe that opens no quotation: of a word, or of several; that of a plural, and a sign for feet, end none."""
 _CODE_ATTRIBUTES = frozenset(
     {"barcode", "ean", "ean13", "gtin", "gtin8", "gtin12", "gtin13", "gtin14", "isbn", "mpn", "upc"}
 )
@@ -67,8 +67,8 @@ def unguarded(text: str) -> str:
 
     >>> unguarded("'-20% on kids' socks"), unguarded("'@home' sign")
     ("-20% on kids' socks", "'@home' sign")
-    >>> unguarded("'-1"), unguarded("'+Size")
-    ('-1', '+Size')
+    >>> unguarded("'-1"), unguarded("'@home and work' sign")
+    ('-1', "'@home and work' sign")
     """
     return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text
 
