@@ -273,7 +273,7 @@ class APIError(NeuroonError):
     ``status`` is the HTTP status; ``message`` the server's own words, ``code`` its name for the error.
     ``field_errors`` maps the wire name of each field that the server complained of to its reasons.
     ``path`` and ``timestamp`` are as the server gave them. ``request_id`` is what the vendor's support asks for.
-    ``documented``: the body has a shape that the API documents. Else a proxy, router or firewall may have answered.
+    ``documented``: the answer is one that the API documents. Else a proxy, router or firewall may have answered.
     """
 
     hint: ClassVar[str] = ""

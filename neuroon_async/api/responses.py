@@ -196,10 +196,7 @@ def no_success(
 
 def _is_error(document: Mapping[str, Any]) -> bool:
     """Is this one of the documented error bodies?"""
-    if document.get("error"):
-        return True
-    status = read_count(document.get("status"))
-    if status is not None and status >= 400:
+    if document.get("error") or (read_count(document.get("status")) or 0) >= 400:
         return True
     code = _text(document.get("code"))
     return code is not None and code.upper() not in _GOOD_CODES and ("message" in document or "details" in document)
@@ -236,7 +233,8 @@ def read_error(
     details: dict[str, Any] = _details(document, inner, body, redact)
     request_id = headers.get(REQUEST_ID_HEADER)
     details["request_id"] = request_id and redact(request_id)
-    details["documented"] = _is_error(document)
+    # A server that says no more than a status still counts the call; what knows no limits is a proxy.
+    details["documented"] = _is_error(document) or (not body.strip() and RATE_LIMIT_HEADER in headers)
     if status != 429 and status < 500:
         return _BY_STATUS.get(status, APIError)(status, **details)
     said = RateLimitHeaders.of(headers, now=now)

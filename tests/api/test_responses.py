@@ -193,6 +193,12 @@ def test_every_documented_shape_is_the_apis_own_word(status, shape):
     assert "base_url may be wrong" not in str(error)
 
 
+def test_an_empty_answer_is_the_apis_own_where_it_counts_the_call():
+    assert read(404, b"", {"X-RateLimit-Limit": "100"}).documented is True
+    assert read(404, b"", {"X-Request-ID": "a1"}).documented is False, "proxies give out ids, too"
+    assert read(404, b"not found", {"X-RateLimit-Limit": "100"}).documented is False
+
+
 def test_an_answer_that_cannot_be_unpacked_is_nobodys_word():
     error = read_error(404, CIMultiDict(), b"", problem="Content-Encoding br cannot be read")
     assert (error.documented, error.message) == (False, "Content-Encoding br cannot be read")

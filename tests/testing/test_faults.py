@@ -195,6 +195,12 @@ async def test_so_it_is_in_every_shape_of_an_error(emulator, client, shape):
     assert len(emulator.requests) == 2
 
 
+async def test_an_empty_404_on_a_retried_delete_is_success_where_it_counts_the_call(emulator, client):
+    emulator.fail("delete_product", Fault.drop(processed=True))
+    emulator.fail("delete_product", Fault.status(404, body=b"", headers={"X-RateLimit-Limit": "100"}))
+    await client.products.delete("X")
+
+
 FOREIGN = [b"<html>404</html>", b"default backend - 404", b'{"message": "no Route matched"}', b""]
 
 
