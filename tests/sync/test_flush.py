@@ -114,6 +114,23 @@ async def test_variants_that_come_before_their_parents_are_sent_with_a_flush():
     assert [failure.external_id for failure in report.failures] == ["porphan"]
 
 
+async def test_a_variant_has_failed_whose_parent_is_still_missing_at_the_next_flush():
+    failed = []
+
+    async def source():
+        yield item("variant", parent="parent")
+        await asyncio.sleep(5)  # flushed, refused, and held back
+        yield item("another")
+        await asyncio.sleep(20)
+        assert [failure.external_id for failure in failed] == ["pvariant"], "told while the source goes on"
+        yield item("parent")
+
+    async with shop() as (_, client):
+        report = await client.products.sync(source(), flush_after=3, on_failure=failed.append)
+    assert_balanced(report)
+    assert (report.accepted, report.failed) == (2, 1)
+
+
 async def test_each_variant_waits_for_its_parent_however_many_flushes_came_before():
     async def source():
         for family in range(3):
