@@ -270,7 +270,7 @@ async def test_whoever_is_at_work_is_known_although_another_task_of_the_shop_has
         async with pool.client("shop_a"):
             assert len(shops.asked) == (1 if fails == "the look-up" else 2), "after a 401 it is asked for anew"
     assert isinstance(failing.exception(), (LookupError, AuthenticationFailed))
-    assert working.done() and working.cancelled()
+    assert working.cancelled()
 
 
 async def test_a_pool_that_is_opened_while_it_is_being_closed_begins_anew(shops):
