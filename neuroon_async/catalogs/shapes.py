@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from .column_words import essence_of
 from .values.numbers import AmbiguousNumber, Notation, to_money
 from .values.shown import BadValue
 
@@ -40,7 +41,7 @@ _ID_NAME = re.compile(
     r"(?i)(?:\b|_)(?:id|sku|ref|cod|code|art|ean|gtin|isbn|nr|num|handle|uuid|guid)|(?<=[a-z])I[dD]\b"
 )
 _NO_PRICE_NAME = re.compile(
-    r"(?i)cost|coût|cout|kosten|einkauf|compra|purchase|wholesale|mayor|peso|weight|poids|gewicht|largo|ancho|height|width"
+    r"(?i)cost|coût|cout|kosten|einkauf|compra|purchase|supply|wholesale|mayor|peso|weight|poids|gewicht|largo|ancho|height|width"
 )
 """Numbers that no shopper pays."""
 _TEXT_NAME = re.compile(r"(?i)name|title|nom|titul|bezeichn|izen|naam|nazwa")
@@ -171,7 +172,7 @@ class ColumnShapes:
         wanted = {"external_id": "ids", "price": "prices", "url": "addresses"}.get(target)
         fitting = [name for name in self._columns if self.of(name) == wanted]
         if wanted == "prices":
-            return min(fitting, key=lambda name: not is_price_name(name), default=None)
+            return next(filter(is_price_name, fitting), None)
         return min(fitting, key=lambda name: _ID_NAME.search(name) is None, default=None)
 
 
@@ -197,5 +198,5 @@ def _is_amount(text: str) -> bool:
 
 
 def is_price_name(column: str) -> bool:
-    """May a column of this name hold what shoppers pay?"""
-    return _NO_PRICE_NAME.search(column) is None
+    """May a column of this name hold what shoppers pay, rather than a cost, a weight, or a price without tax?"""
+    return _NO_PRICE_NAME.search(column) is None and essence_of(column) is not None

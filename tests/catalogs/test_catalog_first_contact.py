@@ -31,8 +31,8 @@ def test_reading_stops_where_the_first_thousand_fail_for_one_reason():
 @pytest.mark.parametrize(
     ("content", "advice"),
     [
-        ("id,title,coste,web\n" + rows(1_000, "{n},n n{n},1.50,https://s.example/{n}\n"),
-         "Try mapping={'price': 'coste'} mapping={'url': 'web'}."),
+        ("id,title,importe,web\n" + rows(1_000, "{n},n n{n},1.50,https://s.example/{n}\n"),
+         "Try mapping={'price': 'importe'} mapping={'url': 'web'}."),
         ("id,etiqueta_nombre,price,url\n" + rows(1_000, "{n},Camisa azul {n},1.50,https://s.example/{n}\n"),
          "Try mapping={'name': 'etiqueta_nombre'}."),
         ("id,name,price\n" + rows(1_000, "{n},n{n},1.50\n"), "The columns are id, name, price."),

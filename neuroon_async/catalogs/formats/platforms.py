@@ -26,7 +26,8 @@ _MAX_COLUMNS = 40
 class _Platform:
     """``columns`` are those of its CSV, ``keys`` those of its JSON; all must be there.
 
-    ``mapping`` names the columns or keys for the required fields, best first; those that the file has are proposed.
+    ``mapping`` names the columns or keys for the required fields, best first; those that the file has are proposed, and
+    templates of columns that all such files have.
     """
 
     what: str
@@ -44,6 +45,9 @@ def _json(what: str, *keys: str, advice: str = "", **mapping: tuple[str, ...]) -
     return _Platform(what, frozenset(), keys, mapping, advice)
 
 
+_OPENCART_LANGUAGES = (
+    "en-gb", "en", "es-es", "es", "fr-fr", "fr", "de-de", "de", "it-it", "it", "pt-pt", "pt-br", "pt", "ca-es", "ca",
+)  # fmt: skip
 _PLATFORMS = (
     _csv(
         "a BigCommerce export", "Product ID", "Item Type", "Product Name",
@@ -99,15 +103,66 @@ _PLATFORMS = (
     _csv(
         "a Tiendanube export", "Identificador de URL", "Nombre", "Precio",
         external_id=("SKU", "Identificador de URL"), name=("Nombre",), price=("Precio",),
+        url=("/productos/{Identificador de URL}",),
     ),
     _csv(
         "a Nuvemshop export", "Identificador URL", "Nome", "Preço",
         external_id=("SKU", "Identificador URL"), name=("Nome",), price=("Preço",),
+        url=("/produtos/{Identificador URL}",),
     ),
     _csv(
         "PrestaShop's file of combinations", "Product ID*", "Attribute (Name:Type:Position)*",
         advice="it holds neither names nor prices of its own; read the file of products, or",
         external_id=("Reference",),
+    ),
+    _csv(
+        "a Shopware export", "product_number", "parent_id", "price_net", "price_gross",
+        external_id=("id", "product_number"), name=("name",), price=("price_gross",),
+        advice="its variants have the name and price of their product; write these into their rows, and",
+    ),
+    _csv(
+        "an export of Shopware 5", "ordernumber", "mainnumber", "supplier", "price_EK",
+        external_id=("ordernumber",), name=("name",), price=("price_EK",),
+    ),
+    _csv(
+        "an OpenCart export", "product_id", "model", "image_name", "tax_class_id", "stock_status_id",
+        external_id=("product_id",), name=tuple(f"name({code})" for code in _OPENCART_LANGUAGES), price=("price",),
+        advice="its prices are without tax; where the shop adds one, write out what shoppers pay, and",
+    ),
+    _csv(
+        "a nopCommerce export", "ProductType", "ParentGroupedProductId", "VisibleIndividually", "SeName",
+        external_id=("ProductId", "SKU"), name=("Name",), price=("Price",), url=("SeName",),
+    ),
+    _csv(
+        "VTEX's file of products and SKUs", "_IDSKU", "_NomeSku", "_IDProduto", "_NomeProduto",
+        external_id=("_IDSKU",), name=("_NomeProduto",), url=("/{_TextoLink}/p",),
+        advice="it holds no prices; export a feed for Google Merchant, or add them and",
+    ),
+    _csv(
+        "a Jumpseller export", "Permalink", "Name", "Stock Unlimited", "Compare At Price", "Price",
+        external_id=("SKU", "Permalink"), name=("Name",), price=("Price",), url=("Permalink",),
+    ),
+    _csv(
+        "a Lightspeed eCom export", "Internal_ID", "Internal_Variant_ID", "Article_Code", "Price",
+        external_id=("Internal_Variant_ID",), price=("Price",),
+        name=tuple(f"{code}_Title_Short" for code in ("ES", "EN", "US", "UK", "DE", "FR", "IT", "PT", "NL", "BE")),
+    ),
+    _csv(
+        "a Lightspeed Retail export", "handle", "sku", "composite_sku", "variant_option_one_name", "retail_price",
+        external_id=("id", "sku"), name=("name",), price=("retail_price",),
+    ),
+    _csv(
+        "an Odoo export", "Internal Reference", "Name", "Sales Price",
+        external_id=("Internal Reference", "External ID"), name=("Name",), price=("Sales Price",), url=("Website URL",),
+    ),
+    _csv(
+        "Amazon's report of listings", "item-name", "seller-sku", "price", "open-date",
+        external_id=("seller-sku",), name=("item-name",), price=("price",),
+    ),
+    _json(
+        "JSON of VTEX", "productId", "productName", "items.sellers.commertialOffer.Price",
+        external_id=("productId",), name=("productName",), url=("link",),
+        price=("items.0.sellers.0.commertialOffer.Price",),
     ),
     _json(
         "JSON of PrestaShop", "id", "price", "link_rewrite", "id_default_image",
@@ -164,7 +219,7 @@ def _refusal(platform: _Platform, sample: Sample, options: ReadingOptions) -> st
     proposed: list[str] = []
     for target in REQUIRED_FIELDS:
         names = platform.mapping.get(target, ())
-        column = next((name for name in names if platform.keys or name in header), None)
+        column = next((name for name in names if platform.keys or name in header or "{" in name), None)
         proposed.append(options.names.map(WIRE_NAMES[target], column or ("KEY" if platform.keys else "COLUMN")))
     advice = f"{platform.advice} map" if platform.advice else "map"
     what = "keys" if platform.keys else "columns"

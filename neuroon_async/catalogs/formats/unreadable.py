@@ -59,6 +59,11 @@ def _why_no_text(sample: Sample) -> str | None:
         return (
             "is WordPress's export of a site's content, not a product feed; export the products as CSV in WooCommerce"
         )
+    if head.startswith(b"TemplateType="):
+        return (
+            "is Amazon's template for uploads; delete the rows above that of the field names (item_sku, item_name …), "
+            "and map these"
+        )
     return _about_page(sample) if sample.is_web_page else _why_no_json(sample)
 
 
