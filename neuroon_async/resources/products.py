@@ -124,8 +124,8 @@ class Products:
             UnsafeFullSync: A FULL sync needs several requests, or holds products that cannot be sent. Nothing was sent.
             UnsafeDeletion: More than ``max_delete_fraction`` would be deleted, or the source was empty.
             LedgerError: The ledger cannot be used.
-            AuthenticationFailed: The key was refused (401). It stops the run, as do 403 (`PermissionDenied`) and ten
-                batches in a row that failed for good.
+            AuthenticationFailed: The key was refused (401). It stops the run, as do the API's 403 (`PermissionDenied`)
+                and ten in a row that failed for good: batches, or single products that a firewall refuses.
             ConnectionFailed: No request ever got an answer (or `RequestTimeout`). An outage is waited out for as long
                 as `RetryPolicy.outage_patience` says.
             RequestTimeout: The run had not ended within `RetryPolicy.bulk_deadline`.

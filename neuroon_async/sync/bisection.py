@@ -2,7 +2,8 @@
 
 The server's message names a field, sometimes an id or an index, seldom the product. What it names is tried apart from
 the rest first; without such a clue the batch is halved. Every piece is sent again, so a product fails only by an
-answer of its own, and the good ones arrive.
+answer of its own, and the good ones arrive. Where a firewall may refuse whatever comes, products that go alone show it
+soon.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import UNSET
 
 from ..api.models import PRODUCT_FIELDS
+from .outages import by_firewall
 from .queue import parent_of
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ _INDEX = re.compile(r"\bproducts\[(\d+)\]")
 class Bisection:
     """The pieces of one batch whose fate is open, and the order in which they are tried."""
 
-    __slots__ = ("_last_refusal", "_open", "_postponed", "_suspects", "_trusts_clues", "refusals")
+    __slots__ = ("_got_through", "_last_refusal", "_open", "_postponed", "_suspects", "_trusts_clues", "refusals")
 
     def __init__(self, products: Sequence[Outgoing]) -> None:
         self._open: list[Sequence[Outgoing]] = [products]
@@ -51,6 +53,8 @@ class Bisection:
         self._postponed: list[list[Product]] = []
         """Refused after too many others: taken apart only if another piece is accepted."""
         self._last_refusal: APIError | None = None
+        self._got_through = False
+        """Was any piece accepted?"""
         self._suspects: Sequence[Product] | None = None
         self._trusts_clues = True
         """Until a product that the server's message pointed at turns out to be good."""
@@ -72,6 +76,7 @@ class Bisection:
 
     def accepted(self, piece: Sequence[Outgoing]) -> None:
         self.refusals = 0
+        self._got_through = True
         if piece is self._suspects:
             self._trusts_clues = False
         for postponed in self._postponed:
@@ -83,6 +88,10 @@ class Bisection:
         self._last_refusal = error
         if self.refusals >= MAX_REFUSALS_IN_A_ROW:
             self._postponed.append(piece)
+            return
+        if by_firewall(error) and not self._got_through:
+            first, *rest = _parents_first(piece)
+            self.push([first], *halves(rest))
             return
         parts = pieces(piece, error, believe=self._trusts_clues)
         self._suspects = parts[0]
@@ -143,7 +152,7 @@ def pieces(products: list[Product], error: APIError, *, believe: bool = True) ->
             ids = {product.external_id for product in suspects}
             return [suspects, [product for product in products if product.external_id not in ids]]
     by_currency = _by_currency(products, error)
-    return by_currency if len(by_currency) > 1 else halves(sorted(products, key=_is_variant))
+    return by_currency if len(by_currency) > 1 else halves(_parents_first(products))
 
 
 def halves(products: Sequence[T]) -> list[Sequence[T]]:
@@ -152,8 +161,8 @@ def halves(products: Sequence[T]) -> list[Sequence[T]]:
     return [products[:middle], products[middle:]]
 
 
-def _is_variant(product: Product) -> bool:
-    return parent_of(product) is not None
+def _parents_first(products: list[Product]) -> list[Product]:
+    return sorted(products, key=lambda product: parent_of(product) is not None)
 
 
 def _named(products: list[Product], error: APIError) -> list[Product]:

@@ -21,7 +21,7 @@ from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
 from .in_flight import InFlight
 from .item_reader import ItemReader
-from .outages import OutageRetry, ServiceHealth
+from .outages import OutageRetry, ServiceHealth, by_firewall
 from .recorder import Recorder
 from .run import BulkRun
 
@@ -169,9 +169,11 @@ class ProductDeletion:
     async def _deliver(self, deletion: Deletion) -> None:
         try:
             await OutageRetry(self.health, deletion.stats).run(partial(self._delete, deletion))
-        except (AuthenticationFailed, PermissionDenied, ConfigurationError, LedgerError):
+        except (AuthenticationFailed, ConfigurationError, LedgerError):
             raise
         except NeuroonError as error:
+            if isinstance(error, PermissionDenied) and not by_firewall(error):
+                raise
             if self._shows_it_gone(deletion, error):
                 self._settle_deleted(deletion)
             elif self._settle_failed(deletion, error):
@@ -202,6 +204,8 @@ class ProductDeletion:
         status = error.status if isinstance(error, APIError) else None
         stage: Stage = "transport" if status is None else "server"
         self._recorder.failed([ProductFailure(deletion.external_id, str(error), stage, status)])
+        if by_firewall(error):
+            return self.health.kept_out(error)
         return not _is_unknown(error) and self.health.failed_for_good()
 
     def unresolved(self, reason: str) -> Iterable[ProductFailure]:

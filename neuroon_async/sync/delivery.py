@@ -17,6 +17,7 @@ from ..errors import (
 from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
 from .bisection import Bisection, halves, missing_parents, refused_items
+from .outages import by_firewall
 from .outgoing import decoded, encode_outgoing
 from .queue import parent_of
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BatchDelivery", "Delivery", "failures_of"]
 
+_TOO_LARGE = 413
 _MANY_REFUSALS = 8
 """Refusals in a row for missing parents after which the rest of a batch is tried in halves."""
 
@@ -149,25 +151,35 @@ class BatchDelivery:
     def _settle_refused(self, pieces: Bisection, sent: Sequence[Outgoing], size: int, error: NeuroonError) -> bool:
         """Decide what to do with a piece that was not accepted. ``True`` where the run should stop."""
         pieces.refusals += 1
+        if not self._whole and self._stays_open(pieces, sent, size, error):
+            return False
         status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
-        inseparable = len(sent) == 1 or self._whole
-        if status == 413 and not inseparable:
-            self._limits.too_large(size)
-            pieces.split(sent)
-            return False
-        piece = decoded(sent)
+        self._recorder.failed(failures_of(sent, str(error), _stage(error), status))
         if isinstance(error, (ValidationFailed, UnprocessableEntity)):
-            if not self._whole and self._settle_missing_parents(pieces, piece, error):
-                return False
-            if not inseparable:
-                pieces.refused(piece, error)
-                return False
-            self._recorder.failed(failures_of(piece, str(error), "server", status))
             return False
-        self._recorder.failed(failures_of(piece, str(error), _stage(error), status))
+        if by_firewall(error) and not self._whole:
+            return self._health.kept_out(error)
         if isinstance(error, (AuthenticationFailed, PermissionDenied)):
             return True
-        return self._health.too_large() if status == 413 else self._health.failed_for_good()
+        return self._health.too_large() if status == _TOO_LARGE else self._health.failed_for_good()
+
+    def _stays_open(self, pieces: Bisection, sent: Sequence[Outgoing], size: int, error: NeuroonError) -> bool:
+        """Whether the products of a refused piece are sent again, in smaller ones, or wait for their parents."""
+        if not isinstance(error, APIError):
+            return False
+        if error.status == _TOO_LARGE and len(sent) > 1:
+            self._limits.too_large(size)
+            pieces.split(sent)
+            return True
+        of_products = isinstance(error, (ValidationFailed, UnprocessableEntity))
+        if not of_products and not by_firewall(error):
+            return False
+        piece = decoded(sent)
+        if of_products and self._settle_missing_parents(pieces, piece, error):
+            return True
+        if len(piece) > 1:
+            pieces.refused(piece, error)
+        return len(piece) > 1
 
     def _give_up(self, pieces: Bisection) -> None:
         """Fail what was postponed, and stop the run where too many batches before failed likewise."""

@@ -1,10 +1,13 @@
-"""Telling an outage, which a run waits out, from a batch that the server cannot digest, which costs only itself."""
+"""Telling an outage, which a run waits out, from a batch that the server cannot digest, which costs only itself.
+
+And a firewall, which refuses what a product's text says, from one that refuses whatever comes.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from ..errors import APIError, NeuroonError, RateLimited, ResponseDecodeError, ServerError, TransportError
 from ..transport.retries import backoff_of
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from ..transport.retries import RetryPolicy
     from .costs import Costs
 
-__all__ = ["MAX_FAILED_IN_A_ROW", "OutageRetry", "ServiceHealth"]
+__all__ = ["MAX_FAILED_IN_A_ROW", "OutageRetry", "ServiceHealth", "by_firewall"]
 
 T = TypeVar("T")
 _log = logging.getLogger("neuroon_async")
@@ -33,6 +36,12 @@ MAX_TOO_LARGE_IN_A_ROW = 64
 """After so many single products refused as too large, none accepted in between, size is not what is wrong."""
 MAX_ROUNDS_BESIDE_ANSWERS = 2
 """One round in which it failed while others were answered may have begun before an outage, or ended after it."""
+_REFUSALS_OF_FIREWALLS = {403, 406}
+
+
+def by_firewall(error: NeuroonError) -> TypeGuard[APIError]:
+    """Is this a refusal that may be a firewall's, of what a product says? The API's own 403 is about the key."""
+    return isinstance(error, APIError) and error.status in _REFUSALS_OF_FIREWALLS and not error.documented
 
 
 class ServiceHealth:
@@ -48,6 +57,10 @@ class ServiceHealth:
         """What the service's last failure was, since it last answered."""
         self._failed_in_a_row = 0
         self._too_large_in_a_row = 0
+        self._heard = False
+        """Has the API itself ever answered?"""
+        self._kept_out: list[APIError] = []
+        """How a firewall refused products that were sent alone, until the API was heard."""
         self._under_way: list[OutageRetry] = []
 
     def watch(self, request: OutageRetry) -> None:
@@ -70,13 +83,16 @@ class ServiceHealth:
         return None if since is None else since + self._patience(self.last_error)
 
     def never_answered(self) -> NeuroonError | None:
-        """The error of a run in which no request ever got an answer."""
+        """The error of a run in which no request ever got an answer, or none but a firewall's for several products."""
+        if len(self._kept_out) > 1 and not self._heard:
+            return self._kept_out[-1]
         total = self._costs.total()
         unheard = total.requests and not total.answers and isinstance(self.last_error, TransportError)
         return self.last_error if unheard else None
 
-    def answered(self) -> None:
-        """The service is there."""
+    def answered(self, error: APIError | None = None) -> None:
+        """The service is there: with a success, or with this error."""
+        self._heard = self._heard or error is None or error.documented
         now = asyncio.get_running_loop().time()
         if self._since is not None:
             _log.info("the service answers again after %.0f s", now - self._since)
@@ -103,6 +119,12 @@ class ServiceHealth:
         """Count a product that alone was refused as too large (413), and say whether the run should stop."""
         self._too_large_in_a_row += 1
         return self._too_large_in_a_row >= MAX_TOO_LARGE_IN_A_ROW
+
+    def kept_out(self, error: APIError) -> bool:
+        """Count a product that a firewall refused although it was sent alone, and say whether the run should stop."""
+        if not self._heard:
+            self._kept_out.append(error)
+        return self.failed_for_good()
 
     async def wait_out(self, rounds: int, error: NeuroonError) -> bool:
         """Wait, and say whether to try once more. ``False`` where the service has been down for too long."""
@@ -162,8 +184,8 @@ class OutageRetry:
                 # An unreadable success is a proxy's page, most likely; under the same key, asking again is safe.
                 if not await self._another_round(error):
                     raise
-            except APIError:
-                self._health.answered()
+            except APIError as error:
+                self._health.answered(error)
                 raise
             else:
                 self._health.answered()

@@ -338,3 +338,112 @@ async def test_a_field_that_nearly_all_set_is_no_clue():
         report = await client.products.sync(catalog)
     assert (report.accepted, report.failed) == (4_996, 4)
     assert report.requests - 10 < 80
+
+
+# A firewall, which reads what products say
+
+
+SCRIPT = "a lamp <script>alert(1)</script>"
+
+
+def blocking(status=403, body=b"<html>Request blocked</html>"):
+    return Fault.status(status, body=body)
+
+
+def holds_script(request):
+    return b"<script>" in request.body
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [blocking(), blocking(406), blocking(403, b"Forbidden"), blocking(403, b'{"message": "Forbidden"}')],
+    ids=["page", "406", "text", "JSON"],
+)
+@pytest.mark.parametrize("bad", [[0], [499], [0, 1, 2], [3, 250, 777, 1_999]], ids=str)
+async def test_a_product_that_a_firewall_refuses_costs_only_itself(fault, bad):
+    catalog = items(2_000)
+    for number in bad:
+        catalog[number] = item(number, description=SCRIPT)
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", fault, when=holds_script)
+        report = await client.products.sync(catalog, concurrency=1)
+    assert_balanced(report)
+    assert sorted(failure.external_id for failure in report.failures) == sorted(f"p{number}" for number in bad)
+    assert {failure.stage for failure in report.failures} == {"server"}
+    assert all("a proxy or firewall answered" in failure.reason for failure in report.failures)
+    assert len(emulator.products) == 2_000 - len(bad)
+    assert report.requests <= 4 + 22 * len(bad)
+
+
+async def test_a_variant_beside_what_a_firewall_refuses_arrives_after_its_parent():
+    catalog = [item("v", parent="p"), item("s", description=SCRIPT), item("p"), *items(20)]
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", blocking(), when=holds_script)
+        report = await client.products.sync(catalog)
+    assert (report.accepted, [failure.external_id for failure in report.failures]) == (22, ["ps"])
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 21), (8, 40)])
+@pytest.mark.parametrize("fault", [blocking(), blocking(403, b""), blocking(406)], ids=["page", "empty", "406"])
+async def test_a_firewall_that_refuses_everything_stops_the_run_soon(concurrency, most, fault):
+    async with shop(latency=0.1) as (emulator, client):
+        emulator.fail("sync_products", fault, every=1)
+        with pytest.raises(APIError, match="a proxy or firewall answered") as caught:
+            await client.products.sync(iter(items(20_000)), concurrency=concurrency)
+    assert_balanced(caught.value.report)
+    assert caught.value.report.accepted == 0
+    assert len(emulator.requests) <= most
+
+
+async def test_a_firewall_that_begins_to_refuse_everything_stops_the_run_soon():
+    async with shop(latency=0.1) as (emulator, client):
+        emulator.fail("sync_products", blocking(), when=lambda request: request.number > 10)
+        with pytest.raises(APIError, match="a proxy or firewall answered") as caught:
+            await client.products.sync(iter(items(20_000)), concurrency=4)
+    assert_balanced(caught.value.report)
+    assert len(emulator.requests) <= 10 + 40
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+async def test_a_few_products_of_which_a_firewall_refuses_all_show_it(count):
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", blocking(), every=1)
+        if count == 1:  # perhaps by what it says
+            report = await client.products.sync(items(1))
+        else:
+            with pytest.raises(APIError, match="a proxy or firewall answered") as caught:
+                await client.products.sync(items(count))
+            report = caught.value.report
+    assert_balanced(report)
+    assert report.failed == count
+    assert len(emulator.requests) <= 2 * count
+
+
+async def test_bad_products_alone_are_no_sign_against_a_server_that_was_heard():
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", blocking(), when=holds_script)
+        report = await client.products.sync([item(1), *(item(n, description=SCRIPT) for n in range(2, 6))])
+    assert (report.accepted, report.failed) == (1, 4)
+
+
+async def test_a_full_sync_is_not_taken_apart_for_a_firewall():
+    async with shop() as (emulator, client):
+        emulator.fail("sync_products", blocking(), when=holds_script)
+        with pytest.raises(APIError, match="a proxy or firewall answered"):
+            await client.products.sync([item(1), item(2, description=SCRIPT)], mode="FULL")
+        assert len(emulator.requests) == 1
+
+
+async def test_an_id_that_a_firewall_refuses_to_delete_costs_only_itself():
+    async with shop() as (emulator, client):
+        await client.products.sync(items(20))
+        emulator.fail("delete_product", blocking(), when=lambda request: "select" in request.raw_path)
+        report = await client.products.delete_many(["p1", "1' or select *", *(f"p{n}" for n in range(2, 20))])
+        assert (report.deleted, [failure.external_id for failure in report.failures]) == (19, ["1' or select *"])
+        emulator.fail("delete_product", blocking(), every=1)
+        for ids, most in ((["a", "b"], 2), ([f"p{n}" for n in range(100)], 20)):
+            before = len(emulator.requests)
+            with pytest.raises(APIError, match="a proxy or firewall answered") as caught:
+                await client.products.delete_many(ids)
+            assert_balanced(caught.value.report)
+            assert len(emulator.requests) - before <= most
