@@ -154,7 +154,7 @@ class NeuroonClient:
         )
         check_capable("limiter", limiter, ("acquire",), "a Limiter, such as LocalLimiter or RedisLimiter")
         check_capable("session", session, ("request",), "an aiohttp.ClientSession")
-        check_capable("instrumentation", instrumentation, ("attempt",), "an Instrumentation")
+        check_capable("instrumentation", instrumentation, ("attempt", "waited"), "an Instrumentation")
         if limiter is None and rate_limits is not None:
             limiter = LocalLimiter(limit_table(rate_limits))
         self._session = SessionHolder(session)

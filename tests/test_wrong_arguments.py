@@ -90,7 +90,7 @@ TABLE = [
         "proxy": (5, b"x", [], later, piecemeal),
         "headers": (5, 0, "", "a: b", [], {"a": 5}),
         "locale": (5, "xx", b"es", [], Unshowable()),
-        "instrumentation": (5, SimpleNamespace, object()),
+        "instrumentation": (5, SimpleNamespace, object(), SimpleNamespace(attempt=print)),
         "rate_limits": (*NO_TABLE, {"shops": None}),
         "retry": (5, "3", RetryPolicy, {}),
         "base_url": (5, b"x", "", "https://sh[]op", "https://api.example:99999", []),

@@ -104,7 +104,7 @@ class ShopPool:
         shared_table(rate_limits)
         if user_agent is not None:
             check_header_value("user_agent", user_agent)
-        check_capable("instrumentation", instrumentation, ("attempt",), "an Instrumentation")
+        check_capable("instrumentation", instrumentation, ("attempt", "waited"), "an Instrumentation")
         self._credentials = credentials
         self._redis_url = redis_url
         self._size = size

@@ -43,7 +43,7 @@ def test_a_pool_refuses_what_its_options_cannot_be():
         "rate_limits": (None, 5, {"shops": RateLimit(1, per=1)}, {"shop": None}),
         "retry": (5, "3", RetryPolicy, {}, SimpleNamespace(should_retry=never, wait=never)),
         "user_agent": (5, "", "a\nb"),
-        "instrumentation": (5, object()),
+        "instrumentation": (5, object(), SimpleNamespace(attempt=print)),
     }
     refuses(lambda **wrong: shop_pool.ShopPool(**{"credentials": later, "redis_url": NOWHERE} | wrong), options)
 
