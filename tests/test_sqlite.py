@@ -314,6 +314,25 @@ async def test_a_cancelled_close_waits_for_the_work_that_was_begun(tmp_path):
         pass
 
 
+async def test_without_a_thread_to_be_had_the_owner_tells_it(tmp_path, monkeypatch):
+    """As in a container that has no processes left."""
+
+    def exhausted(_thread):
+        raise RuntimeError("can't start new thread")
+
+    file = file_at(tmp_path / "f")
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", exhausted)
+        assert await problem_of(file) is Problem.UNUSABLE
+    async with file:
+        await file.run(insert, file)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", exhausted)
+            with pytest.raises(Failed, match="can't start new thread"):
+                await file.read("SELECT 1")
+        assert await file.read("SELECT text FROM fact") == [("x",)]
+
+
 async def test_used_when_it_is_not_open(tmp_path):
     file = file_at(tmp_path / "f")
     with pytest.raises(RuntimeError, match="not open"):

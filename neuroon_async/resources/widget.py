@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import re
-import threading
 import time
 from base64 import urlsafe_b64encode
 from hashlib import sha256
@@ -77,21 +76,20 @@ class WidgetTokenSigner:
         check_callback("clock", clock, none=False)
         self._environment: Environment = _known_environment(environment)
         self._clock: Callable[[], float] = clock
-        self._lock: threading.Lock = threading.Lock()
-        self._token: str = ""
-        self._signed_at: int | None = None
+        self._signed: tuple[int, str] | None = None
+        """When the token was signed, and the token. Replaced as one: threads need no lock, which a fork might leave
+        locked for ever."""
 
     def __repr__(self) -> str:
         return f"WidgetTokenSigner(shop_id={self._shop_id!r})"
 
     def token(self) -> str:
         """A token that is valid for at least 5 more minutes."""
-        with self._lock:
-            now = int(read_clock("clock", self._clock))
-            if not self._fresh(now):
-                self._token = self._sign(now)
-                self._signed_at = now
-            return self._token
+        now = int(read_clock("clock", self._clock))
+        signed = self._signed
+        if signed is None or not _is_fresh(signed[0], now):
+            signed = self._signed = now, self._sign(now)
+        return signed[1]
 
     def script_tag(
         self,
@@ -161,14 +159,15 @@ class WidgetTokenSigner:
         """Production is the widget's own default."""
         return None if self._environment is Environment.PRODUCTION else self._environment.value
 
-    def _fresh(self, now: int) -> bool:
-        # A clock that was set back makes the cached token one from the future, which a server may refuse.
-        return self._signed_at is not None and 0 <= now - self._signed_at < WIDGET_TOKEN_LIFETIME - WIDGET_TOKEN_RENEWAL
-
     def _sign(self, now: int) -> str:
         message = f"{self._shop_id}:{now}"
         signature = hmac.new(self._key.reveal().encode(), message.encode(), sha256).hexdigest()
         return urlsafe_b64encode(f"{message}:{signature}".encode()).rstrip(b"=").decode()
+
+
+def _is_fresh(signed_at: int, now: int) -> bool:
+    # A clock that was set back makes the cached token one from the future, which a server may refuse.
+    return 0 <= now - signed_at < WIDGET_TOKEN_LIFETIME - WIDGET_TOKEN_RENEWAL
 
 
 def _known_environment(environment: Environment | str) -> Environment:

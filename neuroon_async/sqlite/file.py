@@ -17,6 +17,7 @@ from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
+    from concurrent.futures import Executor
     from types import TracebackType
 
 __all__ = ["SQLiteFile"]
@@ -128,9 +129,12 @@ class SQLiteFile:
                 _inherited.append(self._connection)
             self._thread = self._connection = None
             return
-        closed = self.submit(self._close)
-        thread, self._thread = self._thread, None
-        thread.shutdown(wait=False)
+        thread = self._thread
+        try:
+            closed = self.submit(self._close)
+        finally:
+            self._thread = None
+            thread.shutdown(wait=False)
         await finish(closed)
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
@@ -139,13 +143,20 @@ class SQLiteFile:
 
     async def read(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows that a query gives, on a connection and a thread of its own: however long, it holds up nobody."""
-        return await asyncio.to_thread(self._guarded, self._read, statement, parameters)
+        return await self._begin(None, self._read, statement, parameters)
 
     def submit(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
         """Like `run`, but to be awaited later or by several."""
         if self._thread is None:
             raise RuntimeError(f"{self.path} is not open")
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, *arguments)
+        return self._begin(self._thread, work, *arguments)
+
+    def _begin(self, thread: Executor | None, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
+        """In this thread, or in one of the loop's own. Raises the owner's error where no thread is to be had."""
+        try:
+            return asyncio.get_running_loop().run_in_executor(thread, self._guarded, work, *arguments)
+        except RuntimeError as error:
+            raise self._explain(Problem.UNUSABLE, str(error)) from error
 
     # In the file's thread
 
