@@ -148,10 +148,18 @@ def test_what_shoppers_cannot_find_is_not_active():
 
 def test_visibility_in_the_language_of_who_exports():
     words = {
-        True: ("Catalogus, Zoeken", "Katalog, Suche", "Búsqueda", "Recherche", "4"),
-        False: ("Nicht einzeln sichtbar", "No visible individualmente", "Niet individueel zichtbaar", "Catálogo", "1"),
+        True: (
+            "Catalogus, Zoeken", "Katalog, Suche", "Búsqueda", "Recherche", "4", "Catalogo, ricerca",
+            "Catálogo, Pesquisa", "Catalogue, Recherche",
+            "Catálogo, Búsqueda", "Chercher", "Cerca", "Suche", "Buscar", "Pesquisa", "Search",
+        ),
+        False: (
+            "Nicht einzeln sichtbar", "No visible individualmente", "Niet individueel zichtbaar", "Catálogo", "1",
+            "Non visibile singolarmente", "Non visible individuellement", "Não Visível Individualmente",
+            "Einzeln nicht sichtbar", "No es visible individualmente", "Catalogue", "Katalog", "Catalogo",
+        ),
         UNSET: ("Szukanie",),
-    }
+    }  # fmt: skip
     expected = [(word, active) for active, of_kind in words.items() for word in of_kind]
     found = by_id(*({"sku": str(n), "visibility": word} for n, (word, _) in enumerate(expected)))
     assert [(word, found[str(n)].is_active) for n, (word, _) in enumerate(expected)] == expected

@@ -56,11 +56,11 @@ _STARTS = ("special_price_from_date", "special_from_date")
 _ENDS = ("special_price_to_date", "special_to_date")
 """As the export calls them, and as the attributes are called."""
 _SEARCH = re.compile(
-    "[34]|search|suche|recherche|rechercher|ricerca|cerca|cercar|búsqueda|buscar|busca|pesquisa|pesquisar|procurar"
+    "[34]|search|suche|(?:re)?cherche(?:r)?|ricerca|cerca|cercar|búsqueda|buscar|busca|pesquisa|pesquisar|procurar"
     "|bilaketa|bilatu|zoeken|szukaj"
 )
 _CATALOG_ALONE = re.compile("[12]|catalog(?:ue|us|o)?|catálogo|catàleg|katalog(?:oa|o)?")
-_NOT_INDIVIDUALLY = re.compile("individ|einzeln|indywid|banaka")
+_NOT_INDIVIDUALLY = re.compile("individ|einzeln|singol|indywid|banaka")
 _NEXT_ATTRIBUTE = re.compile(r",(?=[A-Za-z][A-Za-z0-9_]*=)")
 _NO_ATTRIBUTES = frozenset(
     {"has_options", "required_options", "quantity_and_stock_status", "url_path", "gift_wrapping"}
