@@ -58,14 +58,14 @@ def run(coroutine: Coroutine[Any, Any, T], *, timeout: float | None = None) -> T
         raise UsageError(f"must be a call such as client.shop(), got {shown(coroutine)}", where="coroutine")
     try:
         check_seconds("timeout", timeout, zero=True, none=True)
+        if _runs_here():
+            raise UsageError(
+                "blocking.run() would block the event loop that runs in this thread", advice="await the call instead"
+            )
     except UsageError:
-        coroutine.close()
+        if inspect.iscoroutine(coroutine):  # it will not be awaited, and Python would say so once more
+            coroutine.close()
         raise
-    if _runs_here():
-        coroutine.close()
-        raise UsageError(
-            "blocking.run() would block the event loop that runs in this thread", advice="await the call instead"
-        )
     job = _Job(coroutine)
     job.start(_background())
     try:

@@ -64,11 +64,12 @@ def test_what_is_raised_passes_through(client):
 
 
 def test_within_a_loop_it_refuses_and_says_what_to_do(client):
-    async def view():
-        return blocking.run(client.shop())
+    async def view(call):
+        return blocking.run(call())
 
-    with pytest.raises(UsageError, match="would block the event loop that runs in this thread; await the call instead"):
-        asyncio.run(view())
+    for call in (client.shop, lambda: asyncio.ensure_future(asyncio.sleep(0))):
+        with pytest.raises(UsageError, match="would block the event loop that runs in this thread; await"):
+            asyncio.run(view(call))
     assert blocking.run(client.shop())
 
 
