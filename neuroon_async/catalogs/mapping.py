@@ -48,6 +48,7 @@ __all__ = [
 ATTRIBUTE_PREFIX = "attributes."
 WRAPPERS = ("node", "_source", "document", "attributes")
 """Keys of the object that a product is within another one: of GraphQL, Elasticsearch, Typesense, JSON:API."""
+_WRAPPERS = frozenset(WRAPPERS)
 
 
 def lookup(row: Mapping[str, Any], column: str) -> Any:
@@ -69,6 +70,8 @@ _OF_SOMETHING_ELSE = re.compile(
 
 def wrapped_in(row: Mapping[str, Any]) -> str | None:
     """The key under which the record's product stands; ``None`` where the record is the product."""
+    if _WRAPPERS.isdisjoint(row):
+        return None  # as almost always
     inner = next((name for name in WRAPPERS if is_object(row.get(name))), None)
     if inner is None or not _OF_PRODUCTS.isdisjoint(map(recognised_field, row)):
         return None

@@ -38,7 +38,7 @@ _IN_LINE = frozenset(
 )
 """Elements of HTML that go on with the line that they stand in."""
 _IN_PLACE_OF_TEXT = ("value", "amount", "href", "url", "src")
-_NAMES_A_UNIT = frozenset({"unit", "iso", "code"})
+_NAMES_A_UNIT = frozenset({"unit", "iso"})
 """Attributes that may name a currency, or another unit."""
 _FILES = frozenset({"enclosure", "media:content"})
 """Elements that lead to a picture, or to a film."""
