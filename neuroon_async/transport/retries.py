@@ -27,6 +27,7 @@ from ..errors import (
     TransportError,
     UsageError,
 )
+from .calls import may_be_processed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -36,8 +37,6 @@ if TYPE_CHECKING:
     from .time_limit import TimeLimit
 
 __all__ = ["RetryBudget", "RetryPolicy", "backoff_of", "checked_retry", "may_retry", "retry"]
-
-_REQUEST_TIMEOUT = 408
 
 
 class RetryBudget:
@@ -126,8 +125,7 @@ class RetryPolicy:
             return not error.local  # a throttled request was not processed
         if isinstance(error, TransportError):
             return not error.permanent and (endpoint.repeat_safe or not error.maybe_processed)
-        lost = isinstance(error, ServerError) or (isinstance(error, APIError) and error.status == _REQUEST_TIMEOUT)
-        return lost and endpoint.repeat_safe
+        return endpoint.repeat_safe and isinstance(error, APIError) and may_be_processed(error)
 
     def wait(self, attempt: int, error: BaseException) -> float:
         """Seconds to wait after failed attempt number ``attempt`` (the first is 1)."""
