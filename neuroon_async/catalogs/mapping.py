@@ -27,7 +27,7 @@ from .values.damage import is_error_code, is_shortened
 from .values.parsing import BadValue, is_blank, shown, without_decimals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ..api.shapes import RawValue
 
@@ -46,8 +46,8 @@ __all__ = [
 ]
 
 ATTRIBUTE_PREFIX = "attributes."
-WRAPPERS = ("node", "_source", "document", "attributes")
-"""Keys of the object that a product is within another one: of GraphQL, Elasticsearch, Typesense, JSON:API."""
+WRAPPERS = ("node", "_source", "document", "attributes", "fields", "product", "item")
+"""Keys of the object that a product is within another one: of GraphQL, Elasticsearch, Typesense, JSON:API, Airtable."""
 _WRAPPERS = frozenset(WRAPPERS)
 
 
@@ -73,9 +73,13 @@ def wrapped_in(row: Mapping[str, Any]) -> str | None:
     if _WRAPPERS.isdisjoint(row):
         return None  # as almost always
     inner = next((name for name in WRAPPERS if is_object(row.get(name))), None)
-    if inner is None or not _OF_PRODUCTS.isdisjoint(map(recognised_field, row)):
+    if inner is None or _tells_of_product(name for name in row if name != inner):
         return None
-    return None if _OF_PRODUCTS.isdisjoint(map(recognised_field, row[inner])) else inner
+    return inner if _tells_of_product(row[inner]) else None
+
+
+def _tells_of_product(names: Iterable[str]) -> bool:
+    return not _OF_PRODUCTS.isdisjoint(map(recognised_field, names))
 
 
 def currency_beside(row: Mapping[str, Any], path: str) -> str | None:

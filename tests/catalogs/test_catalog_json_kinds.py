@@ -31,6 +31,8 @@ def of(document: Any, **options: Any) -> list[tuple[str, Any]]:
         ({"took": 1, "hits": {"total": {"value": 1}, "hits": [{"_id": "A", "_source": TEA}]}}, "hits.hits"),
         ({"found": 1, "hits": [{"document": OWN, "highlights": []}]}, None),
         ({"data": [{"type": "products", "id": "A", "attributes": TEA, "relationships": {}}]}, None),
+        ({"records": [{"id": "A", "createdTime": "2026", "fields": TEA}], "offset": "x"}, None),
+        ([{"product": OWN}], None),
         ([{"objectID": "A", **TEA}], None),
         ({"hits": [{"objectID": "A", **TEA}], "nbHits": 1}, None),
     ],
@@ -201,6 +203,29 @@ def test_tables_without_names_beside_their_values(content):
     _, fault = until_fault(Catalog(named(content, "file")))
     assert "write each product as an object" in fault
     assert 'to_json(path, orient="records")' in fault
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (')]}\',\n[{"id": 1}]', "is JSON within a script"),
+        ('callback([{"id": 1}]);', "is JSON within a script"),
+        ('window.products = [{"id": 1}];', "is JSON within a script"),
+        ("INSERT INTO products (id, name, price) VALUES (1, 'Tea', 5);", "is a dump of a database"),
+        ("-- MySQL dump 10.13\n\nDROP TABLE IF EXISTS `products`;", "is a dump of a database"),
+        ("products:\n  - id: 1\n    name: Tea\n", "is YAML"),
+        ("---\n- id: 1\n  name: Tea\n", "is YAML"),
+    ],
+)
+def test_texts_of_other_kinds_are_named(content, told):
+    assert told in until_fault(Catalog(named(content), shop_url=SHOP))[1]
+
+
+@pytest.mark.parametrize(
+    "header", ["id,name,price,url", "- id,name,price,url", "Set,name,price,url", "var=id,name,price"]
+)
+def test_headers_that_look_alike_are_read(header):
+    assert len(read(f"{header}\n1,Tea,5,/tea\n", shop_url=SHOP)) == 1
 
 
 @pytest.mark.parametrize("between", [",\n", "\n"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..readers.json_faults import comment_before, table_of_values
+from ..readers.json_faults import comment_before, script_around, table_of_values
 
 if TYPE_CHECKING:
     from ..format import Sample
@@ -19,6 +19,23 @@ _ARCHIVES = (b"Rar!\x1a\x07", b"7z\xbc\xaf\x27\x1c", b"\xfd7zXZ\0", b"\x28\xb5\x
 _BZIP2 = re.compile(rb"BZh[1-9]1AY&SY")
 _OFFICE_XML = (b"urn:schemas-microsoft-com:office:spreadsheet", b'progid="Excel.Sheet"', b"opendocument:xmlns:office")
 _TABLE = re.compile(rb"(?i)<table\b")
+_OTHER_TEXTS = (
+    (
+        re.compile(
+            rb"(?i)-- (?:mysql|mariadb|postgresql|phpmyadmin|adminer|dump|host)|(?:insert into|(?:create|drop) table)\s"
+        ),
+        "is a dump of a database, which is not read; export the table of products as CSV or JSON",
+    ),
+    (
+        re.compile(rb"(?:---\s*\n)?(?:\w+:[ \t]*\r?\n)?[ \t]*- \w+:\s"),
+        "is YAML, which is not read; write it as JSON or CSV",
+    ),
+    (
+        re.compile(rb"TemplateType="),
+        "is Amazon's template for uploads; delete the rows above that of the field names (item_sku …), and map these",
+    ),
+)
+"""How texts begin that look like no catalog, and what to say of them."""
 _PROLOGUE = 8_192
 """Bytes in which XML has declared its vocabularies."""
 
@@ -59,15 +76,13 @@ def _why_no_text(sample: Sample) -> str | None:
         return (
             "is WordPress's export of a site's content, not a product feed; export the products as CSV in WooCommerce"
         )
-    if head.startswith(b"TemplateType="):
-        return (
-            "is Amazon's template for uploads; delete the rows above that of the field names (item_sku, item_name …), "
-            "and map these"
-        )
-    return _about_page(sample) if sample.is_web_page else _why_no_json(sample)
+    told = next((told for pattern, told in _OTHER_TEXTS if pattern.match(sample.start)), None)
+    return told or (_about_page(sample) if sample.is_web_page else _why_no_json(sample))
 
 
 def _why_no_json(sample: Sample) -> str | None:
+    if script_around(sample.start):
+        return "is JSON within a script; take out what stands around it"
     if comment_before(sample.start):
         return "begins with a comment, and JSON has none; take it out"
     if sample.is_json and table_of_values(sample.text.lstrip()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["NEXT_DOCUMENT", "TEXT", "comment_before", "table_of_values", "why_no_json"]
+__all__ = ["NEXT_DOCUMENT", "TEXT", "comment_before", "script_around", "table_of_values", "why_no_json"]
 
 TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NO_VALUE = re.compile(rb"-?\b(?:NaN|Infinity|None|undefined)\b")
@@ -15,7 +15,8 @@ _BARE_NAME = re.compile(rb"[{,]\s*(?:'|[A-Za-z_$][\w$]*\s*:)")
 _HALF_CHARACTER = re.compile(
     rb"(?i)\\u(?:d[89ab][0-9a-f]{2}(?!\\ud[c-f])|(?<!\\ud[89ab][0-9a-f]{2}\\u)d[c-f][0-9a-f]{2})"
 )
-_COMMENT_BEFORE = re.compile(rb"(?:(?://|#)[^\n]*\n\s*|/\*.{0,4000}?\*/\s*)+[\[{]", re.DOTALL)
+_COMMENT_BEFORE = re.compile(rb"(?:(?://|#)[^\n]*\n\s*|/\*(?:[^*]|\*(?!/)){0,4000}\*/\s*)+[\[{]", re.DOTALL)
+_SCRIPT = re.compile(rb"(?:\)\]\}'|[\w.$]{1,80}\(|(?:var|let|const|window\.|export)[^=\n]{0,80}=)[\s,]*[\[{]\s*[\[{\"]")
 _TABLE = re.compile(
     rb'\[\s*(?:\[\s*)?"[^"\\]*"\s*,|\{\s*"columns"\s*:\s*\[\s*".{0,20000}?"data"\s*:\s*\[\s*\['
     rb'|\{\s*"[^"\\]*"\s*:\s*\{\s*"0"\s*:\s*[^\s\[{]',
@@ -47,6 +48,11 @@ def why_no_json(text: bytes, error: Exception) -> str:
 def comment_before(start: bytes) -> bool:
     """Does a comment stand before a document?"""
     return _COMMENT_BEFORE.match(start) is not None
+
+
+def script_around(start: bytes) -> bool:
+    """Does a script hold the document (``callback([…]);``, ``var products = […]``)?"""
+    return _SCRIPT.match(start) is not None
 
 
 def table_of_values(start: bytes) -> bool:
