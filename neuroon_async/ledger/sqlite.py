@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..api.arguments import as_path, check_callback, check_seconds, check_text, read_clock
 from ..cancellation import finish
-from ..sqlite import DamagedContent, Problem, SQLiteFile
+from ..sqlite import DamagedContent, Problem, SQLiteFile, settled
 from .protocols import LedgerError
 from .recovery import recover
 from .rows import id_of, keys_of, portions
@@ -140,6 +140,7 @@ class SQLiteLedger:
         check_seconds("request_lifetime", request_lifetime, zero=True)
         check_callback("clock", clock, none=False)
         self.path: Path = as_path("path", path)
+        self._at = settled(self.path)
         self._lifetime = request_lifetime
         self._clock = partial(read_clock, "clock", clock)
 
@@ -193,7 +194,7 @@ class SQLiteLedger:
 
     def _file(self) -> SQLiteFile:
         return SQLiteFile(
-            self.path,
+            self._at,
             application_id=_APPLICATION_ID,
             migrations=_MIGRATIONS,
             explain=self._explain,

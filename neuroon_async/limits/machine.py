@@ -19,7 +19,7 @@ import msgspec
 from ..api.arguments import as_path, check_seconds, check_text
 from ..api.contract import DOCUMENTED_RATE_LIMITS, RateLimit
 from ..errors import ConfigurationError
-from ..sqlite import DamagedContent, Problem, SQLiteFile
+from ..sqlite import DamagedContent, Problem, SQLiteFile, settled
 from .policy import Admission
 from .shared import SharedLimiter
 from .store import Full, StoreUnavailable, Taken
@@ -153,8 +153,9 @@ _files: weakref.WeakValueDictionary[Path, _LimitsFile] = weakref.WeakValueDictio
 class _LimitsFile:
     """The file, shared by all limiters of this process that name it. Open from the first question on."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, at: Path) -> None:
         self.path = path
+        self._at = at
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opening = asyncio.Lock()
         self._file: SQLiteFile | None = None
@@ -162,10 +163,10 @@ class _LimitsFile:
 
     @classmethod
     def at(cls, path: Path) -> _LimitsFile:
-        place = path.absolute()
-        file = _files.get(place)
+        at = settled(path)
+        file = _files.get(at)
         if file is None:
-            file = _files[place] = cls(path)
+            file = _files[at] = cls(path, at)
         return file
 
     async def change(self, shop: str, name: str, limit: RateLimit, step: Callable[[Admission, State, float], T]) -> T:
@@ -200,7 +201,7 @@ class _LimitsFile:
 
     def _closed_file(self) -> SQLiteFile:
         return SQLiteFile(
-            self.path,
+            self._at,
             application_id=_APPLICATION_ID,
             migrations=_MIGRATIONS,
             explain=self._explain,

@@ -6,7 +6,7 @@ Neither knows any schema, and what a failure means to the user is the owner's bu
 """
 
 from .file import SQLiteFile
-from .place import obstacle_at, read_header
+from .place import obstacle_at, read_header, settled
 from .problems import DamagedContent, Problem
 from .temporary import TemporaryDatabase, temporary_database
 
@@ -17,5 +17,6 @@ __all__ = [
     "TemporaryDatabase",
     "obstacle_at",
     "read_header",
+    "settled",
     "temporary_database",
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from ..cancellation import finish
-from .place import Place, obstacle_at, read_header
+from .place import Place, names_no_file, obstacle_at, read_header, settled
 from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteFile"]
 
 T = TypeVar("T")
-_NO_FILE = (":memory:", "file:")
-"""How paths begin by which SQLite means something else than a file."""
 _SMALLEST = 512
 """Bytes of the smallest database that SQLite writes."""
 _WAL_PAUSE = 0.01
@@ -37,7 +35,7 @@ _inherited: list[sqlite3.Connection] = []
 class SQLiteFile:
     """One file in SQLite's WAL mode, opened and used by a thread of its own, so the event loop never waits for a disk.
 
-    ``path``: the file; it is created where there is none.
+    ``path``: the file; it is created where there is none. It stays the same where the program goes to another folder.
     ``application_id``: what marks a file of this kind. Another program's database is never written to.
     ``migrations``: for each version of the format the statements that lead to it from the version before. The file's
     ``user_version`` counts those done; new ones are carried out, in one transaction, when the file is opened.
@@ -68,6 +66,7 @@ class SQLiteFile:
         cache_bytes: int | None = None,
     ) -> None:
         self.path: Path = Path(path)
+        self._at = settled(self.path)
         self._application_id = application_id
         self._migrations = migrations
         self._explain = explain
@@ -82,7 +81,7 @@ class SQLiteFile:
         self._connection: sqlite3.Connection | None = None
         self._process = os.getpid()
         """Whose the thread and the connection are."""
-        self._place = Place(self.path)
+        self._place = Place(self._at)
 
     @property
     def is_open(self) -> bool:
@@ -230,13 +229,13 @@ class SQLiteFile:
             raise self.explained(error) from error
 
     def _open(self) -> None:
-        if str(self.path).startswith(_NO_FILE):
+        if names_no_file(self._at):
             raise Refused(Problem.NO_ACCESS, "it names no file, and what is kept in memory is lost with the process")
-        obstacle = obstacle_at(self.path)
+        obstacle = obstacle_at(self._at)
         if obstacle is not None:
             raise Refused(Problem.NO_ACCESS, f"unable to open it: {obstacle}")
         self._refuse_foreign()
-        self._connection = sqlite3.connect(self.path, isolation_level=None, timeout=self._busy_timeout)
+        self._connection = sqlite3.connect(self._at, isolation_level=None, timeout=self._busy_timeout)
         if self._exclusive:
             self.execute("PRAGMA locking_mode = EXCLUSIVE")
         self.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -267,7 +266,7 @@ class SQLiteFile:
             raise
 
     def _read(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-        existing = f"{self.path.absolute().as_uri()}?mode=rw"
+        existing = f"{self._at.as_uri()}?mode=rw"
         with closing(sqlite3.connect(existing, uri=True, timeout=self._busy_timeout)) as connection:
             connection.execute("PRAGMA query_only = ON")
             return connection.execute(statement, parameters).fetchall()
@@ -278,7 +277,7 @@ class SQLiteFile:
         A file of ours has its header before it has a log beside it.
         """
         try:
-            size = self.path.stat().st_size if self.path.is_file() else 0
+            size = self._at.stat().st_size if self._at.is_file() else 0
         except OSError:
             return  # SQLite is about to say what is wrong with it
         if size == 0:
@@ -286,7 +285,7 @@ class SQLiteFile:
         if size < _SMALLEST:
             raise Refused(Problem.NO_DATABASE, f"it has only {size} bytes")
         try:
-            self._check_format(*read_header(self.path))
+            self._check_format(*read_header(self._at))
         except sqlite3.OperationalError as error:
             raise Refused(Problem.NO_ACCESS, str(error)) from None
         except sqlite3.DatabaseError as error:

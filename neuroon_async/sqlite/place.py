@@ -14,7 +14,10 @@ from .problems import Problem, Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Place", "obstacle_at", "read_header"]
+__all__ = ["Place", "names_no_file", "obstacle_at", "read_header", "settled"]
+
+_NO_FILE = (":memory:", "file:")
+"""How paths begin by which SQLite means something else than a file."""
 
 
 class Place:
@@ -50,6 +53,19 @@ class Place:
         if size < self._size and size < page_bytes():
             raise Refused(Problem.GONE, f"it was truncated from {self._size:,} to {size:,} bytes")
         self._size = size
+
+
+def names_no_file(path: Path) -> bool:
+    """Would SQLite take this path for something else than a file?"""
+    return str(path).startswith(_NO_FILE)
+
+
+def settled(path: Path) -> Path:
+    """The same path, whatever folder the program goes to later on."""
+    try:
+        return path if names_no_file(path) else path.absolute()
+    except OSError:  # there is no folder that it is in now, as whoever opens it will find
+        return path
 
 
 def obstacle_at(path: Path, *, regular: bool = True) -> str | None:

@@ -11,7 +11,7 @@ from ..api.arguments import as_path
 from ..api.models import encode
 from ..api.shapes import is_dict
 from ..errors import UsageError
-from ..sqlite import obstacle_at
+from ..sqlite import obstacle_at, settled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,6 +47,7 @@ class DeadLetterFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path: Path = _checked(as_path("path", path))
+        self._at = settled(self.path)
         self.count: int = 0
         self._file: BinaryIO | None = None
 
@@ -55,8 +56,8 @@ class DeadLetterFile:
             return
         line = memoryview(_line(failure))
         if self._file is None:
-            self._file = self.path.open("ab", buffering=0)
-            if _breaks_off(self.path):
+            self._file = self._at.open("ab", buffering=0)
+            if _breaks_off(self._at):
                 line = memoryview(b"\n" + line)
         try:
             while line:  # an unbuffered file may take a part of a long line
