@@ -142,8 +142,11 @@ def _unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda escape: escape["slash"] or chr(int(escape["code"], 16)), text)
 
 
-def check_credentials(shop_id: object, api_key: Secret) -> None:
-    """Raise `ConfigurationError` for a shop id or a key that cannot be one. Never quotes the key."""
+def check_credentials(shop_id: object, api_key: Secret, *, warn: bool = True) -> None:
+    """Raise `ConfigurationError` for a shop id or a key that cannot be one. Never quotes the key.
+
+    ``warn``: warn of a key that can be one, and is of another shape than the documented.
+    """
     if not isinstance(shop_id, str):
         raise ConfigurationError(f"must be text, such as 'shop_…', got {type(shop_id).__name__}", where="shop_id")
     if _DOCUMENTED_KEY.fullmatch(shop_id):
@@ -155,7 +158,7 @@ def check_credentials(shop_id: object, api_key: Secret) -> None:
                 {"api_key": ...},
             ),
         )
-    _check_key(api_key)
+    _check_key(api_key, warn=warn)
     if not _SHOP_ID.fullmatch(shop_id):
         raise ConfigurationError("must be text without spaces or control characters, such as 'shop_…'", where="shop_id")
 
@@ -174,7 +177,7 @@ def settings_from_env(environ: Mapping[str, str] | None = None) -> dict[str, str
     return {name: environ[variable] for name, variable in variables.items() if environ.get(variable)}
 
 
-def _check_key(key: Secret) -> None:
+def _check_key(key: Secret, *, warn: bool) -> None:
     # Not kept in a local variable: error trackers show those.
     kind: type = type(key.reveal())
     if not issubclass(kind, (str, type(None))):
@@ -188,7 +191,7 @@ def _check_key(key: Secret) -> None:
             "the API key holds spaces, line breaks or other characters that a header cannot carry; "
             "it looks like 'sk_' and 32 hex digits"
         )
-    if not _DOCUMENTED_KEY.fullmatch(key.reveal()):
+    if warn and not _DOCUMENTED_KEY.fullmatch(key.reveal()):
         warnings.warn(
             "the API key does not look like 'sk_' and 32 hex digits; it is used as it is",
             UserWarning,

@@ -66,13 +66,10 @@ class WidgetTokenSigner:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._shop_id: str = shop_id
-        self._key: Secret
-        if isinstance(api_key, Secret):  # a client's, which checked it with its settings
-            self._key = api_key
-        else:
-            self._key = Secret(api_key)
-            del api_key  # should the check fail, no error tracker finds it among the local variables
-            check_credentials(shop_id, self._key)
+        warn = not isinstance(api_key, Secret)  # a client gives its own, and has warned of it
+        self._key: Secret = api_key if isinstance(api_key, Secret) else Secret(api_key)
+        del api_key  # should the check fail, no error tracker finds it among the local variables
+        check_credentials(shop_id, self._key, warn=warn)
         check_callback("clock", clock, none=False)
         self._environment: Environment = _known_environment(environment)
         self._clock: Callable[[], float] = clock

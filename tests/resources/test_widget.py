@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroon_async import ConfigurationError, Environment, Locale, NeuroonClient, UsageError, WidgetTokenSigner
+from neuroon_async import ConfigurationError, Environment, Locale, NeuroonClient, Secret, UsageError, WidgetTokenSigner
 from neuroon_async.testing import verify_widget_token
 
 KEY = "sk_0123456789abcdef0123456789abcdef"
@@ -258,10 +258,13 @@ def test_the_client_signs_with_its_own_credentials_without_a_loop():
     assert client.widget is client.with_options(timeout=1).widget
 
 
-@pytest.mark.parametrize(("shop_id", "key"), [("", KEY), ("a b", KEY), ("shop_1", ""), ("shop_1", "sk_\r\n")])
-def test_credentials_that_cannot_be_are_refused(shop_id, key):
+@pytest.mark.parametrize("given", [str, Secret])
+@pytest.mark.parametrize(
+    ("shop_id", "key"), [("", KEY), ("a b", KEY), (KEY, "shop_1"), ("shop_1", ""), ("shop_1", "sk_\r\n")]
+)
+def test_credentials_that_cannot_be_are_refused(shop_id, key, given):
     with pytest.raises(ConfigurationError):
-        WidgetTokenSigner(shop_id, key)
+        WidgetTokenSigner(shop_id, given(key))
 
 
 def test_a_key_of_another_shape_warns_once():
