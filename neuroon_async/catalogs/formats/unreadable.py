@@ -36,6 +36,18 @@ _OTHER_TEXTS = (
     ),
 )
 """How texts begin that look like no catalog, and what to say of them."""
+_OTHER_XML = {
+    b"wordpress.org/export/": (
+        "is WordPress's export of a site's content, not a product feed; export the products as CSV in WooCommerce"
+    ),
+    b"demandware.com/xml/impex/": (
+        "is a file of Salesforce Commerce Cloud, which keeps prices and stock in files of their own; export a feed for "
+        "Google Merchant"
+    ),
+    b"<yml_catalog": "is a feed for Yandex (YML), which is not read; export one for Google Merchant",
+    b"<SHOPITEM": "is a feed for Heureka or Zboží, which is not read; export one for Google Merchant",
+}
+"""What declarations and elements tell of XML."""
 _PROLOGUE = 8_192
 """Bytes in which XML has declared its vocabularies."""
 
@@ -72,11 +84,9 @@ def _why_no_text(sample: Sample) -> str | None:
         return "is a zip archive; unpack it"
     if head.startswith((b"%PDF-", b"{\\rtf")):
         return "is a document to be read by people, not a catalog; export the products as CSV, .xlsx or JSON"
-    if sample.is_xml and b"wordpress.org/export/" in sample.text[:_PROLOGUE]:
-        return (
-            "is WordPress's export of a site's content, not a product feed; export the products as CSV in WooCommerce"
-        )
     told = next((told for pattern, told in _OTHER_TEXTS if pattern.match(sample.start)), None)
+    if sample.is_xml:
+        told = next((told for sign, told in _OTHER_XML.items() if sign in sample.text[:_PROLOGUE]), told)
     return told or (_about_page(sample) if sample.is_web_page else _why_no_json(sample))
 
 
