@@ -75,6 +75,19 @@ def test_what_may_be_two_prices_is_none(price, told):
     assert told in one_failure(feed(_ITEM + price), "feed.xml", currency="EUR").reason
 
 
+@pytest.mark.parametrize(
+    ("twice", "told"),
+    [
+        ("<g:id>B</g:id>", "externalId: is there several times (A, B); keep the right one"),
+        ("<g:availability>in stock</g:availability><g:availability>out of stock</g:availability>", "inStock: is there"),
+        ("<g:quantity>5</g:quantity><g:quantity>6</g:quantity>", "stockQuantity: is there several times (5, 6)"),
+        ("<currency>EUR</currency><currency>USD</currency>", "currency: is there several times (EUR, USD)"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(twice, told):
+    assert told in one_failure(feed(f"{_ITEM}<price>5</price>{twice}"), "feed.xml").reason
+
+
 def test_a_price_that_is_said_twice_alike_is_one_and_a_mapping_chooses_among_others():
     assert of("<price>12.50 EUR</price><price>12.50 EUR</price>").price == Decimal("12.50")
     prices = '<price currency="EUR">12.50</price><price currency="USD">14</price>'

@@ -55,6 +55,15 @@ _ATTRIBUTES = (
 )  # fmt: skip
 _CURRENCY = ("currency", "price_currency", "currency_code")
 _STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory", "stock")
+_OF_ONE_MEANING = {
+    "external_id": _FIELDS["external_id"],
+    "price": ("price",),
+    "sale_price": ("sale_price",),
+    "currency": _CURRENCY,
+    "stock_quantity": _STOCK,
+    "in_stock": ("availability",),
+}
+"""Fields of which two different texts in one item contradict each other."""
 _CATEGORY_PATHS = ("product_type", "google_product_category", "fb_product_category")
 _USED = (
     *(name for names in _FIELDS.values() for name in names), *_DESCRIPTIONS, "price", "sale_price",
@@ -93,33 +102,24 @@ class FeedBuilder:
         """The product of one item."""
         item = {self._name(column): value for column, value in record.row.items()}
         draft = Draft.of(record, self._notation)
+        for target, names in _OF_ONE_MEANING.items():
+            _put_one(draft, target, item, names)
         for target, names in _FIELDS.items():
-            value = _first(item, *names)
-            draft.put(target, [value] if target == "brands" and value else value)
+            if target not in _OF_ONE_MEANING:
+                value = _first(item, *names)
+                draft.put(target, [value] if target == "brands" and value else value)
         draft.put("description", _first(item, *_DESCRIPTIONS))
         self._put_stand_ins(draft, item, record)
         if tags := [text for name in item if _TAG.fullmatch(name) for text in _texts(item, name)]:
             draft.put("tags", tags)
         if levels := _categories(item):
             draft.put("categories", levels)
-        draft.put("stock_quantity", _first(item, *_STOCK))
-        for name in ("price", "sale_price"):
-            self._put_price(draft, name, item)
-        draft.put("currency", _first(item, *_CURRENCY))
         draft.put_sale_dates(period=_first(item, "sale_price_effective_date"))
-        draft.put("in_stock", _first(item, "availability"))
         states = [state_of(name, _first(item, name)) for name in STATES]  # of Meta's catalogs
         if False in states:
             draft.put("is_active", value=False)
         draft.put_attributes({name: ", ".join(_texts(item, name)) for name in _ATTRIBUTES})
         return draft
-
-    def _put_price(self, draft: Draft, name: str, item: Mapping[str, Any]) -> None:
-        prices = list(dict.fromkeys(_texts(item, name)))
-        if len(prices) > 1:
-            draft.reject(name, item[name], f"is there several times ({', '.join(prices[:4])}); keep the right one")
-        else:
-            draft.put(name, "".join(prices))
 
     def _put_stand_ins(self, draft: Draft, item: Mapping[str, Any], record: Record) -> None:
         for target, names in _STAND_INS.items():
@@ -138,6 +138,15 @@ class FeedBuilder:
             if len(self._names) < 1_000:
                 self._names[column] = name
         return name
+
+
+def _put_one(draft: Draft, target: str, item: Mapping[str, Any], names: Iterable[str]) -> None:
+    name = next((name for name in names if _first(item, name)), "")
+    texts = list(dict.fromkeys(_texts(item, name)))
+    if len(texts) > 1:
+        draft.reject(target, item[name], f"is there several times ({', '.join(texts[:4])}); keep the right one")
+    else:
+        draft.put(target, "".join(texts))
 
 
 def _unwrapped(name: str, text: str) -> Any:
