@@ -169,9 +169,9 @@ async def _run(
     results: dict[str, MarketResult],
 ) -> None:
     sending = dict(market.sending)
-    if on_progress is not None:
-        sending["on_progress"] = _both(sending.get("on_progress"), market.name, catalog, on_progress)
     try:
+        if on_progress is not None:
+            sending["on_progress"] = _both(sending.get("on_progress"), market.name, catalog, on_progress)
         report = await market.products.sync(catalog, **sending)
     except BaseException as error:
         results[market.name] = MarketResult(market.name, getattr(error, "report", None), error, catalog)
@@ -187,14 +187,17 @@ def _both(
     catalog: Catalog,
     on_progress: Callable[[MarketProgress], Awaitable[None] | None],
 ) -> ProgressCallback:
-    """The market's own callback, if any, and that for all markets."""
+    """The market's own callback, if any, and then that for all markets."""
+    check_callback("on_progress", own, awaited=True)
 
     async def tell(progress: SyncProgress) -> None:
-        for answer in (
-            None if own is None else own(progress),
-            on_progress(MarketProgress(name, progress, catalog)),
-        ):
-            if inspect.isawaitable(answer):
-                await answer
+        if own is not None:
+            await _finished(own(progress))
+        await _finished(on_progress(MarketProgress(name, progress, catalog)))
 
     return tell
+
+
+async def _finished(answer: object) -> None:
+    if inspect.isawaitable(answer):
+        await answer

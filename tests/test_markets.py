@@ -51,6 +51,23 @@ async def test_progress_of_each_market_is_told_to_its_own_callback_and_to_the_on
     assert all(moment.catalog is results[name].catalog for name, moment in last.items())
 
 
+@pytest.mark.parametrize(("own", "error"), [("fails", ZeroDivisionError), (5, UsageError)])
+async def test_a_callback_of_a_market_that_fails_or_is_none_ends_that_market_alone(shops, own, error):
+    async def fails(_progress):
+        raise ZeroDivisionError
+
+    async def for_all(_moment):
+        """Not called for a moment that the market's own callback did not survive."""
+
+    spain, france = shops
+    own = fails if own == "fails" else own
+    async with client_of(spain, "shop_es") as es, client_of(france, "shop_fr") as fr:
+        markets = [Market("es", es.products, SPANISH, {"on_progress": own}), Market("fr", fr.products, FRENCH)]
+        results = await sync_markets(Pipe(CONTENT.encode()), markets, on_progress=for_all)
+    assert isinstance(results["es"].error, error), results["es"].error
+    assert results["fr"].ok
+
+
 @pytest.mark.parametrize("pipe", [False, True])
 async def test_each_market_gets_its_language_and_currency(shops, tmp_path, pipe):
     spain, france = shops
