@@ -159,6 +159,44 @@ def test_an_outbox_that_was_open_is_refused_in_the_child_and_closed_there_at_onc
     assert printed == [refused, "None", "0", "0"]
 
 
+def test_an_outbox_of_the_childs_own_stays_whole_when_the_parent_closes_its_one(tmp_path, emulator):
+    """SQLite takes locks that the parent holds for its child's, too, and the last one to hold any removes the log."""
+    printed = run(
+        emulator,
+        tmp_path,
+        """
+        from neuroon_async import Conversion, ConversionItem
+
+        def order(number):
+            line = ConversionItem(product_id="tea", search_log_id="log", quantity=1, line_total=1)
+            return Conversion(order_id=number, order_value=1, currency="EUR", conversions=[line])
+        async def child():
+            async with ConversionOutbox("conversions") as own:
+                await own.enqueue(order("1"))
+                os.write(is_open, b"!")
+                os.read(other_is_closed, 1)
+                print(await own.enqueue(order("2")), flush=True)
+
+        outbox = ConversionOutbox("conversions")
+        blocking.run(outbox.__aenter__())
+        opened, is_open = os.pipe()
+        other_is_closed, closed = os.pipe()
+        if os.fork() == 0:
+            asyncio.run(child())
+            os._exit(0)
+        os.read(opened, 1)
+        blocking.run(outbox.__aexit__(None, None, None))
+        os.write(closed, b"!")
+        os.wait()
+        async def count():
+            async with ConversionOutbox("conversions") as after:
+                return (await after.stats()).pending
+        print(asyncio.run(count()))
+        """,
+    )
+    assert printed == ["True", "2"]
+
+
 def test_an_emulator_in_a_thread_is_left_to_the_parent(tmp_path, emulator):
     printed = run(
         emulator,

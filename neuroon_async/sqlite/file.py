@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from weakref import WeakSet
 
 from ..cancellation import finish
 from .place import Place, names_no_file, obstacle_at, read_header, settled
@@ -28,8 +29,10 @@ _SMALLEST = 512
 _WAL_PAUSE = 0.01
 """Seconds between two tries to switch a file to its write-ahead log while others use it."""
 
-_inherited: list[sqlite3.Connection] = []
-"""Connections of the process that this one was forked from. SQLite must not even close them here."""
+_files: WeakSet[SQLiteFile] = WeakSet()
+"""Those that are open, here or in the process that this one was forked from."""
+_untouchable: list[sqlite3.Connection] = []
+"""Connections of that process which must not even be closed here."""
 
 
 class SQLiteFile:
@@ -108,8 +111,11 @@ class SQLiteFile:
         A file that is open already is closed before.
         """
         await self.close()
+        for other in list(_files):
+            other.make_way(self._at)
         self._process = os.getpid()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._thread_name)
+        _files.add(self)
         try:
             await self.run(self._open)
         except BaseException:
@@ -124,9 +130,7 @@ class SQLiteFile:
         if self._thread is None:
             return
         if self.is_inherited:
-            if self._connection is not None:
-                _inherited.append(self._connection)
-            self._thread = self._connection = None
+            self._leave_to_parent()
             return
         thread = self._thread
         try:
@@ -135,6 +139,24 @@ class SQLiteFile:
             self._thread = None
             thread.shutdown(wait=False)
         await finish(closed)
+
+    def make_way(self, at: Path) -> None:
+        """Where this is an inherited file at this path: its locks would be taken for those of the one opened now."""
+        if self.is_inherited and self._at == at:
+            self._leave_to_parent()
+
+    def _leave_to_parent(self) -> None:
+        """Forget a file that this process did not open, and what SQLite believes of its locks: they are the parent's.
+
+        Closing would end what was begun there, or in an exclusive file take its log away: then it is only kept.
+        """
+        connection, self._connection, self._thread = self._connection, None, None
+        if connection is None:
+            return
+        if self._exclusive or connection.in_transaction:
+            _untouchable.append(connection)
+        else:
+            connection.close()
 
     async def run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Do this in the file's thread, one piece of work after another, in the order of the calls."""
@@ -235,7 +257,12 @@ class SQLiteFile:
         if obstacle is not None:
             raise Refused(Problem.NO_ACCESS, f"unable to open it: {obstacle}")
         self._refuse_foreign()
-        self._connection = sqlite3.connect(self._at, isolation_level=None, timeout=self._busy_timeout)
+        self._connection = sqlite3.connect(
+            self._at,
+            isolation_level=None,
+            timeout=self._busy_timeout,
+            check_same_thread=False,  # in a forked process another one closes it
+        )
         if self._exclusive:
             self.execute("PRAGMA locking_mode = EXCLUSIVE")
         self.execute(f"PRAGMA synchronous = {self._synchronous}")
