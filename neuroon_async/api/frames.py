@@ -3,12 +3,14 @@
 They are recognised by their classes' names, so that no library is imported. In a frame, a missing value (``NaN``,
 ``NaT``, ``NA``, null) is no value: the field is left out, as the server's own default is wanted then. Where a value is
 missing, pandas makes floats of a column's whole numbers: in fields that take no other number, they are whole again.
+Numbers in single precision have the digits that they show, such as 19.99, as those of numpy have.
 """
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import UsageError
 from .models import PRODUCT_FIELDS
@@ -88,12 +90,55 @@ def is_missing(value: Any) -> bool:
     return cls.__name__ in {"NAType", "NaTType"} and of_pandas(cls)
 
 
+class _Precision(NamedTuple):
+    """How `struct` writes numbers of this precision, and how many digits they may take."""
+
+    code: str
+    digits: range
+
+    def shown(self, number: Any) -> Any:
+        """The shortest number that is this one in its precision."""
+        if not isinstance(number, float):
+            return number
+        for digits in self.digits:
+            short = float(f"{number:.{digits}g}")
+            try:
+                is_same = struct.unpack(self.code, struct.pack(self.code, short))[0] == number
+            except OverflowError:
+                continue
+            if is_same:
+                return short
+        return number
+
+
+_SINGLE, _HALF = _Precision("f", range(6, 10)), _Precision("e", range(3, 6))
+_PRECISIONS = {
+    **dict.fromkeys(("float32", "Float32", "float", "float[pyarrow]"), _SINGLE),
+    **dict.fromkeys(("float16", "Float16", "halffloat", "halffloat[pyarrow]"), _HALF),
+}
+"""What the libraries call the types of such columns."""
+
+
+def _as_shown(rows: Iterable[Iterable[Any]], types: Iterable[Any]) -> Iterable[Iterable[Any]]:
+    """The rows, with numbers of less than double precision as they are shown."""
+    precisions = [_PRECISIONS.get(str(kind)) for kind in types]
+    if not any(precisions):
+        return rows
+    return (
+        [
+            value if precision is None else precision.shown(value)
+            for value, precision in zip(row, precisions, strict=True)
+        ]
+        for row in rows
+    )
+
+
 def _pandas_rows(frame: Any) -> Iterable[Iterable[Any]]:
-    return frame.itertuples(index=False, name=None)  # type: ignore[no-any-return]
+    return _as_shown(frame.itertuples(index=False, name=None), frame.dtypes)
 
 
 def _polars_rows(frame: Any) -> Iterable[Iterable[Any]]:
-    return frame.iter_rows()  # type: ignore[no-any-return]
+    return _as_shown(frame.iter_rows(), frame.dtypes)
 
 
 def _pyarrow_rows(table: Any) -> Iterable[Iterable[Any]]:
@@ -106,7 +151,7 @@ def _rows_of_batches(batches: Iterable[Any]) -> Iterator[Iterable[Any]]:
 
 
 def _rows_of_batch(batch: Any) -> Iterable[Iterable[Any]]:
-    return zip(*(column.to_pylist() for column in batch.columns), strict=True)
+    return _as_shown(zip(*(column.to_pylist() for column in batch.columns), strict=True), batch.schema.types)
 
 
 _KINDS = {

@@ -331,6 +331,25 @@ def test_numbers_of_a_database_are_ids_and_counts_where_they_have_no_decimals():
         assert refused(TEA | {"stock_quantity": Decimal(odd)})
 
 
+def test_numbers_in_single_precision_are_those_that_a_frame_shows():
+    amounts = [19.99, 1299.9, 0.1, 3.4e38]
+    single = np.array(amounts, dtype=np.float32)
+    frames = [
+        pd.DataFrame({"price": single}),
+        pd.DataFrame({"price": pd.array(amounts, dtype="Float32")}),
+        pd.DataFrame({"price": pd.array(amounts, dtype="float[pyarrow]")}),
+        pl.DataFrame({"price": amounts}, schema={"price": pl.Float32}),
+        pa.table({"price": pa.array(amounts, pa.float32())}),
+        pa.record_batch({"price": pa.array(amounts, pa.float32())}),
+    ]
+    for frame in frames:
+        assert [as_product({**TEA, **row}).price for row in rows_of(frame)] == amounts
+    halves = pd.DataFrame({"price": single[:3].astype(np.float16), "stock": [1, 2, 3]})
+    assert [row["price"] for row in rows_of(halves)] == [19.98, 1300, 0.1]
+    odd = [float("inf"), 16777216.0, 1e-9, 0.0]
+    assert [row["price"] for row in rows_of(pa.table({"price": pa.array(odd, pa.float32())}))] == odd
+
+
 def test_a_piece_of_a_frame_is_no_product_and_its_rows_are_named():
     batch = pa.RecordBatch.from_pylist([TEA])
     for piece, says in (
