@@ -158,6 +158,31 @@ async def test_a_path_where_no_file_can_be_is_told_in_more_words_than_sqlite_has
         assert (tmp_path / "f").is_file()
 
 
+async def test_a_file_that_may_not_be_written_is_no_broken_disk(tmp_path, monkeypatch):
+    """For a ledger that cron's root has made SQLite says "disk I/O error"."""
+    path = tmp_path / "f"
+    async with file_at(path) as file:
+        await file.run(insert, file)
+    connect = sqlite3.connect
+
+    def as_another_user(at, **options):
+        return connect(at, **options) if "uri" in options else connect(f"{Path(at).as_uri()}?mode=ro", uri=True)
+
+    reasons = {
+        path.resolve(): "it may not be written to",
+        path.resolve().parent: "nothing may be written to its folder",
+    }
+    for protected, reason in reasons.items():
+        with monkeypatch.context() as patched:  # to root everything is allowed
+            patched.setattr(sqlite3, "connect", as_another_user)
+            patched.setattr(os, "access", lambda at, _mode, protected=protected, **_: at != protected)
+            with pytest.raises(Failed, match=f"unable to open it: {reason}") as caught:
+                await file_at(path, exclusive=True).open()
+        assert caught.value.problem is Problem.NO_ACCESS
+    async with file_at(path) as file:
+        assert await file.run(count, file) == 1
+
+
 @pytest.mark.parametrize("name", [":memory:", "file::memory:", "file:shared?mode=memory"])
 async def test_what_sqlite_would_keep_in_memory_is_no_file(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

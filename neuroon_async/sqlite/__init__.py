@@ -6,7 +6,7 @@ Neither knows any schema, and what a failure means to the user is the owner's bu
 """
 
 from .file import SQLiteFile
-from .place import obstacle_at, read_header, settled
+from .place import barrier_at, obstacle_at, read_header, settled
 from .problems import DamagedContent, Problem
 from .temporary import TemporaryDatabase, temporary_database
 
@@ -15,6 +15,7 @@ __all__ = [
     "Problem",
     "SQLiteFile",
     "TemporaryDatabase",
+    "barrier_at",
     "obstacle_at",
     "read_header",
     "settled",

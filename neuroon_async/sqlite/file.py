@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from weakref import WeakSet
 
 from ..cancellation import finish
-from .place import Place, names_no_file, obstacle_at, read_header, settled
+from .place import Place, barrier_at, names_no_file, obstacle_at, read_header, settled
 from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
@@ -257,6 +257,15 @@ class SQLiteFile:
         if obstacle is not None:
             raise Refused(Problem.NO_ACCESS, f"unable to open it: {obstacle}")
         self._refuse_foreign()
+        try:
+            self._connect()
+        except sqlite3.OperationalError as error:
+            barrier = None if problem_of(error) is Problem.LOCKED else barrier_at(self._at)
+            if barrier is None:
+                raise
+            raise Refused(Problem.NO_ACCESS, f"unable to open it: {barrier}") from error
+
+    def _connect(self) -> None:
         self._connection = sqlite3.connect(
             self._at,
             isolation_level=None,
@@ -314,7 +323,9 @@ class SQLiteFile:
         try:
             self._check_format(*read_header(self._at))
         except sqlite3.OperationalError as error:
-            raise Refused(Problem.NO_ACCESS, str(error)) from None
+            barrier = barrier_at(self._at)
+            reason = str(error) if barrier is None else f"unable to open it: {barrier}"
+            raise Refused(Problem.NO_ACCESS, reason) from None
         except sqlite3.DatabaseError as error:
             raise Refused(Problem.NO_DATABASE, str(error)) from None
 

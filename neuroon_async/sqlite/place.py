@@ -14,7 +14,7 @@ from .problems import Problem, Refused
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Place", "names_no_file", "obstacle_at", "read_header", "settled"]
+__all__ = ["Place", "barrier_at", "names_no_file", "obstacle_at", "read_header", "settled"]
 
 _NO_FILE = (":memory:", "file:")
 """How paths begin by which SQLite means something else than a file."""
@@ -87,6 +87,24 @@ def obstacle_at(path: Path, *, regular: bool = True) -> str | None:
     if stat.S_ISSOCK(kind) and not regular:
         return "it is a socket"
     return None if stat.S_ISREG(kind) or not regular else "it is no regular file"
+
+
+def barrier_at(path: Path, *, alone: bool = False) -> str | None:
+    """What keeps this user from writing a file, or the log beside it. SQLite may call that an error of the disk.
+
+    ``alone``: does nothing stand beside it?
+    """
+    real = Path(os.path.realpath(path))
+    if real.exists():
+        if not _may(real, os.W_OK if alone else os.R_OK | os.W_OK):
+            return "it may not be written to"
+        if alone:
+            return None
+    return None if _may(real.parent, os.W_OK | os.X_OK) else "nothing may be written to its folder"
+
+
+def _may(path: Path, mode: int) -> bool:
+    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def read_header(path: Path) -> tuple[int, int]:

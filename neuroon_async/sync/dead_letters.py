@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, TypeGuard
 
 from ..api.arguments import as_path
 from ..api.models import encode
 from ..api.shapes import is_dict
 from ..errors import UsageError
-from ..sqlite import obstacle_at, settled
+from ..sqlite import barrier_at, obstacle_at, settled
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
     from ..report import ProductFailure
@@ -90,11 +90,7 @@ class DeadLetterFile:
 
 def _checked(path: Path) -> Path:
     """A path that can be written to. A run of hours must not end at its first failure because it cannot."""
-    obstacle = obstacle_at(path, regular=False)
-    if obstacle is None:
-        real = Path(os.path.realpath(path))
-        writable = os.access(real if real.exists() else real.parent, os.W_OK)
-        obstacle = None if writable else "nothing can be written there"
+    obstacle = obstacle_at(path, regular=False) or barrier_at(path, alone=True)
     if obstacle is not None:
         raise UsageError(f"cannot be a file: {obstacle}", where=f"{path}")
     return path

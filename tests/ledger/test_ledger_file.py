@@ -476,7 +476,7 @@ async def test_a_directory_is_no_ledger(tmp_path):
 async def test_an_unwritable_ledger_is_told(tmp_path):
     await asyncio.to_thread(_ledger, tmp_path / "l")
     (tmp_path / "l").chmod(0o400)
-    with pytest.raises(LedgerError, match="readonly"):
+    with pytest.raises(LedgerError, match="unable to open it: it may not be written to"):
         await SQLiteLedger(tmp_path / "l").shops()
 
 

@@ -140,14 +140,14 @@ def test_a_file_that_cannot_be_is_refused_before_a_run_begins(tmp_path, name, sa
 def test_a_file_that_may_not_be_written_is_refused_before_a_run_begins(tmp_path, monkeypatch):
     asked = []
 
-    def access(path, mode):
+    def access(path, mode, **_):
         asked.append((path, mode))
         return False
 
     monkeypatch.setattr(os, "access", access)  # to root everything is allowed
-    with pytest.raises(UsageError, match="nothing can be written there"):
+    with pytest.raises(UsageError, match="nothing may be written to its folder"):
         DeadLetterFile(tmp_path / "failed.jsonl")
-    assert asked == [(tmp_path.resolve(), os.W_OK)]
+    assert asked == [(tmp_path.resolve(), os.W_OK | os.X_OK)]
 
 
 def test_what_is_no_json_is_shown(tmp_path):
