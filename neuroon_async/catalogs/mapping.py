@@ -135,7 +135,7 @@ def _at(value: RawValue | Mapping[str, Any], path: list[str]) -> Any:
         if isinstance(value, dict):
             value = value.get(name)
         elif name.startswith("$"):  # a type of MongoDB's, which values come without
-            continue
+            return _at(value, path[index + 1 :])
         elif not isinstance(value, (list, tuple)):
             return None
         elif name == "*":
