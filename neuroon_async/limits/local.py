@@ -326,6 +326,12 @@ class LocalLimiter:
         check_limits(rate_limits)
         self._endpoints = {name: LocalEndpoint(name, limit) for name, limit in rate_limits.items() if limit}
 
+    def __reduce__(self) -> str:
+        raise TypeError(
+            "a LocalLimiter is neither pickled nor copied, for each copy would spend the whole limit: share a "
+            "MachineLimiter or a RedisLimiter between processes"
+        )
+
     async def acquire(self, endpoint: str, *, bulk: bool = False, deadline: float | None = None) -> Permit:
         """Wait until one request may be sent.
 

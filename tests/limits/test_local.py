@@ -1,7 +1,9 @@
 """The limiter by itself, on a clock that jumps: admission, order, cancellation, what the server tells."""
 
 import asyncio
+import copy
 import logging
+import pickle
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -425,6 +427,12 @@ def test_shares_add_up_to_no_more_than_the_whole(limit, workers):
 def test_a_limit_cannot_be_split_among_too_many():
     with pytest.raises(ConfigurationError, match="shared limiter"):
         RateLimit(5, per=300).share_of(6)
+
+
+@pytest.mark.parametrize("duplicate", [pickle.dumps, copy.deepcopy])
+def test_no_process_gets_a_copy_that_spends_the_limit_once_more(duplicate):
+    with pytest.raises(TypeError, match="share a MachineLimiter or a RedisLimiter between processes"):
+        duplicate({"limiter": LocalLimiter(DOCUMENTED_RATE_LIMITS)})
 
 
 async def test_limits_tell_of_every_endpoint():
