@@ -31,8 +31,8 @@ class ProductFailure:
         product: What the source gave: a `Product` where it could be read as one, otherwise the item itself or a copy
             of the mapping. A list's own products are the very objects; a generator's may be equal ones, because only
             their JSON is kept while they are under way.
-        unsent: The run ended before the product was put into any request: nothing is wrong with it, and the next run
-            sends it.
+        unsent: The product was in no request, because the run ended before, or the rate limit let none go in time:
+            nothing is wrong with it, and the next run sends it.
 
     A source may itself yield a `ProductFailure` for a record that it could not turn into a product: it is counted and
     passed on. A failure can be pickled; a product that cannot is then replaced by its text.
@@ -72,8 +72,8 @@ class SyncReport:
         unchanged: Needed no request: the ledger knows that the server has them.
         superseded: Replaced by a later version of the same id before they were sent.
         failed: Did not reach the catalog: see ``failures``.
-        unsent: Those of the failed that were never put into any request, because the run ended before. The next run
-            sends them.
+        unsent: Those of the failed that were in no request, because the run ended before, or the rate limit let none
+            go in time. The next run sends them.
         deleted: Removed from the catalog.
         requests: Requests that left, repeated ones included.
         retries: How many of them repeated another.
@@ -82,7 +82,7 @@ class SyncReport:
         waited: Seconds spent waiting for rate limits, summed over all requests.
         products_count: Products in the catalog, by the server's latest word; ``None`` where it gave none.
         remaining_products: Products that the shop's plan has room for, from the same answer.
-        failures: The first 1,000 failures, the unsent ones last.
+        failures: The first 1,000 failures; those that the end of the run left unsent come last.
         request_ids: Those of the latest 1,000 answers: the vendor's support asks for them.
     """
 

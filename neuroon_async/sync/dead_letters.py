@@ -31,7 +31,7 @@ class DeadLetterFile:
       by (format, mapping, currency, shop address), so that the file is read without any option.
     - ``{"failure": {…}, "product": null, "shown": "…"}``: what cannot become JSON, which may be why it failed.
 
-    Products that the end of a run left unsent are no dead letters: nothing is wrong with them. ``count`` counts the
+    Unsent products are no dead letters: nothing is wrong with them. ``count`` counts the
     lines written. The file is opened with the first failure, so a clean run leaves none behind, and appended to where
     it exists; a line that a killed process or a full disk has cut off there stays for itself. Every line is handed to
     the operating system before the call returns, so it outlives the process.

@@ -19,6 +19,7 @@ from ..errors import (
 )
 from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
+from .delivery import end_of
 from .in_flight import InFlight
 from .item_reader import ItemReader
 from .outages import OutageRetry, ServiceHealth, by_firewall
@@ -28,7 +29,7 @@ from .run import BulkRun
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 
-    from ..report import Stage, SyncReport
+    from ..report import SyncReport
     from ..transport.calls import CallStats
     from ..transport.transport import Transport
     from .changes import LedgerChanges
@@ -201,9 +202,9 @@ class ProductDeletion:
     def _settle_failed(self, deletion: Deletion, error: NeuroonError) -> bool:
         """``True`` where so many have failed in a row that the run should stop."""
         deletion.settled = True
-        status = error.status if isinstance(error, APIError) else None
-        stage: Stage = "transport" if status is None else "server"
-        self._recorder.failed([ProductFailure(deletion.external_id, str(error), stage, status)])
+        stage, status = end_of(error)
+        unsent = not deletion.stats.requests
+        self._recorder.failed([ProductFailure(deletion.external_id, str(error), stage, status, unsent=unsent)])
         if by_firewall(error):
             return self.health.kept_out(error)
         return not _is_unknown(error) and self.health.failed_for_good()

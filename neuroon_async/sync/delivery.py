@@ -10,6 +10,7 @@ from ..errors import (
     ConfigurationError,
     NeuroonError,
     PermissionDenied,
+    RateLimited,
     ResponseDecodeError,
     UnprocessableEntity,
     ValidationFailed,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from .sender import BatchSender
     from .variants import VariantHold
 
-__all__ = ["BatchDelivery", "Delivery", "failures_of"]
+__all__ = ["BatchDelivery", "Delivery", "end_of", "failures_of"]
 
 _TOO_LARGE = 413
 _MANY_REFUSALS = 8
@@ -108,7 +109,7 @@ class BatchDelivery:
                 raise
             except NeuroonError as error:
                 pieces.settled()
-                if self._settle_refused(pieces, piece, len(body), error):
+                if self._settle_refused(delivery, piece, len(body), error):
                     raise
             else:
                 pieces.settled()
@@ -148,13 +149,14 @@ class BatchDelivery:
             return []
         return [product for product in piece if product.external_id not in named]
 
-    def _settle_refused(self, pieces: Bisection, sent: Sequence[Outgoing], size: int, error: NeuroonError) -> bool:
+    def _settle_refused(self, delivery: Delivery, sent: Sequence[Outgoing], size: int, error: NeuroonError) -> bool:
         """Decide what to do with a piece that was not accepted. ``True`` where the run should stop."""
-        pieces.refusals += 1
-        if not self._whole and self._stays_open(pieces, sent, size, error):
+        delivery.open.refusals += 1
+        if not self._whole and self._stays_open(delivery.open, sent, size, error):
             return False
-        status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
-        self._recorder.failed(failures_of(sent, str(error), _stage(error), status))
+        stage, status = end_of(error)
+        unsent = not delivery.stats.requests
+        self._recorder.failed(failures_of(sent, str(error), stage, status, unsent=unsent))
         if isinstance(error, (ValidationFailed, UnprocessableEntity)):
             return False
         if by_firewall(error) and not self._whole:
@@ -222,11 +224,17 @@ class BatchDelivery:
 
 
 def failures_of(
-    products: Iterable[Outgoing], reason: str, stage: Stage, status: int | None
+    products: Iterable[Outgoing], reason: str, stage: Stage, status: int | None, *, unsent: bool = False
 ) -> Iterable[ProductFailure]:
     """One failure for each of these products."""
-    return (ProductFailure(product.external_id, reason, stage, status, product) for product in decoded(products))
+    return (
+        ProductFailure(product.external_id, reason, stage, status, product, unsent) for product in decoded(products)
+    )
 
 
-def _stage(error: NeuroonError) -> Stage:
-    return "server" if isinstance(error, APIError) else "transport"
+def end_of(error: NeuroonError) -> tuple[Stage, int | None]:
+    """Where this error ends a product, and the answer's status. What the client's own limit held back met no server."""
+    if isinstance(error, RateLimited) and error.local:
+        return "transport", None
+    status = error.status if isinstance(error, (APIError, ResponseDecodeError)) else None
+    return "server" if isinstance(error, APIError) else "transport", status

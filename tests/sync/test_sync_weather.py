@@ -311,3 +311,20 @@ async def test_the_report_names_every_answer_in_its_order(tmp_path):
     answers = [request.request_id for request in emulator.requests if request.status is not None]
     assert len(answers) == 7
     assert [*first.request_ids, *second.request_ids, *third.request_ids] == answers
+
+
+@pytest.mark.parametrize("deletion", [False, True])
+async def test_what_the_clients_own_limit_held_back_was_not_refused_by_the_server(deletion):
+    """As a handler of a web app sees it: it has no patience, and the limit is used up beyond its deadline."""
+    hurried = RetryPolicy(deadline=10.0, bulk_deadline=10.0, outage_patience=0.0)
+    limit = RateLimit(1, per=60.0)
+    limits = {"sync_products": limit, "delete_product": limit}
+    async with shop({"rate_limits": limits, "retry": hurried}) as (emulator, client):
+        await client.products.sync_batch(items(1))
+        await client.products.delete("p0")
+        run = client.products.delete_many(["p1", "p2"]) if deletion else client.products.sync(items(2))
+        report = await run
+    assert_balanced(report)
+    assert (report.failed, report.unsent, report.requests, len(emulator.requests)) == (2, 2, 0, 2)
+    assert {(failure.stage, failure.status) for failure in report.failures} == {("transport", None)}
+    assert "come back in 60.0 s" in report.failures[0].reason
