@@ -11,10 +11,12 @@ A sheet without any of these is not looked at cell by cell.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ..values.damage import NOT_COMPUTED
-from .workbook import attributes_of, column_number, pieces
+from .sheet_xml import PLACE, column_number, pieces
+from .workbook import attributes_of
 
 if TYPE_CHECKING:
     import zipfile
@@ -27,13 +29,17 @@ __all__ = ["OddCells", "SheetCells"]
 
 _MOST_STYLES = 50
 """More of them are not looked for one by one."""
+_MOST_KINDS = 1_000
+_LOOKED_INTO = frozenset({b"e", b"n"})
+"""The types of cells that may hold an error, or lack the value of a formula."""
 _DEFAULT = b"0"
 """The style of cells that name none."""
-_PLACE = re.compile(rb"\s*([A-Za-z]{1,3})([0-9]{1,7})\s*")
 _NEXT = re.compile(rb"<(?:\w+:)?c[\s>]")
 _EVERY = re.compile(rb"<(?:\w+:)?(row|c)(?=[\s/>])([^<>]*)>")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")
 _VALUE = re.compile(rb"<(?:\w+:)?v(?:\s[^<>]*)?>([^<]*)<")
+_PLAINLY_VALUED = re.compile(rb"\s*<(?:\w+:)?v>\s*[^<\s]")
+"""The content of a cell with a value and, before it, no formula."""
 _ZERO = re.compile(rb"0(?:\.0+)?")
 
 
@@ -47,7 +53,8 @@ class SheetCells:
         self._formats = book.formats
         self._is_recalculated = book.is_recalculated
         self._member = member if glance.is_odd or self._formats else None
-        self._pattern = _EVERY if glance.is_unplaced or _DEFAULT in self._formats else _pattern_of(self._formats)
+        self._kind_of = lru_cache(maxsize=_MOST_KINDS)(self._kind)
+        self._pattern = _EVERY if glance.is_unusual or _DEFAULT in self._formats else _pattern_of(self._formats)
 
     def read(self, archive: zipfile.ZipFile) -> OddCells:
         """The odd cells, from the first row on."""
@@ -58,24 +65,27 @@ class SheetCells:
         row = column = 0
         for piece in pieces(archive, self._member) if self._member else ():
             for element in self._pattern.finditer(piece):
-                attributes = attributes_of(element[2])
-                place = attributes.get(b"r", b"").strip()
+                attributes = element[2]
+                place = PLACE.search(attributes)
                 if element[1] == b"row":
-                    row, column = int(place) if place.isdigit() else row + 1, 0
+                    row, column = int(place[2]) if place else row + 1, 0
                     continue
-                if match := _PLACE.fullmatch(place):
-                    row, column = int(match[2]), column_number(match[1])
-                else:
-                    column += 1
-                shown = None if element[2].endswith(b"/") else self._shown(attributes, piece, element.end())
+                column = column_number(place[1]) if place else column + 1
+                if attributes.endswith(b"/"):
+                    continue
+                others = attributes[: place.start()] + attributes[place.end() :] if place else attributes
+                shown = self._shown(*self._kind_of(others), piece, element.end())
                 if shown is not None:
-                    yield row, column, shown
+                    yield int(place[2]) if place else row, column, shown
 
-    def _shown(self, attributes: dict[bytes, bytes], piece: bytes, start: int) -> str | NumberFormat | None:
+    def _kind(self, attributes: bytes) -> tuple[bytes, NumberFormat | None]:
+        """The type of a cell with these attributes beside its place, and its format: the same few again and again."""
+        found = attributes_of(attributes)
+        return found.get(b"t", b"n"), self._formats.get(found.get(b"s", _DEFAULT))
+
+    def _shown(self, kind: bytes, format_: NumberFormat | None, piece: bytes, start: int) -> str | NumberFormat | None:
         """What a cell shows whose content starts there; ``None`` where it shows its value."""
-        kind = attributes.get(b"t", b"n")
-        format_ = self._formats.get(attributes.get(b"s", _DEFAULT))
-        if kind not in {b"e", b"n"}:
+        if kind not in _LOOKED_INTO or (kind == b"n" and format_ and _PLAINLY_VALUED.match(piece, start)):
             return format_
         following = _NEXT.search(piece, start)
         end = following.start() if following else len(piece)
@@ -109,11 +119,13 @@ class OddCells:
     def of_row(self, number: int) -> dict[int, str | NumberFormat]:
         """What the odd cells of a row show, by column."""
         found: dict[int, str | NumberFormat] = {}
-        while self._next is not None and self._next[0] <= number:
-            row, column, shown = self._next
+        following = self._next
+        while following is not None and following[0] <= number:
+            row, column, shown = following
             if row == number:
                 found[column] = shown
-            self._next = next(self._cells, None)
+            following = next(self._cells, None)
+        self._next = following
         return found
 
     def rest(self) -> Iterator[tuple[int, dict[int, str | NumberFormat]]]:

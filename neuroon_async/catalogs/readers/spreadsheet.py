@@ -15,6 +15,7 @@ import datetime as dt
 import re
 from decimal import Decimal
 from itertools import islice
+from math import isfinite
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..records import Record
@@ -36,6 +37,8 @@ __all__ = ["Sheet"]
 _EXACT_DIGITS = 15
 """A spreadsheet keeps no more digits of a number."""
 _MAYBE_TWO = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
+_PLAIN = re.compile(r"-?[0-9.]+(?<!-0)")
+"""A number with all its digits and without a power of ten; a zero has no sign."""
 _Cell = str | Decimal
 
 
@@ -146,7 +149,7 @@ def _value(cell: Any, shown: str | NumberFormat | None = None) -> _Cell:
 
 def _shown_number(cell: float, shown: NumberFormat | None) -> _Cell:
     text = _number(cell)
-    if shown is not None and "E" not in text and isinstance(text := shown.of(text), ShownNumber):
+    if shown is not None and text[-1].isdigit() and "E" not in text and isinstance(text := shown.of(text), ShownNumber):
         return text
     return Decimal(text) if _MAYBE_TWO.fullmatch(text) else text
 
@@ -165,6 +168,9 @@ def _duration(cell: dt.timedelta) -> str:
 
 
 def _number(cell: float) -> str:
+    if not isfinite(cell):
+        return "#NUM!"  # what no spreadsheet writes, and other programs do
     if abs(cell) >= 10**_EXACT_DIGITS:
         return f"{cell:.14E}"  # its last digits are lost: an id that is none is recognised by this form
-    return format(Decimal(f"{cell:.{_EXACT_DIGITS}g}").normalize() + 0, "f")
+    text = f"{cell:.{_EXACT_DIGITS}g}"
+    return text if _PLAIN.fullmatch(text) else format(Decimal(text) + 0, "f")

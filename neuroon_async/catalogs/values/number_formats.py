@@ -15,11 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal
 from fractions import Fraction
-from functools import lru_cache
-from typing import TYPE_CHECKING, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from functools import cached_property, lru_cache
+from typing import Self
 
 __all__ = ["BUILT_IN_FORMATS", "NumberFormat", "ShownNumber"]
 
@@ -39,6 +36,8 @@ BUILT_IN_FORMATS = {
 }
 """Formats that files name by a number alone, as far as they show anything else than the number itself."""
 _LONGEST_CODE = 255
+_DIGITS = frozenset("0#?")
+"""The places for digits: ``0`` shows one where the number has none; that others show a space is left out."""
 _TOKEN = re.compile(
     r'"(?P<quoted>[^"]*)"?|\\(?P<escaped>.)|_.|\*.|\[(?P<bracket>[^\]]*)\]?|(?P<general>General)|(?P<power>E[+-])'
     r"|(?P<place>[0#?])|(?P<other>.)",
@@ -76,21 +75,47 @@ class ShownNumber(str):
     only_gains_decimals: bool
     """Is it a whole number that is shown with decimals: 123 as ``123.00``?"""
 
-    def __new__(cls, number: str, shown: str, *, exact: bool, is_code: bool) -> Self:
+    def __new__(cls, number: str, value: Decimal, shown: str, *, exact: bool, is_code: bool) -> Self:
         """``is_code`` tells whether it is shown as article numbers are, by digits and signs without decimals."""
-        value = Decimal(number)
         only_gains_decimals = exact and not is_code and value == value.to_integral_value()
         made = super().__new__(cls, shown if exact and not only_gains_decimals else number)
         made.number, made.shown, made.exact, made.only_gains_decimals = value, shown, exact, only_gains_decimals
         return made
 
 
-@dataclass(slots=True)
+class _Side:
+    """The places on one side of the point: those for digits, and the texts around and between them."""
+
+    def __init__(self, places: list[str]) -> None:
+        digits = [place for place in places if place in _DIGITS]
+        self.count = len(digits)
+        self._absent = ["0" if place == "0" else "" for place in digits]
+        """What a place shows for which there is no digit."""
+        self._template = "".join("%s" if place in _DIGITS else place[1:].replace("%", "%%") for place in places)
+
+    def whole(self, digits: str) -> str:
+        """What the places before the point show. The first one takes all digits that are left."""
+        absent = self._absent[: max(0, self.count - len(digits))]
+        first = max(0, len(digits) - self.count) + 1
+        return self._template % (*absent, *([digits[:first], *digits[first:]] if digits else ()))
+
+    def decimals(self, digits: str) -> str:
+        """What the places from the point on show of as many digits.
+
+        Where ``0.##`` has no decimals to show, a spreadsheet shows ``5.`` all the same; nobody means that point.
+        """
+        kept = digits.rstrip("0")
+        shown = (*kept, *self._absent[len(kept) :])
+        text = self._template % shown
+        return text if any(shown) or not self.count else text[1:]
+
+
+@dataclass
 class _Section:
     """One part of a format, for some of the numbers or for texts."""
 
     places: list[str] = field(default_factory=list[str])
-    """Digits (``0``, ``#``, ``?``), and ``.`` and ``/``; all else are literal texts, with a ``'`` before them."""
+    """Digits (`_DIGITS`), and ``.`` and ``/``; all else are literal texts, with a ``'`` before them."""
     condition: Callable[[Decimal], bool] | None = None
     percents: int = 0
     thousands: int = 0
@@ -101,12 +126,36 @@ class _Section:
 
     @property
     def has_digits(self) -> bool:
-        return any(place in "0#?" for place in self.places)
+        return not _DIGITS.isdisjoint(self.places)
 
-    @property
+    @cached_property
     def tells_sign(self) -> bool:
         """Does it say by itself that its numbers are negative, and not by their colour alone?"""
         return any(place[0] == "'" and not {"-", "(", "\u2212"}.isdisjoint(place) for place in self.places)
+
+    @cached_property
+    def is_code(self) -> bool:
+        """Does it show numbers as article numbers are, by digits and signs alone?"""
+        return not ({".", "/"} & {*self.places}) and not self.thousands
+
+    @cached_property
+    def sides(self) -> tuple[_Side, _Side]:
+        """Up to the point, and from it on. A format without places before it (``.00``) shows all digits there."""
+        point = self.places.index(".") if "." in self.places else len(self.places)
+        whole, decimals = self.places[:point], ["'.", *self.places[point + 1 :]]
+        if _DIGITS.isdisjoint(whole):
+            whole.append("#")
+        return _Side(whole), _Side(decimals if point < len(self.places) else [])
+
+    @cached_property
+    def shift(self) -> int:
+        """By how many places the point is shown further right than it stands."""
+        return 2 * self.percents - 3 * self.thousands
+
+    @cached_property
+    def step(self) -> Decimal:
+        """The unit of the last place."""
+        return Decimal(1).scaleb(-self.sides[1].count)
 
     def wraps(self, inner: str) -> str:
         """The literal texts around what stands for the value."""
@@ -150,7 +199,7 @@ class NumberFormat:
         exact = exact and (value >= 0 or signed or section.tells_sign)
         if shown.isascii() and shown.isdigit() and Decimal(shown) == value:
             return shown  # with zeros before it, which no reader of numbers minds
-        return ShownNumber(number, shown, exact=exact, is_code=_is_code(section))
+        return ShownNumber(number, value, shown, exact=exact, is_code=section.is_code)
 
     def _section_for(self, value: Decimal) -> _Section | None:
         numbers = self._numbers
@@ -222,23 +271,15 @@ def _take_sign(section: _Section, sign: str) -> None:
 def _settle_commas(section: _Section) -> None:
     """A comma between digits groups them; behind the last one it divides by a thousand; any other is a text."""
     places = section.places
-    digits = [number for number, place in enumerate(places) if place in "0#?"]
+    digits = [number for number, place in enumerate(places) if place in _DIGITS]
     first, last = (digits[0], digits[-1]) if digits else (len(places), -1)
     whole = places.index(".") if "." in places else len(places)
     for number, place in enumerate(places):
         if place == "," and number < first:
             places[number] = "',"
-        elif place == "," and (number > last or (number < whole and not _digits_between(places, number, whole))):
+        elif place == "," and (number > last or (number < whole and _DIGITS.isdisjoint(places[number:whole]))):
             section.thousands += 1
     section.places = [place for place in places if place != ","]
-
-
-def _digits_between(places: list[str], first: int, last: int) -> bool:
-    return any(place in "0#?" for place in places[first:last])
-
-
-def _is_code(section: _Section) -> bool:
-    return not ({".", "/"} & {*section.places}) and not section.thousands
 
 
 def _rendered(section: _Section, value: Decimal) -> tuple[str, bool]:
@@ -249,48 +290,12 @@ def _rendered(section: _Section, value: Decimal) -> tuple[str, bool]:
         return section.wraps("").strip(), False
     if "/" in section.places:
         return _as_fraction(section, value)
-    scaled = value.scaleb(2 * section.percents - 3 * section.thousands)
-    point = section.places.index(".") if "." in section.places else len(section.places)
-    whole, decimals = section.places[:point], section.places[point + 1 :]
-    count = sum(place in "0#?" for place in decimals)
-    rounded = scaled.quantize(Decimal(1).scaleb(-count), ROUND_HALF_UP, _ALL_DIGITS)
+    whole, decimals = section.sides
+    scaled = value.scaleb(section.shift)
+    rounded = scaled.quantize(section.step, ROUND_HALF_UP, _ALL_DIGITS)
     digits, _, rest = format(rounded, "f").partition(".")
-    text = _fill(whole, digits)
-    if point < len(section.places):
-        text += f".{_fill_decimals(decimals, rest)}"
-    return text.strip(), bool(text.strip()) and rounded == scaled and not section.thousands
-
-
-def _fill(places: Iterable[str], digits: str) -> str:
-    """Digits in their places, from the right; the first place takes all that are left."""
-    left = "" if digits == "0" else digits
-    shown: list[str] = []
-    listed = list(places)
-    first = next((number for number, place in enumerate(listed) if place in "0#?"), None)
-    for number in range(len(listed) - 1, -1, -1):
-        place = listed[number]
-        if place[0] == "'":
-            shown.append(place[1:])
-        elif number == first:
-            shown.append(left or ("0" if place == "0" else ""))
-        elif left:
-            shown.append(left[-1])
-            left = left[:-1]
-        elif place == "0":
-            shown.append("0")
-    return "".join(reversed(shown))
-
-
-def _fill_decimals(places: Iterable[str], digits: str) -> str:
-    shown, number = "", 0
-    last = len(digits.rstrip("0"))
-    for place in places:
-        if place[0] == "'":
-            shown += place[1:]
-        else:
-            shown += digits[number] if place == "0" or number < last else ""
-            number += 1
-    return shown
+    text = (whole.whole("" if digits == "0" else digits) + decimals.decimals(rest)).strip()
+    return text, bool(text) and rounded == scaled and not section.thousands
 
 
 def _as_fraction(section: _Section, value: Decimal) -> tuple[str, bool]:
@@ -301,7 +306,7 @@ def _as_fraction(section: _Section, value: Decimal) -> tuple[str, bool]:
     if fixed.isascii() and fixed.isdigit() and int(fixed):
         fraction = Fraction(round(Fraction(value) * int(fixed)), int(fixed))
     else:
-        count = min(sum(place in "0#?" for place in behind), _LONGEST_DENOMINATOR)
+        count = min(sum(place in _DIGITS for place in behind), _LONGEST_DENOMINATOR)
         fraction = Fraction(value).limit_denominator(10**count - 1 or 1)
     before = "".join(place[-1] for place in section.places[:bar])
     has_whole = len(before.split()) > 1
