@@ -143,8 +143,10 @@ class MachineLimiter(SharedLimiter):
 
     async def aclose(self) -> None:
         """Wait until every ended request was recorded, and close the file. The limiter stays usable."""
-        await super().aclose()
-        await self._file.close()
+        try:
+            await super().aclose()
+        finally:
+            await self._file.close()
 
 
 _files: weakref.WeakValueDictionary[Path, _LimitsFile] = weakref.WeakValueDictionary()

@@ -67,6 +67,25 @@ async def test_a_file_of_something_else_is_refused_and_left_alone(tmp_path):
     assert path.read_bytes() == b"x" * 5_000
 
 
+@pytest.mark.parametrize(
+    "problem", [asyncio.CancelledError, StoreUnavailable("a full disk")], ids=["cancelled", "failed"]
+)
+async def test_the_file_is_closed_although_the_last_reports_were_not_recorded(tmp_path, monkeypatch, problem):
+    limiter = MachineLimiter(tmp_path / "limits", shop_id=SHOP)
+
+    async def told() -> None:
+        raise problem
+
+    before = set(threading.enumerate())
+    (await limiter.acquire("shop")).answered({})
+    mine = {thread for thread in threading.enumerate() if thread.name.startswith("neuroon-limits")} - before
+    monkeypatch.setattr(limiter._reports, "told", told)
+    with pytest.raises(type(problem) if isinstance(problem, Exception) else problem):
+        await limiter.aclose()
+    assert mine
+    assert mine.isdisjoint(threading.enumerate())
+
+
 async def test_a_file_that_is_taken_away_is_told_and_made_anew(tmp_path):
     path = tmp_path / "limits"
     async with MachineLimiter(path, shop_id=SHOP) as limiter:
