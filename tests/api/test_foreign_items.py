@@ -340,7 +340,7 @@ def test_numbers_in_single_precision_are_those_that_a_frame_shows():
         pd.DataFrame({"price": pd.array(amounts, dtype="float[pyarrow]")}),
         pl.DataFrame({"price": amounts}, schema={"price": pl.Float32}),
         pa.table({"price": pa.array(amounts, pa.float32())}),
-        pa.record_batch({"price": pa.array(amounts, pa.float32())}),
+        pa.RecordBatch.from_arrays([pa.array(amounts, pa.float32())], ["price"]),
     ]
     for frame in frames:
         assert [as_product({**TEA, **row}).price for row in rows_of(frame)] == amounts

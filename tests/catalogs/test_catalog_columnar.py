@@ -112,7 +112,7 @@ def test_two_columns_of_one_name_are_refused():
 
 def runs(values: Any) -> Any:
     """A column that says how often each value follows itself."""
-    return pyarrow.RunEndEncodedArray.from_arrays(pyarrow.array(range(1, len(values) + 1), pyarrow.int32()), values)
+    return pyarrow.RunEndEncodedArray.from_arrays(list(range(1, len(values) + 1)), values)
 
 
 def extension(values: Any) -> Any:
@@ -141,7 +141,11 @@ def _unreadable() -> list[Any]:
     numpy = pytest.importorskip("numpy")
     single, both = pyarrow.float32(), pyarrow.array([0, 0], pyarrow.int8())
     half = pyarrow.array(numpy.array([19.99, 4.5], dtype=numpy.float16))
-    found = [half, half.dictionary_encode(), pyarrow.array([(1, 2, 3)] * 2, pyarrow.month_day_nano_interval())]
+    found = [
+        half,
+        pyarrow.DictionaryArray.from_arrays(pyarrow.array([0, 1]), half),
+        pyarrow.array([(1, 2, 3)] * 2, pyarrow.month_day_nano_interval()),
+    ]
     found.append(pyarrow.StructArray.from_arrays([half], ["amount"]))
     found.append(pyarrow.UnionArray.from_sparse(both, [pyarrow.array([19.99, 1], single), pyarrow.array(["a", "b"])]))
     if hasattr(pyarrow, "list_view"):

@@ -83,7 +83,9 @@ async def test_the_file_is_closed_although_the_last_reports_were_not_recorded(tm
     with pytest.raises(type(problem) if isinstance(problem, Exception) else problem):
         await limiter.aclose()
     assert mine
-    assert mine.isdisjoint(threading.enumerate())
+    for thread in mine:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 async def test_a_file_that_is_taken_away_is_told_and_made_anew(tmp_path):

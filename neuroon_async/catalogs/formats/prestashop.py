@@ -16,13 +16,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..columns import claims_of
 from ..headers import plain
 from ..mapping import Column
 from ..records import Draft
+from ..values.arithmetic import after_discount, difference
 from ..values.damage import whole_number
 from ..values.parsing import BadValue, Money, Notation, is_blank, to_money, to_number
 from ..values.prices import on_sale
@@ -43,7 +43,6 @@ _UNTAXED = re.compile(
     r"(?i)\b(?:excl\w*|exkl\w*|escl\w*|sin|sem|sen|ht|hors|zzgl|ohne|tax\s+excluded|netto|sense|gabe|no\s+incl\w*)\b"
 )
 _PARENTHESES = re.compile(r"\(([^()]+)\)\s*$")
-_CENT = Decimal("0.01")
 
 _IMPORT = {
     "Active (0/1)": "is_active",
@@ -234,14 +233,13 @@ def _less(price: Money, amount: str, percent: str) -> Money | None:
     notation = Notation(grouped=False)
     off = to_money(amount, notation).amount if amount else 0
     if off > 0:
-        return Money(Decimal(str(price.amount)) - Decimal(str(off)), price.unit)
-    share = Decimal(str(to_number(percent.rstrip("% "), notation))) if percent else Decimal(0)
+        return Money(difference(price.amount, off), price.unit)
+    share = to_number(percent.rstrip("% "), notation) if percent else 0
     if share <= 0:
         return None
     if share > 100:
         raise BadValue(f"must be at most 100 per cent, got {percent}")
-    reduced = Decimal(str(price.amount)) * (100 - share) / 100
-    return Money(reduced.quantize(_CENT, ROUND_HALF_UP), price.unit)
+    return Money(after_discount(price.amount, share), price.unit)
 
 
 def _sells_on(row: Mapping[str, Any]) -> bool:

@@ -12,13 +12,13 @@
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING, Any
 
 from ..grouping import grouped
 from ..mapping import slug
 from ..records import Draft, cell
 from ..values.addresses import is_absolute
+from ..values.arithmetic import after_discount, difference, total
 from ..values.parsing import BadValue, Money, Notation, to_money, to_number
 from ..values.prices import Prices, on_sale
 from ..variants import put_cheapest, put_variant
@@ -34,7 +34,6 @@ __all__ = ["FORMAT"]
 _NOTATION = Notation(decimal=".", grouped=False)
 _OPTIONS = range(1, 7)
 _MEDIA = "https://static.wixstatic.com/media/"
-_CENT = Decimal("0.01")
 _USED = (
     "handleId", "handle", "fieldType", "name", "description", "plainDescription", "productImageUrl", "media",
     "collection", "categorySlugs", "sku", "barcode", "price", "surcharge", "strikethroughPrice", "visible",
@@ -167,7 +166,7 @@ def _prices(product: Mapping[str, Any], row: Mapping[str, Any]) -> Prices | None
         return on_sale(regular, price) if regular.amount > price.amount else Prices(price)
     if row is not product and not own and (more := _cell(row, "surcharge")):
         extra = to_number(more, _NOTATION)
-        price = Money(_exact(price.amount) + _exact(extra), price.unit)
+        price = Money(total(price.amount, extra), price.unit)
         if price.amount < 0:
             raise BadValue(f"must be 0 or more, got a surcharge of {more}")
     return on_sale(price, _discounted(price, product))
@@ -177,18 +176,14 @@ def _discounted(price: Money, product: Mapping[str, Any]) -> Money | None:
     mode, text = _cell(product, "discountMode").upper(), _cell(product, "discountValue")
     if not text:
         return None
-    value = _exact(to_money(text.rstrip("% "), _NOTATION).amount)
+    value = to_money(text.rstrip("% "), _NOTATION).amount
     if value == 0:
         return None
     if mode == "PERCENT" and value <= 100:
-        return Money((_exact(price.amount) * (100 - value) / 100).quantize(_CENT, ROUND_HALF_UP), price.unit)
+        return Money(after_discount(price.amount, value), price.unit)
     if mode == "AMOUNT":
-        return Money(_exact(price.amount) - value, price.unit)
+        return Money(difference(price.amount, value), price.unit)
     raise BadValue(f"its discount cannot be understood: {text!r} in the mode {mode!r}")
-
-
-def _exact(number: object) -> Decimal:
-    return Decimal(str(number))
 
 
 def _choices(product: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, str]:

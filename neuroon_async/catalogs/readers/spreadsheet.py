@@ -37,8 +37,8 @@ __all__ = ["Sheet"]
 _EXACT_DIGITS = 15
 """A spreadsheet keeps no more digits of a number."""
 _MAYBE_TWO = re.compile(r"-?[1-9][0-9]{0,2}\.[0-9]{3}")
-_PLAIN = re.compile(r"-?[0-9.]+(?<!-0)")
-"""A number with all its digits and without a power of ten; a zero has no sign."""
+_PLAIN = re.compile(r"-?[0-9.]+")
+"""A number with all its digits and without a power of ten."""
 _Cell = str | Decimal
 
 
@@ -172,5 +172,5 @@ def _number(cell: float) -> str:
         return "#NUM!"  # what no spreadsheet writes, and other programs do
     if abs(cell) >= 10**_EXACT_DIGITS:
         return f"{cell:.14E}"  # its last digits are lost: an id that is none is recognised by this form
-    text = f"{cell:.{_EXACT_DIGITS}g}"
-    return text if _PLAIN.fullmatch(text) else format(Decimal(text) + 0, "f")
+    text = f"{cell + 0.0:.{_EXACT_DIGITS}g}"  # a zero has no sign
+    return text if _PLAIN.fullmatch(text) else format(Decimal(text), "f")

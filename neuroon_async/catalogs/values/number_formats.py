@@ -13,10 +13,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Context, Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import Self
+
+from .arithmetic import EXACT, shifted
 
 __all__ = ["BUILT_IN_FORMATS", "NumberFormat", "ShownNumber"]
 
@@ -53,8 +55,6 @@ _HOLDS: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "=": Decimal.__eq__,
     "<>": Decimal.__ne__,
 }
-_ALL_DIGITS = Context(prec=2_000)
-"""A format may ask for more decimals than Python reckons with by itself."""
 _LONGEST_DENOMINATOR = 4
 _SAME = Fraction(1, 10**12)
 """A third is never exact in a spreadsheet."""
@@ -155,7 +155,7 @@ class _Section:
     @cached_property
     def step(self) -> Decimal:
         """The unit of the last place."""
-        return Decimal(1).scaleb(-self.sides[1].count)
+        return shifted(Decimal(1), -self.sides[1].count)
 
     def wraps(self, inner: str) -> str:
         """The literal texts around what stands for the value."""
@@ -190,7 +190,7 @@ class NumberFormat:
         if section is None or section.is_power:
             return number
         signed = value < 0 and (len(self._numbers) == 1 or self._has_conditions)
-        shown, exact = _rendered(section, abs(value))
+        shown, exact = _rendered(section, value.copy_abs())
         shown = f"-{shown}" if signed else shown
         if section.percents:
             return shown
@@ -291,8 +291,8 @@ def _rendered(section: _Section, value: Decimal) -> tuple[str, bool]:
     if "/" in section.places:
         return _as_fraction(section, value)
     whole, decimals = section.sides
-    scaled = value.scaleb(section.shift)
-    rounded = scaled.quantize(section.step, ROUND_HALF_UP, _ALL_DIGITS)
+    scaled = shifted(value, section.shift)
+    rounded = scaled.quantize(section.step, ROUND_HALF_UP, EXACT)
     digits, _, rest = format(rounded, "f").partition(".")
     text = (whole.whole("" if digits == "0" else digits) + decimals.decimals(rest)).strip()
     return text, bool(text) and rounded == scaled and not section.thousands

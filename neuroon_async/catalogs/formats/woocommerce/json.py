@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ....api.shapes import is_object
 from ...records import Draft
+from ...values.arithmetic import shifted
 from ...values.parsing import BadValue, Notation, is_blank, to_integer
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _in_major_units(prices: Mapping[str, Any], name: str) -> Decimal | None:
     units = prices.get("currency_minor_unit")
     if not isinstance(units, int) or isinstance(units, bool) or not 0 <= units <= _MAX_MINOR_UNITS:
         raise BadValue("is in minor units (cents), and currency_minor_unit does not say how many make one")
-    return Decimal(to_integer(amount, _NOTATION)).scaleb(-units)
+    return shifted(Decimal(to_integer(amount, _NOTATION)), -units)
 
 
 def _put_rating(draft: Draft, row: Mapping[str, Any]) -> None:
