@@ -83,7 +83,16 @@ def test_a_worker_is_killed_and_nothing_is_lost(short_path):
     assert list(short_path.iterdir()) == []
 
 
+@pytest.fixture
+def _interruptible():
+    """What a shell starts in the background ignores Ctrl-C, and so does all that it starts, unless that is undone."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.usefixtures("_interruptible")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_no_process_behind(short_path, how):
     run = start(short_path, "--shops", "3", "--workers", "2", "--products", "5000")
