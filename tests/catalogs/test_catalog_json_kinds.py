@@ -249,3 +249,12 @@ def test_a_line_with_several_lists_and_nothing_of_a_product_is_a_document():
     _, fault = until_fault(Catalog(named(json.dumps(document), "file")))
     assert 'holds several lists of objects ("data", "included"); say which one to read (list=\'data\')' in fault
     assert of(document, list="data") == [("A", Decimal("12.5"))]
+
+
+@pytest.mark.parametrize("number", ["1E+" + "7" * 30, "1E-" + "7" * 30])
+@pytest.mark.parametrize("shape", ["{0}\n{0}", "[{0},{0}]", '{{"products":[{0},{0}]}}'])
+def test_a_number_that_no_decimal_holds_costs_its_record_alone(number, shape):
+    row = f'{{"id":"a","name":"b","price":{number},"url":"/c"}}'
+    found = read(shape.format(row), "file", shop_url=SHOP, currency="EUR")
+    reason = "holds a number whose exponent is too large; write the number out"
+    assert [item.reason.partition(": ")[2] for item in found] == [reason] * 2

@@ -27,6 +27,8 @@ NEXT_DOCUMENT = "the document has ended; write one array, or each object on a li
 
 def why_no_json(text: bytes, error: Exception) -> str:
     """What to say of a text that the decoder has refused."""
+    if isinstance(error, ArithmeticError):
+        return "holds a number whose exponent is too large; write the number out"
     outside = TEXT.sub(b"~", text).partition(b'"')[0]  # a text that does not end may hold anything
     if _OF_SHELL.search(outside):
         return "is what a shell of MongoDB shows, not JSON; export with mongoexport"

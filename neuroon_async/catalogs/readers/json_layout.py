@@ -39,7 +39,7 @@ def is_json_lines(sample: bytes, name: str) -> bool:
         return not _PRODUCTS_KEY.search(line)
     try:
         first = _decoder.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, ArithmeticError):  # the latter: a number beyond what Decimal has
         if newline:
             return line.rstrip().endswith(b"}")  # a line meant as one object, though it is no JSON
         return not _PRODUCTS_KEY.search(line) and not _wraps_a_list(line)  # a line longer than the sample

@@ -68,7 +68,7 @@ def json_record(where: str, text: bytes) -> Record:
         return Record(where, kept, f"nests deeper than {MAX_DEPTH} levels; leave out what no product needs")
     try:
         value: RawValue = _decoder.decode(text)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ArithmeticError) as error:  # the latter: a number beyond what Decimal has
         return Record(where, kept, why_no_json(text, error))
     if not isinstance(value, dict):
         return Record(where, {"value": value}, f"must be a JSON object, got {shown(value)}")
