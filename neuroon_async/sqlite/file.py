@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from weakref import WeakSet
 
 from ..cancellation import finish
+from .forks import no_fork
 from .place import Place, barrier_at, names_no_file, obstacle_at, read_header, settled
 from .problems import DamagedContent, Problem, Refused, problem_of
 
@@ -246,7 +247,8 @@ class SQLiteFile:
 
     def _guarded(self, work: Callable[..., T], *arguments: Any) -> T:
         try:
-            return work(*arguments)
+            with no_fork:
+                return work(*arguments)
         except (Refused, DamagedContent, MemoryError, UnicodeDecodeError, sqlite3.Error) as error:
             raise self.explained(error) from error
 
