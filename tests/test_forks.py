@@ -175,6 +175,40 @@ def test_a_fork_waits_for_what_a_thread_does_in_a_file(tmp_path, emulator):
     assert printed == ["[(1,), (2,)]", "[(1,), (2,)]"]
 
 
+def test_a_fork_does_not_wait_for_what_has_not_begun(tmp_path, emulator):
+    """Such as the next pieces of a sync with a ledger: one comes after the other."""
+    printed = run(
+        emulator,
+        tmp_path,
+        """
+        import threading
+        from neuroon_async.sqlite import SQLiteFile
+
+        tables = [["CREATE TABLE number (value INTEGER)"]]
+        names = ("one", "two", "three")
+        files = [SQLiteFile(name, application_id=1, migrations=tables, explain=None) for name in names]
+        at_work, pieces, before = threading.Event(), [], []
+        def work(file):
+            pieces.append(file)
+            at_work.set()
+            file.execute("SELECT value FROM number")
+        os.register_at_fork(before=lambda: before.append(len(pieces)))
+        async def main():
+            for file in files:
+                await file.open()
+            submitted = [file.submit(work, file) for _ in range(3_000) for file in files]
+            at_work.wait()
+            in_child(lambda: len(pieces) - before[0] < 20)
+            await asyncio.gather(*submitted)
+            print(len(pieces))
+            for file in files:
+                await file.close()
+        asyncio.run(main())
+        """,
+    )
+    assert printed == ["True", "9000"]
+
+
 @pytest.mark.parametrize("ends", [True, False], ids=["its loop has ended", "its loop runs"])
 def test_an_outbox_that_was_open_is_refused_in_the_child_and_closed_there_at_once(tmp_path, emulator, ends):
     printed = run(

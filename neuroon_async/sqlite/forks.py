@@ -25,9 +25,11 @@ class ForkBarrier:
     def __init__(self) -> None:
         self._changed = Condition()
         self._under_way = 0
+        self._forks = 0
 
     def __enter__(self) -> None:
         with self._changed:
+            self._changed.wait_for(lambda: self._forks == 0)
             self._under_way += 1
 
     def __exit__(
@@ -35,19 +37,21 @@ class ForkBarrier:
     ) -> None:
         with self._changed:
             self._under_way -= 1
-            if self._under_way == 0:
-                self._changed.notify_all()
+            self._changed.notify_all()
 
     def before_fork(self) -> None:
         self._changed.acquire()
+        self._forks += 1
         self._changed.wait_for(lambda: self._under_way == 0, _LONGEST)
 
     def after_fork_in_parent(self) -> None:
+        self._forks -= 1
+        self._changed.notify_all()
         self._changed.release()
 
     def after_fork_in_child(self) -> None:
         self._changed = Condition()
-        self._under_way = 0
+        self._under_way = self._forks = 0
 
 
 no_fork = ForkBarrier()
