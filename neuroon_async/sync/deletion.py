@@ -24,7 +24,7 @@ from .in_flight import InFlight
 from .item_reader import ItemReader
 from .outages import OutageRetry, ServiceHealth, by_firewall
 from .recorder import Recorder
-from .run import BulkRun
+from .run import BulkRun, attach_report
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -55,7 +55,11 @@ async def delete_products(
     reader: ItemReader[Any] = ItemReader(source)
     recorder = Recorder(on_progress, on_failure, total=reader.total)
     deletion = ProductDeletion(transport.for_bulk_run(), recorder, concurrency)
-    return await deletion.run(reader, one_by_one=is_async_iterable(source))
+    try:
+        return await deletion.run(reader, one_by_one=is_async_iterable(source))
+    except BaseException as error:
+        attach_report(error, recorder.report)
+        raise
 
 
 async def delete_missing(

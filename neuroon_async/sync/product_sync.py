@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from ..api.arguments import check_callback
@@ -15,7 +17,9 @@ from ..api.frames import rows_of
 from ..api.models import Product
 from ..errors import UnsafeFullSync
 from ..ledger.pages import in_pages
+from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
+from ..transport.time_limit import TimeLimit
 from .changes import AllChanged, LedgerChanges
 from .conversion import Conversion, Remarks
 from .deletion import delete_missing
@@ -29,14 +33,15 @@ from .outages import ServiceHealth
 from .outgoing import decoded
 from .queue import SendQueue
 from .recorder import Recorder
-from .run import BulkRun, attach_report
+from .run import BulkRun, attach_report, out_of_time
 from .sender import BatchSender
 from .variants import VariantHold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
-    from ..ledger.protocols import LedgerRun
+    from ..ledger.protocols import Ledger, LedgerRun
     from ..report import SyncReport
     from ..transport.transport import Transport
     from .delivery import Delivery
@@ -70,20 +75,27 @@ async def sync_products(
     reader = ItemReader(items, conversion.one, conversion.many, flush_after=options.flush_after, regroup=regroup)
     recorder = Recorder(on_progress, on_failure, on_accepted, total=reader.total)
 
-    async def run(ledger: LedgerRun | None) -> SyncReport:
-        pipeline = ProductSync(transport.for_bulk_run(), reader, options, conversion, recorder=recorder, ledger=ledger)
-        return await pipeline.run()
-
-    if options.ledger is None:
-        return await run(None)
-    settings = transport.settings
+    bulk = transport.for_bulk_run()
+    limit = bulk.bulk_limit or TimeLimit()
+    opening = asyncio.timeout_at(limit.deadline)
     try:
-        async with options.ledger.run(f"{settings.base_url} {settings.shop_id}") as ledger:
-            return await run(ledger)
+        async with opening, _ledger_run(options.ledger, transport) as ledger:
+            if not opening.expired():
+                opening.reschedule(None)  # the run looks at the time by itself, and closing is never cut off
+            return await ProductSync(bulk, reader, options, conversion, recorder=recorder, ledger=ledger).run()
     except BaseException as error:
-        if getattr(error, "report", None) is None and recorder.report.received:  # the ledger failed as it was closed
+        if isinstance(error, TimeoutError) and opening.expired():
+            late = out_of_time(limit, "; its ledger was not open by then")
+            attach_report(late, recorder.finished())
+            raise late from None
+        if recorder.report.received or not isinstance(error, LedgerError):  # without a ledger no run has begun
             attach_report(error, recorder.report)
         raise
+
+
+def _ledger_run(ledger: Ledger | None, transport: Transport) -> AbstractAsyncContextManager[LedgerRun | None]:
+    settings = transport.settings
+    return nullcontext() if ledger is None else ledger.run(f"{settings.base_url} {settings.shop_id}")
 
 
 class ProductSync:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .outages import ServiceHealth
     from .recorder import Recorder
 
-__all__ = ["BulkRun", "Pipeline", "attach_report"]
+__all__ = ["BulkRun", "Pipeline", "attach_report", "out_of_time"]
 
 _TURNS = 6
 """Turns of the event loop between two chunks while requests are in flight.
@@ -103,7 +103,7 @@ class BulkRun:
         self._limit = limit or TimeLimit()
 
     async def run(self) -> SyncReport:
-        """Do it all. Whatever ends the run early is raised with the report as its ``report`` attribute."""
+        """Do it all. Whatever ends the run early is raised, once everything is accounted for in the report."""
         stopped = await self._stopped_by()
         self._account_for_rest(stopped)
         reason = _told_with(stopped, self._reader.error, "the source had already failed")
@@ -112,7 +112,6 @@ class BulkRun:
         reason = reason or self._health.never_answered()
         if reason is None:
             return self._recorder.report
-        attach_report(reason, self._recorder.report)
         try:
             raise reason
         finally:
@@ -176,11 +175,7 @@ class BulkRun:
     def _out_of_time(self) -> RequestTimeout:
         last = self._health.last_error
         why = "" if last is None else f"; last failure: {last}"
-        sent = self._recorder.costs.total()
-        return RequestTimeout(
-            f"the run had not ended within its bulk_deadline of {self._limit.seconds:g} s{why}",
-            maybe_processed=sent.unanswered > 0,
-        )
+        return out_of_time(self._limit, why, maybe_processed=self._recorder.costs.total().unanswered > 0)
 
     def _account_for_rest(self, error: BaseException | None) -> None:
         """Account for everything that was read: failures that were known first, what was never sent last."""
@@ -270,8 +265,14 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return first.cancellation if isinstance(first, _CallbackCancelled) else first
 
 
+def out_of_time(limit: TimeLimit, why: str, *, maybe_processed: bool = False) -> RequestTimeout:
+    """The error of a run that its ``bulk_deadline`` has ended. ``why`` follows after a semicolon."""
+    text = f"the run had not ended within its bulk_deadline of {limit.seconds:g} s{why}"
+    return RequestTimeout(text, maybe_processed=maybe_processed)
+
+
 def attach_report(error: BaseException, report: SyncReport) -> None:
-    """Let the error that ends a run carry its report."""
+    """Let the error that ends a run carry its report: once, where the whole run is known."""
     if isinstance(error, NeuroonError):
         error.report = report
         return

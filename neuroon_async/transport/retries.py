@@ -89,10 +89,10 @@ class RetryPolicy:
     - ``outage_patience``: how long a bulk run goes on trying while nothing of the service answers. ``None`` stands
       for 2,700 times ``initial``, which is 45 minutes by default; for 120 times ``initial`` where waiting helps less:
       nothing has ever answered since the run began, or the service answers 500 or a success that nobody can read.
-    - ``bulk_deadline``: bounds a whole bulk run, for programs in which somebody waits for it: its source, its callbacks
-      and all waiting. It then raises `RequestTimeout` with its report. What waits in its own cleanup by then (the
-      ``finally`` of a source or a callback) gets 10 s more and is cancelled again, and so do callbacks for what they
-      have not been told: half a minute in all. ``None``: no bound.
+    - ``bulk_deadline``: bounds a whole bulk run, for programs in which somebody waits for it: opening its ledger, its
+      source, its callbacks and all waiting. It then raises `RequestTimeout` with its report. What waits in its own
+      cleanup by then (the ``finally`` of a source or a callback) gets 10 s more and is cancelled again, and so do
+      callbacks for what they have not been told: half a minute in all. ``None``: no bound.
     - ``budget``: retry tokens shared by all calls under this policy; ``None``: no budget.
 
     Raises `UsageError` for numbers that cannot be meant.

@@ -179,5 +179,7 @@ async def test_cancelled_while_deleting_the_books_balance_and_the_next_run_ends_
         with pytest.raises(asyncio.CancelledError) as caught:
             await deleting
         assert_balanced(caught.value.report)
+        assert caught.value.report.received >= 5, "the report of the sync, and not of its deletions alone"
+        assert caught.value.__notes__ == [f"sync report: {caught.value.report}"]
         await sync(client, items(5), ledger, **options)
         assert set(emulator.products) == {product.external_id for product in items(5)}

@@ -12,6 +12,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ledger.ledger_shop import MemoryLedger
 
 from neuroon_async import (
     DOCUMENTED_RATE_LIMITS,
@@ -580,6 +581,51 @@ async def test_what_hangs_in_its_own_cleanup_does_not_outlast_a_bulk_deadline_fo
         report, took = caught.value.report, asyncio.get_running_loop().time() - started
     assert 20 <= took <= 50.5, "ten seconds to clean up, ten for the callbacks, and ten for their cleanup"
     assert report.received == report.accepted + report.failed > 0
+
+
+class SlowLedger(MemoryLedger):
+    """Its lock is free, or closing it has ended, after so many seconds."""
+
+    def __init__(self, opening=0.0, closing=0.0, *, stubborn=False):
+        super().__init__()
+        self._opening, self._closing, self._stubborn = opening, closing, stubborn
+        self.is_closed = False
+
+    @asynccontextmanager
+    async def run(self, shop):
+        try:
+            await asyncio.sleep(self._opening)
+        except asyncio.CancelledError:
+            if not self._stubborn:
+                raise
+        async with super().run(shop) as run:
+            yield run
+        await asyncio.sleep(self._closing)
+        self.is_closed = True
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("stubborn", [False, True])
+async def test_a_bulk_deadline_counts_the_opening_of_the_ledger(stubborn):
+    async with connected(RetryPolicy(bulk_deadline=20.0)) as (emulator, client):
+        emulator.fail("sync_products", Fault.hang(), times=10_000)
+        started = asyncio.get_running_loop().time()
+        for opening, why in ((300.0, "" if stubborn else "; its ledger was not open by then$"), (15.0, "")):
+            ledger = SlowLedger(opening, stubborn=stubborn)
+            with pytest.raises(RequestTimeout, match="within its bulk_deadline of 20 s" + why) as caught:
+                await client.products.sync(products(3), ledger=ledger)
+            report = caught.value.report
+            assert report.elapsed == pytest.approx(20.0, abs=0.1)
+            assert (report.received, caught.value.maybe_processed) == ((0, False) if opening > 20 else (3, True))
+        assert asyncio.get_running_loop().time() - started == pytest.approx(40.0, abs=0.1)
+
+
+@pytest.mark.virtual_time
+async def test_a_ledger_is_closed_in_order_although_the_time_of_its_run_is_over_by_then():
+    ledger = SlowLedger(opening=10.0, closing=100.0)
+    async with connected(RetryPolicy(bulk_deadline=20.0)) as (_, client):
+        report = await client.products.sync(products(3), ledger=ledger)
+    assert (report.accepted, ledger.is_closed) == (3, True)
 
 
 @pytest.mark.virtual_time
