@@ -288,10 +288,10 @@ def _rendered(section: _Section, value: Decimal) -> tuple[str, bool]:
         return section.wraps(format(value, "f")).strip(), True
     if not section.has_digits:
         return section.wraps("").strip(), False
-    if "/" in section.places:
-        return _as_fraction(section, value)
-    whole, decimals = section.sides
     scaled = shifted(value, section.shift)
+    if "/" in section.places:
+        return _as_fraction(section, scaled)
+    whole, decimals = section.sides
     rounded = scaled.quantize(section.step, ROUND_HALF_UP, EXACT)
     digits, _, rest = format(rounded, "f").partition(".")
     text = (whole.whole("" if digits == "0" else digits) + decimals.decimals(rest)).strip()
@@ -314,4 +314,5 @@ def _as_fraction(section: _Section, value: Decimal) -> tuple[str, bool]:
     texts = [str(whole)] if whole or not part else []
     if part:
         texts.append(f"{part.numerator}/{part.denominator}")
-    return " ".join(texts), abs(fraction - Fraction(value)) < _SAME
+    is_all = abs(fraction - Fraction(value)) < _SAME and not section.thousands
+    return " ".join(texts) + "%" * section.percents, is_all

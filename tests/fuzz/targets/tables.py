@@ -16,6 +16,7 @@ from fuzz.targets import catalogs
 from fuzz.targets.target import Target
 from neuroon_async.catalogs import CatalogFormat
 from neuroon_async.catalogs.readers import workbook as workbook_reader
+from neuroon_async.catalogs.values.number_formats import NumberFormat, ShownNumber
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,9 @@ _FAR = re.compile(rb"[A-Za-z\"'][0-9]{5}|[\"'][A-Za-z]{4,}[0-9]")
 """A row far below, or a column far to the right, up to which a sheet is read: that takes long, and shows nothing."""
 _SHEET = "xl/worksheets/sheet1.xml"
 _STRINGS = "xl/sharedStrings.xml"
+_STYLES = "xl/styles.xml"
 _CUT = b"\n--\n"
+_NUMBER = re.compile(r"-?[0-9]{1,16}(\.[0-9]{1,14})?", re.ASCII)
 
 
 # Spreadsheets
@@ -42,13 +45,15 @@ def _workbook() -> dict[str, bytes]:
 
 
 def check_sheet(data: bytes) -> None:
-    """The XML of a sheet, a line of two dashes, and that of the texts that its cells share."""
-    sheet, _, strings = data.partition(_CUT)
+    """The XML of a sheet, of the texts that its cells share, and of their styles, with a line of two dashes between."""
+    sheet, _, others = data.partition(_CUT)
+    strings, _, styles = others.partition(_CUT)
     if _FAR.search(sheet):
         return
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in (_workbook() | {_SHEET: sheet, _STRINGS: strings}).items():
+        parts = {_SHEET: sheet, _STRINGS: strings} | ({_STYLES: styles} if styles else {})
+        for name, content in (_workbook() | parts).items():
             archive.writestr(zipfile.ZipInfo(name), content)
     with patch.object(workbook_reader, "MAX_CELLS", _MAX_CELLS):
         catalogs.check(packed.getvalue(), CatalogFormat.XLSX)
@@ -61,7 +66,31 @@ def _sheets() -> list[bytes]:
         b'<c r="D4" t="d"><v>2026-11-26T00:00:00</v></c><c r="E4" s="1"><v>45000.5</v></c>'
     )
     sound = _workbook()[_SHEET]
-    return [sound, sound.replace(b"</sheetData>", b'<row r="4">' + kinds + b"</row></sheetData>") + _CUT + shared]
+    several = sound.replace(b"</sheetData>", b'<row r="4">' + kinds + b"</row></sheetData>") + _CUT + shared
+    formats = (
+        b'<numFmts count="2"><numFmt numFmtId="164" formatCode="&quot;SKU-&quot;0000"/>'
+        b'<numFmt numFmtId="165" formatCode="[&lt;10]0.00;(#,##0)"/></numFmts>'
+        b'<cellXfs count="4"><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="9"/></cellXfs>'
+    )
+    styles = b"<styleSheet xmlns=" + _workbook()[_STYLES].partition(b"xmlns=")[2].partition(b">")[0]
+    return [sound, several, several + _CUT + styles + b">" + formats + b"</styleSheet>"]
+
+
+def check_number_format(data: bytes) -> None:
+    """A number, the end of a line, and the code of a format. However it looks, the cell holds that number."""
+    number, _, code = data.decode("utf-8", "replace").partition("\n")
+    if not _NUMBER.fullmatch(number):
+        return
+    format_ = NumberFormat(code)
+    shown = format_.of(number)
+    if isinstance(shown, ShownNumber):
+        assert shown.number == Decimal(number)
+    elif "%" not in shown:
+        assert Decimal(shown) == Decimal(number), shown
+    assert "x" in format_.of_text("x") or ";" in code or not code
+
+
+_CODES = ("0000", '"SKU-"000', "0.##", "#,##0.00;[Red]-#,##0.00", "[<10]0;[>=10]0.0;@", "0%", "# ??/16", ".00", "0,")
 
 
 # Parquet and Arrow
@@ -185,4 +214,15 @@ _XML = (
     *(b"<dimension ref=", b"<mergeCell ref=", b"&#x1F600;", b"_x000D_", b"<![CDATA[", b"x:", _CUT),
 )
 _COLUMNAR = (Target("catalog-table", check_table, 1.5, (), _tables, longest=600),) if _is_there("pyarrow") else ()
-TARGETS = (Target("catalog-sheet", check_sheet, 1.5, _XML, _sheets, longest=3_000), *_COLUMNAR)
+TARGETS = (
+    Target("catalog-sheet", check_sheet, 1.5, _XML, _sheets, longest=3_000),
+    Target(
+        "number-format",
+        check_number_format,
+        0.5,
+        (b"General", b"[Red]", b"[$-409]", b"[$EUR]", b"E+00", b"\\ ", b"_)", b"* "),
+        lambda: [f"{number}\n{code}".encode() for number in ("7", "-1234.5") for code in _CODES],
+        longest=120,
+    ),
+    *_COLUMNAR,
+)
