@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -145,16 +145,27 @@ class DeliveryLoop:
         while True:
             self.wake.clear()
             try:
-                if await self._deliver_next():
-                    continue
-                rest = await self._idle_for()
-            except OutboxUnavailable as error:
-                self._failed(error)
-                self._store_fails(f"{error}")
+                rest = await self._step()
+            except Exception as error:
+                if isinstance(error, NeuroonError):  # such as that of a closed client
+                    raise
+                self._failed(error)  # by a log handler or an instrumentation of the user's: no order shall wait for it
+                _tell_the_loop(error)
                 rest = self._paused_for()
+            if rest is None:
+                continue
             if self._draining.is_set() and (self._refusals_in_a_row or self._ends_after_drain(rest)):
                 return
             await self._rest(rest)
+
+    async def _step(self) -> float | None:
+        """Deliver one, or give the seconds for which there is nothing to do."""
+        try:
+            return None if await self._deliver_next() else await self._idle_for()
+        except OutboxUnavailable as error:
+            self._failed(error)
+            self._store_fails(f"{error}")
+            return self._paused_for()
 
     async def _deliver_next(self) -> bool:
         if self._paused_for() > 0 or self._probing:
@@ -234,12 +245,12 @@ class DeliveryLoop:
 
     async def _reschedule(self, leased: LeasedConversion, error: NeuroonError) -> None:
         wait = self._backoff.wait(leased.attempts + 1, error)
-        _log.info("conversion of order %r: attempt failed, next one in %.1f s: %s", leased.order_id, wait, error)
         await self._store.reschedule(leased.order_id, self.worker, wait)
+        _log.info("conversion of order %r: attempt failed, next one in %.1f s: %s", leased.order_id, wait, error)
 
     async def _mark_dead(self, leased: LeasedConversion, error: Exception) -> None:
-        _log.error("conversion of order %r is now a dead letter: %s", leased.order_id, error)
         await self._store.mark_dead(leased.order_id, str(error))
+        _log.error("conversion of order %r is now a dead letter: %s", leased.order_id, error)
 
     def _ends_after_drain(self, seconds: float) -> bool:
         return asyncio.get_running_loop().time() + seconds >= self._drain_deadline
@@ -254,7 +265,7 @@ class DeliveryLoop:
             self.wake.set()
             _log.info("the server accepts conversions again")
 
-    def _failed(self, error: NeuroonError) -> None:
+    def _failed(self, error: Exception) -> None:
         """Probably an outage: probe now and then, rather than try everything that waits."""
         if self._paused_for() == 0:
             self._failures_in_a_row += 1
@@ -282,6 +293,13 @@ class DeliveryLoop:
 
     def _pause(self, seconds: float) -> None:
         self._not_before = max(self._not_before, asyncio.get_running_loop().time() + seconds)
+
+
+def _tell_the_loop(error: Exception) -> None:
+    """As asyncio tells what nobody awaits: the handlers of this log may be what has raised it."""
+    context = {"message": "delivery of conversions goes on after an error that is not its own", "exception": error}
+    with suppress(Exception):
+        asyncio.get_running_loop().call_exception_handler(context)
 
 
 def _stored(leased: LeasedConversion) -> Conversion:

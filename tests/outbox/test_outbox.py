@@ -672,6 +672,30 @@ async def test_a_closed_client_stops_delivery_and_is_told(path, emulator, client
             assert (await outbox.stats()).pending == 2
 
 
+class Raising(logging.Handler):
+    def emit(self, record):
+        raise ZeroDivisionError(record.getMessage())
+
+
+@pytest.mark.virtual_time
+@pytest.mark.parametrize("status", [503, 400, 401])
+async def test_delivery_goes_on_after_a_log_handler_that_raises_and_the_loop_is_told(path, emulator, status, caplog):
+    told, loop, log = [], asyncio.get_running_loop(), logging.getLogger("neuroon_async.outbox")
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    caplog.set_level(logging.INFO, log.name)
+    emulator.fail("track_conversion", Fault.status(status), times=2)
+    log.addHandler(handler := Raising())
+    try:
+        async with connected(emulator) as client, quick(path, lease=9.0, clock=loop.time).delivering(client) as outbox:
+            for number in range(3):
+                await outbox.enqueue(order(str(number)))
+            dead = 2 if status == 400 else 0
+            await settled(outbox, pending=0, dead=dead, delivered=3 - dead)
+    finally:
+        log.removeHandler(handler)
+    assert {type(error) for error in told} == {ZeroDivisionError}
+
+
 async def test_delivering_twice_at_once_is_refused(path, client):
     async with ConversionOutbox(path).delivering(client) as outbox:
         with pytest.raises(ConfigurationError, match="delivering already"):
