@@ -89,8 +89,7 @@ class Sample:
     @cached_property
     def start(self) -> bytes:
         """The first characters that are no spaces, whatever the encoding."""
-        head = self.head.replace(b"\0", b"") if self.head.startswith((b"\xff\xfe", b"\xfe\xff")) else self.head
-        return head.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
+        return self.text.lstrip()
 
     @property
     def is_web_page(self) -> bool:

@@ -162,7 +162,7 @@ RSS = (
 )
 
 
-@pytest.mark.parametrize("declared", ["UTF-9", "hex", "big5", "utf-7"])
+@pytest.mark.parametrize("declared", ["UTF-9", "hex", "cp037", "utf-7"])
 def test_a_feed_that_declares_an_encoding_nobody_reads_is_refused_with_its_name(declared):
     content = RSS.replace('"1.0"?>', f'"1.0" encoding="{declared}"?>')
     items, message = until_fault(Catalog(named(content, "feed.xml"), today=date(2026, 3, 5)))

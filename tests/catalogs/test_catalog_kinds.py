@@ -225,7 +225,7 @@ def test_what_ails_a_feed_is_named():
     ails = {
         feed.format("<link>https://s.example/a?x=1&y=2</link>").encode(): "holds a bare &, which is written &amp;",
         feed.format("<description>Sol & mar</description>").encode(): "holds a bare &, which is written &amp;",
-        feed.format("<description>Año</description>").encode("cp1252"): "say what they are in (encoding='cp1252')",
+        feed.format("<description>Año</description>").encode("cp1252"): "name it (encoding='cp1252')",
         feed.format("<b>").encode(): "the feed may be cut off",
     }
     for content, told in ails.items():

@@ -85,6 +85,42 @@ def test_utf8_that_breaks_later_is_fatal_there():
     assert f"file.csv:byte {content.index(b'n' + bytes([0xE9])) + 1}: is not utf-8 text (0xe9)" in message
 
 
+@pytest.mark.parametrize("far", [0, 300_000])
+def test_letters_of_utf8_are_never_taken_for_western_ones(far):
+    cut = "1,Té verde,2,u:x\n".encode()[:4] + b",2,u:x\n"  # within a letter, as programs cut that count bytes
+    content = HEAD.encode() + cut + b"2,Tea,2,u:x\n" * (far // 12) + "3,Té,2,u:x\n4,Café – ñ,2,u:x\n".encode()
+    items, message = until_fault(Catalog(named(content)))
+    assert "3" not in [item.external_id for item in items]
+    told = content.index("é".encode()) if far else content.index(cut) + 3
+    assert f"file.csv:byte {told}: is not {'Western European' if far else 'utf-8'} text (0xc3)" in message
+
+
+@pytest.mark.parametrize("name", ["PÃO CASACO DE LÃ» “LÃ”", "PÂTÉ À L’ÂGE", "MAÇÃ… SÃO JOÃO", "Câ’n", "Ãã"])
+def test_western_words_in_which_letters_of_utf8_might_be_seen(name):
+    assert products((HEAD + f"1,{name},2,u:x\n").encode("cp1252"))[0].name == name
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"), [("café", "cp850"), ("Käse", "cp437"), ("Möbel", "cp850"), ("Garçon", "mac_roman")]
+)
+def test_text_of_dos_and_of_older_macs_is_refused(name, encoding):
+    items, message = until_fault(Catalog(named((HEAD + f"1,{name},2,u:x\n").encode(encoding))))
+    assert items == []
+    assert "is not Western European text" in message
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
+def test_marks_of_joined_files_are_no_part_of_a_text(encoding):
+    content = f"\ufeff{HEAD}1,é,2,u:x\n\ufeff2,Tea,2,u:x\n".encode(encoding)
+    assert [item.external_id for item in products(content)] == ["1", "2"]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ISO-8859-1", "l1"])
+def test_latin_1_is_what_windows_makes_of_it(encoding):
+    content = (HEAD + "1,L’huile à 5 €,2,u:x\n").encode("cp1252")
+    assert products(content, encoding=encoding)[0].name == "L’huile à 5 €"
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_give_items_or_a_clear_error(content):
     try:

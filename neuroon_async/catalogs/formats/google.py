@@ -228,9 +228,9 @@ class _Google:
             return build(reading.rows())
         source, chunks = reading.source, reading.replay.chunks()
         if options.mapping or not reading.fast:
-            return build(reading.counted(xml_items(source, chunks, options.encoding)))
+            return build(reading.counted(xml_items(source, chunks)))
         lanes = FeedLanes(reading, _FAST, Notation(options.decimal, lists=False))
-        return lanes.read(xml_item_blocks(source, chunks, options.encoding), lambda record: build((record,)))
+        return lanes.read(xml_item_blocks(source, chunks), lambda record: build((record,)))
 
 
 FORMAT = _Google()

@@ -4,10 +4,13 @@ Everything behind this module reads chunks of valid UTF-8 (`ByteSource.text_chun
 (`ByteSource.chunks`) and never holds more than one chunk or one record. What the text means is for the format readers.
 
 Encodings, in this order: the one that is given; a byte order mark; UTF-16 without a mark, which the NULs of its ASCII
-characters show; then the first byte outside ASCII decides: where it starts valid UTF-8 the file is UTF-8, strictly,
-to its end. Otherwise it is read as Windows-1252, which spreadsheets write in the languages that the API serves, but
-only while every such byte stands for a letter or sign that those languages use where it stands; anything else is
-refused, because text that was decoded wrongly looks like success.
+characters show; the one that the text itself declares, as XML does; then the first byte outside ASCII decides: where it
+starts valid UTF-8 the file is UTF-8, strictly, to its end. Otherwise it is read as Windows-1252, which spreadsheets
+write in the languages that the API serves, but only while every such byte stands for a letter or sign that those
+languages use where it stands, and no letter of UTF-8 is among them; anything else is refused, because text that was
+decoded wrongly looks like success.
+
+A byte order mark is no part of a text, wherever it stands: files that are joined bring theirs along.
 """
 
 from __future__ import annotations
@@ -44,14 +47,22 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_KEEP_ASCII = {"ascii", "utf-8", "cp1252", "iso8859-1", "iso8859-15"}
+_MARK = "\ufeff"
+_KEEP_ASCII = {"ascii", "utf-8", "cp1252", "iso8859-15"}
 """Encodings in which bytes that are ASCII can be nothing else."""
+_MEANT = {"utf-8-sig": "utf-8", "iso8859-1": "cp1252"}
+"""As browsers read them: what stands where Latin-1 has control characters is a sign of Windows, such as €."""
 _OUTSIDE_ASCII = re.compile(rb"[\x80-\xff]")
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßÿœªºÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ"
 _WESTERN_SIGNS = "€‚„…‘’“”•–—™¡¢£§©«®°±²³´·¹»¼½¾¿×\u00a0\u00ad"  # noqa: RUF001 - the very characters
 _FOREIGN = re.compile(f"[^\\x00-\\x7f{_WESTERN_LETTERS}{_WESTERN_SIGNS}]")
-_MISPLACED = re.compile(r"(?<=[^\W\d_])[¡¢£§°±²³¹¼½¾¿º](?=[^\W\d_])")
-"""A sign inside a word: the mark of a Central European or Cyrillic text taken for a Western one."""
+_MISPLACED = re.compile(r"(?<=[^\W\d_])(?:[\u201a\u201e]|[¡¢£§°±²³¹¼½¾¿º€•\u201c\u201d](?=[^\W\d_]))")
+"""A sign inside a word: the mark of a text in another script, or of one from DOS, taken for a Western one."""
+_CONTINUED = re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", "ignore"))
+_OF_UTF8 = re.compile(
+    rf"Ã(?![\xa0»\u201d\u2026])[{_CONTINUED}]|(?<![A-ZÀ-Þ])Ã[\xa0»\u201d\u2026]|Â[\xa0-\xbf]|â[€\u201a]"
+)
+"""Letters and signs of UTF-8 taken for Western ones. Words in capitals may end with Ã, and a sign may follow them."""
 
 
 class CatalogError(NeuroonError, ValueError):
@@ -150,22 +161,26 @@ class ByteSource:
             position = None if position is None else position + len(chunk)
             yield chunk
 
-    def text_chunks(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """The same text as UTF-8 without a byte order mark. Raises `CatalogError` at the first byte that is none."""
+    def text_chunks(self, chunks: Iterator[bytes], declared: Callable[[bytes], str] | None = None) -> Iterator[bytes]:
+        """The same text as UTF-8 without byte order marks. Raises `CatalogError` at the first byte that is none.
+
+        ``declared`` reads from the first bytes what text of this kind is written in that has no mark.
+        """
         head, chunks = peek(chunks, CHUNK_BYTES)
-        encoding, mark = self._given_encoding, b""
-        for candidate, name in _MARKS:
-            if head.startswith(candidate) and (encoding is None or name.startswith(encoding)):
-                encoding, mark = name, candidate
+        encoding = self._given_encoding
+        for mark, name in _MARKS:
+            if head.startswith(mark) and (encoding is None or name.startswith(encoding)):
+                encoding = name
                 break
-        encoding = encoding or _unmarked_utf16(head)
+        encoding = encoding or _unmarked_utf16(head) or (declared(head) if declared is not None else None)
         if encoding is None and b"\0" in head:
             raise self.error(f"byte {head.index(0)}", "holds NUL bytes: this is a binary file, not a catalog in text")
-        return self._decoded(encoding, _without(mark, chunks), len(mark))
+        return self._decoded(encoding, chunks)
 
-    def _decoded(self, encoding: str | None, chunks: Iterator[bytes], position: int) -> Iterator[bytes]:
+    def _decoded(self, encoding: str | None, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Decode and encode again. What precedes a fault is yielded before the fault is raised."""
         self.encoding = encoding or "ascii"
+        position = 0
         decoder = codecs.getincrementaldecoder(self.encoding)()
         while True:
             chunk = next(chunks, b"")
@@ -176,7 +191,7 @@ class ByteSource:
                 continue
             if self.encoding == "ascii" and encoding is None and (first := _OUTSIDE_ASCII.search(chunk)):
                 follows, chunks = peek(chunks, 4)  # the whole character must be there to be judged
-                self.encoding = _guess((chunk[first.start() :] + follows)[:4])
+                self.encoding = _guess((chunk[first.start() :] + follows)[:4], chunk)
                 decoder = codecs.getincrementaldecoder(self.encoding)()
             position -= len(unfinished)
             text, fault = "", None
@@ -187,10 +202,10 @@ class ByteSource:
                 text = data[: error.start].decode(self.encoding)
                 fault = self._undecodable(position + error.start, data[error.start : error.start + 1])
             if encoding is None and self.encoding == "cp1252" and (wrong := _un_western(text)):
-                fault = self._undecodable(position + wrong.start(), wrong.group().encode("cp1252"))
+                fault = self._undecodable(position + wrong.start(), wrong.group()[:1].encode("cp1252"))
                 text = text[: wrong.start()]
             if text:
-                yield text.encode()
+                yield (text.replace(_MARK, "") if _MARK in text else text).encode()
             if fault is not None:
                 raise fault
             if not chunk:
@@ -200,10 +215,11 @@ class ByteSource:
     def _undecodable(self, position: int, byte: bytes) -> CatalogError:
         tried = self._given_encoding or ("Western European" if self.encoding == "cp1252" else self.encoding)
         shown = f" (0x{byte.hex()})" if byte else ""
+        another = self.how_to_encode("cp1250" if self.encoding == "cp1252" else "cp1252")
         return self.error(
             f"byte {position}",
-            f"is not {tried} text{shown}; name the encoding the file is written in, for example "
-            f"{self.how_to_encode('cp1250')}",
+            f"is not {tried} text{shown}; if all of the file is written in another encoding, name it ({another}), "
+            "else export it again as UTF-8",
         )
 
     def spooled(self, chunks: Iterator[bytes]) -> BinaryIO:
@@ -292,19 +308,12 @@ def known_encoding(encoding: str, option: str = "encoding") -> str:
         "".encode(name)
     except (LookupError, ValueError):  # or a name that none can have
         raise ConfigurationError(f"{option} {encoding!r} is not known; 'utf-8' and 'cp1252' are common ones") from None
-    return "utf-8" if name == "utf-8-sig" else name
-
-
-def _without(mark: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    first = next(chunks, b"")
-    while mark and first.startswith(mark):  # programs that write one do it twice at times
-        first = first[len(mark) :]
-    yield first
-    yield from chunks
+    return _MEANT.get(name, name)
 
 
 def _un_western(text: str) -> re.Match[str] | None:
-    return _FOREIGN.search(text) or _MISPLACED.search(text)
+    found = (pattern.search(text) for pattern in (_FOREIGN, _MISPLACED, _OF_UTF8))
+    return min(filter(None, found), key=lambda wrong: wrong.start(), default=None)
 
 
 def _unmarked_utf16(head: bytes) -> str | None:
@@ -317,10 +326,13 @@ def _unmarked_utf16(head: bytes) -> str | None:
     return "utf-16-be" if low > 0.4 and high < 0.1 else None
 
 
-def _guess(data: bytes) -> str:
-    """By the first character outside ASCII, with which ``data`` begins; fewer than 4 bytes end the text."""
+def _guess(data: bytes, around: bytes) -> str:
+    """By the first character outside ASCII, with which ``data`` begins; fewer than 4 bytes end the text.
+
+    Where it is none of UTF-8 and others ``around`` it are, it is the fault of a UTF-8 text: one that was cut, say.
+    """
     try:
         codecs.getincrementaldecoder("utf-8")().decode(data, len(data) < 4)
     except UnicodeDecodeError as error:
-        return "cp1252" if error.start == 0 else "utf-8"
+        return "cp1252" if error.start == 0 and not _OF_UTF8.search(around.decode("cp1252", "replace")) else "utf-8"
     return "utf-8"

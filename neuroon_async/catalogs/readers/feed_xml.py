@@ -5,7 +5,9 @@ that an attribute names stands beside the amount (``<price currency="EUR">12.50<
 says in an attribute is its text (``<image url="…"/>``). An item's own attributes are fields that no element of it is.
 
 XML is read by the expat parser of the standard library itself: declarations of entities and references to external
-ones are refused by its handlers, no tree is built, and an item that outgrows 16 MiB ends the reading.
+ones are refused by its handlers, no tree is built, and an item that outgrows 16 MiB ends the reading. The parser gets
+UTF-8: what a feed is written in, it declares, and is decoded as other text is. So it may be any encoding that Python
+knows, and none that is declared but cannot be meant.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
+from ...errors import ConfigurationError
 from ..columns import recognised_field
 from ..records import Record
 from ..values.currencies import unit_named
-from .byte_source import MAX_RECORD_BYTES
+from .byte_source import MAX_RECORD_BYTES, known_encoding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +32,8 @@ __all__ = ["item_place", "xml_item_blocks", "xml_items"]
 _MOST_NAMES = 10_000
 _INVALID_TOKEN = 4
 _UNDEFINED_ENTITY = 11
-"""Expat's codes: for what may not stand there, and for an entity that nothing declares."""
+_UNBOUND_PREFIX = 27
+"""Expat's codes: for what may not stand there, for an entity and for a prefix that nothing declares."""
 _LONGEST_ENTITY = 40
 _ASIDE = "digital_source_type"
 """Within a structured text, who has written it."""
@@ -42,12 +46,17 @@ _NAMES_A_UNIT = frozenset({"unit", "iso"})
 """Attributes that may name a currency, or another unit."""
 _FILES = frozenset({"enclosure", "media:content"})
 """Elements that lead to a picture, or to a film."""
+_DECLARATION = re.compile(rb"""\A\s*<\?xml(?=\s)[^>]*?(?:\sencoding\s*=\s*["']([^"'>]*)["'][^>]*)?\?>""")
+_WRITTEN = re.compile(rb"[^\r\n]")
+_ASCII = bytes(range(128))
+_IN_MEMORY = ("utf-16", "utf-32")
+"""What programs declare that write a text in memory, and then the file as UTF-8."""
 _BARE_AMPERSAND = re.compile(rb"&[^;<>&\s]{0,30}.?\Z", re.DOTALL)
 
 
-def xml_items(source: ByteSource, chunks: Iterator[bytes], encoding: str | None) -> Iterator[Record]:
+def xml_items(source: ByteSource, chunks: Iterator[bytes]) -> Iterator[Record]:
     """The items of an XML feed; a field that occurs several times is a list."""
-    for first, items in xml_item_blocks(source, chunks, encoding):
+    for first, items in xml_item_blocks(source, chunks):
         for number, item in enumerate(items, first):
             yield Record(item_place(source, number), item)
 
@@ -57,28 +66,22 @@ def item_place(source: ByteSource, number: int) -> str:
     return f"{source.name}:item {number}"
 
 
-def xml_item_blocks(
-    source: ByteSource, chunks: Iterator[bytes], encoding: str | None
-) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+def xml_item_blocks(source: ByteSource, chunks: Iterator[bytes]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
     """The same items, many at a time, with the number of the first."""
-    items = _Items(encoding)
+    items = _Items()
     number = 1
     since_item = position = 0
-    for chunk in _and_end(chunks):
+    text = source.text_chunks(chunks, lambda head: _declared_encoding(source, head))
+    for chunk in _and_end(_undeclared(text)):
         fault: Exception | None = None
         try:
             items.feed(chunk)
         except expat.ExpatError as error:
             where = f"{error.lineno}:{error.offset + 1}"
-            fault = source.error(where, _not_well_formed(error, items.before_fault(chunk, position), source))
+            fault = source.error(where, _not_well_formed(error, items.before_fault(chunk, position)))
         except _Refused as refused:
             named = f" ({refused})" if str(refused) else ""
             fault = source.error(f"byte {position}", f"declares entities{named}, which may be an attack; remove them")
-        except (LookupError, ValueError) as error:  # of the encoding that the declaration names
-            fault = source.error(
-                f"byte {position}",
-                f"declares an encoding that cannot be read here ({error}); correct the declaration, or give encoding=",
-            )
         since_item += len(chunk)
         if found := items.take():
             yield number, found
@@ -100,19 +103,55 @@ def xml_item_blocks(
         )
 
 
-def _not_well_formed(error: expat.ExpatError, before: bytes, source: ByteSource) -> str:
+def _declared_encoding(source: ByteSource, head: bytes) -> str:
+    """What the declaration says that the text is written in, whose own letters are those of ASCII.
+
+    Raises `CatalogError` for an encoding that is not known, or that writes those in another way.
+    """
+    declaration = _DECLARATION.match(head)
+    told = ((declaration and declaration[1]) or b"utf-8").decode("ascii", "replace").strip()
+    if told.lower().startswith(_IN_MEMORY):
+        return "utf-8"
+    try:
+        encoding = known_encoding(told)
+        if _ASCII.decode(encoding) == _ASCII.decode("ascii"):
+            return encoding
+    except (ConfigurationError, UnicodeError):
+        pass
+    raise source.error(
+        "byte 0",
+        f"declares an encoding that cannot be read here ({told}); correct the declaration, or name the one that it is "
+        f"written in ({source.how_to_encode('utf-8')})",
+    )
+
+
+def _undeclared(text: Iterator[bytes]) -> Iterator[bytes]:
+    """The text with spaces for its declaration, which has been heard, and may not stand below an empty line."""
+    for first in text:
+        declaration = _DECLARATION.match(first)
+        yield _WRITTEN.sub(b" ", declaration[0]) + first[declaration.end() :] if declaration else first
+        break
+    yield from text
+
+
+def _not_well_formed(error: expat.ExpatError, before: bytes) -> str:
     """What is wrong with the text, which holds ``before`` up to where the parser gave up, as its author can mend it."""
     if error.code == _UNDEFINED_ENTITY:
         return (
             "is not well-formed XML: it holds an entity of HTML, such as &eacute; or &nbsp;, which XML does not know; "
             "write the letter itself, or put the text into CDATA"
         )
+    if error.code == _UNBOUND_PREFIX:
+        return (
+            "is not well-formed XML: it does not declare a prefix of its names; Google's is declared by "
+            '<rss xmlns:g="http://base.google.com/ns/1.0">'
+        )
     if error.code == _INVALID_TOKEN and _BARE_AMPERSAND.search(before):
         return "is not well-formed XML: it holds a bare &, which is written &amp; (in addresses, too)"
-    if error.code == _INVALID_TOKEN and before[-1:] > b"\x7f":
+    if error.code == _INVALID_TOKEN and before[-1:] < b" ":
         return (
-            "is not well-formed XML: it holds bytes that are no letters of the encoding that it declares, or of UTF-8; "
-            f"export it again, or say what they are in ({source.how_to_encode('cp1252')})"
+            f"is not well-formed XML: it holds a control character (0x{before[-1:].hex()}), of which XML has none; "
+            "take such characters out of the texts"
         )
     return f"is not well-formed XML ({error}); the feed may be cut off"
 
@@ -129,7 +168,7 @@ class _Refused(Exception):
 class _Items:
     """A parser that gathers the direct children of each ``item`` or ``entry``, and nothing else."""
 
-    def __init__(self, encoding: str | None) -> None:
+    def __init__(self) -> None:
         self.root = ""
         self._depth = 0
         self._field_depth = 0
@@ -148,7 +187,7 @@ class _Items:
         """How much text of a field there was where an element began whose text is none of the field's."""
         self._done: list[dict[str, Any]] = []
         self._names: dict[str, tuple[bool, str]] = {}
-        self._parser = parser = expat.ParserCreate(encoding, "}")
+        self._parser = parser = expat.ParserCreate("utf-8", "}")
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
