@@ -11,15 +11,18 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from real_redis import redis_server
 
 from neuroon_async.testing import Emulator
+
+__all__ = ["redis_server"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")]
 
 PROJECT = Path(__file__).parents[1]
 HEAD = """
 import asyncio, os, sys
-from neuroon_async import MachineLimiter, NeuroonClient, SQLiteLedger, UsageError, blocking
+from neuroon_async import ConfigurationError, MachineLimiter, NeuroonClient, SQLiteLedger, blocking
 from neuroon_async.outbox import ConversionOutbox
 from neuroon_async.testing import Emulator
 
@@ -27,7 +30,7 @@ def in_child(work):
     if os.fork() == 0:
         try:
             print(work(), flush=True)
-        except UsageError as error:
+        except ConfigurationError as error:
             print(error, flush=True)
         os._exit(0)
     os.wait()
@@ -131,6 +134,64 @@ def test_a_limiter_of_a_loop_that_has_ended_goes_on_in_the_child(tmp_path, emula
         """,
     )
     assert printed == ["59", "58", "57"]
+
+
+def test_what_was_not_told_to_the_others_before_a_fork_is_told_by_the_parent_alone(tmp_path, emulator):
+    printed = run(
+        emulator,
+        tmp_path,
+        """
+        from neuroon_async.limits.store import Reports
+
+        async def report():
+            print("told", flush=True)
+        reports = Reports()
+        reports.tell(report)
+        in_child(lambda: asyncio.run(reports.told()))
+        asyncio.run(reports.told())
+        """,
+    )
+    assert printed == ["None", "told"]
+
+
+def test_a_pool_of_shops_is_left_to_the_parent_and_opens_anew_in_the_child(tmp_path, emulator, redis_server):
+    """To close its connections to Redis in the child would take them out of what the parent listens to."""
+    pytest.importorskip("redis", reason="needs the extra 'redis'")
+    printed = run(
+        emulator,
+        tmp_path,
+        f"""
+        from neuroon_async.integrations.shop_pool import ShopCredentials, ShopPool
+
+        credentials = ShopCredentials(os.environ["NEUROON_API_KEY"], base_url=os.environ["NEUROON_API_URL"])
+        pool = ShopPool(lambda _: credentials, "unix://{redis_server.socket}", prefix="{tmp_path}")
+        async def call():
+            async with pool.client("shop_test") as client:
+                await client.shop()
+                return await pool.ledger().forget_shop("shop_test")
+        async def own():
+            async with pool:
+                return await call()
+        async def work(at_work):
+            async with pool.client("shop_test"):
+                at_work.set()
+                await asyncio.Event().wait()
+        async def main():
+            async with pool:
+                at_work = asyncio.Event()
+                working = asyncio.create_task(work(at_work))
+                await at_work.wait()
+                await call()
+                in_child(lambda: asyncio.run(call()))
+                in_child(lambda: asyncio.run(pool.close()))
+                in_child(lambda: asyncio.run(own()))
+                print(await call())
+            print(working.cancelled())
+        asyncio.run(main())
+        """,
+    )
+    not_open = "the pool is not open: call install(broker, pool), or use 'async with pool'"
+    assert printed == [not_open, "None", "0", "0", "True"]
 
 
 def test_a_fork_waits_for_what_a_thread_does_in_a_file(tmp_path, emulator):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 from collections import OrderedDict
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from ..transport.retries import RetryPolicy
 
 __all__ = ["ShopCredentials", "ShopPool"]
+
+_untouchable: list[object] = []
+"""What another process has opened, of which this one is a fork. Where it were collected here, it would be closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +129,15 @@ class ShopPool:
         self._open: _Shared | None = None
         self._closings: list[_Closing] = []
         """Under way."""
+        self._process = os.getpid()
+        """Whose all this is."""
 
     async def open(self) -> None:
         """Make the session and the Redis connections. Called by the worker's startup.
 
         A pool that is still being closed opens anew: what is ending keeps its own connections until it has ended.
         """
+        self._leave_to_parent()
         if self._open is None:
             session = SessionHolder(None)
             session.get()
@@ -144,6 +151,7 @@ class ShopPool:
         ``lease`` (seconds) is how long a dead worker's lock on a shop outlives it: keep it below the broker's, so that
         whoever takes the task over finds the ledger free.
         """
+        self._leave_to_parent()
         if self._open is None:
             raise ConfigurationError("the pool of shops is not open: the worker's startup opens it")
         return RedisLedger(self._open.redis, self._limiting["prefix"], lease=lease)
@@ -152,8 +160,10 @@ class ShopPool:
         """Cancel the tasks that still use a client, wait for them, and close every connection.
 
         May be called twice, also side by side: each call waits until all is closed. A cancelled one waits no longer;
-        where it was the only one, the connections are closed at once.
+        where it was the only one, the connections are closed at once. In a forked process it closes nothing of its
+        parent's.
         """
+        self._leave_to_parent()
         shared, self._open = self._open, None  # from here on nobody begins, unless the pool is opened anew
         shops, self._shops = self._shops, OrderedDict()
         caller = asyncio.current_task()
@@ -167,6 +177,13 @@ class ShopPool:
             await _all_ended([closing for closing in self._closings if caller not in closing.at_work])
         finally:
             self._closings = [closing for closing in self._closings if not closing.task.done()]
+
+    def _leave_to_parent(self) -> None:
+        """In a forked process forget what is open, and who is at work with it: the sockets and the loop are shared."""
+        if self._process != os.getpid():
+            _untouchable.append((self._open, self._shops, self._closings))
+            self._open, self._shops, self._closings = None, OrderedDict(), []
+            self._process = os.getpid()
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -182,6 +199,7 @@ class ShopPool:
         Raises `ConfigurationError` where the pool is not open, and whatever ``credentials`` raises.
         """
         check_text("shop_id", shop_id)
+        self._leave_to_parent()
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - an async context manager runs in a task
         shop = self._shops.setdefault(shop_id, _ShopAtWork())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import uuid
 from bisect import insort
 from collections import deque
@@ -136,17 +137,27 @@ class Reports:
     def __init__(self) -> None:
         self._untold: deque[Callable[[], Awaitable[object]]] = deque()
         self._telling: asyncio.Task[None] | None = None
+        self._process = os.getpid()
+        """Who has to tell it."""
 
     def tell(self, message: Callable[[], Awaitable[object]]) -> None:
         """Send a message when its turn comes. Without a running event loop it waits for the next one."""
+        self._leave_to_parent()
         self._untold.append(message)
         self._start()
 
     async def told(self) -> None:
         """Wait until everything was told."""
+        self._leave_to_parent()
         self._start()
         while self._telling is not None:
             await asyncio.shield(self._telling)
+
+    def _leave_to_parent(self) -> None:
+        """In a forked process: what was not told by then, its parent tells."""
+        if self._process != os.getpid():
+            self._untold.clear()
+            self._process = os.getpid()
 
     def _start(self) -> None:
         try:
