@@ -78,6 +78,25 @@ def test_a_stray_quote_spoils_its_own_row_only():
     assert [item.name for item in items[1:]] == ["b", '5" screen']
 
 
+@pytest.mark.parametrize("between", [0, 1, 2_000])
+@pytest.mark.parametrize("closing", ['"5" screen"', '5" or "6', '"b"'])
+def test_a_quote_that_is_not_closed_spoils_its_own_row_only(between, closing):
+    rows = "".join(f"{number},{'b' * 30},1,u:x\n" for number in range(2, between + 2))
+    items = read(HEAD + f'1,"a,1,u:x\n{rows}x,{closing},1,u:x\ny,c,x,u:x\nz,"d,1,u:x\n8,e,1,u:x\n9,"f",1,u:x\n')
+    assert items[0].reason.startswith("file.csv:2: is not a row of CSV")
+    assert all(isinstance(item, Product) for item in items[1 : between + 1])
+    places = [item.reason.split(": ")[0] for item in items if isinstance(item, ProductFailure)]
+    spoilt = [2, *[between + 3] * ('"5' in closing), between + 4, between + 5]
+    assert places == [f"file.csv:{line}" for line in spoilt]
+    assert [item.external_id for item in items if isinstance(item, Product)][-2:] == ["8", "9"]
+
+
+def test_lines_are_read_again_once():
+    items = read(HEAD + '1,a","b,u:x\n' + '2,a","b,u:x\n' * 3 + '3,"c"d,1,u:x\n4,e,1,u:x\n')
+    assert [item.external_id for item in items if isinstance(item, Product)] == ["4"]
+    assert items[1].reason.endswith("neither are the lines below it, up to 6")
+
+
 def test_a_quote_never_closed_is_fatal_after_what_precedes_it():
     items, message = until_fault(Catalog(named(HEAD + '1,a,1,u:x\n2,"b,1,u:x\n3,c,1,u:x\n')))
     assert [item.external_id for item in items] == ["1"]
@@ -87,12 +106,14 @@ def test_a_quote_never_closed_is_fatal_after_what_precedes_it():
 @given(
     st.lists(
         st.tuples(
-            st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
+            st.text(
+                st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff"), min_size=1, max_size=20
+            )
             .map(str.strip)
             .filter(bool)
             .filter(lambda name: "<" not in name and "&" not in name),
             st.decimals(0, 10**9, places=2),
-            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0<&#"), max_size=30),
+            st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0<&#\ufeff"), max_size=30),
         ),
         max_size=5,
     ),

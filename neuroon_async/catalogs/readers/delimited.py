@@ -1,7 +1,8 @@
 """Rows of CSV and TSV: which delimiter, which columns, which line. What the columns mean is for the builders.
 
-A row that does not fit its header is a problem of that row alone. A quote that is opened and never closed swallows
-what follows; that ends the reading at the end of the file or after 16 MiB, whichever comes first.
+A row that does not fit its header is a problem of that row alone. So is a quote that is opened and not closed, once a
+later one shows it: the lines that it has swallowed are read again, as rows of their own. Where none does, that ends the
+reading at the end of the file or after 16 MiB, whichever comes first.
 """
 
 from __future__ import annotations
@@ -47,6 +48,40 @@ _BLOCK = 64
 
 _PIECE = 32 * 1024
 """Bytes that are cut into lines together: what cuts them takes four times as much."""
+
+
+class _Lines:
+    """The lines of texts. The last ones can be handed out once more."""
+
+    def __init__(self, texts: Iterator[str]) -> None:
+        self._texts = texts
+        self._again = ""
+        self._handed_out: list[str] = []
+        """The texts that the row at hand may stand in."""
+        self._lines = io.StringIO()
+        """What is left of the last of them."""
+
+    def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self._pieces())
+
+    def _pieces(self) -> Iterator[Iterable[str]]:
+        while text := self._again or next(self._texts, ""):
+            self._again = ""
+            self._handed_out.append(text)
+            self._lines = io.StringIO(text, newline="")
+            yield self._lines
+
+    def row_ended(self) -> None:
+        """Whatever row is at hand, it stands in no text before the last one."""
+        del self._handed_out[:-1]
+
+    def go_back(self, count: int) -> None:
+        """Hand out the last ``count`` lines once more, and then what follows them."""
+        rest = self._lines.read()
+        handed_out = "".join(self._handed_out)
+        lines = list(io.StringIO(handed_out[: len(handed_out) - len(rest)], newline=""))
+        self._again = "".join(lines[-count:]) + rest
+        self._handed_out.clear()
 
 
 class _Rows(Protocol):
@@ -132,6 +167,9 @@ class DelimitedRows:
         self._record_line = 1
         self._since_row = 0
         """Characters that were handed out since a row ended."""
+        self._lines = _Lines(self._texts())
+        self._read_again_to = 0
+        """The last line that was handed out once more."""
 
     def __iter__(self) -> Iterator[Record]:
         for block in self.blocks():
@@ -144,8 +182,7 @@ class DelimitedRows:
         """Rows that hold anything, many at a time, with the lines that they begin on; and records of what is no row."""
         # The csv module's own limit is for the whole process; only ever raise it. The bound is kept by `_texts`.
         csv.field_size_limit(max(csv.field_size_limit(), MAX_RECORD_BYTES))
-        lines = chain.from_iterable(io.StringIO(text, newline="") for text in self._texts())
-        rows = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        rows = csv.reader(self._lines, delimiter=self._delimiter, strict=True)
         self.header = self._header(rows)
         while True:
             self._record_line = rows.line_num + self._lines_skipped + 1
@@ -161,7 +198,7 @@ class DelimitedRows:
             if isinstance(fault, StopIteration):
                 return
             if fault is not None:
-                yield self._no_row(fault)
+                yield self._no_row(fault, rows.line_num + self._lines_skipped)
 
     def _gather(self, rows: _Rows, numbers: list[int], cells: list[list[str]]) -> csv.Error | StopIteration | None:
         """Add the next rows to these lists. Returns why there are no more of them."""
@@ -178,14 +215,20 @@ class DelimitedRows:
             return error
         return None
 
-    def _no_row(self, error: csv.Error) -> Record:
+    def _no_row(self, error: csv.Error, last_line: int) -> Record:
         if "unexpected end" in str(error):
             raise self._source.error(
                 self._record_line, "a quote is opened in this row and never closed; the file may be cut off"
             ) from error
-        return Record(
-            self._where(self._record_line), {}, f"is not a row of CSV ({error}); double the quotes inside a cell"
-        )
+        told = f"is not a row of CSV ({error}); double the quotes inside a cell"
+        swallowed = last_line - self._record_line
+        if swallowed and last_line > self._read_again_to:  # or nested quotes would have the same lines read many times
+            self._lines.go_back(swallowed)
+            self._lines_skipped -= swallowed
+            self._read_again_to = last_line
+        elif swallowed:
+            told = f"{told}; neither are the lines below it, up to {last_line}"
+        return Record(self._where(self._record_line), {}, told)
 
     def _texts(self) -> Iterator[str]:
         """The text in pieces of whole lines."""
@@ -195,6 +238,8 @@ class DelimitedRows:
                 rest += self._decode(chunk[start : start + _PIECE])
                 end = rest.rfind("\n") + 1 or rest.rfind("\r", 0, -1) + 1  # the last one may be half of a line end
                 if end:
+                    if not self._since_row:
+                        self._lines.row_ended()
                     yield self._bounded(rest[:end])
                     rest = rest[end:]
                 elif len(rest) > MAX_RECORD_BYTES:
