@@ -48,7 +48,8 @@ class SQLiteRun:
         self._sign = sign
         self._clock = clock
         recover(file, clock())
-        file.execute("INSERT OR IGNORE INTO shop (name) VALUES (?)", (shop,))
+        self._new = file.execute("INSERT OR IGNORE INTO shop (name) VALUES (?)", (shop,)).rowcount > 0
+        """Did the file not know this shop?"""
         (self._shop,) = file.execute("SELECT number FROM shop WHERE name = ?", (shop,)).fetchone()
         self._held, self._next = self._numbered()
         self._doubtful = self._aged(clock())
@@ -252,6 +253,8 @@ class SQLiteRun:
     def _forget_all(self) -> int:
         """Doubts stay: what was never answered may still be processed, after what is sent from now on."""
         with self._file.transaction():
+            if self._new:
+                self._ask("DELETE FROM shop WHERE number = ?")
             self._drop_pages(set(self._sizes))
             return self._ask("DELETE FROM product WHERE shop = ?").rowcount
 

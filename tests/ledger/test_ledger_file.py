@@ -53,6 +53,8 @@ async def test_shops_share_a_file_and_nothing_else(tmp_path):
     assert await ledger.shops() == {"one": 1, "two": 2}
     assert await ledger.forget_shop("two") == 2
     assert await ledger.shops() == {"one": 1, "two": 0}
+    assert await ledger.forget_shop("a typo") == 0
+    assert await ledger.shops() == {"one": 1, "two": 0}
 
 
 async def test_missing_are_those_held_at_first_and_not_seen(tmp_path):
