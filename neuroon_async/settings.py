@@ -6,6 +6,7 @@ The API key lives in a `Secret`, which shows itself to nobody who does not ask f
 from __future__ import annotations
 
 import functools
+import inspect
 import ipaddress
 import os
 import re
@@ -33,8 +34,10 @@ __all__ = [
     "is_loopback",
     "package_version",
     "settings_from_env",
+    "warn_user",
 ]
 
+_PACKAGE = __name__.partition(".")[0]
 _DOCUMENTED_KEY = re.compile(r"sk_[0-9a-fA-F]{32}")
 _ESCAPED = re.compile(r"\\(?:u00(?P<code>[2-7][0-9A-Fa-f])|(?P<slash>/))")
 """JSON escapes of printable ASCII, and of the slash."""
@@ -192,11 +195,15 @@ def _check_key(key: Secret, *, warn: bool) -> None:
             "it looks like 'sk_' and 32 hex digits"
         )
     if warn and not _DOCUMENTED_KEY.fullmatch(key.reveal()):
-        warnings.warn(
-            "the API key does not look like 'sk_' and 32 hex digits; it is used as it is",
-            UserWarning,
-            stacklevel=5,
-        )
+        warn_user("the API key does not look like 'sk_' and 32 hex digits; it is used as it is")
+
+
+def warn_user(text: str) -> None:
+    """Warn at the line that has called this package, however many of its own functions lie between."""
+    level, frame = 0, inspect.currentframe()
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, UserWarning, stacklevel=level + 1)
 
 
 def checked_locale(locale: object) -> str:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neuroon_async import NeuroonClient, WidgetTokenSigner
 from neuroon_async.api.contract import Environment, Locale
 from neuroon_async.errors import ConfigurationError
 from neuroon_async.settings import Secret, Settings, settings_from_env
@@ -114,6 +115,34 @@ def test_a_key_of_another_shape_is_used_with_a_warning_that_does_not_quote_it():
         settings = make(api_key="sk_live_abcdefgh")
     assert "abcdefgh" not in str(caught[0].message)
     assert settings.api_key.reveal() == "sk_live_abcdefgh"
+
+
+class OwnClient(NeuroonClient):
+    """As an application may have it."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+
+
+ODD = {"shop_id": "shop_1", "api_key": "sk_live_abcdefgh"}
+
+
+@pytest.mark.parametrize(
+    "make_it",
+    [
+        lambda: NeuroonClient(**ODD),
+        lambda: NeuroonClient.from_env(**ODD),
+        lambda: OwnClient(**ODD),
+        lambda: WidgetTokenSigner(**ODD),
+    ],
+    ids=["client", "from_env", "subclass", "signer"],
+)
+def test_a_warning_names_the_line_that_has_called_the_package(make_it, monkeypatch):
+    monkeypatch.setenv("NEUROON_LOG", "loud")
+    with pytest.warns(UserWarning, match=r"used as it is|NEUROON_LOG must be") as caught:
+        make_it()
+    assert {warning.filename for warning in caught} == {__file__}
+    assert any("API key" in str(warning.message) for warning in caught)
 
 
 def test_a_documented_key_gives_no_warning():

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import os
-import warnings
 from typing import TYPE_CHECKING
 
 from ..errors import APIError
+from ..settings import warn_user
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -75,7 +75,7 @@ def set_up_from_env(environ: Mapping[str, str] | None = None) -> None:
     if not value:
         return
     if value not in _LEVELS:
-        warnings.warn(f"{LOG_VARIABLE} must be one of {', '.join(_LEVELS)}, got {value!r}", UserWarning, stacklevel=3)
+        warn_user(f"{LOG_VARIABLE} must be one of {', '.join(_LEVELS)}, got {value!r}")
         return
     LOGGER.setLevel(_LEVELS[value])
     if not LOGGER.hasHandlers():
