@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Annotated
 
@@ -43,6 +43,24 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - conditions of several kinds
             await asyncio.sleep(0.005)
+
+
+async def at_work(pool: ShopPool, at_its_end: Callable[[], Awaitable[object]] | None = None) -> asyncio.Task[None]:
+    """A task that has a client of ``shop_a`` until it is cancelled, and then does this."""
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with pool.client("shop_a"):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                if at_its_end is not None:
+                    await at_its_end()
+
+    working = asyncio.create_task(work())
+    await begun.wait()
+    return working
 
 
 class Shops:
@@ -214,20 +232,10 @@ async def test_closing_cancels_what_is_at_work_and_waits_for_it(shops, new_pool)
 
 async def test_while_a_pool_waits_for_what_is_at_work_nothing_new_begins(shops):
     await shops.add("shop_a")
-    at_work, ends = asyncio.Event(), asyncio.Event()
+    ends = asyncio.Event()
     pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
     await pool.open()
-
-    async def work() -> None:
-        async with pool.client("shop_a"):
-            try:
-                at_work.set()
-                await asyncio.Event().wait()
-            finally:
-                await ends.wait()
-
-    working = asyncio.create_task(work())
-    await at_work.wait()
+    working = await at_work(pool, ends.wait)
     closing = asyncio.create_task(pool.close())
     await asyncio.sleep(0)
     try:
@@ -243,7 +251,7 @@ async def test_while_a_pool_waits_for_what_is_at_work_nothing_new_begins(shops):
 @pytest.mark.parametrize("fails", ["the look-up", "the key"])
 async def test_whoever_is_at_work_is_known_although_another_task_of_the_shop_has_failed(fails, shops):
     await shops.add("shop_a")
-    at_work, first_fails = asyncio.Event(), fails == "the look-up"
+    another_works, first_fails = asyncio.Event(), fails == "the look-up"
 
     async def credentials(shop_id):
         nonlocal first_fails
@@ -255,18 +263,15 @@ async def test_whoever_is_at_work_is_known_although_another_task_of_the_shop_has
 
     async def fail():
         async with pool.client("shop_a"):
-            await at_work.wait()
+            await another_works.wait()
             raise AuthenticationFailed(401)
 
-    async def work():
-        async with pool.client("shop_a"):
-            at_work.set()
-            await asyncio.Event().wait()
-
     async with ShopPool(credentials, "redis://127.0.0.1:1") as pool:  # which nobody asks
-        failing, working = asyncio.create_task(fail()), asyncio.create_task(work())
+        failing = asyncio.create_task(fail())
+        await asyncio.sleep(0)
+        working = await at_work(pool)
+        another_works.set()
         await asyncio.wait([failing])
-        await at_work.wait()
         async with pool.client("shop_a"):
             assert len(shops.asked) == (1 if fails == "the look-up" else 2), "after a 401 it is asked for anew"
     assert isinstance(failing.exception(), (LookupError, AuthenticationFailed))
@@ -275,27 +280,23 @@ async def test_whoever_is_at_work_is_known_although_another_task_of_the_shop_has
 
 async def test_a_pool_that_is_opened_while_it_is_being_closed_begins_anew(shops):
     await shops.add("shop_a")
-    at_work, ends = asyncio.Event(), asyncio.Event()
+    ends = asyncio.Event()
     pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
-    await pool.open()
 
-    async def work(end: asyncio.Event) -> None:
-        async with pool.client("shop_a") as client:
-            try:
-                at_work.set()
-                await asyncio.Event().wait()
-            finally:
-                await end.wait()
-                client._transport.ready()  # the session is closed only after that
+    async def begin() -> asyncio.Task[None]:
+        await pool.open()
+        session = pool._open.session
 
-    working = asyncio.create_task(work(ends))
-    await at_work.wait()
+        async def end() -> None:
+            await ends.wait()
+            session.get()  # it is closed only after that
+
+        return await at_work(pool, end)
+
+    working = await begin()
     closing = asyncio.create_task(pool.close())
     await asyncio.sleep(0)
-    await pool.open()
-    at_work.clear()
-    anew = asyncio.create_task(work(ends))
-    await at_work.wait()
+    anew = await begin()
     ends.set()
     await closing
     assert working.cancelled()
@@ -310,21 +311,11 @@ async def test_a_pool_that_is_opened_while_it_is_being_closed_begins_anew(shops)
 @pytest.mark.parametrize("cancelled", ["none", "the first", "the second", "both"])
 async def test_all_who_close_a_pool_wait_until_it_is_closed(shops, cancelled):
     await shops.add("shop_a")
-    at_work, ends = asyncio.Event(), asyncio.Event()
+    ends = asyncio.Event()
     pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
     await pool.open()
     session = pool._open.session.get()
-
-    async def work() -> None:
-        async with pool.client("shop_a"):
-            try:
-                at_work.set()
-                await asyncio.Event().wait()
-            finally:
-                await ends.wait()
-
-    working = asyncio.create_task(work())
-    await at_work.wait()
+    working = await at_work(pool, ends.wait)
     first, second = asyncio.create_task(pool.close()), asyncio.create_task(pool.close())
     await asyncio.sleep(0.01)
     assert not first.done()
@@ -349,20 +340,9 @@ async def test_all_who_close_a_pool_wait_until_it_is_closed(shops, cancelled):
 
 async def test_a_task_of_a_pool_that_closes_it_in_its_own_cleanup_does_not_wait_for_itself(shops):
     await shops.add("shop_a")
-    at_work = asyncio.Event()
     pool = ShopPool(shops.credentials, "redis://127.0.0.1:1")  # which nobody asks
     await pool.open()
-
-    async def work() -> None:
-        async with pool.client("shop_a"):
-            try:
-                at_work.set()
-                await asyncio.Event().wait()
-            finally:
-                await pool.close()
-
-    working = asyncio.create_task(work())
-    await at_work.wait()
+    working = await at_work(pool, pool.close)
     async with asyncio.timeout(60):
         await pool.close()
     assert working.cancelled()
