@@ -91,6 +91,16 @@ def test_a_quote_that_is_not_closed_spoils_its_own_row_only(between, closing):
     assert [item.external_id for item in items if isinstance(item, Product)][-2:] == ["8", "9"]
 
 
+def test_what_a_database_writes_for_no_value_is_none():
+    head = "id\tname\tprice\turl\tsku\tdescription\tsale price\tstock\n"
+    items = read(head + "1\ta\t5\tu:x\t\\N\t\\N\t\\N\t\\N\n2\tC:\\New\t5\tu:x\tB\t\\N x\t\t3\n3\t\\N\t5\tu:x\t\t\t\t\n")
+    assert items[:2] == [
+        Product(external_id="1", name="a", price=5, url="u:x"),
+        Product(external_id="2", name="C:\\New", price=5, url="u:x", sku="B", description="\\N x", stock_quantity=3),
+    ]
+    assert items[2].reason.startswith("file.csv:4: name: is required")
+
+
 def test_lines_are_read_again_once():
     items = read(HEAD + '1,a","b,u:x\n' + '2,a","b,u:x\n' * 3 + '3,"c"d,1,u:x\n4,e,1,u:x\n')
     assert [item.external_id for item in items if isinstance(item, Product)] == ["4"]

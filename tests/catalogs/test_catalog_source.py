@@ -121,6 +121,17 @@ def test_latin_1_is_what_windows_makes_of_it(encoding):
     assert products(content, encoding=encoding)[0].name == "L’huile à 5 €"
 
 
+@pytest.mark.parametrize("field", ["name", "description"])
+@pytest.mark.parametrize("count", [1, 100])
+def test_signs_of_windows_that_somebody_took_for_latin_1_are_told(field, count):
+    text = "L’huile à 5 €".encode("cp1252").decode("latin-1")
+    row = {"name": "a", "description": "b"} | {field: text}
+    rows = "".join(f"{n},{row['name']},1.50,u:x,{row['description']}\n" for n in range(count))
+    catalog = Catalog(named("id,name,price,url,description\n" + rows))
+    assert {getattr(item, field) for item in catalog} == {text}
+    assert "decoded them wrongly before" in catalog.notes[0]
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_give_items_or_a_clear_error(content):
     try:

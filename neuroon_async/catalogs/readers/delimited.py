@@ -42,6 +42,8 @@ _COMMENT = re.compile(r"#\s+\S")
 _EXCEL_HINT = re.compile(r'\A"?sep=(.)"?\r?\n')
 
 
+_NULL = "\\N"
+"""How databases write that a column has no value: MySQL's exports, and PostgreSQL's."""
 _BLOCK = 64
 """Rows that are handed out together."""
 
@@ -168,6 +170,7 @@ class DelimitedRows:
         self._since_row = 0
         """Characters that were handed out since a row ended."""
         self._lines = _Lines(self._texts())
+        self._has_nulls = False
         self._read_again_to = 0
         """The last line that was handed out once more."""
 
@@ -206,6 +209,8 @@ class DelimitedRows:
         try:
             while len(cells) < _BLOCK:
                 row = next(rows)
+                if self._has_nulls and _NULL in row:
+                    row = ["" if cell == _NULL else cell for cell in row]
                 if any(row) and any(map(str.strip, row)):
                     numbers.append(self._record_line)
                     cells.append(row)
@@ -255,6 +260,7 @@ class DelimitedRows:
                 "is a quote left open, or is this no CSV file?",
             )
         self._since_row += len(text)
+        self._has_nulls = self._has_nulls or _NULL in text
         hint = _EXCEL_HINT.match(text) if not self._lines_skipped and self._record_line == 1 else None
         if hint is not None:
             self._lines_skipped = 1

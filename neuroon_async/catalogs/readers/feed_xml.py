@@ -269,7 +269,10 @@ class _Items:
             self._own[name], self._item[name] = own, text
         elif own == known:
             before = self._item[name]
-            self._item[name] = [*before, text] if isinstance(before, list) else [before, text]
+            if isinstance(before, list):
+                before.append(text)
+            else:
+                self._item[name] = [before, text]
 
     def _name(self, tag: str) -> tuple[bool, str]:
         """Is it a field of Google's, and its name."""

@@ -47,6 +47,7 @@ _MONEY = re.compile(r"(?P<before>[^0-9+-]*?)(?P<number>[+-]?[.,]?[0-9](?:[0-9.,'
 _NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<body>[0-9][0-9.,' ]*|[.,][0-9]+)")
 _NO_CENTS = re.compile(r"(?<=[0-9])[.,:]\s?[-\u2013\u2014]{1,2}(?![0-9])")
 """``49,-``, in Sweden ``49:-``."""
+_ENDS_WITH_GROUP = re.compile(r"[0-9](?P<sign>[.,])[0-9]{3}\Z")
 _CENTS_BY_COLON = re.compile(r"(?<=[0-9]):(?=[0-9]{2}(?![0-9:]))")
 """``49:90``"""
 _TAX = r"(?:iva|ive|vat|gst|tax(?:es)?|mwst|ust|tva|btw|moms|bez|impuestos?|impostos?|imposte|impostos|taxa)\.?"
@@ -187,7 +188,7 @@ def to_money(value: object, notation: Notation) -> Money:
     text = _plain(value)
     if not text.isdecimal():
         text = one_line(text) if "<" in text else html.unescape(text)  # <span>12,50&nbsp;€</span>
-        text = _NO_CENTS.sub("", _WITH_TAX.sub(" ", text)).strip()
+        text = _NO_CENTS.sub(_as_cents, _WITH_TAX.sub(" ", text)).strip()
         text = _CENTS_BY_COLON.sub(",", text) if ":" in text else text
     match = _MONEY.fullmatch(text)
     if match is None:
@@ -198,6 +199,12 @@ def to_money(value: object, notation: Notation) -> Money:
     unit = _unit(before, after, value)
     amount, sign = _read(number, notation)
     return _not_negative(Money(amount, unit, sign), value)
+
+
+def _as_cents(dash: re.Match[str]) -> str:
+    """What the dash stands for where it tells a group from decimals: ``1.299,-`` is ``1.299,00``, as is ``1.299.-``."""
+    group = _ENDS_WITH_GROUP.search(dash.string, 0, dash.start())
+    return "" if group is None else ",00" if group["sign"] == "." else ".00"
 
 
 def _unit(before: str, after: str, value: str) -> Unit | None:

@@ -53,8 +53,9 @@ _MARKUP = re.compile(
 _BARE_BLOCK = re.compile(rf"</?(?:{'|'.join(sorted(_BLOCKS, key=len, reverse=True))}) ?/?>")
 _BARE_INLINE = re.compile("</?(?:b|i|u|em|span|strong)>")
 """Tags without attributes, which most of the markup in catalogs is."""
-_MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]")
-"""UTF-8 that was taken for Windows-1252, and what stands for bytes that could not be decoded."""
+_MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]|[\u0080-\u009f]")
+"""UTF-8 that was taken for Windows-1252, that for Latin-1, and what stands for bytes that could not be decoded."""
+_SUSPECTS = ("Ã", "Â", "â€", "\ufffd", *map(chr, range(0x80, 0xA0)))
 _MOST_ESCAPES = 3
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
@@ -138,7 +139,7 @@ def is_misread(text: str) -> bool:
     """Has somebody decoded this text wrongly before (``CafÃ©``)?"""
     if text.isascii():
         return False
-    suspect = "Ã" in text or "Â" in text or "â€" in text or "\ufffd" in text  # a hundred times as fast as the pattern
+    suspect = any(map(text.__contains__, _SUSPECTS))  # far faster than the pattern
     return suspect and _MISREAD.search(text) is not None
 
 
