@@ -7,6 +7,7 @@ of it may be sent before the last product was read and checked.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from .deferred import SpillFailed, VariantStore
@@ -159,25 +160,34 @@ class VariantHold:
 def _without_waiting_parents(store: VariantStore, chunk: list[Product]) -> list[Product]:
     """Those of the chunk whose parents do not wait in the store. The others are put back there."""
     try:
-        while behind_parent := {product.external_id: product for product in chunk if parent_of(product) in store}:
-            store.add(list(behind_parent.values()))
-            chunk = [product for product in chunk if product.external_id not in behind_parent]
+        behind = _with_variants((product for product in chunk if parent_of(product) in store), chunk)
     except SpillFailed:
         store.add(chunk)  # none of them is lost from the report
         raise
-    return chunk
+    store.add([product for product in chunk if product.external_id in behind])
+    return [product for product in chunk if product.external_id not in behind]
 
 
 def _with_parents_present(products: list[Product], missing: Collection[str | None]) -> dict[str, Product]:
     """Those, by id, that need no parent from outside of these products, nor one that the server misses."""
-    present = {product.external_id: product for product in products if parent_of(product) not in missing}
-    while True:
-        lacking = [
-            external_id
-            for external_id, product in present.items()
-            if (parent := parent_of(product)) is not None and parent not in present
-        ]
-        if not lacking:
-            return present
-        for external_id in lacking:
-            del present[external_id]
+    present = {product.external_id: product for product in products}
+    inside = present.keys() | {None}
+    lacking = _with_variants(
+        (p for p in products if (parent := parent_of(p)) in missing or parent not in inside), products
+    )
+    return {external_id: product for external_id, product in present.items() if external_id not in lacking}
+
+
+def _with_variants(some: Iterable[Product], products: Iterable[Product]) -> set[str]:
+    """The ids of some of the products, and of all others whose parent, or a parent's parent, is among these."""
+    variants: defaultdict[str | None, list[Product]] = defaultdict(list)
+    for product in products:
+        variants[parent_of(product)].append(product)
+    found: set[str] = set()
+    reached = list(some)
+    while reached:
+        external_id = reached.pop().external_id
+        if external_id not in found:
+            found.add(external_id)
+            reached += variants.get(external_id, ())
+    return found

@@ -7,7 +7,7 @@ from sync_shop import item
 
 from neuroon_async.sync import variants
 from neuroon_async.sync.deferred import SpillFailed
-from neuroon_async.sync.queue import SendQueue
+from neuroon_async.sync.queue import SendQueue, parent_of
 from neuroon_async.sync.recorder import Recorder
 from neuroon_async.sync.variants import VariantHold
 
@@ -109,6 +109,19 @@ async def test_parents_are_released_before_their_variants_and_a_circle_is_not(ca
     assert len(cast.hold) == 0
 
 
+async def test_a_long_chain_that_comes_with_its_last_variant_first_costs_few_looks_at_each(cast, monkeypatch):
+    count, looks = 2_000, []
+    monkeypatch.setattr(variants, "parent_of", lambda product: looks.append(product) or parent_of(product))
+    for start in range(0, count, 500):
+        chain = [item(n, parent=n + 1) for n in range(start, start + 500)]
+        cast.hold.defer(chain, {f"p{start + 500}"})
+    steps = [step for _ in range(4) for step in released(cast)]
+    assert [set(step) for step in steps if step] == [
+        {f"p{n}" for n in range(start, start + 500)} for start in (1_500, 1_000, 500, 0)
+    ]
+    assert len(looks) < 30 * count
+
+
 async def test_nothing_that_never_waited_is_given_up(cast):
     assert list(cast.hold.give_up()) == []
 
@@ -120,7 +133,6 @@ async def test_what_is_given_up_comes_chunk_by_chunk(cast):
 
 async def test_what_comes_back_in_a_round_is_left_for_the_next_one(cast):
     cast.hold.defer([item(1, parent="late"), item(2, parent="late")], {"plate"})
-    cast.hold.releasing = True
     steps = 0
     for _ in cast.hold.next_round():
         steps += 1
