@@ -232,6 +232,15 @@ def test_what_ails_a_feed_is_named():
         assert told in until_fault(Catalog(named(content, "f.xml")))[1]
 
 
+def test_products_of_a_feed_that_are_no_items():
+    product = "<{0}><id>1</id><title>A</title><link>/a</link><price>9 EUR</price></{0}>"
+    for element in ("item", "Item", "ENTRY"):
+        assert products(f"<rss><channel>{product.format(element)}</channel></rss>", shop_url=SHOP)[0].price == 9
+    told = until_fault(Catalog(named(f"<rss><channel>{product.format('product')}</channel></rss>", "f.xml")))[1]
+    assert told.startswith("f.xml: holds prices, but no <item> or <entry>")
+    assert products("<rss><channel><title>Shop</title></channel></rss>") == []
+
+
 def test_the_stock_of_a_feed_and_images_by_translated_names():
     assert products("id|title|link|price|categories|stock\n1|A|/a|9|X|3\n", shop_url=SHOP)[0].stock_quantity == 3
     for column in ("enlace imagen", "Bildlink", "lien image", "link immagine", "link da imagem"):

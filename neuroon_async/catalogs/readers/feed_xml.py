@@ -101,6 +101,11 @@ def xml_item_blocks(source: ByteSource, chunks: Iterator[bytes]) -> Iterator[tup
             f"is XML, but no product feed: <rss>, <feed> or <channel> is expected, not <{items.root}>; "
             "export a feed for Google Merchant, or CSV or JSON",
         )
+    if number == 1 and items.prices_elsewhere:
+        raise source.error(
+            "",
+            "holds prices, but no <item> or <entry>, in which a feed has its products; export it for Google Merchant",
+        )
 
 
 def _declared_encoding(source: ByteSource, head: bytes) -> str:
@@ -170,6 +175,8 @@ class _Items:
 
     def __init__(self) -> None:
         self.root = ""
+        self.prices_elsewhere = False
+        """Is there any outside of items?"""
         self._depth = 0
         self._field_depth = 0
         """How deep the fields of an item stand; 0 outside of items."""
@@ -225,7 +232,9 @@ class _Items:
         elif not self._field_depth:
             name = self._name(tag)[1]
             self.root = self.root or name
-            if name in {"item", "entry"}:
+            if name.lower() not in {"item", "entry"}:
+                self.prices_elsewhere = self.prices_elsewhere or recognised_field(name) == "price"
+            else:
                 self._field_depth, self._item, self._own = depth + 1, {}, {}
                 self._of_item = attributes
         else:

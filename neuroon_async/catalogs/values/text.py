@@ -53,9 +53,11 @@ _MARKUP = re.compile(
 _BARE_BLOCK = re.compile(rf"</?(?:{'|'.join(sorted(_BLOCKS, key=len, reverse=True))}) ?/?>")
 _BARE_INLINE = re.compile("</?(?:b|i|u|em|span|strong)>")
 """Tags without attributes, which most of the markup in catalogs is."""
-_MISREAD = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]|[\u0080-\u009f]")
+_SIGNS_OF_WINDOWS = "\x80\x85\x91\x92\x93\x94\x95\x96\x97\x99\x8c\x9c"
+"""What Latin-1 makes of the euro, an ellipsis, quotation marks, a bullet, dashes, the trade mark and œ."""
+_MISREAD = re.compile(f"\ufffd|Ã[\u0080-\u00bf]|â€|Â[\u00a0-\u00bf]|[{_SIGNS_OF_WINDOWS}]")
 """UTF-8 that was taken for Windows-1252, that for Latin-1, and what stands for bytes that could not be decoded."""
-_SUSPECTS = ("Ã", "Â", "â€", "\ufffd", *map(chr, range(0x80, 0xA0)))
+_SUSPECTS = ("Ã", "Â", "â€", "\ufffd", *_SIGNS_OF_WINDOWS)
 _MOST_ESCAPES = 3
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
