@@ -169,3 +169,12 @@ def test_snake_case_takes_the_fast_lane_too_and_a_mapping_the_careful_one():
     text = b"\n".join(map(encode, products(70)))
     assert assert_lanes_agree(text, "f.jsonl", currency="EUR").share == 1.0
     assert assert_lanes_agree(text, "f.jsonl", mapping={"sku": "external_id"}).share == 0.0
+
+
+def test_a_key_that_stands_twice_has_its_last_value_in_both_lanes():
+    """As `docs/catalogs/plain.md` says."""
+    line = (
+        '{"externalId":"1","name":"Tea","price":4,"url":"https://s.example","attributes":{"a":"1","a":"2"},"price":5}'
+    )
+    [product] = assert_lanes_agree(line, "catalog.jsonl").items
+    assert (product.price, product.attributes) == (5, {"a": "2"})
