@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from .values.numbers import sign_if_whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -32,7 +34,10 @@ class NumberNotations:
         for target in list(draft.ambiguous):
             column = draft.ambiguous[target].column
             sign = self._sign_of(column, target)
-            if sign is None:
+            whole = sign_if_whole(draft.ambiguous[target].value) if target == "stock_quantity" else None
+            if sign is None and whole is not None:  # nothing says that it is no whole number
+                draft.read_ambiguous(target, whole)
+            elif sign is None:
                 draft.refuse_ambiguous(target)
             else:
                 draft.read_ambiguous(target, sign)

@@ -65,6 +65,10 @@ def test_counts_follow_the_prices():
     assert (item.stock_quantity, item.rating) == (3, Decimal("4.125"))
     (item,) = read(rows("9", stock="1.250"), shop_url="https://s.example")
     assert item.stock_quantity == 1250  # whole only where the sign groups thousands
+    (item,) = read(rows("9,90", stock="1.250 uds"), shop_url="https://s.example")
+    assert item.stock_quantity == 1250
+    (item,) = read(rows("9.90", stock="1.250"), shop_url="https://s.example")  # sold by weight
+    assert "stockQuantity: must be a whole number, got '1.250'" in item.reason
     (item,) = read(rows("9", stock="3.000"), shop_url="https://s.example")
     assert "stockQuantity: '3.000' may be" in item.reason
 

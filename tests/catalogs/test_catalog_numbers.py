@@ -103,7 +103,7 @@ def test_a_rating_is_up_to_five_so_its_thousands_are_never_grouped():
 
 
 def test_pieces_are_counted_with_or_without_a_word_for_them():
-    for value, pieces in (("3 uds", 3), ("12 in stock", 12), ("1.250 pcs", 1_250), (" 7 ", 7), (4.0, 4), ("-2", -2)):
+    for value, pieces in (("3 uds", 3), ("12 in stock", 12), (" 7 ", 7), (4.0, 4), ("-2", -2)):
         assert to_pieces(value, PLAIN) == pieces, value
     for value, error, told in (
         ("plenty", UnknownWord, "must be a number, got 'plenty'"),
@@ -111,6 +111,7 @@ def test_pieces_are_counted_with_or_without_a_word_for_them():
         ("1.5 pcs", BadValue, "must be a whole number, got '1.5'"),
         ([1], BadValue, "must be a number, got [1]"),
         ("3.000 pcs", AmbiguousNumber, "'3.000' may be 3.000 or 3000"),
+        ("1.250 pcs", AmbiguousNumber, "'1.250' may be 1.250 or 1250"),
     ):
         with pytest.raises(BadValue) as caught:
             to_pieces(value, PLAIN)

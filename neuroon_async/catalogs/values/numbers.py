@@ -27,6 +27,7 @@ __all__ = [
     "Notation",
     "Sign",
     "is_beyond_reason",
+    "sign_if_whole",
     "to_integer",
     "to_money",
     "to_number",
@@ -238,11 +239,14 @@ def to_rating(value: object, notation: Notation) -> Number:
 
 
 def to_pieces(value: object, notation: Notation) -> int:
-    """A whole number of pieces: ``3 uds``, ``12 in stock``. Raises `UnknownWord` for what tells no number at all."""
+    """A whole number of pieces: ``3 uds``, ``12 in stock``. Raises `UnknownWord` for what tells no number at all.
+
+    ``1.250`` is an `AmbiguousNumber` as ``3.000`` is: what is sold by weight has such a stock (see `sign_if_whole`).
+    """
     if type(value) is str and (pieces := _PIECES.fullmatch(_plain(value))):
         value = pieces[1]
     try:
-        return to_integer(value, notation)
+        return _whole(to_number(value, notation), value)
     except AmbiguousNumber:
         raise
     except BadValue as error:
@@ -262,6 +266,22 @@ def to_integer(value: object, notation: Notation) -> int:
         if text.endswith("000"):
             raise  # 3.000 may be three or three thousand
         number = to_number(re.sub("[.,]", "", text), notation)  # 1.250 is whole only where the sign groups thousands
+    return _whole(number, value)
+
+
+def sign_if_whole(value: object) -> Sign | None:
+    """The decimal sign by which a count that may be two is a whole number; ``None`` where it is one by either.
+
+    >>> sign_if_whole("1.250"), sign_if_whole("3.000")
+    (',', None)
+    """
+    text = str(value)
+    own: Sign = "." if "." in text else ","
+    other: Sign = "," if own == "." else "."
+    return None if f"{own}000" in text else other
+
+
+def _whole(number: Number, value: object) -> int:
     if number != number or number in {float("inf"), float("-inf")} or number != int(number):  # noqa: PLR0124 - NaN
         raise BadValue(f"must be a whole number, got {shown(value)}")
     return int(number)
