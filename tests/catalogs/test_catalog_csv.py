@@ -101,6 +101,17 @@ def test_what_a_database_writes_for_no_value_is_none():
     assert items[2].reason.startswith("file.csv:4: name: is required")
 
 
+@pytest.mark.parametrize(("encoding", "before"), [("utf-8", 0), ("cp1252", 0), (None, 30_000), ("utf-16-le", 30_000)])
+def test_a_row_with_nul_bytes_is_refused_alone(encoding, before):
+    rows = "".join(f"{number},b,1,u:x\n" for number in range(before))
+    content = HEAD + rows + '1,"a\n\0\0",1,u:x\n2,c,1,u:x\n3\0,d,1,u:x\n4,e,x,u:x\n'
+    items = read(content.encode(encoding or "utf-8"), encoding=encoding)[before:]
+    assert [getattr(item, "name", None) for item in items] == [None, "c", None, None]
+    told = [item.reason.partition(", ")[0] for item in items if isinstance(item, ProductFailure)]
+    assert told[:2] == [f"file.csv:{before + line}: holds NUL bytes" for line in (2, 5)]
+    assert told[2].startswith(f"file.csv:{before + 6}: price")
+
+
 def test_lines_are_read_again_once():
     items = read(HEAD + '1,a","b,u:x\n' + '2,a","b,u:x\n' * 3 + '3,"c"d,1,u:x\n4,e,1,u:x\n')
     assert [item.external_id for item in items if isinstance(item, Product)] == ["4"]

@@ -52,6 +52,10 @@ _PIECE = 32 * 1024
 """Bytes that are cut into lines together: what cuts them takes four times as much."""
 
 
+class _NulBytes(csv.Error):
+    """A row holds NUL bytes, which are no part of any text."""
+
+
 class _Lines:
     """The lines of texts. The last ones can be handed out once more."""
 
@@ -170,7 +174,7 @@ class DelimitedRows:
         self._since_row = 0
         """Characters that were handed out since a row ended."""
         self._lines = _Lines(self._texts())
-        self._has_nulls = False
+        self._has_nulls = self._has_nul_bytes = False
         self._read_again_to = 0
         """The last line that was handed out once more."""
 
@@ -211,6 +215,9 @@ class DelimitedRows:
                 row = next(rows)
                 if self._has_nulls and _NULL in row:
                     row = ["" if cell == _NULL else cell for cell in row]
+                if self._has_nul_bytes and any("\0" in cell for cell in row):
+                    self._since_row = 0
+                    return _NulBytes()
                 if any(row) and any(map(str.strip, row)):
                     numbers.append(self._record_line)
                     cells.append(row)
@@ -225,6 +232,9 @@ class DelimitedRows:
             raise self._source.error(
                 self._record_line, "a quote is opened in this row and never closed; the file may be cut off"
             ) from error
+        if isinstance(error, _NulBytes):
+            told = "holds NUL bytes, as some programs fill texts up with; take them out, or export the catalog again"
+            return Record(self._where(self._record_line), {}, told)
         told = f"is not a row of CSV ({error}); double the quotes inside a cell"
         swallowed = last_line - self._record_line
         if swallowed and last_line > self._read_again_to:  # or nested quotes would have the same lines read many times
@@ -260,6 +270,7 @@ class DelimitedRows:
                 "is a quote left open, or is this no CSV file?",
             )
         self._since_row += len(text)
+        self._has_nul_bytes = self._has_nul_bytes or "\0" in text
         self._has_nulls = self._has_nulls or ("\\" in text and _NULL in text)  # one sign is found far faster than two
         hint = _EXCEL_HINT.match(text) if not self._lines_skipped and self._record_line == 1 else None
         if hint is not None:
