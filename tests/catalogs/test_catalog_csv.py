@@ -72,25 +72,6 @@ def test_lines_count_as_editors_count_them():
     assert items[1].reason == "file.csv:6: price: must be an amount such as 49.99 or 49.99 EUR, got 'x'"
 
 
-def test_a_stray_quote_spoils_its_own_row_only():
-    items = read(HEAD + '1,"5" screen",1,u:x\n2,b,1,u:x\n3,5" screen,1,u:x\n')
-    assert items[0].reason.startswith("file.csv:2: is not a row of CSV")
-    assert [item.name for item in items[1:]] == ["b", '5" screen']
-
-
-@pytest.mark.parametrize("between", [0, 1, 2_000])
-@pytest.mark.parametrize("closing", ['"5" screen"', '5" or "6', '"b"'])
-def test_a_quote_that_is_not_closed_spoils_its_own_row_only(between, closing):
-    rows = "".join(f"{number},{'b' * 30},1,u:x\n" for number in range(2, between + 2))
-    items = read(HEAD + f'1,"a,1,u:x\n{rows}x,{closing},1,u:x\ny,c,x,u:x\nz,"d,1,u:x\n8,e,1,u:x\n9,"f",1,u:x\n')
-    assert items[0].reason.startswith("file.csv:2: is not a row of CSV")
-    assert all(isinstance(item, Product) for item in items[1 : between + 1])
-    places = [item.reason.split(": ")[0] for item in items if isinstance(item, ProductFailure)]
-    spoilt = [2, *[between + 3] * ('"5' in closing), between + 4, between + 5]
-    assert places == [f"file.csv:{line}" for line in spoilt]
-    assert [item.external_id for item in items if isinstance(item, Product)][-2:] == ["8", "9"]
-
-
 def test_what_a_database_writes_for_no_value_is_none():
     head = "id\tname\tprice\turl\tsku\tdescription\tsale price\tstock\n"
     items = read(head + "1\ta\t5\tu:x\t\\N\t\\N\t\\N\t\\N\n2\tC:\\New\t5\tu:x\tB\t\\N x\t\t3\n3\t\\N\t5\tu:x\t\t\t\t\n")
@@ -110,18 +91,6 @@ def test_a_row_with_nul_bytes_is_refused_alone(encoding, before):
     told = [item.reason.partition(", ")[0] for item in items if isinstance(item, ProductFailure)]
     assert told[:2] == [f"file.csv:{before + line}: holds NUL bytes" for line in (2, 5)]
     assert told[2].startswith(f"file.csv:{before + 6}: price")
-
-
-def test_lines_are_read_again_once():
-    items = read(HEAD + '1,a","b,u:x\n' + '2,a","b,u:x\n' * 3 + '3,"c"d,1,u:x\n4,e,1,u:x\n')
-    assert [item.external_id for item in items if isinstance(item, Product)] == ["4"]
-    assert items[1].reason.endswith("neither are the lines below it, up to 6")
-
-
-def test_a_quote_never_closed_is_fatal_after_what_precedes_it():
-    items, message = until_fault(Catalog(named(HEAD + '1,a,1,u:x\n2,"b,1,u:x\n3,c,1,u:x\n')))
-    assert [item.external_id for item in items] == ["1"]
-    assert message.startswith("file.csv:3: a quote is opened in this row and never closed")
 
 
 @given(

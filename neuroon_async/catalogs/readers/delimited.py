@@ -1,8 +1,8 @@
 """Rows of CSV and TSV: which delimiter, which columns, which line. What the columns mean is for the builders.
 
 A row that does not fit its header is a problem of that row alone. So is a quote that is opened and not closed, once a
-later one shows it: the lines that it has swallowed are read again, as rows of their own. Where none does, that ends the
-reading at the end of the file or after 16 MiB, whichever comes first.
+later one shows it, or a cell that holds whole rows: the lines that it has swallowed are read again, as rows of their
+own. Where nothing shows it, that ends the reading at the end of the file or after 16 MiB, whichever comes first.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ FEWEST_COLUMNS = 3
 MOST_TITLES = 5
 """Rows above the header that are looked past."""
 _COMMENT = re.compile(r"#\s+\S")
+_LINE_END = re.compile(r"\r\n?|\n")
+_NUMBER_OR_ADDRESS = re.compile(r"\s*(?:(?P<number>[0-9]+(?:[.,][0-9]+)*\s*\Z)|(?P<address>https?://))")
 _EXCEL_HINT = re.compile(r'\A"?sep=(.)"?\r?\n')
 
 
@@ -50,6 +52,33 @@ _BLOCK = 64
 
 _PIECE = 32 * 1024
 """Bytes that are cut into lines together: what cuts them takes four times as much."""
+
+
+def _holds_rows(row: Sequence[str], delimiter: str) -> bool:
+    """Has a quote made one row of several, from where it was opened to where a later row happens to close one?
+
+    Then each line is as wide as the row, and has its numbers and addresses where the first one has them.
+    """
+    for place, cell in enumerate(row):
+        if "\n" not in cell and "\r" not in cell:
+            continue
+        first, *others = _LINE_END.split(cell)
+        if first.count(delimiter) != len(row) - 1 - place:
+            continue
+        others[-1] = delimiter.join([others[-1], *row[place + 1 :]])
+        rows = [[*row[:place], *first.split(delimiter)], *(line.split(delimiter) for line in others)]
+        kinds = {number: kind for number, text in enumerate(rows[0]) if (kind := _kind_of(text)) is not None}
+        if kinds and all(
+            len(found) == len(row) and all(_kind_of(found[number]) == kind for number, kind in kinds.items())
+            for found in rows
+        ):
+            return True
+    return False
+
+
+def _kind_of(text: str) -> str | None:
+    found = _NUMBER_OR_ADDRESS.match(text)
+    return None if found is None else found.lastgroup
 
 
 class _NulBytes(csv.Error):
@@ -213,6 +242,9 @@ class DelimitedRows:
         try:
             while len(cells) < _BLOCK:
                 row = next(rows)
+                following = rows.line_num + skipped
+                if following - self._record_line > 1 and _holds_rows(row, self._delimiter):
+                    return csv.Error("a quote is opened in it, and closed in a row below")
                 if self._has_nulls and _NULL in row:
                     row = ["" if cell == _NULL else cell for cell in row]
                 if self._has_nul_bytes and any("\0" in cell for cell in row):
@@ -221,7 +253,7 @@ class DelimitedRows:
                 if any(row) and any(map(str.strip, row)):
                     numbers.append(self._record_line)
                     cells.append(row)
-                self._record_line = rows.line_num + skipped
+                self._record_line = following
                 self._since_row = 0
         except (StopIteration, csv.Error) as error:
             return error
