@@ -59,6 +59,8 @@ def _holds_rows(row: Sequence[str], delimiter: str) -> bool:
 
     Then each line is as wide as the row, and has its numbers and addresses where the first one has them.
     """
+    if "".join(row).count(delimiter) < len(row) - 1:
+        return False  # as almost always
     for place, cell in enumerate(row):
         if "\n" not in cell and "\r" not in cell:
             continue
