@@ -291,14 +291,15 @@ def c_bytes_in_use() -> int:
     return told.uordblks + told.hblkhd
 
 
-async def state_of_process() -> dict[str, int]:
+async def state_of_process() -> tuple[dict[str, int], Counter[str]]:
+    """How much of everything there is, and of the package's objects how many of each kind."""
     await asyncio.sleep(KEEP_ALIVE + 1)  # the idle connections of the lasting clients are closed by then
     gc.collect()
     process = psutil.Process()
     kinds = Counter(type(each) for each in gc.get_objects())
     ours = Counter({kind: count for kind, count in kinds.items() if str(kind.__module__).startswith("neuroon_async")})
     kept = sum(ours.pop(kind, 0) for kind in KEPT_FOR_A_WHILE)
-    return {
+    numbers = {
         "descriptors": process.num_fds(),
         "sockets": len(process.net_connections()),
         "threads": threading.active_count(),
@@ -308,6 +309,7 @@ async def state_of_process() -> dict[str, int]:
         "C bytes in use": c_bytes_in_use(),
         "resident bytes": process.memory_info().rss,
     }
+    return numbers, Counter({kind.__qualname__: count for kind, count in ours.items()})
 
 
 async def soak(url: str, requests: int, at_most: float, seed: int) -> None:
@@ -319,7 +321,7 @@ async def soak(url: str, requests: int, at_most: float, seed: int) -> None:
         async with running.lasting_clients():
             for _ in range(WARM_UP):
                 await running.wave()
-            start, started = await state_of_process(), time.monotonic()
+            (start, kinds), started = await state_of_process(), time.monotonic()
             longest = Longest()
             if type(loop).__module__.startswith("asyncio"):
                 longest.watch()
@@ -327,7 +329,7 @@ async def soak(url: str, requests: int, at_most: float, seed: int) -> None:
             while running.requests < requests and time.monotonic() - started < at_most:
                 await running.wave()
             longest.stop()
-            end, seconds = await state_of_process(), time.monotonic() - started
+            (end, kinds_at_end), seconds = await state_of_process(), time.monotonic() - started
     print(f"{running.requests:,} requests in {seconds:.0f} s; {dict(running.ends.most_common())}")
     print(", ".join(f"{name} {start[name]:,} -> {end[name]:,}" for name in start))
     if longest.callback:
@@ -336,7 +338,7 @@ async def soak(url: str, requests: int, at_most: float, seed: int) -> None:
         assert longest.seconds < Longest.MOST, "something has held the event loop for too long"
     assert not complaints, complaints
     grown = {name for name in start if end[name] > start[name] + MOST_GROWTH.get(name, 0)}
-    assert not grown, f"there are more {grown} than at the start"
+    assert not grown, f"there are more {grown} than at the start; of objects {dict(kinds_at_end - kinds)}"
 
 
 def runner(kind: str) -> Callable[[Any], None]:

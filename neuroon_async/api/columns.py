@@ -35,9 +35,7 @@ _DICTS: set[type[Any]] = {dict, type(None), UnsetType}
 _NOBODYS: list[Any] = []
 _KINDS = [(field.name, GenericAlias(list, (field.type,)), field.required) for field in structs.fields(Product)]
 _Fields: Any = msgspec.defstruct(
-    "Fields",
-    [(name, kind) if required else (name, kind, _NOBODYS) for name, kind, required in _KINDS],
-    kw_only=True,
+    "Fields", [(name, kind) if required else (name, kind, _NOBODYS) for name, kind, required in _KINDS]
 )
 """For each field of a product, the values of many."""
 

@@ -1,7 +1,13 @@
 import pytest
 from msgspec import UNSET
 
-from neuroon_async.api.addresses import is_absolute, is_site_address, names_no_host, relative_addresses
+from neuroon_async.api.addresses import (
+    all_plain_addresses,
+    is_absolute,
+    is_site_address,
+    names_no_host,
+    relative_addresses,
+)
 from neuroon_async.api.models import Product
 
 
@@ -49,5 +55,15 @@ def test_addresses_of_sites():  # those that are none: tests/catalogs/test_catal
         *("https://shop.example/@user", "https://shop.example.", "https://xn--caf-dma.example"),
     ):
         assert is_site_address(address), address
-    for other in (None, 5, b"https://shop.example", ["https://shop.example"]):
-        assert not is_site_address(other), other
+    for other in (
+        *(None, 5, b"https://shop.example", ["https://shop.example"]),
+        *("https://shop.example:0", "https://shop..example", "https://shop.example:65536", "https://a\ud800.example"),
+    ):
+        assert is_site_address(other) is False, other
+    assert is_site_address("https://shop.example:1")
+
+
+def test_many_addresses_are_told_as_each_of_them_alone():
+    """Also where they do not begin alike."""
+    assert all_plain_addresses(["https://shop.example/b", "http://other.example", "https://shop.example/a"]) is True
+    assert all_plain_addresses(["https://shop.example/b", "/tea", "https://shop.example/a"]) is False

@@ -230,6 +230,11 @@ class Text(str):
 UUID = uuid.UUID(int=1)
 
 
+def _like(module, name, text):
+    """A value whose class is called as one of a library that is not installed."""
+    return type(name, (), {"__module__": module, "__str__": lambda _: text})()
+
+
 @pytest.mark.parametrize(
     ("name", "value", "plain"),
     [
@@ -237,6 +242,7 @@ UUID = uuid.UUID(int=1)
         ("external_id", 17, "17"),
         ("parent_external_id", 17, "17"),
         ("url", yarl.URL("https://shop.example/té"), "https://shop.example/t%C3%A9"),
+        ("url", _like("httpx._urls", "URL", "https://shop.example/tea"), "https://shop.example/tea"),
         ("sku", Color.RED, "red"),
         ("external_id", Color.NUMBER, "7"),
         ("stock_quantity", Stock.MANY, 3),

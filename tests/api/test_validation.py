@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
+from neuroon_async.api import columns
 from neuroon_async.api.columns import all_plainly_valid
 from neuroon_async.api.models import (
     PRODUCT_FIELDS,
@@ -377,6 +378,11 @@ def test_plain_values_need_no_closer_look():
     assert all_plainly_valid([Product(**LONGEST), *without])
 
 
+def test_values_that_are_given():
+    assert columns.given([UNSET, 1.5, None, UNSET]) == [1.5]
+    assert columns.given([UNSET, UNSET]) == columns.given([]) == []
+
+
 class Undecided:
     """Compares as missing values of pandas and arrays of numpy do."""
 
@@ -409,8 +415,8 @@ class Unreadable(Mapping):
 def test_a_value_that_cannot_be_asked_is_told_apart_from_its_neighbours(field, value):
     others = [tea(price=1.0), tea(price=Decimal(1)), tea(price=1, rating=1.0, sale_price=1.0)]
     product = tea(**{field: value})
-    assert not all_plainly_valid([*others, product])
-    assert not all_plainly_valid([product, *others])
+    assert all_plainly_valid([*others, product]) is False
+    assert all_plainly_valid([product, *others]) is False
     with pytest.raises(InvalidProduct) as caught:
         check_product(product)
     assert caught.value.field == WIRE_NAMES[field]
