@@ -48,6 +48,11 @@ def test_lines_within_a_cell_are_a_text(text):
     assert [item.description for item in items] == [text]
 
 
+def test_a_table_within_a_cell_is_a_text():
+    items = read('id,name,description,price,url\n1,a,"Size, colour, weight\n10, red, 5 kg",1,https://s.example/1\n')
+    assert [item.description for item in items] == ["Size, colour, weight\n10, red, 5 kg"]
+
+
 def test_lines_are_read_again_once():
     items = read(HEAD + '1,a","b,u:x\n' + '2,a","b,u:x\n' * 3 + '3,"c"d,1,u:x\n4,e,1,u:x\n')
     assert [item.external_id for item in items if isinstance(item, Product)] == ["4"]

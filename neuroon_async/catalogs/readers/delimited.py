@@ -57,7 +57,8 @@ _PIECE = 32 * 1024
 def _holds_rows(row: Sequence[str], delimiter: str) -> bool:
     """Has a quote made one row of several, from where it was opened to where a later row happens to close one?
 
-    Then each line is as wide as the row, and has its numbers and addresses where the first one has them.
+    Then each line is as wide as the row, and has numbers and addresses where the row has them: those beside the cell
+    were read outside of quotes. A table in a description may be as wide, but has no address where the row has one.
     """
     if "".join(row).count(delimiter) < len(row) - 1:
         return False  # as almost always
@@ -69,7 +70,7 @@ def _holds_rows(row: Sequence[str], delimiter: str) -> bool:
             continue
         others[-1] = delimiter.join([others[-1], *row[place + 1 :]])
         rows = [[*row[:place], *first.split(delimiter)], *(line.split(delimiter) for line in others)]
-        kinds = {number: kind for number, text in enumerate(rows[0]) if (kind := _kind_of(text)) is not None}
+        kinds = {number: kind for number, text in enumerate(row) if (kind := _kind_of(text)) is not None}
         if kinds and all(
             len(found) == len(row) and all(_kind_of(found[number]) == kind for number, kind in kinds.items())
             for found in rows
