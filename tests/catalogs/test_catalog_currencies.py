@@ -130,6 +130,10 @@ def test_what_is_no_amount_of_money(text):
     assert "price: must be" in one_failure(row(text)).reason
 
 
+def test_a_hostile_price_takes_linear_time():
+    assert "price: must be an amount" in one_failure(row("1.-x" * 100_000)).reason
+
+
 @pytest.mark.parametrize("text", ["1,299 €", "$1.299", "USD 12.500"])
 def test_a_unit_does_not_settle_what_separates_decimals(text):
     assert "may be" in one_failure(row(text)).reason

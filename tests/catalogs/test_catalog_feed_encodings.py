@@ -68,6 +68,16 @@ def test_faults_stand_on_their_line_although_the_declaration_is_taken_out():
     assert fault.startswith(f"f.xml:4:{column}: is not well-formed XML: it holds a bare &")
 
 
+@pytest.mark.parametrize("text", ["5 < 6", "5 <\n6", "5 <\t6", "5 <= 6", "a <3"])
+def test_a_bare_less_than_is_named(text):
+    fault = until_fault(Catalog(named(feed(text), "f.xml")))[1]
+    assert "it holds a bare <, which is written &lt;" in fault
+
+
+def test_a_hostile_declaration_takes_linear_time():
+    assert "not well-formed" in until_fault(Catalog(named("<?xml" + " encoding=''" * 50_000, "f.xml")))[1]
+
+
 def test_what_else_ails_a_feed_is_named():
     fault = until_fault(Catalog(named(feed("Tea\x0b"), "f.xml")))[1]
     assert "it holds a control character (0x0b)" in fault

@@ -46,7 +46,8 @@ _NAMES_A_UNIT = frozenset({"unit", "iso"})
 """Attributes that may name a currency, or another unit."""
 _FILES = frozenset({"enclosure", "media:content"})
 """Elements that lead to a picture, or to a film."""
-_DECLARATION = re.compile(rb"""\A\s*<\?xml(?=\s)[^>]*?(?:\sencoding\s*=\s*["']([^"'>]*)["'][^>]*)?\?>""")
+_DECLARATION = re.compile(rb"\A\s*<\?xml\s[^>]*\?>")
+_ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([^"'>]*)["']""")
 _WRITTEN = re.compile(rb"[^\r\n]")
 _ASCII = bytes(range(128))
 _IN_MEMORY = ("utf-16", "utf-32")
@@ -114,7 +115,8 @@ def _declared_encoding(source: ByteSource, head: bytes) -> str:
     Raises `CatalogError` for an encoding that is not known, or that writes those in another way.
     """
     declaration = _DECLARATION.match(head)
-    told = ((declaration and declaration[1]) or b"utf-8").decode("ascii", "replace").strip()
+    encoding_told = _ENCODING.search(declaration[0]) if declaration else None
+    told = ((encoding_told and encoding_told[1]) or b"utf-8").decode("ascii", "replace").strip()
     if told.lower().startswith(_IN_MEMORY):
         return "utf-8"
     try:
@@ -153,7 +155,9 @@ def _not_well_formed(error: expat.ExpatError, before: bytes) -> str:
         )
     if error.code == _INVALID_TOKEN and _BARE_AMPERSAND.search(before):
         return "is not well-formed XML: it holds a bare &, which is written &amp; (in addresses, too)"
-    if error.code == _INVALID_TOKEN and before[-1:] < b" ":
+    if error.code == _INVALID_TOKEN and before[-2:-1] == b"<":
+        return "is not well-formed XML: it holds a bare <, which is written &lt;"
+    if error.code == _INVALID_TOKEN and before[-1:] < b" " and before[-1:] not in b"\t\r\n":
         return (
             f"is not well-formed XML: it holds a control character (0x{before[-1:].hex()}), of which XML has none; "
             "take such characters out of the texts"

@@ -48,7 +48,7 @@ _MONEY = re.compile(r"(?P<before>[^0-9+-]*?)(?P<number>[+-]?[.,]?[0-9](?:[0-9.,'
 _NUMBER = re.compile(r"(?P<sign>[+-]?)(?P<body>[0-9][0-9.,' ]*|[.,][0-9]+)")
 _NO_CENTS = re.compile(r"(?<=[0-9])[.,:]\s?[-\u2013\u2014]{1,2}(?![0-9])")
 """``49,-``, in Sweden ``49:-``."""
-_ENDS_WITH_GROUP = re.compile(r"[0-9](?P<sign>[.,])[0-9]{3}\Z")
+_GROUP = re.compile(r"[0-9](?P<sign>[.,])[0-9]{3}")
 _CENTS_BY_COLON = re.compile(r"(?<=[0-9]):(?=[0-9]{2}(?![0-9:]))")
 """``49:90``"""
 _TAX = r"(?:iva|ive|vat|gst|tax(?:es)?|mwst|ust|tva|btw|moms|bez|impuestos?|impostos?|imposte|impostos|taxa)\.?"
@@ -204,7 +204,7 @@ def to_money(value: object, notation: Notation) -> Money:
 
 def _as_cents(dash: re.Match[str]) -> str:
     """What the dash stands for where it tells a group from decimals: ``1.299,-`` is ``1.299,00``, as is ``1.299.-``."""
-    group = _ENDS_WITH_GROUP.search(dash.string, 0, dash.start())
+    group = _GROUP.match(dash.string, max(0, dash.start() - 5), dash.start())
     return "" if group is None else ",00" if group["sign"] == "." else ".00"
 
 
