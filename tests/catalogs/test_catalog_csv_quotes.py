@@ -7,6 +7,7 @@ from catalog_files import named, read, until_fault
 
 from neuroon_async import Product, ProductFailure
 from neuroon_async.catalogs import Catalog
+from neuroon_async.catalogs.readers import delimited
 
 HEAD = "id,name,price,url\n"
 
@@ -57,6 +58,14 @@ def test_lines_are_read_again_once():
     items = read(HEAD + '1,a","b,u:x\n' + '2,a","b,u:x\n' * 3 + '3,"c"d,1,u:x\n4,e,1,u:x\n')
     assert [item.external_id for item in items if isinstance(item, Product)] == ["4"]
     assert items[1].reason.endswith("neither are the lines below it, up to 6")
+
+
+def test_many_spoilt_rows_are_no_long_row(monkeypatch):
+    monkeypatch.setattr(delimited, "MAX_RECORD_BYTES", 100_000)
+    monkeypatch.setattr(delimited, "CHUNK_BYTES", 1_000)
+    items = read(HEAD + f'1,"a"{"b" * 1_000},1,u:x\n' * 300 + "2,c,1,u:x\n")
+    assert len(items) == 301
+    assert items[-1].external_id == "2"
 
 
 def test_a_quote_never_closed_is_fatal_after_what_precedes_it():

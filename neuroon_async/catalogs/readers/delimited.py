@@ -251,7 +251,6 @@ class DelimitedRows:
                 if self._has_nulls and _NULL in row:
                     row = ["" if cell == _NULL else cell for cell in row]
                 if self._has_nul_bytes and any("\0" in cell for cell in row):
-                    self._since_row = 0
                     return _NulBytes()
                 if any(row) and any(map(str.strip, row)):
                     numbers.append(self._record_line)
@@ -267,6 +266,7 @@ class DelimitedRows:
             raise self._source.error(
                 self._record_line, "a quote is opened in this row and never closed; the file may be cut off"
             ) from error
+        self._since_row = 0
         if isinstance(error, _NulBytes):
             told = "holds NUL bytes, as some programs fill texts up with; take them out, or export the catalog again"
             return Record(self._where(self._record_line), {}, told)
