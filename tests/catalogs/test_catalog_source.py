@@ -100,8 +100,22 @@ def test_western_words_in_which_letters_of_utf8_might_be_seen(name):
     assert products((HEAD + f"1,{name},2,u:x\n").encode("cp1252"))[0].name == name
 
 
+@pytest.mark.parametrize("name", ["Rot•Grün", "Preis€Netto", "Mon€y", "Größe“L”Kurz"])
+def test_western_words_between_which_signs_stand_without_spaces(name):
+    assert products((HEAD + f"1,{name},2,u:x\n").encode("cp1252"))[0].name == name
+
+
 @pytest.mark.parametrize(
-    ("name", "encoding"), [("café", "cp850"), ("Käse", "cp437"), ("Möbel", "cp850"), ("Garçon", "mac_roman")]
+    ("name", "encoding"),
+    [
+        ("café", "cp850"),
+        ("Käse", "cp437"),
+        ("Möbel", "cp850"),
+        ("còmoda", "cp850"),
+        ("Rôti", "cp850"),
+        ("FRANÇA", "cp850"),
+        ("Garçon", "mac_roman"),
+    ],
 )
 def test_text_of_dos_and_of_older_macs_is_refused(name, encoding):
     items, message = until_fault(Catalog(named((HEAD + f"1,{name},2,u:x\n").encode(encoding))))
