@@ -57,8 +57,9 @@ _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßÿœ
 _WESTERN_SIGNS = "€‚„…‘’“”•–—™¡¢£§©«®°±²³´·¹»¼½¾¿×\u00a0\u00ad"  # noqa: RUF001 - the very characters
 _FOREIGN = re.compile(f"[^\\x00-\\x7f{_WESTERN_LETTERS}{_WESTERN_SIGNS}]")
 _MISPLACED = re.compile(
-    r"(?<=[^\W\d_])(?:[\u201a\u201e]|[¡¢£§°±²³¹¼½¾¿º](?=[^\W\d_])|[•\u201c\u201d](?=[a-zß-ÿ]))"
-    r"|(?<=[A-ZÀ-Þ])€(?=[A-ZÀ-Þ])"
+    r"[\u201a\u201e¡¢£§°±²³¹¼½¾¿º•\u201c\u201d€](?<=[^\W\d_].)(?:"  # to begin with one set is several times as fast
+    r"(?<=[\u201a\u201e])|(?<=[¡¢£§°±²³¹¼½¾¿º])(?=[^\W\d_])|(?<=[•\u201c\u201d])(?=[a-zß-ÿ])"
+    r"|(?<=[A-ZÀ-Þ]€)(?=[A-ZÀ-Þ]))"
 )
 """A sign inside a word: the mark of a text in another script, or of one from DOS, taken for a Western one.
 
@@ -67,7 +68,8 @@ at them (``Rot•Grün``, ``Preis€Netto``), they are what they seem.
 """
 _CONTINUED = re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", "ignore"))
 _OF_UTF8 = re.compile(
-    rf"Ã(?![\xa0»\u201d\u2026])[{_CONTINUED}]|(?<![A-ZÀ-Þ])Ã[\xa0»\u201d\u2026]|Â[\xa0-\xbf]|â[€\u201a]"
+    rf"[ÃÂâ](?:(?<=Ã)(?![\xa0»\u201d\u2026])[{_CONTINUED}]|(?<=Ã)(?<![A-ZÀ-Þ]Ã)[\xa0»\u201d\u2026]"
+    r"|(?<=Â)[\xa0-\xbf]|(?<=â)[€\u201a])"
 )
 """Letters and signs of UTF-8 taken for Western ones. Words in capitals may end with Ã, and a sign may follow them."""
 
