@@ -62,6 +62,12 @@ def test_bytes_that_are_not_what_is_declared_end_the_reading():
         assert products(content, "f.xml", encoding="cp1252")[0].name == "Año"
 
 
+def test_a_feed_of_utf8_that_declares_latin_1_is_told_so():
+    fault = until_fault(Catalog(named(feed("Álbum", "ISO-8859-1").encode(), "f.xml")))[1]
+    assert "is not Western European text (0x81)" in fault
+    assert "encoding='utf-8'" in fault
+
+
 def test_faults_stand_on_their_line_although_the_declaration_is_taken_out():
     fault = until_fault(Catalog(named("\n\n" + feed("Sol & mar", "utf-8"), "f.xml")))[1]
     column = FEED.index("{}") + len("Sol & ")

@@ -204,14 +204,14 @@ class ByteSource:
                 decoder = codecs.getincrementaldecoder(self.encoding)()
             position -= len(unfinished)
             text, fault = "", None
+            data = unfinished + chunk
             try:
                 text = decoder.decode(chunk, not chunk)
             except UnicodeDecodeError as error:
-                data = unfinished + chunk
                 text = data[: error.start].decode(self.encoding)
-                fault = self._undecodable(position + error.start, data[error.start : error.start + 1])
+                fault = self._undecodable(position, data, error.start)
             if encoding is None and self.encoding == "cp1252" and (wrong := _un_western(text)):
-                fault = self._undecodable(position + wrong.start(), wrong.group()[:1].encode("cp1252"))
+                fault = self._undecodable(position, data, wrong.start())
                 text = text[: wrong.start()]
             if text:
                 yield (text.replace(_MARK, "") if _MARK in text else text).encode()
@@ -219,16 +219,17 @@ class ByteSource:
                 raise fault
             if not chunk:
                 return
-            position += len(unfinished) + len(chunk)
+            position += len(data)
 
-    def _undecodable(self, position: int, byte: bytes) -> CatalogError:
+    def _undecodable(self, position: int, data: bytes, at: int) -> CatalogError:
+        """The error for the byte ``at`` which ``data`` is no text; it begins at ``position``."""
         tried = self._given_encoding or ("Western European" if self.encoding == "cp1252" else self.encoding)
-        shown = f" (0x{byte.hex()})" if byte else ""
-        another = self.how_to_encode("cp1250" if self.encoding == "cp1252" else "cp1252")
+        shown = f" (0x{data[at]:02x})" if at < len(data) else ""
+        another = "cp1252" if self.encoding != "cp1252" else "utf-8" if _is_utf8(data) else "cp1250"
         return self.error(
-            f"byte {position}",
-            f"is not {tried} text{shown}; if all of the file is written in another encoding, name it ({another}), "
-            "else export it again as UTF-8",
+            f"byte {position + at}",
+            f"is not {tried} text{shown}; if all of the file is written in another encoding, name it "
+            f"({self.how_to_encode(another)}), else export it again as UTF-8",
         )
 
     def spooled(self, chunks: Iterator[bytes]) -> BinaryIO:
@@ -333,6 +334,14 @@ def _unmarked_utf16(head: bytes) -> str | None:
     if high > 0.4 and low < 0.1:
         return "utf-16-le"
     return "utf-16-be" if low > 0.4 and high < 0.1 else None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)  # its last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _guess(data: bytes, around: bytes) -> str:
