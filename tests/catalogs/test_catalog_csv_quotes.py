@@ -41,6 +41,13 @@ def test_rows_within_a_cell_are_rows(between, end):
     assert [item.name for item in items[1:]] == [*"b" * between.count("\n"), '15"', "x y, z"]
 
 
+def test_rows_within_a_cell_may_end_with_cells_in_quotes():
+    rows = '1,"a,1,https://s.example/1,x\n2,15",2,https://s.example/2,"x, y\nz"\n'
+    items = read(f"id,name,price,url,description\n{rows}")
+    assert items[0].reason.startswith("file.csv:2: is not a row of CSV (a quote is opened in it")
+    assert [(item.name, item.description) for item in items[1:]] == [('15"', "x, y\nz")]
+
+
 @pytest.mark.parametrize(
     "text", ["Sizes:\n1, 2, 3, 4, 5", "to\nhttps://a, b, 1, c, d", "1, 2, 3, 4, 5\n1, 2, 3, 4, 5", "a,\nb"]
 )

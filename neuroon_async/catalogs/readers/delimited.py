@@ -65,11 +65,14 @@ def _holds_rows(row: Sequence[str], delimiter: str) -> bool:
     for place, cell in enumerate(row):
         if "\n" not in cell and "\r" not in cell:
             continue
-        first, *others = _LINE_END.split(cell)
+        first, *within, last = _LINE_END.split(cell)
         if first.count(delimiter) != len(row) - 1 - place:
             continue
-        others[-1] = delimiter.join([others[-1], *row[place + 1 :]])
-        rows = [[*row[:place], *first.split(delimiter)], *(line.split(delimiter) for line in others)]
+        rows = chain(
+            [[*row[:place], *first.split(delimiter)]],
+            (line.split(delimiter) for line in within),
+            [[*last.split(delimiter), *row[place + 1 :]]],
+        )
         kinds = {number: kind for number, text in enumerate(row) if (kind := _kind_of(text)) is not None}
         if kinds and all(
             len(found) == len(row) and all(_kind_of(found[number]) == kind for number, kind in kinds.items())
