@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from real_redis import redis_server
 
+from neuroon_async.sqlite.forks import ForkBarrier
 from neuroon_async.testing import Emulator
 
 __all__ = ["redis_server"]
@@ -268,6 +269,13 @@ def test_a_fork_does_not_wait_for_what_has_not_begun(tmp_path, emulator):
         """,
     )
     assert printed == ["True", "9000"]
+
+
+def test_a_fork_that_was_never_counted_holds_up_nobody():
+    barrier = ForkBarrier()
+    barrier.after_fork_in_parent()  # a signal's handler has raised before
+    with barrier:
+        pass
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["its loop has ended", "its loop runs"])

@@ -40,14 +40,14 @@ class ForkBarrier:
             self._changed.notify_all()
 
     def before_fork(self) -> None:
-        self._changed.acquire()
-        self._forks += 1
-        self._changed.wait_for(lambda: self._under_way == 0, _LONGEST)
+        with self._changed:
+            self._forks += 1
+            self._changed.wait_for(lambda: self._under_way == 0, _LONGEST)
 
     def after_fork_in_parent(self) -> None:
-        self._forks -= 1
-        self._changed.notify_all()
-        self._changed.release()
+        with self._changed:
+            self._forks = max(0, self._forks - 1)  # what a signal's handler raised may have kept it from being counted
+            self._changed.notify_all()
 
     def after_fork_in_child(self) -> None:
         self._changed = Condition()
