@@ -30,7 +30,7 @@ def _in(folder: str, *names: str) -> tuple[str, ...]:
 _TRANSPORT_TESTS = "transport", "instrumentation", "resources", "test_cancellation.py", "test_client.py"
 ROOMS = {
     "limits": Room(_in("limits", "policy", "local", "tables", "callers"), ("limits",)),
-    "retries": Room(_in("transport", "retries", "time_limit"), _TRANSPORT_TESTS),
+    "retries": Room(_in("transport", "retries", "time_limit"), (*_TRANSPORT_TESTS, "test_wrong_arguments.py")),
     "transport": Room(
         _in("transport", "transport", "admission", "exchange", "places", "open_calls", "unpacking", "failures"),
         _TRANSPORT_TESTS,
