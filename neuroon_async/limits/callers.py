@@ -65,8 +65,6 @@ class CallerLine:
             self._resting = None
             if timer is not None:
                 timer.cancel()
-            if resting.done() and not resting.cancelled():
-                resting.exception()  # a cancellation may have come first
 
     def go_on(self) -> None:
         """Let the first one look again."""
