@@ -315,7 +315,7 @@ class Admission:
         if bulk:
             moment = max(moment, turn(ahead + self._keep(now)) - SINGLE_CALL_WAIT)
         if self.not_before:
-            spaced = self.not_before + min(1.0, ahead / self.requests) * self._limit.per
+            spaced = self.not_before + ahead / self.requests * self._limit.per  # one by one, and then as slots return
             moment = max(moment, self.next_spaced, spaced)
         return moment
 
