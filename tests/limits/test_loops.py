@@ -46,17 +46,19 @@ def test_the_next_loop_wakes_when_the_slots_of_the_last_one_come_back():
     run(spend(limiter, 2))
 
 
-def test_callers_left_behind_in_an_ended_loop_are_forgotten():
+@pytest.mark.parametrize("bulk", [False, True])
+def test_callers_left_behind_in_an_ended_loop_are_forgotten(bulk, caplog):
     limiter = LocalEndpoint("shop", LIMIT)
     loop = VirtualTimeLoop()
     loop.run_until_complete(spend(limiter, 2))
-    waiting = loop.create_task(limiter.acquire())
+    waiting = loop.create_task(limiter.acquire(bulk=bulk))
     loop.run_until_complete(asyncio.sleep(0))
     assert limiter.state().waiting == 1
     loop.close()  # without cancelling anything, as no `asyncio.run` would
     waiting._log_destroy_pending = False
     assert run(seconds(spend(limiter))) < 20
     assert limiter.state().waiting == 0
+    assert caplog.records == []
 
 
 def test_what_was_in_flight_in_an_ended_loop_comes_back():
@@ -74,8 +76,9 @@ def test_what_was_in_flight_in_an_ended_loop_comes_back():
 
 def test_a_token_bucket_goes_on_in_the_next_loop():
     limiter = LocalEndpoint("shop", RateLimit(4, per=0.4, burst=1))
-    for _ in range(3):
-        run(spend(limiter, 2))
+    run(spend(limiter, 2))
+    assert run(seconds(spend(limiter, 2))) >= 0.09  # the slots are free, yet one follows the other
+    run(spend(limiter, 2))
 
 
 @pytest.mark.parametrize("waited", [0, 1_000])
