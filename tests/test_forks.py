@@ -25,7 +25,13 @@ HEAD = """
 import asyncio, os, sys
 from neuroon_async import ConfigurationError, MachineLimiter, NeuroonClient, SQLiteLedger, blocking
 from neuroon_async.outbox import ConversionOutbox
+from neuroon_async.sqlite import SQLiteFile
 from neuroon_async.testing import Emulator
+
+def numbers_file(name):
+    table = "CREATE TABLE number (value INTEGER)"
+    explain = lambda problem, detail: OSError(detail)
+    return SQLiteFile(name, application_id=1, migrations=[[table]], explain=explain)
 
 def in_child(work):
     if os.fork() == 0:
@@ -202,15 +208,7 @@ def test_a_fork_waits_for_what_a_thread_does_in_a_file(tmp_path, emulator):
         tmp_path,
         """
         import threading, time
-        from neuroon_async.sqlite import SQLiteFile
 
-        def new_file():
-            return SQLiteFile(
-                "numbers",
-                application_id=1,
-                migrations=[["CREATE TABLE number (value INTEGER)"]],
-                explain=lambda problem, detail: OSError(detail),
-            )
         begun, forking = threading.Event(), threading.Event()
         os.register_at_fork(before=forking.set)
         def work():
@@ -223,10 +221,10 @@ def test_a_fork_waits_for_what_a_thread_does_in_a_file(tmp_path, emulator):
             file.submit(work)
             begun.wait()
         async def child():
-            async with new_file() as own:
+            async with numbers_file("numbers") as own:
                 await own.run(own.write, "INSERT INTO number VALUES (2)")
                 return await own.read("SELECT value FROM number")
-        file = new_file()
+        file = numbers_file("numbers")
         asyncio.run(file.open())
         asyncio.run(main())
         in_child(lambda: asyncio.run(child()))
@@ -244,11 +242,8 @@ def test_a_fork_does_not_wait_for_what_has_not_begun(tmp_path, emulator):
         tmp_path,
         """
         import threading
-        from neuroon_async.sqlite import SQLiteFile
 
-        tables = [["CREATE TABLE number (value INTEGER)"]]
-        names = ("one", "two", "three")
-        files = [SQLiteFile(name, application_id=1, migrations=tables, explain=None) for name in names]
+        files = [numbers_file(name) for name in ("one", "two", "three")]
         at_work, pieces, before = threading.Event(), [], []
         def work(file):
             pieces.append(file)

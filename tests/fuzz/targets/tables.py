@@ -72,8 +72,8 @@ def _sheets() -> list[bytes]:
         b'<numFmt numFmtId="165" formatCode="[&lt;10]0.00;(#,##0)"/></numFmts>'
         b'<cellXfs count="4"><xf numFmtId="0"/><xf numFmtId="164"/><xf numFmtId="165"/><xf numFmtId="9"/></cellXfs>'
     )
-    styles = b"<styleSheet xmlns=" + _workbook()[_STYLES].partition(b"xmlns=")[2].partition(b">")[0]
-    return [sound, several, several + _CUT + styles + b">" + formats + b"</styleSheet>"]
+    start = _workbook()[_STYLES].partition(b"<cellXfs")[0]
+    return [sound, several, several + _CUT + start + formats + b"</styleSheet>"]
 
 
 def check_number_format(data: bytes) -> None:
