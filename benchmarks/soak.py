@@ -5,10 +5,11 @@
 The emulator runs in a process of its own. Waves of calls and bulk syncs meet lost requests and answers, resets, broken
 bodies, errors and servers that never answer; some are cancelled, some time out, and some clients are closed below their
 calls. Two clients last from beginning to end, one of them with a `MachineLimiter`. After each wave no task and no taken
-slot may be left; at the end there are as many descriptors, sockets, threads and objects of the package as after the
-first third, and as much memory is in use: blocks of Python's, and bytes of the C library's. The resident size may grow
-all the same, by what both keep free between what is in use. The longest stretch that one callback held the event loop
-is told in processor time, so other work on the machine does not matter; it may be 50 ms.
+slot may be left; at the end there are as many descriptors, sockets and threads as after the first third, and, within
+the bounds of `MOST_GROWTH`, as many objects of the package and as much memory in use: blocks of Python's, and bytes of
+the C library's. The resident size may grow all the same, by what both keep free between what is in use. The longest
+stretch that one callback held the event loop is told in processor time, so other work on the machine does not matter;
+it may be 50 ms.
 """
 
 from __future__ import annotations
