@@ -54,7 +54,7 @@ class ForkBarrier:
         self._under_way = self._forks = 0
 
 
-no_fork = ForkBarrier()
+no_fork: ForkBarrier = ForkBarrier()
 """``with no_fork:`` around work in SQLite that runs in a thread of its own."""
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which does not fork
