@@ -16,6 +16,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
+from ...api.shapes import is_list
 from ...errors import ConfigurationError
 from ..columns import recognised_field
 from ..records import Record
@@ -282,7 +283,7 @@ class _Items:
             self._own[name], self._item[name] = own, text
         elif own == known:
             before = self._item[name]
-            if isinstance(before, list):
+            if is_list(before):
                 before.append(text)
             else:
                 self._item[name] = [before, text]
