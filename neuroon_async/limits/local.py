@@ -174,8 +174,9 @@ class LocalEndpoint:
             permit.unused()
             if isinstance(error, TimeoutError) and timer.expired():
                 now = self._clock.now()
-                wait = self._admission.earliest(now, ahead=0, bulk=False) - now
-                raise would_be_late(self._name, requests=self._effective.requests, wait=wait) from None
+                slot = self._admission.earliest(now, ahead=0, bulk=False) - now
+                token = self._limit.per / self._limit.requests  # the bucket gains one in that time
+                raise would_be_late(self._name, requests=self._effective.requests, wait=max(slot, token)) from None
             raise
         self._in_bucket = None
         self._admission.space_out(self._clock.now())
@@ -193,7 +194,7 @@ class LocalEndpoint:
     def _late(self, now: float, deadline: float, *, ahead: int, bulk: bool) -> Exception | None:
         """The refusal of a call whose wait is known to outlast its deadline."""
         earliest = self._admission.earliest(now, ahead=ahead, bulk=bulk)
-        if self._bucket is not None and self._limit.burst is not None:
+        if self._limit.burst is not None:  # one of the whole limit or more adds nothing to the above
             spaced = (ahead + (self._in_bucket is not None) - self._limit.burst) * self._limit.per
             earliest = max(earliest, now + spaced / self._limit.requests)
         if earliest <= deadline:
@@ -207,16 +208,19 @@ class LocalEndpoint:
         ahead = 0
         for queue, bulk in ((self._singles, False), (self._bulk, True)):
             for waiter, deadline in tuple(queue.items()):
+                if waiter.done():  # cancelled just now
+                    continue
                 late = None if deadline is None else self._late(now, deadline, ahead=ahead, bulk=bulk)
                 if late is None:
                     ahead += 1
-                elif queue.pop(waiter, self) is not self and not waiter.done():
+                else:
+                    del queue[waiter]
                     waiter.set_exception(late)
 
     def _expire(self, waiter: asyncio.Future[LocalPermit], bulk: bool) -> None:
-        queue = self._bulk if bulk else self._singles
-        if waiter.done() or queue.pop(waiter, self) is self:
+        if waiter.done():
             return
+        del (self._bulk if bulk else self._singles)[waiter]
         now = self._clock.now()
         wait = self._admission.earliest(now, ahead=0, bulk=bulk) - now
         waiter.set_exception(would_be_late(self._name, requests=self._effective.requests, wait=wait))

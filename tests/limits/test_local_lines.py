@@ -105,6 +105,17 @@ async def test_who_was_cancelled_just_now_is_not_refused_as_well():
     assert limiter.state().waiting == 0
 
 
+async def test_who_was_cancelled_just_now_holds_up_nobody():
+    limiter = LocalEndpoint("shop", RateLimit(4, per=40))
+    await spend(limiter, 4)
+    first, second = await in_line(limiter, None, 105)
+    first.cancel()
+    limiter.pause(100)  # they return one every ten seconds
+    at, error = await outcome(second)
+    assert error is None
+    assert at == pytest.approx(100, abs=TINY)
+
+
 # A deadline
 
 
@@ -183,12 +194,12 @@ async def test_a_call_at_the_bucket_is_told_how_long_a_pause_lasts():
     assert str(error).startswith("shop: not sent")
 
 
-async def test_a_call_at_the_bucket_is_not_told_to_leave_slots_to_others():
+async def test_a_call_at_the_bucket_is_told_when_that_gains_a_token_and_not_to_leave_slots_to_others():
     limiter = LocalEndpoint("shop", RateLimit(20, per=60, burst=10))
-    await spend(limiter, 19)
+    await spend(limiter, 19)  # all slots but one
     (task,) = await in_line(limiter, 1)
     _, error = await outcome(task)
-    assert error.retry_after < 3  # no more than the bucket takes, though the slots but one are spent
+    assert error.retry_after == pytest.approx(3, abs=TINY)
 
 
 async def test_cancelled_at_the_bucket_in_the_moment_of_the_deadline():
