@@ -48,7 +48,8 @@ from neuroon_async import (
 from neuroon_async.limits.local import LocalLimiter
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault
 from neuroon_async.testing.faults import Ending
-from neuroon_async.transport.session import AttemptClock, _AnswerProtocol
+from neuroon_async.transport.attempt_clock import AttemptClock
+from neuroon_async.transport.connector import AnswerProtocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -60,7 +61,7 @@ CLIENTS = 6
 """Of one wave, side by side: much of each one's time goes by waiting for servers that never answer."""
 KEEP_ALIVE = 5.0
 """Seconds after which the server closes an idle connection."""
-KEPT_FOR_A_WHILE = (AttemptClock, _AnswerProtocol)
+KEPT_FOR_A_WHILE = (AttemptClock, AnswerProtocol)
 """By the event loop's cancelled timers, and by aiohttp's pool until it looks for closed connections."""
 MOST_GROWTH = {
     "kept for a while": 300,

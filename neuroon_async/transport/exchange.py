@@ -1,4 +1,4 @@
-"""One attempt: a request and its answer over aiohttp's client, which only this module and `session` touch.
+"""One attempt: a request and its answer over aiohttp's client, which only this module and those of its session touch.
 
 Failures are returned, not raised: the exceptions of aiohttp hold the request's headers, the API key among them, and
 must not travel on, neither as the context of another error nor in the frames of a traceback.
@@ -26,9 +26,10 @@ from ..api.contract import (
 from ..api.responses import Response, read_error, read_success
 from ..errors import APIError, ConnectionFailed, NeuroonError, RequestTimeout, ResponseDecodeError
 from ..settings import package_version
+from .attempt_clock import AttemptClock, running_clock
 from .failures import explain, loss_of, origin_of
 from .routes import Route
-from .session import AttemptClock, SessionHolder, closed_session, running_clock
+from .session import SessionHolder, closed_session
 from .unpacking import ACCEPT_ENCODING, UnpackedAnswer, UnreadableAnswer
 
 if TYPE_CHECKING:
