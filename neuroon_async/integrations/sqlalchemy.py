@@ -61,10 +61,12 @@ _FORGOTTEN_AT_ONCE = 500
 _FAILURES = (SQLAlchemyError, OSError, TimeoutError)
 _NOW = {
     "postgresql": "EXTRACT(EPOCH FROM clock_timestamp())",
-    "mysql": "(UNIX_TIMESTAMP(SYSDATE(6)) + 0.0e0)",
+    "mysql": "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1e6)",  # local times occur twice in autumn
     "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
 }
 """The database's own clock, in Unix seconds: one for all processes. By the name of the dialect."""
+_IN_MYSQL = {"engine": "InnoDB", "default_charset": "utf8mb4", "collate": "utf8mb4_bin"}
+"""Whatever the server's defaults are: they may lack transactions, lack letters, or take "a" and "A" for one id."""
 _BLOBS = {"TINYBLOB": 2**8 - 1, "BLOB": 2**16 - 1, "MEDIUMBLOB": 2**24 - 1}
 """Bytes that MySQL's types hold."""
 _LONGEST_REASON = 10_000
@@ -78,12 +80,14 @@ def outbox_table(metadata: MetaData, name: str = "neuroon_outbox") -> Table:
     """
     check_kind("metadata", metadata, MetaData, "a MetaData, such as Base.metadata")
     check_text("name", name)
-    exact = Text().with_variant(mysql.VARCHAR(255, collation="utf8mb4_bin"), "mysql", "mariadb")
+    options: dict[str, Any] = {
+        f"{dialect}_{key}": _IN_MYSQL[key] for dialect in ("mysql", "mariadb") for key in _IN_MYSQL
+    }
     return Table(
         name,
         metadata,
         Column("shop_id", String(100), primary_key=True),
-        Column("order_id", exact, primary_key=True),
+        Column("order_id", Text().with_variant(mysql.VARCHAR(255), "mysql", "mariadb"), primary_key=True),
         Column("body", LargeBinary, nullable=False),
         Column("state", String(10), nullable=False),  # pending, delivered or dead
         Column("attempts", Integer, nullable=False),
@@ -95,6 +99,7 @@ def outbox_table(metadata: MetaData, name: str = "neuroon_outbox") -> Table:
         Column("reason", Text),  # why it was refused
         Index(f"ix_{name}_due", "shop_id", "state", "due_at"),
         Index(f"ix_{name}_settled", "shop_id", "state", "settled_at"),
+        **options,
     )
 
 
@@ -279,7 +284,9 @@ class SQLAlchemyOutboxStore:
         query = select(row.order_id, self._body, row.attempts, row.claim).where(self._mine("pending"), due)
         query = query.order_by(row.due_at).limit(count).with_for_update(skip_locked=True)  # nothing in SQLite
         leased: list[LeasedConversion] = []
-        async with self._transaction() as connection:
+        # MySQL's default would lock the gaps between the rows, too: orders would wait, and leases deadlock.
+        level = {"isolation_level": "READ COMMITTED"} if self._dialect == "mysql" else {}
+        async with self._transaction(**level) as connection:
             for order_id, body, attempts, claim in (await connection.execute(query)).all():
                 # Without SKIP LOCKED another process may have been faster.
                 same = row.claim.is_(None) if claim is None else row.claim == claim
@@ -367,9 +374,10 @@ class SQLAlchemyOutboxStore:
             return int(result.rowcount)
 
     @asynccontextmanager
-    async def _transaction(self) -> AsyncGenerator[AsyncConnection, None]:
+    async def _transaction(self, **options: str) -> AsyncGenerator[AsyncConnection, None]:
+        engine = self.engine.execution_options(**options) if options else self.engine
         try:
-            async with self.engine.begin() as connection:
+            async with engine.begin() as connection:
                 yield connection
         except _FAILURES as error:
             raise self._unavailable(error) from error

@@ -1,5 +1,6 @@
-"""A real PostgreSQL server for the tests of this folder."""
+"""Real database servers for the tests of this folder."""
 
+from real_mariadb import mariadb
 from real_postgresql import postgresql
 
-__all__ = ["postgresql"]
+__all__ = ["mariadb", "postgresql"]

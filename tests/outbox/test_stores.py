@@ -29,7 +29,10 @@ def body(order_id="1001", value="14.50"):
     return stored_body(order(order_id, value))
 
 
-@pytest.fixture(params=["file", "sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "mariadb")]
+
+
+@pytest.fixture(params=["file", "sqlite", *SERVERS])
 async def make(request, tmp_path):
     """Makes open stores that all look at the same place, as processes would."""
     async with AsyncExitStack() as stack:
@@ -48,8 +51,8 @@ async def make(request, tmp_path):
 
             from neuroon_async.integrations.sqlalchemy import SQLAlchemyOutboxStore  # noqa: PLC0415 - likewise
 
-            if request.param == "postgresql":
-                url = request.getfixturevalue("postgresql").url
+            if request.param != "sqlite":
+                url = request.getfixturevalue(request.param).url
             else:
                 pytest.importorskip("aiosqlite", reason="needs aiosqlite")
                 url = f"sqlite+aiosqlite:///{tmp_path / 'shop.sqlite3'}"
