@@ -153,8 +153,11 @@ class Sample:
 
     def header_by(self, delimiter: str) -> list[str]:
         """The column names of text that is delimited so."""
-        rows = self.rows(delimiter, 1)
-        return [name.strip() for name in rows[0]] if rows else []
+        header, *rows = self.rows(delimiter, 2) or [[]]
+        names = [name.strip() for name in header]
+        while rows and len(names) > len(rows[0]) and not names[-1]:
+            names.pop()  # of a delimiter at the end, which the rows lack
+        return names
 
     def rows(self, delimiter: str, count: int) -> list[list[str]]:
         """The first rows of text that is delimited so, or of the sheet, from the header on."""
@@ -239,9 +242,10 @@ class Reading:
 
     def table(self, delimiter: str | None = None) -> DelimitedRows:
         """The rows of delimited text, not counted. Raises as `rows` does."""
-        self._check_header(self.sample.header_by(delimiter) if delimiter else self.sample.header)
+        header = self.sample.header_by(delimiter) if delimiter else self.sample.header
+        self._check_header(header)
         delimiter = delimiter or self.sample.delimiter
-        return DelimitedRows(self.source, self.text(), delimiter, self.sample.titles(delimiter))
+        return DelimitedRows(self.source, self.text(), delimiter, self.sample.titles(delimiter), len(header))
 
     def _check_header(self, header: list[str]) -> None:
         self._check_mapping(header)

@@ -67,6 +67,23 @@ def test_a_ragged_row_is_one_failure_and_reading_goes_on():
     assert items[3].name == "two lines"
 
 
+@pytest.mark.parametrize("end", [",", ",,", ', ,""'])
+def test_a_delimiter_at_the_end_of_the_header_alone_is_no_column(end):
+    text = f"id,name,price,url{end}\n1,A,1.50,{SHOP}/1\n2,B,2.50,{SHOP}/2\n3,C\n4,D,4.50,{SHOP}/4,x\n"
+    catalog = Catalog(named(text + f"5,E,5.50,{SHOP}/5,\n"))
+    first, second, short, long, last = catalog
+    assert [p.price for p in (first, second, last)] == [Decimal("1.50"), Decimal("2.50"), Decimal("5.50")]
+    assert "has 2 cells where the header has 4" in short.reason
+    assert "has 5 cells where the header has 4" in long.reason
+
+
+def test_a_delimiter_at_the_end_of_the_header_and_of_the_rows_is_a_column_without_a_name():
+    text = f"id,name,price,url,\n1,A,1.50,{SHOP}/1,\n2,B,2.50,{SHOP}/2,sold\n3,C,3.50,{SHOP}/3\n"
+    first, second, third = Catalog(named(text))
+    assert (first.external_id, second.external_id) == ("1", "2")
+    assert "has 4 cells where the header has 5" in third.reason
+
+
 def test_lines_count_as_editors_count_them():
     items = read(HEAD + '\n1,"a\nb",1,u:x\n\n2,c,x,u:x\n')
     assert items[1].reason == "file.csv:6: price: must be an amount such as 49.99 or 49.99 EUR, got 'x'"

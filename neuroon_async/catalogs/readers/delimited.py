@@ -196,9 +196,12 @@ def rows_of(sample: str, delimiter: str, count: int) -> list[list[str]]:
 class DelimitedRows:
     """The rows of one file; ``header`` is known once iteration has begun."""
 
-    def __init__(self, source: ByteSource, chunks: Iterator[bytes], delimiter: str, titles: int = 0) -> None:
-        """``titles`` are the rows above the header."""
+    def __init__(
+        self, source: ByteSource, chunks: Iterator[bytes], delimiter: str, titles: int = 0, columns: int = 0
+    ) -> None:
+        """``titles`` are the rows above the header; what it has beyond ``columns`` and no name for is no column."""
         self._titles = titles
+        self._columns = columns
         self.header: list[str] = []
         self._source = source
         self._chunks = chunks
@@ -324,6 +327,8 @@ class DelimitedRows:
             raise self._source.error(1, f"the header is not a row of CSV ({error})") from error
         if header is None:
             raise self._source.error("", "holds no rows at all")
+        while len(header) > self._columns > 0 and not header[-1].strip():
+            header.pop()
         return column_names(header)
 
     def record(self, line: int, row: list[str]) -> Record:
