@@ -1,7 +1,7 @@
 """`SQLiteOutboxStore`: conversions in one SQLite file that any number of processes on a machine share.
 
-It knows the table and how writes share a commit. `neuroon_async.sqlite.SQLiteFile` opens and closes the file, and runs
-everything here in a thread of its own. Only those who enqueue wait for the disk.
+It knows the table. `neuroon_async.sqlite.SQLiteFile` opens and closes the file, and runs everything here in a thread of
+its own. Only those who enqueue wait for the disk, side by side (`group_commit`).
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import deque
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,10 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..api.arguments import read_clock
 from ..errors import ConfigurationError
 from ..sqlite import DamagedContent, Problem, SQLiteFile
-from .bodies import as_bytes, same_content
 from .dead_letters import dead_letter
-from .sqlite_statements import ADD, LEASE, MARK_LOST, MIGRATIONS, RELEASE, RELEASE_ALL, SELECT_DUE
-from .store import DeadLetter, DuplicateOrder, LeasedConversion, OutboxStats, OutboxUnavailable
+from .group_commit import GroupCommit
+from .sqlite_statements import LEASE, MARK_LOST, MIGRATIONS, RELEASE, RELEASE_ALL, SELECT_DUE
+from .store import DeadLetter, LeasedConversion, OutboxStats, OutboxUnavailable
 
 if TYPE_CHECKING:
     import os
@@ -37,8 +35,6 @@ _BUSY_TIMEOUT = 30.0
 _CACHE = 8 * 2**20  # bytes of the file kept in memory
 _ONE_STATEMENT = 500
 """Orders that one statement names: older builds of SQLite take 999 values."""
-_ONE_INSERT = 200
-"""Orders that one statement stores."""
 _FORGOTTEN_AT_ONCE = 500
 """Delivered conversions deleted in one transaction: a shopper may be waiting for the next one."""
 _ID_DAMAGED = "the stored order id is damaged: enqueue the conversion anew where it is readable, and purge this one"
@@ -55,8 +51,6 @@ class SQLiteOutboxStore:
         self._keep_delivered = keep_delivered
         self._clock = partial(read_clock, "clock", clock)
         self._opening = False
-        self._waiting: deque[_Added] = deque()
-        self._commit: _GroupCommit | None = None
         self._file = SQLiteFile(
             self.path,
             application_id=_APPLICATION_ID,
@@ -66,44 +60,35 @@ class SQLiteOutboxStore:
             busy_timeout=_BUSY_TIMEOUT,
             cache_bytes=_CACHE,
         )
+        self._adding = GroupCommit(self._file)
 
     async def open(self, shop_id: str | None) -> None:
+        try:
+            await self._open()
+            if shop_id is not None:
+                await self.belong_to(shop_id)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _open(self) -> None:
+        """Meanwhile an unusable file is a matter of configuration; later on it is one that has become unavailable."""
         self._opening = True
         try:
             await self._file.open()
             await self._file.run(self._check)
-        except BaseException:
-            await self.close()
-            raise
         finally:
             self._opening = False
-        if shop_id is not None:
-            try:
-                await self.belong_to(shop_id)
-            except BaseException:
-                await self.close()
-                raise
 
     async def close(self) -> None:
-        self._commit = None
+        self._adding.forget()
         await self._file.close()
 
     async def belong_to(self, shop_id: str) -> None:
         await self._do(self._belong_to, shop_id)
 
     async def add(self, order_id: str, body: bytes) -> None:
-        """Wait for the commit that takes this along: the one about to begin, or a new one.
-
-        It is carried out also where its caller is cancelled.
-        """
-        added = _Added(order_id, body, self._clock())
-        self._waiting.append(added)
-        if self._commit is None or self._commit.begun:  # asked after it was laid down: see `_GroupCommit`
-            self._commit = _GroupCommit()
-            self._commit.done = self._file.submit(self._add_waiting, self._commit)
-        await asyncio.shield(self._commit.done)  # others wait for it too
-        if added.problem is not None:
-            raise added.problem
+        await self._adding.add(order_id, body, self._clock())
 
     async def lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
         return await self._file.run(self._lease, worker, seconds, furthest, min(count, _ONE_STATEMENT))
@@ -112,11 +97,7 @@ class SQLiteOutboxStore:
         return await self._file.run(self._next_due)
 
     async def delivered(self, order_id: str) -> None:
-        await self._update(
-            "UPDATE conversions SET state = 'delivered', settled_at = ?, claim = NULL WHERE order_id = ?",
-            self._clock(),
-            order_id,
-        )
+        await self.delivered_all([order_id])
 
     async def delivered_all(self, order_ids: Sequence[str]) -> None:
         statement = "UPDATE conversions SET state = 'delivered', settled_at = ?, claim = NULL WHERE order_id IN ({})"
@@ -221,38 +202,6 @@ class SQLiteOutboxStore:
                     f"the outbox {self.path} belongs to shop {row[0]!r}, not {shop_id!r}: use one file for each shop"
                 )
 
-    def _add_waiting(self, commit: _GroupCommit) -> None:
-        """Store all that waits by now in one commit: the disk is asked once for all of it."""
-        commit.begun = True
-        added = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        try:
-            if not self._add_new(added):
-                with self._file.transaction():
-                    for each in added:
-                        each.problem = self._add_one(each)
-        except Exception as error:  # noqa: BLE001 - each caller gets it, none may take silence for success
-            problem = self._file.explained(error)
-            for each in added:
-                each.problem = OutboxUnavailable(str(problem))
-
-    def _add_new(self, added: list[_Added]) -> bool:
-        """Add these by one statement. ``False`` where some were known, or they are too many for one."""
-        if len(added) > _ONE_INSERT:
-            return False
-        values = [value for each in added for value in each.row]
-        if self._file.write(ADD.format(",".join(["(?, ?, ?, ?)"] * len(added))), values) < len(added):
-            return False
-        for each in added:
-            each.problem = None
-        return True
-
-    def _add_one(self, added: _Added) -> DuplicateOrder | None:
-        if self._file.execute(ADD.format("(?, ?, ?, ?)"), added.row).rowcount:
-            return None
-        query = "SELECT body FROM conversions WHERE order_id = ?"
-        (known,) = self._file.execute(query, (added.order_id,)).fetchone()
-        return None if same_content(as_bytes(known), added.body) else DuplicateOrder(added.order_id)
-
     def _lease(self, worker: str, seconds: float, furthest: float, count: int) -> list[LeasedConversion]:
         now = self._clock()
         # One query for each end of the index: a single one with OR would read and sort the whole backlog.
@@ -317,32 +266,6 @@ class SQLiteOutboxStore:
         if self._file.execute(f"SELECT 1 {known} LIMIT 1", (before,)).fetchone() is not None:
             some = f"SELECT rowid {known} LIMIT {_FORGOTTEN_AT_ONCE}"
             self._file.write(f"DELETE FROM conversions WHERE rowid IN ({some})", (before,), durable=False)  # noqa: S608 - as above
-
-
-@dataclass(slots=True)
-class _Added:
-    """On its way to the disk. ``problem`` is why it did not get there; ``None`` once it has."""
-
-    order_id: str
-    body: bytes
-    now: float
-    problem: Exception | None = field(default_factory=lambda: OutboxUnavailable("it was not stored"))
-
-    @property
-    def row(self) -> tuple[str, bytes, float, float]:
-        """As it is stored: due from the moment it was enqueued."""
-        return self.order_id, self.body, self.now, self.now
-
-
-@dataclass(slots=True)
-class _GroupCommit:
-    """One transaction for everything that waits when it begins.
-
-    Its thread sets ``begun`` before it takes the writes, so a write laid down while ``begun`` is unset goes along.
-    """
-
-    begun: bool = False
-    done: asyncio.Future[None] = field(init=False)
 
 
 def _portions(order_ids: Sequence[str]) -> Iterator[Sequence[str]]:
