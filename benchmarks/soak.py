@@ -65,13 +65,12 @@ KEPT_FOR_A_WHILE = (AttemptClock, AnswerProtocol)
 """By the event loop's cancelled timers, and by aiohttp's pool until it looks for closed connections."""
 MOST_GROWTH = {
     "kept for a while": 300,
-    "objects of the package": 100,
+    "objects of the package": 0,
     "blocks in use": 2_000,
     "C bytes in use": 2 * 2**20,
     "resident bytes": 64 * 2**20,
 }
-"""The interpreter may hold one error for a while, and by its traceback the client that it came from, of 70 objects.
-Python allocates a block for each small object. The last bound is for memory that the two before it do not count."""
+"""Python allocates a block for each small object. The last bound is for memory that the two before it do not count."""
 TIMEOUT = 2.0
 LIMITS = {name: RateLimit(5_000, per=0.2) for name in ("sync_products", "delete_product", "track_conversion", "shop")}
 

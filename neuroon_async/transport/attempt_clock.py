@@ -41,8 +41,12 @@ class AttemptClock:
         self.timer: asyncio.Timeout = asyncio.timeout_at(self._end())
 
     def over(self) -> None:
-        """The attempt has ended. Cancelled timers keep this clock for a while, but not the body of its request."""
-        del self._call
+        """The attempt has ended.
+
+        Cancelled timers keep this clock for a while, and a connection that it opened for as long as that is open, by
+        the context of its handle. So this lets go of the request, and of the timer, which knows the caller's task.
+        """
+        del self._call, self.timer
 
     def _end(self) -> float:
         now, limit = self._loop.time(), self._call.limit

@@ -258,6 +258,20 @@ async def test_no_timer_of_an_attempt_that_is_over_keeps_its_body():
         assert (result.outcome.status, watch()) == (200, None)
 
 
+async def test_no_open_connection_keeps_the_task_that_opened_it(emulator):
+    async with emulator.client() as client:
+        task = asyncio.create_task(client.shop())
+        await task
+        watch = weakref.ref(task)
+        del task
+        await asyncio.sleep(0)  # the loop holds what it runs
+        gc.collect()
+        assert watch() is None
+        await client.shop()
+    opened, reused = emulator.requests
+    assert opened.connection == reused.connection
+
+
 @pytest.mark.virtual_time
 async def test_the_timeouts_of_a_given_session_are_its_own():
     impatient = aiohttp.ClientTimeout(total=1.0, sock_read=1.0)
