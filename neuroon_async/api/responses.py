@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import defaultdict
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -365,21 +366,19 @@ def _positive(value: object) -> float | None:
 
 def _field_errors(message: str | None) -> dict[str, str]:
     """Take ``name: reason, price: reason`` apart. A reason may itself hold a comma."""
-    found: list[tuple[str, str]] = []
+    found: list[tuple[str, list[str]]] = []
     for piece in (message or "").split(", "):
         match = _FIELD_ERROR.fullmatch(piece)
         if match:
-            found.append((match["field"], match["reason"]))
+            found.append((match["field"], [match["reason"]]))
         elif found:
-            field, reason = found[-1]
-            found[-1] = (field, f"{reason}, {piece}")
+            found[-1][1].append(piece)
         else:
             return {}
-    errors: dict[str, str] = {}
-    for field, reason in found:
-        known = errors.get(field)
-        errors[field] = reason if known is None or known == reason else f"{known}; {reason}"
-    return errors
+    reasons: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for name, pieces in found:
+        reasons[name][", ".join(pieces)] = None
+    return {name: "; ".join(said) for name, said in reasons.items()}
 
 
 def _detail_errors(details: object) -> list[tuple[str, str]]:

@@ -37,9 +37,10 @@ If one of those is accepted, the search goes on; if all fail, the batch is aband
 each product at the very most, and a hopeless one some seventy.
 """
 
-_MISSING_PARENT = re.compile(r"parentExternalId '(?P<id>.*?)' not found", re.DOTALL)
+_MISSING_PARENT = re.compile(r"parentExternalId '(?P<id>(?:(?!parentExternalId ').)*?)' not found", re.DOTALL)
+"""An id ends where the next one is named: else one of many other complaints would run on to the end of the message."""
 _QUOTED = re.compile(r"'([^']+)'|\"([^\"]+)\"")
-_INDEX = re.compile(r"\bproducts\[(\d+)\]")
+_INDEX = re.compile(r"\bproducts\[(\d{1,9})\]")
 
 
 class Bisection:
@@ -125,15 +126,15 @@ def refused_items(products: Sequence[Outgoing], result: BatchResult) -> tuple[di
     """
     if not result.errors and not result.failed:
         return {}, []
-    named = dict.fromkeys((product.external_id for product in products), "")
+    reasons: dict[str | None, list[str]] = {product.external_id: [] for product in products}
     unnamed: list[str] = []
     for error in result.errors or ():
         reason = error.error or "refused without a reason"
-        if error.external_id in named:
-            named[error.external_id] = f"{known}; {reason}" if (known := named[error.external_id]) else reason
+        if error.external_id in reasons:
+            reasons[error.external_id].append(reason)
         else:
             unnamed.append(f"{reason} (the server names no product of this batch: externalId {error.external_id!r})")
-    named = {external_id: reason for external_id, reason in named.items() if reason}
+    named = {product.external_id: "; ".join(said) for product in products if (said := reasons[product.external_id])}
     nowhere = max(0, (result.failed or 0) - len(named) - len(unnamed))
     unnamed += [f"the server reported {result.failed} failed products without naming this one"] * nowhere
     return named, unnamed[: len(products) - len(named)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 from sync_shop import item, items
 
@@ -98,6 +100,32 @@ def test_two_currencies_are_kept_apart():
 
 def test_a_parents_id_may_hold_anything():
     assert missing_parents("parentExternalId 'a\nb' not found") == {"a\nb"}
+    assert missing_parents("parentExternalId 'o'neill' not found") == {"o'neill"}
+
+
+def test_a_complaint_of_a_parent_in_other_words_does_not_reach_into_the_next_one():
+    message = "parentExternalId 'a' is hidden, parentExternalId 'b' not found"
+    assert missing_parents(message) == {"b"}
+
+
+def test_many_complaints_of_parents_in_other_words_take_no_longer_than_it_takes_to_read_them():
+    message = ", ".join(f"parentExternalId 'p{number}' does not exist" for number in range(20_000))
+    started = process_time()
+    assert missing_parents(message) == set()
+    assert process_time() - started < 5  # a minute and more, where each is searched up to the message's end
+
+
+@pytest.mark.parametrize("fields", [(), ("name",)])
+def test_an_index_of_thousands_of_digits_names_no_product(fields):
+    halved = [["p0", "p1"], ["p2", "p3"]]
+    assert [ids(each) for each in pieces(items(4), refused(f"products[{'9' * 5000}]: bad", *fields))] == halved
+
+
+def test_all_reasons_of_a_product_are_told():
+    said = [ProductError("p1", "bad"), ProductError("p1", None), ProductError("p0", "worse")]
+    named, unnamed = refused_items(items(3), BatchResult(errors=said))
+    assert named == {"p0": "worse", "p1": "bad; refused without a reason"}
+    assert unnamed == []
 
 
 def test_no_more_products_are_refused_than_there_are():
