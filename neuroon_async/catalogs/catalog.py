@@ -15,7 +15,7 @@ from .columns import SALE_DATES
 from .counting import FieldCounts
 from .finishing import Change, Finisher
 from .first_contact import FirstContact
-from .format import Format, Reading, Sample
+from .format import SAMPLE_BYTES, Format, Reading, Sample
 from .formats.platforms import unread_platform
 from .formats.unreadable import why_no_catalog
 from .notations import NumberNotations
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Catalog", "CatalogOptions", "read_catalog"]
 
-_SAMPLE_BYTES = 64 * 1024
 _WITH_ONE_NOTATION = {
     CatalogFormat.SHOPIFY,
     CatalogFormat.SHOPIFY_JSON,
@@ -234,7 +233,7 @@ class Catalog(ListSource):
 
     def _read(self, stack: contextlib.ExitStack) -> Iterable[Draft | list[Product]]:
         opened = stack.enter_context(contextlib.closing(self._source.chunks()))
-        head, chunks = peek(opened, _SAMPLE_BYTES)
+        head, chunks = peek(opened, SAMPLE_BYTES)
         if not head and next(chunks, None) is None:  # or a fault in the first bytes, which this raises
             raise self._source.error("", "is empty")
         sample = Sample(self._source, head, self._options)

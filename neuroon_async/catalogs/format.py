@@ -42,7 +42,10 @@ if TYPE_CHECKING:
     from .readers.spreadsheet import Sheet
     from .records import Draft, Record
 
-__all__ = ["Format", "Reading", "Sample", "formulas_in"]
+__all__ = ["SAMPLE_BYTES", "Format", "Reading", "Sample", "formulas_in"]
+
+SAMPLE_BYTES = 64 * 1024
+"""That a sample has, at least; fewer are the whole catalog."""
 
 
 _LIKELY = (("name", "price"), ("title", "price"), ("name", "sku"), ("id", "name"))
@@ -63,6 +66,11 @@ class Sample:
         self.name: str = source.name
         self._source = source
         self._options = options
+
+    @property
+    def is_cut(self) -> bool:
+        """May there be more of the catalog, so that what stands last here may be cut?"""
+        return len(self.head) >= SAMPLE_BYTES
 
     @property
     def ids_are_mapped(self) -> bool:

@@ -53,6 +53,55 @@ def test_platforms_with_a_point_before_decimals(content):
         assert products(content.format(text), shop_url=SHOP)[0].price == price, text
 
 
+_BIGCOMMERCE = "Item;ID;Name;SKU;Price;Sale Price;Options;Product URL\nProduct;{};A;A;{};;;/a\n"
+_SQUARESPACE = "Product ID [Non Editable];Title;Price;Product URL;Product Page\n{};A;{};a;shop\n"
+_ECWID = "type;product_internal_id;product_name;product_price\nproduct;{};A;{}\n"
+_EDITED = {
+    "shopify": "Handle;Title;Variant Price\n{};A;{}\n",
+    "shopify-newer": "URL handle;Title;Price\n{};A;{}\n",
+    "wix": "handleId;fieldType;name;price;visible\n{};Product;A;{};true\n",
+    "magento": "sku;product_type;name;price;url_key;attribute_set_code\n{};simple;A;{};a;Default\n",
+    "bigcommerce": _BIGCOMMERCE,
+    "squarespace": _SQUARESPACE,
+    "ecwid": _ECWID,
+}
+
+
+def _edited(content: str, *prices: str) -> Catalog:
+    header, row, _ = content.split("\n")
+    rows = [row.format(f"p{number}", price) for number, price in enumerate(prices)]
+    title = {_SQUARESPACE: "Title", _ECWID: "product_name"}.get(content)
+    mapping = {"url": f"/p/{{{title}}}"} if title else {}
+    return Catalog(named("\n".join([header, *rows])), shop_url=SHOP, mapping=mapping)
+
+
+@pytest.mark.parametrize("content", _EDITED.values(), ids=_EDITED)
+def test_thousands_in_the_edited_exports_of_other_platforms(content):
+    catalog = _edited(content, "1.299", "49,90", "1.499,00", "15", "2.500 €")
+    assert [item.price for item in catalog] == [1299, Decimal("49.90"), Decimal("1499.00"), 15, 2500]
+    assert any("prices such as 1.299 are read as thousands" in note for note in catalog.notes)
+
+
+@pytest.mark.parametrize("content", _EDITED.values(), ids=_EDITED)
+@pytest.mark.parametrize("others", [("49.90", "59,90"), ("49.90",), ("49",), ()])
+def test_exports_that_nobody_has_edited_throughout_keep_their_notation(content, others):
+    catalog = _edited(content, "1.299", *others)
+    assert next(iter(catalog)).price == Decimal("1.299")
+    assert not any("thousands" in note for note in catalog.notes)
+
+
+def test_a_sale_and_a_stock_in_an_edited_export_of_shopify():
+    rows = "".join(
+        f"h{number};A;{price};{higher};1.500\n"
+        for number, (price, higher) in enumerate([("1.299", "1.499"), ("49,90", "")] * 40)
+    )
+    content = f"Handle;Title;Variant Price;Variant Compare At Price;Variant Inventory Qty\n{rows}"
+    found = products(content, shop_url=SHOP)
+    assert {(item.price, item.sale_price, item.stock_quantity) for item in found} == {
+        (1499, 1299, 1500), (Decimal("49.90"), UNSET, 1500),
+    }  # fmt: skip
+
+
 def test_ids_that_a_platform_counts_have_no_decimals():
     rows = "10.0,variable,P,P,1,,,\n11.0,variation,,P - S,1,9,,id:10\n12,variation,,P - M,1,9,,id:10.0\n"
     parent, small, medium = products(WOO + rows, shop_url=SHOP)

@@ -16,9 +16,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ...api.shapes import is_object
+from ..edited_exports import notation_of
 from ..grouping import grouped
 from ..records import Draft, cell
-from ..values.parsing import BadValue, Notation, to_money
+from ..values.parsing import BadValue, to_money
 from ..values.prices import on_sale
 from ..values.words import says_yes
 from ..variants import put_cheapest, put_variant
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(decimal=".", grouped=False)
+_PRICES = ("Price", "Sale Price")
 _COLUMNS = frozenset({"Item", "ID", "Name", "SKU", "Price"})
 _CODES = {"Global Trade Number": "gtin", "UPC/EAN": "upc", "Manufacturer Part Number": "mpn"}
 _IMAGES = ("Internal Image URL (Export)", "Image URL (Import)")
@@ -54,6 +55,7 @@ class _Builder:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._number = 0
+        self._notation = notation_of(reading, _PRICES)
         reading.use(_USED)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
@@ -92,7 +94,7 @@ class _Builder:
     def _start(self, record: Record, rows: list[Record]) -> Draft:
         """What every product of these rows has in common."""
         row = rows[0].row
-        draft = Draft.of(record, _NOTATION)
+        draft = Draft.of(record, self._notation)
         draft.put("name", cell(row, "Name"))
         draft.put("description", cell(row, "Description"))
         draft.put("url", cell(row, "Product URL"))
@@ -133,10 +135,11 @@ def _id(record: Record) -> str:
 
 def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any]) -> None:
     """Price, sale and stock of a variant, or of a product without any."""
-    price, sale = (cell(row, column) or cell(product, column) for column in ("Price", "Sale Price"))
+    price, sale = (cell(row, column) or cell(product, column) for column in _PRICES)
     try:
         if price:
-            draft.put_prices(on_sale(to_money(price, _NOTATION), to_money(sale, _NOTATION) if sale else None))
+            own = to_money(price, draft.notation)
+            draft.put_prices(on_sale(own, to_money(sale, draft.notation) if sale else None))
     except BadValue as error:
         draft.reject("price", price, error)
     _put_stock(draft, product, row)

@@ -13,9 +13,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..edited_exports import notation_of
 from ..grouping import grouped
 from ..records import Draft, cell
-from ..values.parsing import BadValue, Notation, to_flag, to_money
+from ..values.parsing import BadValue, to_flag, to_money
 from ..values.prices import Prices, on_sale
 from ..variants import put_cheapest, put_variant
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(decimal=".", grouped=False)
+_PRICES = ("product_price", "product_compare_to_price")
 _COLUMNS = frozenset({"type", "product_internal_id", "product_name", "product_price"})
 _CATEGORY = re.compile(r"product_category_[0-9]+")
 _CHOICE = "product_variation_option_"
@@ -45,6 +46,7 @@ def _kind(record: Record) -> str:
 class _Builder:
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
+        self._notation = notation_of(reading, _PRICES)
         header = reading.sample.header
         self._categories = [column for column in header if _CATEGORY.fullmatch(column)]
         self._choices = [column for column in header if column.startswith(_CHOICE)]
@@ -77,7 +79,7 @@ class _Builder:
     def _start(self, first: Record, record: Record) -> Draft:
         """What a product and its variations have in common."""
         row = first.row
-        draft = Draft.of(record, _NOTATION)
+        draft = Draft.of(record, self._notation)
         draft.put("name", cell(row, "product_name"))
         draft.put("description", cell(row, "product_description"))
         draft.put("image_url", cell(record.row, "product_media_main_image_url"))
@@ -109,7 +111,8 @@ def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
     struck = cell(row if own else product, "product_compare_to_price")
     try:
         if price:
-            amount, regular = to_money(price, _NOTATION), to_money(struck, _NOTATION) if struck else None
+            amount = to_money(price, draft.notation)
+            regular = to_money(struck, draft.notation) if struck else None
             is_sale = regular is not None and (regular.amount > amount.amount or not regular.compares_to(amount))
             draft.put_prices(on_sale(regular, amount) if regular is not None and is_sale else Prices(amount))
         tracked = to_flag(cell(row, "product_is_inventory_tracked") or False)

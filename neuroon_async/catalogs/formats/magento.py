@@ -26,10 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ..edited_exports import notation_of
 from ..readers.byte_source import CatalogError
 from ..records import Draft, cell
 from ..values.addresses import is_absolute
-from ..values.parsing import BadValue, Money, Notation, to_integer, to_money
+from ..values.parsing import BadValue, Money, to_integer, to_money
 from ..values.prices import Prices, holds_on, on_sale
 from ..values.words import says_no
 
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
 
     from ..format import Reading, Sample
     from ..records import Record
+    from ..values.parsing import Notation
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(decimal=".", grouped=False)
 _COLUMNS = frozenset({"sku", "product_type", "attribute_set_code", "name", "price"})
 _USED = (
     "sku", "store_view_code", "product_type", "categories", "name", "description", "short_description",
@@ -150,6 +151,7 @@ class _Builder:
         self._options = reading.options
         self._store_rows = 0
         self._made_addresses = False
+        self._notation = notation_of(reading, ("price", "special_price"))
         reading.use(_USED)
 
     def __iter__(self) -> Iterator[Draft]:
@@ -179,7 +181,7 @@ class _Builder:
 
     def _draft(self, record: Record, index: _Index) -> Draft:
         row = record.row
-        draft = Draft.of(record, _NOTATION)
+        draft = Draft.of(record, self._notation)
         sku = cell(row, "sku")
         draft.put("external_id", sku)
         draft.put("sku", sku)
@@ -242,7 +244,7 @@ class _Builder:
         )
         if special and not holds_on(self._options.today, starts, ends):
             special = ""
-        return on_sale(to_money(price, _NOTATION), to_money(special, _NOTATION) if special else None)
+        return on_sale(to_money(price, self._notation), to_money(special, self._notation) if special else None)
 
     def _own_prices(self, row: Mapping[str, Any]) -> Prices | None:
         if cell(row, "product_type").lower() in _MADE_OF_OTHERS:

@@ -12,9 +12,10 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from ..edited_exports import notation_of
 from ..grouping import grouped
 from ..records import Draft, cell
-from ..values.parsing import BadValue, Notation, to_money
+from ..values.parsing import BadValue, to_money
 from ..values.prices import on_sale
 from ..values.words import to_flag
 from ..variants import put_cheapest, put_variant
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(decimal=".", grouped=False)
 _ID = "Product ID [Non Editable]"
 _OPTIONS = range(1, 7)
 _OF_PRODUCT = (
@@ -46,6 +46,7 @@ class _Builder:
         self._reading = reading
         self._number = 0
         self._current = ""
+        self._notation = notation_of(reading, ("Price", "Sale Price"))
         reading.use(_USED)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
@@ -81,7 +82,7 @@ class _Builder:
 
     def _start(self, record: Record) -> Draft:
         row = record.row
-        draft = Draft.of(record, _NOTATION)
+        draft = Draft.of(record, self._notation)
         draft.put("name", cell(row, "Title"))
         draft.put("description", cell(row, "Description"))
         draft.put("image_url", cell(row, "Hosted Image URLs"))
@@ -123,7 +124,8 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     try:
         if price:
             holds = bool(sale) and to_flag(cell(row, "On Sale") or "no")
-            draft.put_prices(on_sale(to_money(price, _NOTATION), to_money(sale, _NOTATION) if holds else None))
+            own = to_money(price, draft.notation)
+            draft.put_prices(on_sale(own, to_money(sale, draft.notation) if holds else None))
     except BadValue as error:
         draft.reject("price", price, error)
     stock = cell(row, "Stock")

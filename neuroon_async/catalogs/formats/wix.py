@@ -14,12 +14,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ..edited_exports import notation_of
 from ..grouping import grouped
 from ..mapping import slug
 from ..records import Draft, cell
 from ..values.addresses import is_absolute
 from ..values.arithmetic import after_discount, difference, total
-from ..values.parsing import BadValue, Money, Notation, to_money, to_number
+from ..values.parsing import BadValue, Money, to_money, to_number
 from ..values.prices import Prices, on_sale
 from ..variants import put_cheapest, put_variant
 
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
     from ..format import Reading, Sample
     from ..records import Record
+    from ..values.parsing import Notation
 
 __all__ = ["FORMAT"]
 
-_NOTATION = Notation(decimal=".", grouped=False)
+_PRICES = ("price", "surcharge", "strikethroughPrice")
 _OPTIONS = range(1, 7)
 _MEDIA = "https://static.wixstatic.com/media/"
 _USED = (
@@ -60,6 +62,7 @@ class _Builder:
         self._reading = reading
         self._options = reading.options
         self._made_addresses = False
+        self._notation = notation_of(reading, _PRICES)
         reading.use(_USED)
 
     def __call__(self, records: Iterable[Record]) -> Iterator[Draft]:
@@ -99,7 +102,7 @@ class _Builder:
     def _start(self, first: Record, record: Record, image: str) -> Draft:
         """What every product of this handle has in common."""
         row = first.row
-        draft = Draft.of(record, _NOTATION)
+        draft = Draft.of(record, self._notation)
         draft.put("name", _cell(row, "name"))
         draft.put("description", _cell(row, "description", "plainDescription"))
         draft.put("categories", _parts(_cell(row, "collection", "categorySlugs")) or None)
@@ -139,7 +142,7 @@ class _Builder:
 def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any]) -> None:
     """Price, sale and stock of a variant, or of a product without any."""
     try:
-        if (prices := _prices(product, row)) is not None:
+        if (prices := _prices(product, row, draft.notation)) is not None:
             draft.put_prices(prices)
     except BadValue as error:
         draft.reject("price", _cell(row, "price", "surcharge") or _cell(product, "price"), error)
@@ -152,31 +155,31 @@ def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
         draft.put("in_stock", stock)
 
 
-def _prices(product: Mapping[str, Any], row: Mapping[str, Any]) -> Prices | None:
+def _prices(product: Mapping[str, Any], row: Mapping[str, Any], notation: Notation) -> Prices | None:
     """In the newer columns, the price and the one struck through; in the older ones, surcharge and discount count."""
     own, whole = _cell(row, "price"), _cell(product, "price")
     if not (own or whole):
         return None
-    price = to_money(own or whole, _NOTATION)
+    price = to_money(own or whole, notation)
     if "strikethroughPrice" in row:
         struck = _cell(row, "strikethroughPrice") or (_cell(product, "strikethroughPrice") if not own else "")
         if not struck:
             return Prices(price)
-        regular = to_money(struck, _NOTATION)
+        regular = to_money(struck, notation)
         return on_sale(regular, price) if regular.amount > price.amount else Prices(price)
     if row is not product and not own and (more := _cell(row, "surcharge")):
-        extra = to_number(more, _NOTATION)
+        extra = to_number(more, notation)
         price = Money(total(price.amount, extra), price.unit)
         if price.amount < 0:
             raise BadValue(f"must be 0 or more, got a surcharge of {more}")
-    return on_sale(price, _discounted(price, product))
+    return on_sale(price, _discounted(price, product, notation))
 
 
-def _discounted(price: Money, product: Mapping[str, Any]) -> Money | None:
+def _discounted(price: Money, product: Mapping[str, Any], notation: Notation) -> Money | None:
     mode, text = _cell(product, "discountMode").upper(), _cell(product, "discountValue")
     if not text:
         return None
-    value = to_money(text.rstrip("% "), _NOTATION).amount
+    value = to_money(text.rstrip("% "), notation).amount
     if value == 0:
         return None
     if mode == "PERCENT" and value <= 100:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...edited_exports import notation_of
 from ...fast.groups import GroupLanes
 from ...headers import Renaming, plain
 from ...readers.delimited import column_names
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMAT"]
 
 _OPTIONS = (1, 2, 3)
+_PRICES = ("Variant Price", "Variant Compare At Price")
 _OLDER_NAMES = {
     plain(newer): older
     for newer, older in {
@@ -70,11 +72,12 @@ class _Shopify:
 
     def read(self, reading: Reading) -> Iterable[Draft | list[Product]]:
         older = Renaming(reading.sample.header, _older_name)
+        notation = notation_of(reading, older.columns(_PRICES))
         build = ShopifyProducts(
-            reading.source, reading.options.shop_url, lambda names: reading.use(older.columns(names))
+            reading.source, reading.options.shop_url, lambda names: reading.use(older.columns(names)), notation
         )
         header = column_names(reading.sample.header)
-        plan = ShopifyPlan.of(header, list(map(older.known, header)), reading.options)
+        plan = ShopifyPlan.of(header, list(map(older.known, header)), reading.options, notation)
         if plan is None or reading.sample.sheet is not None or not reading.fast:
             return build(older.rename(reading.rows()))
         lanes = GroupLanes(

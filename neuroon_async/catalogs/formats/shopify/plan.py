@@ -22,7 +22,6 @@ from ...values.words import says_yes
 from ...variants import variant_id, variant_name
 from .products import (
     ATTRIBUTES,
-    NOTATION,
     OPTIONS,
     USED,
     is_active,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from ....api.models import Product
     from ...options import ReadingOptions
+    from ...values.parsing import Notation
 
 __all__ = ["ShopifyPlan"]
 
@@ -93,7 +93,9 @@ class _Layout:
 class ShopifyPlan:
     """Makes products of the rows of one header."""
 
-    def __init__(self, header: Sequence[str], known: Sequence[str], options: ReadingOptions) -> None:
+    def __init__(
+        self, header: Sequence[str], known: Sequence[str], options: ReadingOptions, notation: Notation
+    ) -> None:
         places = {name: place for place, name in enumerate(known)}
         self.key_place: int = places["Handle"]
         self.unused: dict[str, int] = {name: n for n, name in enumerate(header) if known[n] not in USED}
@@ -106,7 +108,7 @@ class ShopifyPlan:
         self._endings: dict[tuple[str, ...], tuple[str, str]] = {}
 
         def column(target: str, prepare: Callable[[str], Any] | None = None) -> CellColumn:
-            return CellColumn(target, options, NOTATION, prepare=prepare)
+            return CellColumn(target, options, notation, prepare=prepare)
 
         self._attributes = [
             (of_file, name, column(f"{ATTRIBUTE_PREFIX}{name}"))
@@ -123,11 +125,13 @@ class ShopifyPlan:
             "url": column("url"),
         }
         self._image, self._sku, self._text = column("image_url"), column("sku"), column("attributes.any")
-        self._amount = column("price", lambda cell: to_money(cell, NOTATION))
-        self._pieces = column("stock_quantity", lambda cell: to_integer(cell, NOTATION))
+        self._amount = column("price", lambda cell: to_money(cell, notation))
+        self._pieces = column("stock_quantity", lambda cell: to_integer(cell, notation))
 
     @classmethod
-    def of(cls, header: Sequence[str], known: Sequence[str], options: ReadingOptions) -> ShopifyPlan | None:
+    def of(
+        cls, header: Sequence[str], known: Sequence[str], options: ReadingOptions, notation: Notation
+    ) -> ShopifyPlan | None:
         """``None`` for headers whose rows are all for the careful lane. ``known`` are the names in the older export."""
         if (
             len(set(known)) < len(known)
@@ -138,7 +142,7 @@ class ShopifyPlan:
             or options.mapping
         ):
             return None
-        return cls(header, known, options)
+        return cls(header, known, options, notation)
 
     def products(self, groups: Sequence[Sequence[list[str]]]) -> list[list[Product] | None]:
         """For each handle the products that the careful lane would make of its rows, or ``None`` to decline it."""

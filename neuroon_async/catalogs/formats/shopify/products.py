@@ -19,9 +19,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from ...edited_exports import DECIMAL_POINT
 from ...grouping import grouped
 from ...records import Draft, Record, cell
-from ...values.parsing import BadValue, Money, Notation, is_blank, is_published, to_flag, to_integer, to_money
+from ...values.parsing import BadValue, Money, is_blank, is_published, to_flag, to_integer, to_money
 from ...values.prices import Prices, on_sale
 from ...values.words import says_no, says_yes
 from ...variants import put_cheapest, refuse_damaged, variant_id, variant_name
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ...readers.byte_source import ByteSource
+    from ...values.parsing import Notation
 
 __all__ = [
     "ATTRIBUTES",
-    "NOTATION",
     "OPTIONS",
     "USED",
     "ShopifyProducts",
@@ -44,7 +45,6 @@ __all__ = [
     "tags",
 ]
 
-NOTATION = Notation(decimal=".", grouped=False)
 OPTIONS = (1, 2, 3)
 ATTRIBUTES = {
     "Variant Barcode": "barcode",
@@ -65,7 +65,14 @@ USED = (
 class ShopifyProducts:
     """Groups the rows of one handle, which stand together, and makes its products of them."""
 
-    def __init__(self, source: ByteSource, shop_url: str | None, use: Callable[[Iterable[str]], None]) -> None:
+    def __init__(
+        self,
+        source: ByteSource,
+        shop_url: str | None,
+        use: Callable[[Iterable[str]], None],
+        notation: Notation = DECIMAL_POINT,
+    ) -> None:
+        self._notation = notation
         self._source = source
         self._shop_url = shop_url
         use(USED)
@@ -120,7 +127,7 @@ class ShopifyProducts:
         }
 
     def _start(self, external_id: str, record: Record, shared: Mapping[str, Any]) -> Draft:
-        draft = Draft.of(record, NOTATION)
+        draft = Draft.of(record, self._notation)
         draft.put("external_id", external_id)
         for target, value in shared.items():
             if value not in ([], [""]):
@@ -161,7 +168,8 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
     try:
         if price:
             compare_at = cell(row, "Variant Compare At Price")
-            draft.put_prices(_prices(to_money(price, NOTATION), to_money(compare_at, NOTATION) if compare_at else None))
+            own = to_money(price, draft.notation)
+            draft.put_prices(_prices(own, to_money(compare_at, draft.notation) if compare_at else None))
     except BadValue as error:
         draft.reject("price", price, error)
     _put_stock(draft, row)
@@ -199,7 +207,7 @@ def _put_quantity(draft: Draft, row: Mapping[str, Any]) -> None:
             draft.put("in_stock", value=True)
         return
     try:
-        count = to_integer(quantity, NOTATION)
+        count = to_integer(quantity, draft.notation)
     except BadValue as error:
         draft.reject("stock_quantity", quantity, error)
         return

@@ -27,10 +27,10 @@ from ...headers import Renaming
 from ...readers.byte_source import CatalogError
 from ...records import Draft, Record
 from ...values.parsing import BadValue, Notation, is_blank, to_money
+from ...values.price_signs import PriceSigns
 from ...values.prices import Prices, holds_on, on_sale
 from .headers import english_name, is_untranslated
 from .index import INHERITED, Index
-from .price_signs import PriceSigns
 from .rows import (
     cell,
     external_id,

@@ -33,10 +33,14 @@ class PriceSigns:
             self._clear.add(match[1])
 
     @property
+    def decimal(self) -> str | None:
+        """What separates decimals in all clear prices; ``None`` where they disagree, or there are none."""
+        return next(iter(self._clear)) if len(self._clear) == 1 else None
+
+    @property
     def grouped(self) -> Grouped | None:
         """``None`` where the clear prices disagree, or nothing but the decimals is separated."""
-        if len(self._clear) != 1:
+        if (decimal := self.decimal) is None:
             return None
-        (decimal,) = self._clear
         other = self._doubtful.get("." if decimal == "," else ",")
         return None if other is None else Grouped(decimal, other)
