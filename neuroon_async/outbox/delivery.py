@@ -26,6 +26,7 @@ from ..errors import (
 from ..transport.retries import RetryPolicy
 from .bodies import UnreadableBody, conversion_of
 from .leases import Leases
+from .pauses import Pauses
 from .settling import Settling
 from .store import OutboxUnavailable
 
@@ -45,9 +46,6 @@ REFUSALS_OF_THE_BODY = frozenset({400, 409, 413, 422})
 conversion would meet it, so delivery pauses and loses none."""
 TOO_LARGE = 413
 """Whoever says this of a body means it: a proxy has bounds of its own."""
-WHILE_REFUSED = RetryPolicy(initial=1.0, maximum=5.0)
-"""How often one conversion is tried while the server refuses the key or the address: delivery must be back within
-seconds of the right key, and twelve refusals a minute are no burden."""
 LONGEST_GIVING_WAY = 0.01
 """Seconds that a worker waits for orders that are being stored, before it sends the next one."""
 ATTEMPT_SHARE = 2 / 3
@@ -55,7 +53,7 @@ ATTEMPT_SHARE = 2 / 3
 
 
 class DeliveryLoop:
-    """Workers that send what is due; one pause holds for all of them.
+    """Workers that send what is due.
 
     ``backoff``: how failed attempts are repeated. ``lease``, ``poll_interval``: seconds. ``concurrency``: workers.
     """
@@ -82,10 +80,9 @@ class DeliveryLoop:
         self._concurrency = concurrency
         self._draining = asyncio.Event()
         self._drain_deadline = 0.0
-        self._not_before = 0.0
-        self._failures_in_a_row = 0
-        self._refusals_in_a_row = 0
+        self._pauses = Pauses(backoff)
         self._probing = False
+        """Is one conversion finding out whether the key is accepted again?"""
         self._store_problem = ""
         """What the store was last said to fail by, while it does."""
         self._enqueueing = 0
@@ -149,12 +146,13 @@ class DeliveryLoop:
             except Exception as error:
                 if isinstance(error, NeuroonError):  # such as that of a closed client
                     raise
-                self._failed(error)  # by a log handler or an instrumentation of the user's: no order shall wait for it
+                # Of a log handler or an instrumentation of the user's: no order shall wait for it for ever.
+                self._pauses.after_failure(error)
                 _tell_the_loop(error)
-                rest = self._paused_for()
+                rest = self._pauses.left()
             if rest is None:
                 continue
-            if self._draining.is_set() and (self._refusals_in_a_row or self._ends_after_drain(rest)):
+            if self._draining.is_set() and (self._pauses.refused or self._ends_after_drain(rest)):
                 return
             await self._rest(rest)
 
@@ -163,19 +161,19 @@ class DeliveryLoop:
         try:
             return None if await self._deliver_next() else await self._idle_for()
         except OutboxUnavailable as error:
-            self._failed(error)
+            self._pauses.after_failure(error)
             self._store_fails(f"{error}")
-            return self._paused_for()
+            return self._pauses.left()
 
     async def _deliver_next(self) -> bool:
-        if self._paused_for() > 0 or self._probing:
+        if self._pauses.left() > 0 or self._probing:
             return False
         self._settling.go_on()
         if self._enqueueing:
             await self._give_way()
-        if not self._refusals_in_a_row:
+        if not self._pauses.refused:
             return await self._lease_and_deliver()
-        self._probing = True  # one conversion finds out whether the key is accepted again
+        self._probing = True
         try:
             return await self._lease_and_deliver()
         finally:
@@ -197,7 +195,7 @@ class DeliveryLoop:
 
     async def _idle_for(self) -> float:
         """Seconds until another look is worth it; infinite at the end, when nothing is left to send."""
-        pause = self._paused_for()
+        pause = self._pauses.left()
         if not self._draining.is_set():
             return pause or self._poll_interval
         return max(pause, await self._store.next_due())
@@ -206,7 +204,7 @@ class DeliveryLoop:
         if self._draining.is_set():
             await asyncio.sleep(seconds)
             return
-        bell = self._draining if self._paused_for() > 0 else self.wake
+        bell = self._draining if self._pauses.left() > 0 else self.wake
         try:
             async with asyncio.timeout(seconds):
                 await bell.wait()
@@ -239,7 +237,7 @@ class DeliveryLoop:
 
     async def _lost(self, leased: LeasedConversion, error: NeuroonError) -> None:
         """No answer, or none that says what became of it: try again."""
-        self._failed(error)
+        self._pauses.after_failure(error)
         await self._reschedule(leased, error)
         await self._leases.give_back()
 
@@ -255,21 +253,14 @@ class DeliveryLoop:
     def _ends_after_drain(self, seconds: float) -> bool:
         return asyncio.get_running_loop().time() + seconds >= self._drain_deadline
 
-    def _paused_for(self) -> float:
-        return max(0.0, self._not_before - asyncio.get_running_loop().time())
-
     def _got_through(self) -> None:
-        self._failures_in_a_row = 0
-        if self._refusals_in_a_row:
-            self._refusals_in_a_row = 0
+        if self._pauses.got_through():
             self.wake.set()
             _log.info("the server accepts conversions again")
 
-    def _failed(self, error: Exception) -> None:
-        """Probably an outage: probe now and then, rather than try everything that waits."""
-        if self._paused_for() == 0:
-            self._failures_in_a_row += 1
-            self._pause(self._backoff.wait(self._failures_in_a_row, error))
+    def _refused(self, error: APIError) -> None:
+        if self._pauses.after_refusal():
+            _log.error("delivery of conversions pauses until the server accepts this client again: %s", error)
 
     def _store_fails(self, problem: str) -> None:
         """Said once: every worker meets it, again and again."""
@@ -282,17 +273,6 @@ class DeliveryLoop:
         if self._store_problem and not self._settling.failing:
             self._store_problem = ""
             _log.info("the outbox answers again; delivery of conversions goes on")
-
-    def _refused(self, error: APIError) -> None:
-        if self._paused_for() > 0:
-            return  # sent before the pause began
-        self._refusals_in_a_row += 1
-        self._pause(WHILE_REFUSED.backoff(self._refusals_in_a_row))
-        if self._refusals_in_a_row == 1:
-            _log.error("delivery of conversions pauses until the server accepts this client again: %s", error)
-
-    def _pause(self, seconds: float) -> None:
-        self._not_before = max(self._not_before, asyncio.get_running_loop().time() + seconds)
 
 
 def _tell_the_loop(error: Exception) -> None:

@@ -29,7 +29,7 @@ from neuroon_async import (
 from neuroon_async.api.models import encode_conversion
 from neuroon_async.outbox import ConversionOutbox, DuplicateOrder, OutboxUnavailable
 from neuroon_async.outbox.bodies import conversion_of, stored_body
-from neuroon_async.outbox.delivery import WHILE_REFUSED
+from neuroon_async.outbox.pauses import WHILE_REFUSED
 from neuroon_async.testing import DEFAULT_API_KEY, DEFAULT_SHOP_ID, Emulator, Fault
 
 
@@ -195,7 +195,7 @@ async def test_a_store_that_fails_is_told_once_and_so_is_its_return(path, client
     async with quick(path, concurrency=3).delivering(client) as outbox, quick(path) as elsewhere:
         await in_file(outbox, lambda file: file.execute("PRAGMA query_only = ON"))
         await elsewhere.enqueue(order())
-        await until(lambda: outbox._delivery._failures_in_a_row >= 5)
+        await until(lambda: outbox._delivery._pauses._failures_in_a_row >= 5)
         await in_file(outbox, lambda file: file.execute("PRAGMA query_only = OFF"))
         await settled(outbox, delivered=1)
     told = [record.levelname for record in caplog.records if "delivery of conversions" in record.message]
