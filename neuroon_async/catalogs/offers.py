@@ -50,7 +50,7 @@ def _is_higher(draft: Draft, higher: Any, price: Any) -> bool:
             one, other = to_money(higher, notation), to_money(price, notation)
         except AmbiguousNumber:
             return False
-        if one.amount <= other.amount and one.compares_to(other):
+        if other.amount == 0 or (one.amount <= other.amount and one.compares_to(other)):
             return False
         found = True
     return found

@@ -360,3 +360,44 @@ def test_groups_that_hold_one_another_are_complaints():
 def test_a_merchant_sale_that_is_none_is_left_out(sale, kept):
     (product,) = products(f"id\ttitle\tlink\timage_link\tprice\tsale_price\n1\tTea\tu:x\ti:x\t10.00 EUR\t{sale}\n")
     assert (product.price, product.sale_price) == (Decimal("10.00"), kept)
+
+
+@pytest.mark.parametrize(
+    ("images", "first"),
+    [
+        (r"https://i.example/w_300\,h_300/a.jpg, https://i.example/b.jpg", "https://i.example/w_300,h_300/a.jpg"),
+        ("https://i.example/w_300,h_300/a.jpg,https://i.example/b.jpg", "https://i.example/w_300,h_300/a.jpg"),
+        ("https://i.example/a,b.jpg", "https://i.example/a,b.jpg"),
+        ("https://i.example/a.jpg?w=1,h=2, https://i.example/b.jpg", "https://i.example/a.jpg?w=1,h=2"),
+        ("https://i.example/a.jpg, b.jpg", "https://i.example/a.jpg"),
+        ("a.jpg, b.jpg", f"{SHOP}/a.jpg"),
+        ("https://i.example/image/1, https://i.example/image/2", "https://i.example/image/1"),
+    ],
+)
+def test_commas_in_the_images_of_woocommerce(images, first):
+    (product,) = products(f'ID,Type,SKU,Name,Regular price,Images\n1,simple,A,A,5,"{images}"\n', shop_url=SHOP)
+    assert product.image_url == first
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "Handle,Title,Variant Price,Variant Compare At Price",
+        "handle,name,price,strikethroughPrice,fieldType,visible",
+        "product_internal_id,product_name,product_price,product_compare_to_price,type",
+        "id,name,price,compare at price",
+        "id,name,price,regular price",
+    ],
+    ids=["shopify", "wix", "ecwid", "struck", "regular"],
+)
+def test_what_is_free_costs_nothing_whatever_it_is_compared_with(columns):
+    rows = "".join(f"h{number},A,0.00,25.00,product,true\n" for number in range(70))
+    rows = "\n".join(row.rsplit(",", 5 - columns.count(","))[0] for row in rows.splitlines())
+    found = products(f"{columns}\n{rows}\n", shop_url=SHOP, mapping={"url": f"/p/{{{columns.partition(',')[0]}}}"})
+    assert {(product.price, product.sale_price) for product in found} == {(0, UNSET)}
+
+
+def test_what_matrixify_is_told_to_delete_is_not_active():
+    rows = "a,DELETE,A,5,Active\nb,MERGE,B,5,Active\nc,delete,C,5,\n"
+    found = products(f"Handle,Command,Title,Variant Price,Status\n{rows}", shop_url=SHOP)
+    assert [product.is_active for product in found] == [False, True, False]

@@ -218,3 +218,10 @@ def test_that_addresses_were_made_is_said_once_however_many_there_are():
         note for note in catalog.notes if f"{SHOP}/a.html" in note
     ]
     assert len([note for note in catalog.notes if "url_key" in note]) == 1
+
+
+@pytest.mark.parametrize(("special", "sale"), [("80.0000", 24), ("50", 15), ("100", UNSET), ("120", UNSET)])
+def test_the_special_price_of_a_bundle_is_a_percentage_of_its_price(special, sale):
+    row = {"sku": "B", "product_type": "bundle", "price": "30.0000", "special_price": special}
+    product = by_id(row | {"bundle_price_type": "fixed"})["B"]
+    assert (product.price, product.sale_price) == (30, sale)

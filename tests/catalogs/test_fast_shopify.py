@@ -22,6 +22,7 @@ OF_PRODUCT: dict[str, tuple[str, ...]] = {
     "Published": ("true", "TRUE", "false", "", "x"),
     "Status": ("active", "Active", "draft", "archived", ""),
     "Gift Card": ("false", "true", ""),
+    "Command": ("MERGE", "DELETE", ""),
     "Option1 Name": ("Size", "Size", "Colour", "Title", ""),
     "Option2 Name": ("Colour", "", "", "Size"),
     "Option3 Name": ("Stuff", "", "", ""),

@@ -17,7 +17,7 @@ from ..edited_exports import notation_of
 from ..grouping import grouped
 from ..records import Draft, cell
 from ..values.parsing import BadValue, to_flag, to_money
-from ..values.prices import Prices, on_sale
+from ..values.prices import struck_through
 from ..variants import put_cheapest, put_variant
 
 if TYPE_CHECKING:
@@ -111,10 +111,8 @@ def _put_offer(draft: Draft, product: Mapping[str, Any], row: Mapping[str, Any])
     struck = cell(row if own else product, "product_compare_to_price")
     try:
         if price:
-            amount = to_money(price, draft.notation)
-            regular = to_money(struck, draft.notation) if struck else None
-            is_sale = regular is not None and (regular.amount > amount.amount or not regular.compares_to(amount))
-            draft.put_prices(on_sale(regular, amount) if regular is not None and is_sale else Prices(amount))
+            higher = to_money(struck, draft.notation) if struck else None
+            draft.put_prices(struck_through(to_money(price, draft.notation), higher))
         tracked = to_flag(cell(row, "product_is_inventory_tracked") or False)
     except BadValue as error:
         draft.reject("price", price, error)

@@ -7,7 +7,7 @@ large the catalog is.
 - The id is the SKU. A configurable product is a parent, and costs what its cheapest variant costs; so does a grouped
   product with those that it groups. A bundle whose price depends on its parts is refused.
 - Rows of a store view only translate the row of all store views: they are skipped and counted.
-- ``special_price`` is a sale within its dates.
+- ``special_price`` is a sale within its dates; that of a bundle is a percentage of its price.
 - Addresses are made of ``url_key``: ``{shop_url}/{url_key}.html``; the report says so, once. A variant has that
   of its parent.
 - Images stand in the shop's ``/media/catalog/product``.
@@ -30,6 +30,7 @@ from ..edited_exports import notation_of
 from ..readers.byte_source import CatalogError
 from ..records import Draft, cell
 from ..values.addresses import is_absolute
+from ..values.arithmetic import after_discount, difference
 from ..values.parsing import BadValue, Money, to_integer, to_money
 from ..values.prices import Prices, holds_on, on_sale
 from ..values.words import says_no
@@ -244,7 +245,11 @@ class _Builder:
         )
         if special and not holds_on(self._options.today, starts, ends):
             special = ""
-        return on_sale(to_money(price, self._notation), to_money(special, self._notation) if special else None)
+        own = to_money(price, self._notation)
+        lower = to_money(special, self._notation) if special else None
+        if lower is not None and cell(row, "product_type").lower() == "bundle":
+            lower = Money(after_discount(own.amount, difference(100, lower.amount)), own.unit)
+        return on_sale(own, lower)
 
     def _own_prices(self, row: Mapping[str, Any]) -> Prices | None:
         if cell(row, "product_type").lower() in _MADE_OF_OTHERS:

@@ -21,7 +21,7 @@ from ..records import Draft, cell
 from ..values.addresses import is_absolute
 from ..values.arithmetic import after_discount, difference, total
 from ..values.parsing import BadValue, Money, to_money, to_number
-from ..values.prices import Prices, on_sale
+from ..values.prices import Prices, on_sale, struck_through
 from ..variants import put_cheapest, put_variant
 
 if TYPE_CHECKING:
@@ -163,10 +163,7 @@ def _prices(product: Mapping[str, Any], row: Mapping[str, Any], notation: Notati
     price = to_money(own or whole, notation)
     if "strikethroughPrice" in row:
         struck = _cell(row, "strikethroughPrice") or (_cell(product, "strikethroughPrice") if not own else "")
-        if not struck:
-            return Prices(price)
-        regular = to_money(struck, notation)
-        return on_sale(regular, price) if regular.amount > price.amount else Prices(price)
+        return struck_through(price, to_money(struck, notation) if struck else None)
     if row is not product and not own and (more := _cell(row, "surcharge")):
         extra = to_number(more, notation)
         price = Money(total(price.amount, extra), price.unit)

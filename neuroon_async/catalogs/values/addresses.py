@@ -11,7 +11,7 @@ from .nested import nested_value, without_brackets
 if TYPE_CHECKING:
     from ...api.shapes import RawValue
 
-__all__ = ["complete", "first_image", "is_absolute", "is_broken"]
+__all__ = ["complete", "first_image", "is_absolute", "is_broken", "is_image_file"]
 
 _SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]*:")
 _IMAGE_ENDINGS = "jpe?g|png|gif|webp|avif|svg|bmp|tiff?|jfif|heic"
@@ -67,6 +67,11 @@ def complete(address: str, shop_url: str | None) -> str | None:
     return urljoin(f"{shop_url}/", address) if shop_url else None
 
 
+def is_image_file(text: str) -> bool:
+    """Does it end as the file of an image does?"""
+    return _IMAGE.fullmatch(text) is not None
+
+
 def first_image(value: RawValue) -> str | None:
     """The first address of a list: a JSON list or object, or a cell in which several stand; ``None`` where none does.
 
@@ -89,7 +94,7 @@ def first_image(value: RawValue) -> str | None:
     if not is_absolute(text) and not text.startswith("//"):
         for separator in "|;,":
             parts = [part.strip() for part in text.split(separator) if part.strip()]
-            if len(parts) > 1 and all(_IMAGE.fullmatch(part) for part in parts):
+            if len(parts) > 1 and all(map(is_image_file, parts)):
                 return parts[0]
     is_address = "/" in text or "." in text or is_absolute(text)
     return text if is_address and not _NO_IMAGE.fullmatch(text) else None

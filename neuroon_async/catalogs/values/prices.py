@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...api.models import Number
 
-__all__ = ["Prices", "bounds_of", "holds_on", "on_sale"]
+__all__ = ["Prices", "bounds_of", "holds_on", "on_sale", "struck_through"]
 
 _Order = Literal["year first", "day first", "month first"]
 _NUMERIC_DATE = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?:[ T,].*)?")
@@ -42,6 +42,12 @@ def on_sale(regular: Money, sale: Money | None) -> Prices:
     """A sale of 0 or not below the regular price is none. One in another currency is kept, to be complained of."""
     is_sale = sale is not None and sale.amount > 0 and (sale.amount < regular.amount or not sale.compares_to(regular))
     return Prices(regular, sale if is_sale else None)
+
+
+def struck_through(price: Money, higher: Money | None) -> Prices:
+    """A price beside a higher one is that of a sale; not where it is 0: what is free would cost the higher one."""
+    is_lower = higher is not None and (price.amount < higher.amount or not price.compares_to(higher))
+    return on_sale(higher, price) if higher is not None and is_lower and price.amount > 0 else Prices(price)
 
 
 def bounds_of(period: str) -> tuple[str, str]:

@@ -232,7 +232,7 @@ class ShopifyPlan:
             "url": [f"{self._shop_url}/products/{quote(handle)}" for handle in of_first("Handle")],
         }
         values: Values = {name: self._shared[name].values(texts[name], layout.declined) for name in texts}
-        states = list(map(is_active, of_first("Published"), of_first("Status")))
+        states = list(map(is_active, of_first("Published"), of_first("Status"), of_first("Command")))
         layout.declined.update(place for place, state in enumerate(states) if isinstance(state, str))
         values["is_active"] = [UNSET if state is None else state for state in states]
         values["attributes"] = [
@@ -278,10 +278,8 @@ class ShopifyPlan:
         declined.update(compared[place] for place in refused)
         for place, regular in zip(compared, regulars, strict=True):
             amount = amounts[place]
-            if place not in declined and regular > amount:
-                amounts[place] = regular
-                if amount > 0:
-                    sales[place] = amount
+            if place not in declined and regular > amount > 0:
+                amounts[place], sales[place] = regular, amount
         return amounts, sales
 
     def _stock(self, of_own: Callable[[str], list[str]], declined: set[int]) -> tuple[list[Any], list[Any]]:

@@ -22,8 +22,8 @@ from urllib.parse import quote
 from ...edited_exports import DECIMAL_POINT
 from ...grouping import grouped
 from ...records import Draft, Record, cell
-from ...values.parsing import BadValue, Money, is_blank, is_published, to_flag, to_integer, to_money
-from ...values.prices import Prices, on_sale
+from ...values.parsing import BadValue, is_blank, is_published, to_flag, to_integer, to_money
+from ...values.prices import struck_through
 from ...values.words import says_no, says_yes
 from ...variants import put_cheapest, refuse_damaged, variant_id, variant_name
 
@@ -57,7 +57,7 @@ USED = (
     "Handle", "Title", "Body (HTML)", "Vendor", "Type", "Product Category", "Tags", "Published", "Status",
     "Variant SKU", "Variant Inventory Tracker", "Variant Inventory Qty", "Variant Inventory Policy", "Variant Price",
     "Variant Compare At Price", "Variant Available", "Currency", "URL", "Gift Card",
-    "Image Src", "Image Position", "Variant Image", *ATTRIBUTES,
+    "Image Src", "Image Position", "Variant Image", "Command", *ATTRIBUTES,
     *(f"Option{number} {part}" for number in OPTIONS for part in ("Name", "Value")),
 )  # fmt: skip
 
@@ -119,7 +119,7 @@ class ShopifyProducts:
             "brands": [cell(row, "Vendor")],
             "categories": [kind] if (kind := cell(row, "Type")) else levels(cell(row, "Product Category")),
             "tags": tags(cell(row, "Tags")),
-            "is_active": is_active(cell(row, "Published"), cell(row, "Status")),
+            "is_active": is_active(cell(row, "Published"), cell(row, "Status"), cell(row, "Command")),
             "image_url": _main_image(rows),
             "url": cell(row, "URL") or (f"{self._shop_url}/products/{quote(handle)}" if self._shop_url else None),
             "currency": cell(row, "Currency"),
@@ -169,28 +169,25 @@ def _put_offer(draft: Draft, row: Mapping[str, Any]) -> None:
         if price:
             compare_at = cell(row, "Variant Compare At Price")
             own = to_money(price, draft.notation)
-            draft.put_prices(_prices(own, to_money(compare_at, draft.notation) if compare_at else None))
+            draft.put_prices(struck_through(own, to_money(compare_at, draft.notation) if compare_at else None))
     except BadValue as error:
         draft.reject("price", price, error)
     _put_stock(draft, row)
 
 
-def is_active(published: str, status: str) -> bool | str | None:
+def is_active(published: str, status: str, command: str) -> bool | str | None:
     """Is a product of these states shown? ``None`` where neither of them is told.
 
-    Where nothing is known to be meant by ``published``, it is given back.
+    Where nothing is known to be meant by ``published``, it is given back. ``command`` is Matrixify's: what it deletes
+    is shown no longer.
     """
+    if command.upper() == "DELETE":
+        return False
     if not published and not status:
         return None
     if says_no(published) or (status and not is_published(status)):
         return False
     return published if published and not says_yes(published) else True
-
-
-def _prices(price: Money, compare_at: Money | None) -> Prices:
-    if compare_at is None or (compare_at.amount <= price.amount and compare_at.compares_to(price)):
-        return Prices(price)
-    return on_sale(compare_at, price)
 
 
 def _put_stock(draft: Draft, row: Mapping[str, Any]) -> None:

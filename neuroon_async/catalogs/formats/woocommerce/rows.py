@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ...records import cell
+from ...values.addresses import is_image_file
 from ...values.damage import whole_number
 from ...values.words import says_yes
 
@@ -87,8 +88,11 @@ def levels_in(text: str) -> list[str]:
 
 
 def first_image(row: Mapping[str, Any]) -> str:
-    """The main image."""
-    return next(iter(names_in(cell(row, "Images"))), "")
+    """The main image: commas separate several, and stand within addresses, too (``…/w_300,h_300/a.jpg``)."""
+    images = names_in(text := cell(row, "Images"))
+    if "//" in text and not all(map(is_image_file, images)):
+        return text.replace("\\,", ",")  # it is split where an address begins
+    return next(iter(images), "")
 
 
 def is_active(row: Mapping[str, Any]) -> bool:
