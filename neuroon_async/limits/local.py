@@ -48,8 +48,8 @@ class LocalEndpoint:
         self._effective = EffectiveLimit(limit)
         self._admission = Admission(limit)
         self._clock = LoopClock()
-        self._epoch = 0
-        """Counts the loops that ended under this limiter. What was in flight in them has ended, too."""
+        self._epoch = object()
+        """Another one for each loop that ended under this limiter. What was in flight in them has ended, too."""
         self._bucket = _token_bucket(limit)
         self._in_bucket: LocalPermit | None = None
         """The one granted permit that has yet to pass the token bucket; until it has, no other is granted."""
@@ -100,7 +100,7 @@ class LocalEndpoint:
 
     def answered(self, permit: LocalPermit, headers: Mapping[str, str] | None, pause: float | None) -> None:
         """A permit's request has ended, with what its answer says; ``None``: without one."""
-        if permit.epoch != self._epoch:
+        if permit.epoch is not self._epoch:
             return
         now = self._clock.now()
         told = NOTHING_TOLD if headers is None else RateLimitHeaders.of(headers)
@@ -118,7 +118,7 @@ class LocalEndpoint:
 
     def unused(self, permit: LocalPermit) -> None:
         """A permit comes back as if it had never been granted: the next in line may have its turn now."""
-        if permit.epoch != self._epoch:
+        if permit.epoch is not self._epoch:
             return
         self._admission.unused(self._clock.now())
         if self._in_bucket is permit:
@@ -270,7 +270,7 @@ class LocalEndpoint:
         if shift:
             self._admission.shift(shift)
         if former.is_closed():
-            self._epoch += 1
+            self._epoch = object()
             for _ in range(self._admission.window.in_flight):
                 self._admission.window.unanswered(self._clock.now())
         self._singles.clear()
@@ -285,11 +285,11 @@ class LocalPermit:
 
     __slots__ = ("_endpoint", "epoch", "generation", "stamp")
 
-    def __init__(self, endpoint: LocalEndpoint, *, stamp: int, generation: int, epoch: int) -> None:
+    def __init__(self, endpoint: LocalEndpoint, *, stamp: int, generation: int, epoch: object) -> None:
         self._endpoint = endpoint
         self.stamp: int = stamp
         self.generation: int = generation
-        self.epoch: int = epoch
+        self.epoch: object = epoch
 
     def answered(self, headers: Mapping[str, str] | None, *, pause: float | None = None) -> None:
         self._endpoint.answered(self, headers, pause)

@@ -65,7 +65,7 @@ class Reserve:
 
     def __init__(self, requests: int, per: float) -> None:
         share = min(_RESERVED_SHARE, SINGLE_CALL_WAIT / per)
-        self.most: int = math.floor(round(requests * share, 9))
+        self.most: int = math.floor(requests * share + 1e-9)  # a product may fall short of its whole number
         self.memory: float = 2 * per
         """For how many seconds a single call counts."""
 
@@ -125,10 +125,7 @@ class SlotWindow:
     def cool(self, until: float) -> None:
         """A taken slot comes back then."""
         self.in_flight -= 1
-        if self.cooling and until < self.cooling[-1]:  # behind one that was not answered
-            insort(self.cooling, until)
-        else:
-            self.cooling.append(until)
+        insort(self.cooling, until)  # at the end, but for those that were not answered
 
 
 class ExternalUsage:
@@ -159,11 +156,12 @@ class ExternalUsage:
         return next((count for until, count in tuple(self.seen) if until > now), 0)
 
     def returns(self) -> list[float]:
-        """When each of them is taken to come back, ascending."""
+        """When each of them is taken to come back, in no order."""
         moments: list[float] = []
-        below = [*(count for _, count in self.seen), 0][1:]
-        for (until, count), rest in zip(self.seen, below, strict=True):
-            moments += [until] * (count - rest)
+        later = 0
+        for until, count in reversed(self.seen):
+            moments += [until] * (count - later)
+            later = count
         return moments
 
 

@@ -105,15 +105,25 @@ async def test_who_was_cancelled_just_now_is_not_refused_as_well():
     assert limiter.state().waiting == 0
 
 
-async def test_who_was_cancelled_just_now_holds_up_nobody():
+async def test_who_was_cancelled_just_now_holds_up_nobody_and_hides_nobody():
     limiter = LocalEndpoint("shop", RateLimit(4, per=40))
     await spend(limiter, 4)
-    first, second = await in_line(limiter, None, 105)
+    first, second, third = await in_line(limiter, None, 105, 105)
     first.cancel()
     limiter.pause(100)  # they return one every ten seconds
-    at, error = await outcome(second)
-    assert error is None
-    assert at == pytest.approx(100, abs=TINY)
+    assert await outcome(second) == (pytest.approx(100, abs=TINY), None)
+    assert third.done()
+    assert isinstance(third.exception(), RateLimited)
+
+
+async def test_whoever_is_refused_stands_in_line_no_longer():
+    limiter = LocalEndpoint("shop", RateLimit(1, per=60))
+    await spend(limiter, 1)
+    patient, late = await in_line(limiter, None, 130)
+    assert limiter.state().waiting == 2
+    limiter.pause(100)
+    assert limiter.state().waiting == 1
+    await cancel(patient, late)
 
 
 # A deadline
@@ -127,6 +137,16 @@ async def test_whoever_waits_in_vain_is_told_how_long_it_takes_now():
     assert at == pytest.approx(70, abs=TINY)
     assert error.retry_after == pytest.approx(60, abs=TINY)
     assert str(error).startswith("shop: not sent")
+
+
+async def test_whoever_waited_in_vain_stands_in_line_no_longer():
+    limiter = LocalEndpoint("shop", RateLimit(1, per=60))
+    await limiter.acquire()
+    (task,) = await in_line(limiter, 70)
+    waiting = []
+    asyncio.get_running_loop().call_at(now() + 70 + 1e-10, lambda: waiting.append(limiter.state().waiting))
+    await outcome(task)  # in the same turn of the loop
+    assert waiting == [0]
 
 
 async def test_cancelled_in_the_moment_of_the_deadline(caplog):
