@@ -67,11 +67,12 @@ def test_what_was_in_flight_in_an_ended_loop_comes_back():
     async def leave_two():
         return [await limiter.acquire() for _ in range(2)]
 
-    permits = run(leave_two())
-    assert 0.29 <= run(seconds(spend(limiter))) < 20
-    permits[0].answered({})  # by a garbage collector, say: it has been counted
-    permits[1].unused()
-    assert limiter.state().available == 1
+    for _ in range(2):  # each ended loop has its own
+        permits = run(leave_two())
+        assert 0.29 <= run(seconds(spend(limiter))) < 20
+        permits[0].answered({})  # by a garbage collector, say: it has been counted
+        permits[1].unused()
+        assert limiter.state().available == 1
 
 
 def test_a_token_bucket_goes_on_in_the_next_loop():
