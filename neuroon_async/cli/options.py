@@ -17,7 +17,18 @@ from ..errors import ConfigurationError, UsageError
 from .console import note
 from .reading import IN_THE_SHELL
 
-__all__ = ["Concurrency", "Credentials", "Debug", "FileReading", "Json", "Network", "Quiet", "connect", "parse_mapping"]
+__all__ = [
+    "ApiUrl",
+    "Concurrency",
+    "Credentials",
+    "Debug",
+    "FileReading",
+    "Json",
+    "Network",
+    "Quiet",
+    "connect",
+    "parse_mapping",
+]
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel="Output")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.", rich_help_panel="Output")]
@@ -25,21 +36,23 @@ Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", help="Print nothing unless something failed.", rich_help_panel="Output")
 ]
 Concurrency = Annotated[int, typer.Option(min=1, max=MOST_AT_ONCE, metavar="N", help="Requests side by side.")]
+ApiUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--api-url",
+        envvar=API_URL_VARIABLE,
+        help="Where the API is. Default: production.",
+        show_default=False,
+        rich_help_panel="Access",
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """Which shop, at which address, with which key."""
 
-    api_url: Annotated[
-        str | None,
-        typer.Option(
-            envvar=API_URL_VARIABLE,
-            help="Where the API is. Default: production.",
-            show_default=False,
-            rich_help_panel="Access",
-        ),
-    ] = None
+    api_url: ApiUrl = None
     shop_id: Annotated[
         str | None, typer.Option(envvar=SHOP_ID_VARIABLE, help="The shop's id.", rich_help_panel="Access")
     ] = None

@@ -189,8 +189,8 @@ def status_parts(
     if progress.failed:
         parts.append(Text(f"{progress.failed:,} failed", style="red"))
     if progress.failing_for is not None and progress.gives_up_in is not None:
-        patience = f"no answer for {clock(progress.failing_for)}, giving up in {clock(progress.gives_up_in)}"
-        parts.append(Text(patience, style="bold red"))
+        last = f"in {clock(progress.gives_up_in)}" if progress.gives_up_in >= 1 else "after these attempts"
+        parts.append(Text(f"no answer for {clock(progress.failing_for)}, giving up {last}", style="bold red"))
     elif progress.waiting_for_limit:
         until = f", {clock(next_in)} left" if next_in >= 1 else ""
         parts.append(Text(f"waiting for the rate limit{until}", style="yellow"))

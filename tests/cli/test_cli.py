@@ -157,6 +157,7 @@ def test_1_when_some_products_failed_and_the_others_arrived(server, tmp_path):
         (["sync", "FILE", "--dry-run", "--dead-letter", "FILE"], "is the file being synced"),
         (["shop", "--api-url", "http://api.example", "--api-key", "sk_" + "1" * 32, "--shop-id", "s"], "plain http"),
         (["delete"], "name the products to delete"),
+        (["delete", "A-1", "--file", "FILE"], "or the file that lists them, not both"),
         (["verify"], "give exactly one"),
         (["verify", "https://a.example", "--remove"], "give exactly one"),
         (["nonsense"], "nonsense"),

@@ -67,6 +67,16 @@ def test_a_piped_run_prints_lines_of_each_market_and_json_none(config, monkeypat
     assert "products" not in neuroon("markets", config, "--dry-run", "--json").stderr
 
 
+@pytest.mark.parametrize("by_option", [True, False])
+def test_markets_without_an_address_of_their_own_are_where_the_command_is_told(config, by_option):
+    with served(shop_id="shop_test", algorithm="off") as emulator:
+        config.write_text(CONFIG.replace('api_url = "{url}"\n', "", 1).replace("{url}", "http://127.0.0.1:9"))
+        address = ["--api-url", emulator.url] if by_option else []
+        environment = {"KEY_ES": KEY, "NEUROON_API_URL": "http://127.0.0.1:9" if by_option else emulator.url}
+        result = neuroon("markets", config, "--only", "es", *address, env=environment)
+        assert (result.exit_code, set(emulator.products)) == (0, {"1", "2"})
+
+
 def test_a_dry_run_needs_no_keys(config):
     config.write_text(CONFIG.replace("{url}", "http://127.0.0.1:9"))
     document = json.loads(neuroon("markets", config, "--dry-run", "--json").stdout)

@@ -49,6 +49,12 @@ def line(*arguments):
             9,
             "500/9,000 products · 100/s · 5 requests · 10 failed · no answer for 1:05, giving up in 43:55",
         ),
+        (
+            replace(AWAY, gives_up_in=0.0),
+            EXACT,
+            9,
+            "500/9,000 products · 100/s · 5 requests · 10 failed · no answer for 1:05, giving up after these attempts",
+        ),
     ],
 )
 def test_the_status_tells_of_pace_failures_and_rate_limits(moment, length, next_in, told):

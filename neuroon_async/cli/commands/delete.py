@@ -54,7 +54,9 @@ def ids_of(arguments: list[str], file: str | None) -> list[str]:
     """The ids to delete: from the command line, or one on each line of a file or (``-``) standard input."""
     if file is None and arguments == ["-"]:
         arguments, file = [], "-"
-    if bool(arguments) == (file is not None):
+    if arguments and file is not None:
+        raise UsageError("name the products to delete or the file that lists them, not both")
+    if not arguments and file is None:
         raise UsageError("name the products to delete, or the file that lists them: ID..., --file FILE, or -")
     if file is None:
         return arguments

@@ -25,7 +25,7 @@ from ..console import note, print_json, report_as_json, show_report
 from ..dry_run import DryRunExchange, LedgerCopy, dry_run_transport
 from ..exits import ExitCode, code_of, exit_codes, explain, run
 from ..groups import with_groups
-from ..options import Credentials, Network, connect
+from ..options import ApiUrl, Credentials, Network, connect
 from ..progress import limit_of, progress_table
 from ..reading import guessed_length
 
@@ -85,6 +85,7 @@ def markets(
     only: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this market; may be repeated.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check everything and send nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    api_url: ApiUrl = None,
     network: Network,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -93,10 +94,10 @@ def markets(
     The file names the catalog and, in tables [\[market]], its shops: name,
     shop_id, api_key_variable (the environment variable that holds the key),
     currency, shop_url, ledger, and in \[market.map] the columns of its
-    language.
+    language. Those that name no api_url are at --api-url.
     """
     with exit_codes(debug=debug):
-        plan = _read(config, only or [])
+        plan = _read(config, only or [], api_url)
         try:
             results = run(_sync(plan, network, dry_run=dry_run, lines=not as_json))
         except (KeyboardInterrupt, asyncio.CancelledError) as end:
@@ -126,7 +127,7 @@ def _present(results: dict[str, MarketResult], code: ExitCode, *, as_json: bool,
             _show(result, dry_run=dry_run)
 
 
-def _read(path: Path, only: list[str]) -> _Plan:
+def _read(path: Path, only: list[str], api_url: str | None) -> _Plan:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -142,7 +143,7 @@ def _read(path: Path, only: list[str]) -> _Plan:
     names = [shop["name"] for shop in shops]
     if missing := [name for name in only if name not in names]:
         raise ConfigurationError(f"{path}: has no market {missing[0]!r}; there are {', '.join(names)}")
-    chosen = [shop for shop in shops if not only or shop["name"] in only]
+    chosen = [{"api_url": api_url} | shop for shop in shops if not only or shop["name"] in only]
     return _Plan(path.parent / document["file"], _reading(shared), [_in_folder(shop, path.parent) for shop in chosen])
 
 
@@ -212,12 +213,12 @@ def _client(shop: dict[str, Any], network: Network) -> NeuroonClient:
     key = os.environ.get(variable)
     if not key:
         raise ConfigurationError(f"{variable} is not set: it must hold the API key of market {shop['name']!r}")
-    return connect(Credentials(shop.get("api_url"), shop["shop_id"], key), network)
+    return connect(Credentials(shop["api_url"], shop["shop_id"], key), network)
 
 
 def _dry(shop: dict[str, Any]) -> Products:
     exchange = DryRunExchange()
-    return Products(dry_run_transport(exchange, shop["shop_id"], shop.get("api_url") or Environment.PRODUCTION))
+    return Products(dry_run_transport(exchange, shop["shop_id"], shop["api_url"] or Environment.PRODUCTION))
 
 
 def _sending(shop: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:

@@ -56,7 +56,14 @@ def _print_verification(answer: Verification | VerificationData | None) -> None:
         return
     pairs: list[tuple[str, object]] = [("domain", answer.domain), ("code", answer.verification_code)]
     if isinstance(answer, VerificationData):
-        pairs += [("verified", answer.verified), ("since", answer.verified_at), ("what to do", answer.instructions)]
+        pairs += [
+            ("verified", answer.verified),
+            ("verified since", answer.verified_at),
+            ("what to do", answer.instructions),
+        ]
     print_pairs(*pairs)
     if isinstance(answer, Verification) and answer.verification_code:
-        note("Publish the code on the domain; 'neuroon verify --status' tells how, and whether it was found.")
+        note(
+            "Publish the code on the domain. 'neuroon verify --status' shows whether it was found, and how to publish "
+            "it where the API says so."
+        )
