@@ -14,7 +14,8 @@ from weakref import WeakSet
 
 from ..cancellation import finish
 from .forks import no_fork
-from .place import Place, barrier_at, names_no_file, obstacle_at, read_header, settled
+from .format import FileFormat
+from .place import Place, barrier_at, names_no_file, obstacle_at, settled
 from .problems import DamagedContent, Problem, Refused, problem_of
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["SQLiteFile"]
 
 T = TypeVar("T")
-_SMALLEST = 512
-"""Bytes of the smallest database that SQLite writes."""
 _WAL_PAUSE = 0.01
 """Seconds between two tries to switch a file to its write-ahead log while others use it."""
 
@@ -47,7 +46,7 @@ class SQLiteFile:
     ``thread_name``: prefix of the thread's name.
     ``exclusive``: hold the lock from opening to closing. Otherwise any number of processes share the file.
     ``busy_timeout``: seconds to wait for another connection's lock (default 0: none).
-    ``synchronous``: how hard a commit is pressed to the disk; ``"FULL"`` (default) outlives a power cut.
+    ``synchronous``: SQLite's setting of a commit's safety; ``"FULL"`` (default) outlives a power cut.
     ``cache_bytes``: memory for pages of the file; SQLite's own default where ``None``.
 
     >>> async with SQLiteFile(path, application_id=1, migrations=[[...]], explain=...) as file:     # doctest: +SKIP
@@ -71,16 +70,15 @@ class SQLiteFile:
     ) -> None:
         self.path: Path = Path(path)
         self._at = settled(self.path)
-        self._application_id = application_id
-        self._migrations = migrations
+        self._format = FileFormat(application_id, migrations)
         self._explain = explain
         self._thread_name = thread_name
         self._exclusive = exclusive
         self._busy_timeout = busy_timeout
         self._synchronous = synchronous
         self._cache_bytes = cache_bytes
-        self._pressed: str = synchronous
-        """How hard commits are pressed to the disk just now."""
+        self._synchronous_now: str = synchronous
+        """As the connection has it just now."""
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._process = os.getpid()
@@ -196,7 +194,7 @@ class SQLiteFile:
         ``durable=False``: a power cut may undo it, a crash of the process may not. Neither the disk is waited for nor
         the place looked at.
         """
-        self._press(durable=durable)
+        self._set_synchronous(durable=durable)
         with self._begun("BEGIN IMMEDIATE"):
             yield
         if durable:
@@ -205,20 +203,20 @@ class SQLiteFile:
     def write(self, statement: str, parameters: Sequence[Any] = (), *, durable: bool = True) -> int:
         """One statement as a `transaction` of its own: how many rows it has changed.
 
-        It takes less time than three: a thread that works in SQLite gives way to others with every statement, and a
-        busy event loop then holds it up for milliseconds.
+        That takes less time than BEGIN, it and COMMIT: a thread that works in SQLite gives way to others with every
+        statement, and a busy event loop then holds it up for milliseconds.
         """
-        self._press(durable=durable)
+        self._set_synchronous(durable=durable)
         changed = self.execute(statement, parameters).rowcount
         if durable:
             self._place.check(self._page_bytes)
         return changed
 
-    def _press(self, *, durable: bool) -> None:
+    def _set_synchronous(self, *, durable: bool) -> None:
         synchronous = self._synchronous if durable else "NORMAL"
-        if self._pressed != synchronous:
+        if self._synchronous_now != synchronous:
             self.execute(f"PRAGMA synchronous = {synchronous}")
-            self._pressed = synchronous
+            self._synchronous_now = synchronous
 
     def check_integrity(self) -> None:
         """Read the whole file and raise the owner's error where anything in it is out of order."""
@@ -258,7 +256,7 @@ class SQLiteFile:
         obstacle = obstacle_at(self._at)
         if obstacle is not None:
             raise Refused(Problem.NO_ACCESS, f"unable to open it: {obstacle}")
-        self._refuse_foreign()
+        self._format.check_file(self._at)
         try:
             self._connect()
         except sqlite3.OperationalError as error:
@@ -268,7 +266,7 @@ class SQLiteFile:
             raise Refused(Problem.NO_ACCESS, f"unable to open it: {barrier}") from error
 
     def _connect(self) -> None:
-        self._connection = sqlite3.connect(
+        self._connection = connection = sqlite3.connect(
             self._at,
             isolation_level=None,
             timeout=self._busy_timeout,
@@ -277,12 +275,12 @@ class SQLiteFile:
         if self._exclusive:
             self.execute("PRAGMA locking_mode = EXCLUSIVE")
         self.execute(f"PRAGMA synchronous = {self._synchronous}")
-        self._pressed = self._synchronous
+        self._synchronous_now = self._synchronous
         if self._cache_bytes is not None:
             self.execute(f"PRAGMA cache_size = -{self._cache_bytes // 1024}")
         # Reads the header, and takes the lock, before anything is changed.
         with self._begun("BEGIN EXCLUSIVE" if self._exclusive else "BEGIN IMMEDIATE"):
-            self._migrate()
+            self._format.migrate(connection)
         self._switch_to_wal()
         self._place.remember(self._page_bytes)
 
@@ -293,6 +291,7 @@ class SQLiteFile:
 
     @contextmanager
     def _begun(self, begin: str) -> Generator[None, None, None]:
+        """A transaction: committed where this ends without an exception, else rolled back."""
         connection = self._connected()
         connection.execute(begin)
         try:
@@ -308,47 +307,6 @@ class SQLiteFile:
         with closing(sqlite3.connect(existing, uri=True, timeout=self._busy_timeout)) as connection:
             connection.execute("PRAGMA query_only = ON")
             return connection.execute(statement, parameters).fetchall()
-
-    def _refuse_foreign(self) -> None:
-        """Look before SQLite may write: it would do so in whatever database it opens.
-
-        A file of ours has its header before it has a log beside it.
-        """
-        try:
-            size = self._at.stat().st_size if self._at.is_file() else 0
-        except OSError:
-            return  # SQLite is about to say what is wrong with it
-        if size == 0:
-            return
-        if size < _SMALLEST:
-            raise Refused(Problem.NO_DATABASE, f"it has only {size} bytes")
-        try:
-            self._check_format(*read_header(self._at))
-        except sqlite3.OperationalError as error:
-            barrier = barrier_at(self._at)
-            reason = str(error) if barrier is None else f"unable to open it: {barrier}"
-            raise Refused(Problem.NO_ACCESS, reason) from None
-        except sqlite3.DatabaseError as error:
-            raise Refused(Problem.NO_DATABASE, str(error)) from None
-
-    def _check_format(self, application_id: int, version: int) -> None:
-        if application_id != self._application_id:
-            raise Refused(Problem.FOREIGN, f"its application id is {application_id}")
-        if version > len(self._migrations):
-            raise Refused(Problem.NEWER, f"format {version}")
-
-    def _migrate(self) -> None:
-        (application_id,) = self.execute("PRAGMA application_id").fetchone()
-        (version,) = self.execute("PRAGMA user_version").fetchone()
-        (tables,) = self.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        if application_id == version == tables == 0:
-            self.execute(f"PRAGMA application_id = {self._application_id}")
-        else:
-            self._check_format(application_id, version)
-        if version < len(self._migrations):
-            for statement in (statement for step in self._migrations[version:] for statement in step):
-                self.execute(statement)
-            self.execute(f"PRAGMA user_version = {len(self._migrations)}")
 
     def _switch_to_wal(self) -> None:
         """Unlike elsewhere, SQLite does not wait here for others, who may be opening the same new file."""

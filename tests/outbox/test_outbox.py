@@ -822,7 +822,7 @@ async def test_an_outbox_that_is_just_growing_is_not_taken_for_a_foreign_one(pat
     async with ConversionOutbox(path):
         pass
     path.write_bytes(path.read_bytes()[:4096])
-    assert ConversionOutbox(path)._store._file._refuse_foreign() is None
+    assert ConversionOutbox(path)._store._file._format.check_file(path) is None
 
 
 @pytest.mark.slow
