@@ -132,6 +132,10 @@ def _is_nothing(value: object) -> bool:
 
 def _at(value: RawValue | Mapping[str, Any], path: list[str]) -> Any:
     for index, name in enumerate(path):
+        if name == "0" and not (
+            value is None or isinstance(value, (list, tuple)) or (is_object(value) and name in value)
+        ):
+            continue  # what is there once is the first of one
         if isinstance(value, dict):
             value = value.get(name)
         elif name.startswith("$"):  # a type of MongoDB's, which values come without

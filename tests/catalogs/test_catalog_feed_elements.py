@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from catalog_files import SHOP, one_failure, products
+from catalog_files import SHOP, one_failure, products, read
 from msgspec import UNSET
 
 _ITEM = "<g:id>A</g:id><title>Tea</title><link>https://shop.example/tea</link>"
@@ -82,6 +82,10 @@ def test_what_may_be_two_prices_is_none(price, told):
         ("<g:availability>in stock</g:availability><g:availability>out of stock</g:availability>", "inStock: is there"),
         ("<g:quantity>5</g:quantity><g:quantity>6</g:quantity>", "stockQuantity: is there several times (5, 6)"),
         ("<currency>EUR</currency><currency>USD</currency>", "currency: is there several times (EUR, USD)"),
+        (
+            '<title xml:lang="es">Té</title>',
+            "name: is there several times (Tea, Té); keep the right one (mapping={'name': 'title.0'} takes the first)",
+        ),
     ],
 )
 def test_what_contradicts_itself_is_refused(twice, told):
@@ -92,6 +96,14 @@ def test_a_price_that_is_said_twice_alike_is_one_and_a_mapping_chooses_among_oth
     assert of("<price>12.50 EUR</price><price>12.50 EUR</price>").price == Decimal("12.50")
     prices = '<price currency="EUR">12.50</price><price currency="USD">14</price>'
     assert of(prices, mapping={"price": "price.1"}).currency == "USD"
+
+
+@pytest.mark.parametrize(("place", "names"), [("0", ["Tea", "Mug"]), ("1", ["Té", None])])
+def test_a_mapping_chooses_among_titles_and_the_first_of_one_is_that_one(place, names):
+    several = f"{_ITEM}<price>5</price><title>Té</title>"
+    one = "<g:id>B</g:id><title>Mug</title><link>/b</link><price>5</price>"
+    found = read(feed(f"{several}</item><item>{one}"), "feed.xml", shop_url=SHOP, mapping={"name": f"title.{place}"})
+    assert [getattr(item, "name", None) for item in found] == names
 
 
 @pytest.mark.parametrize(

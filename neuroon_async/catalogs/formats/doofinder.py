@@ -55,7 +55,7 @@ class _Doofinder:
 
     def read(self, reading: Reading) -> Iterator[Draft]:
         names = _names(reading.sample.header)
-        build = FeedBuilder(lambda used: reading.use(names.get(name, name) for name in used), reading.options.decimal)
+        build = FeedBuilder(lambda used: reading.use(names.get(name, name) for name in used), reading.options)
         reading.use([names[_TAGS]] if _TAGS in names else [])
         for record in reading.rows():
             if record.problem:

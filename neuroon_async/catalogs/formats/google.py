@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ...api.models import WIRE_NAMES
 from ..columns import STATES
 from ..fast.feed import FeedFields, FeedLanes
 from ..generic import state_of
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ...api.models import Product
     from ...api.shapes import RawValue
     from ..format import Reading, Sample
+    from ..options import ReadingOptions
     from ..records import Record
 
 __all__ = ["FORMAT", "FeedBuilder", "field_name"]
@@ -57,6 +59,7 @@ _CURRENCY = ("currency", "price_currency", "currency_code")
 _STOCK = ("quantity", "quantity_to_sell_on_facebook", "inventory", "stock")
 _OF_ONE_MEANING = {
     "external_id": _FIELDS["external_id"],
+    "name": _FIELDS["name"],
     "price": ("price",),
     "sale_price": ("sale_price",),
     "currency": _CURRENCY,
@@ -88,9 +91,10 @@ def field_name(name: str) -> str:
 class FeedBuilder:
     """One item, one product."""
 
-    def __init__(self, use: Callable[[Iterable[str]], None], decimal: str | None) -> None:
+    def __init__(self, use: Callable[[Iterable[str]], None], options: ReadingOptions) -> None:
         self._use = use
-        self._notation = Notation(decimal, lists=False)
+        self._options = options
+        self._notation = Notation(options.decimal, lists=False)
         self._names: dict[str, str] = {}
         use(_USED)
 
@@ -103,7 +107,7 @@ class FeedBuilder:
         item = {self._name(column): value for column, value in record.row.items()}
         draft = Draft.of(record, self._notation)
         for target, names in _OF_ONE_MEANING.items():
-            _put_one(draft, target, item, names)
+            self._put_one(draft, target, item, names)
         for target, names in _FIELDS.items():
             if target not in _OF_ONE_MEANING:
                 value = _first(item, *names)
@@ -120,6 +124,18 @@ class FeedBuilder:
             draft.put("is_active", value=False)
         draft.put_attributes({name: ", ".join(_texts(item, name)) for name in _ATTRIBUTES})
         return draft
+
+    def _put_one(self, draft: Draft, target: str, item: Mapping[str, Any], names: Iterable[str]) -> None:
+        name = next((name for name in names if _first(item, name)), "")
+        texts = list(dict.fromkeys(_texts(item, name)))
+        if len(texts) > 1:
+            told = ", ".join(texts[:4])
+            first = self._options.names.map(WIRE_NAMES[target], f"{name}.0")
+            draft.reject(
+                target, item[name], f"is there several times ({told}); keep the right one ({first} takes the first)"
+            )
+        else:
+            draft.put(target, "".join(texts))
 
     def _put_stand_ins(self, draft: Draft, item: Mapping[str, Any], record: Record) -> None:
         for target, names in _STAND_INS.items():
@@ -138,15 +154,6 @@ class FeedBuilder:
             if len(self._names) < 1_000:
                 self._names[column] = name
         return name
-
-
-def _put_one(draft: Draft, target: str, item: Mapping[str, Any], names: Iterable[str]) -> None:
-    name = next((name for name in names if _first(item, name)), "")
-    texts = list(dict.fromkeys(_texts(item, name)))
-    if len(texts) > 1:
-        draft.reject(target, item[name], f"is there several times ({', '.join(texts[:4])}); keep the right one")
-    else:
-        draft.put(target, "".join(texts))
 
 
 def _unwrapped(name: str, text: str) -> Any:
@@ -223,7 +230,7 @@ class _Google:
 
     def read(self, reading: Reading) -> Iterable[Draft | list[Product]]:
         options = reading.options
-        build = FeedBuilder(reading.use, options.decimal)
+        build = FeedBuilder(reading.use, options)
         if not reading.sample.is_xml:
             return build(reading.rows())
         source, chunks = reading.source, reading.replay.chunks()
