@@ -9,8 +9,9 @@ import logging
 import pickle
 import traceback
 import warnings
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
+import aiohttp
 import pytest
 from clients import serving
 
@@ -26,6 +27,7 @@ from neuroon_async import (
     RetryPolicy,
     WidgetTokenSigner,
 )
+from neuroon_async.limits.local import LocalLimiter
 from neuroon_async.testing import Emulator, Fault
 
 HEX = "c0ffee12deadbeef5eedface0ddba11f"
@@ -211,6 +213,51 @@ async def test_an_answer_that_is_no_http_does_not_tell_the_key(everything_logged
     assert leaks(everything_logged()) == []
 
 
+@pytest.mark.parametrize("status", [200, 401])
+async def test_a_call_cut_short_within_an_answer_whose_headers_echo_the_key_does_not_tell_it(status):
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 {status} OK\r\nX-Echo: {KEY}\r\nContent-Length: 99\r\n\r\n{{".encode())
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    async def begun(*_):
+        answer_begins.set()
+
+    answer_begins, watch = asyncio.Event(), aiohttp.TraceConfig()
+    watch.on_request_end.append(begun)
+    async with aiohttp.ClientSession(trace_configs=[watch]) as session, serving(serve) as url:
+        client = NeuroonClient(shop_id="shop_test", api_key=KEY, base_url=url, session=session)
+        call = asyncio.create_task(client.shop())
+        await answer_begins.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await call
+        assert leaks(told_by(caught.value)) == []
+
+
+class _Faulty(LocalLimiter):
+    """What breaks once an answer is there."""
+
+    async def acquire(self, *_, **__):
+        return self
+
+    def answered(self, *_, **__):
+        raise ZeroDivisionError
+
+
+async def test_an_error_that_comes_beside_an_answer_does_not_tell_what_that_echoes():
+    async with pair(limiter=_Faulty({})) as (emulator, client):
+        emulator.fail("shop", Fault.status(500, ECHO, headers={"X-Echo": KEY}))
+        with pytest.raises(ZeroDivisionError) as caught:
+            await client.shop()
+        frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+        texts = [repr(frame.f_locals) for frame in frames if frame.f_globals["__name__"].startswith("neuroon_async.")]
+        assert "ExchangeResult" in texts[-1]
+        assert leaks("".join(texts)) == []
+
+
 @pytest.mark.virtual_time
 async def test_a_bulk_run_that_is_stopped_does_not_tell_the_key(everything_logged):
     async with pair() as (emulator, client):
@@ -235,6 +282,7 @@ async def test_no_object_shows_the_key():
             client.conversions,
             client.widget,
             client._transport,
+            client._transport.exchange,
             client._transport.settings,
             client._transport.settings.api_key,
             client._transport.limiter,
@@ -244,7 +292,7 @@ async def test_no_object_shows_the_key():
             client.limits(),
         ]
         for each in owned:
-            assert leaks(f"{each!r} {each!s} {each}") == [], type(each)
+            assert leaks(f"{each!r} {each!s} {each} {getattr(each, '__dict__', None)!r}") == [], type(each)
         assert leaks(client.widget.token()) == []
         assert leaks(client.widget.script_tag()) == []
 

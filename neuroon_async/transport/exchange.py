@@ -58,7 +58,7 @@ class ExchangeResult:
     """
 
     outcome: Response | NeuroonError
-    headers: Mapping[str, str] | None = None
+    headers: Mapping[str, str] | None = field(default=None, repr=False)
     body: bytes = field(default=b"", repr=False)
 
 
@@ -78,8 +78,8 @@ class _Answer:
     """An answer as it arrived. ``problem`` says why its body cannot be used."""
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes
+    headers: Mapping[str, str] = field(repr=False)  # both may echo the key
+    body: bytes = field(repr=False)
     problem: str | None = None
 
 
@@ -116,6 +116,7 @@ class HttpExchange:
         clock: AttemptClock,
         more_headers: Mapping[str, str] | None,
     ) -> _Answer | Exception:
+        response: aiohttp.ClientResponse | None = None
         refusal: _Answer | None = None
         try:
             async with clock.timer:
@@ -141,8 +142,9 @@ class HttpExchange:
                 except Exception as error:  # noqa: BLE001 - whatever a library raises becomes an error of the SDK's own
                     return refusal or error
                 except BaseException as cut_short:  # noqa: BLE001 - raised again
-                    # Without aiohttp's frames and what it was doing: they hold the headers, and error trackers show
-                    # local variables.
+                    # Without aiohttp's frames, what it was doing and what had come: they hold the request's headers,
+                    # or the answer's, which may echo the key, and error trackers show local variables.
+                    response = None
                     cut_short.__context__ = cut_short.__cause__ = None
                     raise cut_short.with_traceback(None)  # noqa: B904 - the same exception, not one caused by it
         except TimeoutError as expired:
@@ -154,6 +156,7 @@ class HttpExchange:
         if more_headers:
             headers = CIMultiDict(more_headers)
             headers.update(self._headers)
+        headers[API_KEY_HEADER] = self._settings.api_key.reveal()  # kept nowhere else, so nothing else can show it
         if call.body is not None:
             headers["Content-Type"] = JSON_CONTENT_TYPE
         if call.idempotency_key is not None:
@@ -284,7 +287,6 @@ def _standing_headers(settings: Settings, own: Mapping[str, str]) -> CIMultiDict
     headers = CIMultiDict(
         {
             **own,
-            API_KEY_HEADER: settings.api_key.reveal(),
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
             "User-Agent": f"{settings.user_agent} {product}" if settings.user_agent else product,
