@@ -19,7 +19,7 @@ from urllib.parse import SplitResult, urlsplit
 from .advice import Advice
 from .api.addresses import can_be_host
 from .api.arguments import check_flag, shown
-from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, SHOP_ID_VARIABLE, Environment, Locale, as_locale
+from .api.contract import API_KEY_VARIABLE, API_URL_VARIABLE, PREFIX, SHOP_ID_VARIABLE, Environment, Locale, as_locale
 from .errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -237,7 +237,11 @@ def _checked_base_url(url: object, *, plain_http: bool) -> str:
         raise refused(f"uses plain http to {host}: the API key would travel unencrypted", _USE_HTTPS)
     if port == 0 or not can_be_host(host):
         raise refused(f"names a host that cannot exist: {host!r}" + (" at port 0" if port == 0 else ""))
-    return url.rstrip("/")
+    address = url.rstrip("/")
+    # As copied from a page: each call would get the API's own 404, as if no product were there.
+    if f"{PREFIX.rpartition('/')[0]}/" in f"{address}/":
+        raise refused(f"must not hold the path {PREFIX}, which the SDK adds")
+    return address
 
 
 def _missing_part(parts: SplitResult) -> str:

@@ -43,6 +43,12 @@ def test_good_addresses(url, kept):
     assert make(base_url=url).base_url == kept
 
 
+@pytest.mark.parametrize("path", ["/api/plugin", "/api/plugin/shops/", "/shop/api/plugin/shops/shop_1/products/sync"])
+def test_an_address_that_was_copied_with_the_apis_own_path_is_refused(path):
+    with pytest.raises(ConfigurationError, match="base_url must not hold the path /api/plugin/shops, which the SDK"):
+        make(base_url=f"https://api.neuroon.ai{path}")
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -22,11 +22,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..extras import NeedsExtra
 
 with NeedsExtra("starlette", __name__):
+    from starlette.applications import Starlette
     from starlette.requests import HTTPConnection, Request  # noqa: TC002 - FastAPI reads the annotations at run time
     from starlette.responses import JSONResponse, Response
 
@@ -54,9 +55,6 @@ from ..errors import (
 from ..outbox.store import DuplicateOrder, OutboxUnavailable
 from ..transport.retries import RetryPolicy
 from ..transport.session import SessionHolder
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
 
 __all__ = ["client_for", "exception_handlers", "get_client", "neuroon_lifespan", "readiness"]
 
@@ -124,6 +122,10 @@ def neuroon_lifespan(
 
 
 def _check_factories(clients: object) -> None:
+    if isinstance(clients, Starlette):
+        raise UsageError(
+            "neuroon_lifespan is not a lifespan itself: call it, lifespan=neuroon_lifespan(NeuroonClient.from_env)"
+        )
     if callable(clients):
         check_callback("clients", clients)
         return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from itertools import islice
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ..api.shapes import class_of, is_async_iterable, is_list_like
@@ -282,5 +283,9 @@ def _no_source(given: object) -> UsageError:
         advice = "await it first"
     elif inspect.isroutine(given):
         advice = "call it: what it returns may be one"
+    elif isinstance(given, (str, PathLike)):
+        advice = "a single id belongs into a list, and a file is read by neuroon_async.catalogs.read_catalog"
+    elif isinstance(given, Mapping) or hasattr(given, "external_id"):
+        advice = "a single product belongs into a list, and of a mapping of many products give its values()"
     kind = class_of(given).__name__
     return UsageError(f"must be an iterable or async iterable, got {kind}", where="the source", advice=advice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from sync_shop import item, items, shop
@@ -157,8 +158,15 @@ async def generate():
 
 @pytest.mark.parametrize(
     ("source", "says"),
-    [(generate, "got function; call it"), (coroutine, "got coroutine; await it first")],
-    ids=["function", "coroutine"],
+    [
+        (generate, "got function; call it"),
+        (coroutine, "got coroutine; await it first"),
+        ("products.csv", r"got str; .* a file is read by neuroon_async\.catalogs\.read_catalog"),
+        (Path("products.csv"), r"got PosixPath; .* a file is read by"),
+        ({"externalId": "A"}, "got dict; a single product belongs into a list"),
+        (item(1), "got Product; a single product belongs into a list"),
+    ],
+    ids=["function", "coroutine", "name", "path", "mapping", "product"],
 )
 async def test_what_was_forgotten_is_said(source, says):
     async with shop() as (_server, client):
