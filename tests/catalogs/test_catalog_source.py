@@ -123,6 +123,58 @@ def test_text_of_dos_and_of_older_macs_is_refused(name, encoding):
     assert "is not Western European text" in message
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("Cañón señal", "cp850"),
+        ("Möbel für Käse", "cp850"),
+        ("Señal 49,90 €", "iso8859-15"),
+        ("49,90 €", "iso8859-15"),
+        ("Lámpara habitación", "mac-roman"),
+        ("Garçon", "mac-roman"),
+        ("biały chleb", "cp1250"),
+        ("Синий стул, белый стол", "cp1251"),
+    ],
+)
+def test_the_encoding_that_is_proposed_is_the_right_one(text, encoding):
+    content = (HEAD + f"1,ok,2,u:x\n2,{text.replace(',', ';')},2,u:x\n").encode(encoding)
+    _, message = until_fault(Catalog(named(content)))
+    assert f"(encoding={encoding!r})" in message
+
+
+@pytest.mark.parametrize("names", [("Стол", "Чашка белая"), ("Καρέκλα", "Τραπέζι μαύρο")])
+def test_letters_of_another_script_are_never_taken_for_western_ones(names):
+    encoding = "cp1251" if names[0] == "Стол" else "cp1253"
+    content = (HEAD + "".join(f"{number},{name},2,u:x\n" for number, name in enumerate(names))).encode(encoding)
+    items, message = until_fault(Catalog(named(content)))
+    assert items == []
+    assert "is not Western European text" in message
+    assert [item.name for item in products(content, encoding=encoding)] == list(names)
+
+
+def test_a_row_of_accented_letters_is_western_text_among_other_words():
+    names = ["Teclado ÁÉÍÓÚ áéíóú", "Jamón ibérico", "Señal única más allá", "Niño", "Habitación pequeña"]
+    content = HEAD + "".join(f"{number},{name},2,u:x\n" for number, name in enumerate(names))
+    assert [item.name for item in products(content.encode("cp1252"))] == names
+
+
+@pytest.mark.parametrize(
+    "names", [("Señal", "Niño"), ("Cañón", "Lámpara"), ("Größe", "Möbel"), ("Été", "Garçon à l’œuvre")]
+)
+@pytest.mark.parametrize("encoding", ["mac_roman", "cp1252"])
+def test_lines_of_older_macs_tell_their_encoding(names, encoding):
+    content = HEAD + "".join(f"{number},{name},2,u:x\n" for number, name in enumerate(names))
+    catalog = Catalog(named(content.replace("\n", "\r").encode(encoding)))
+    assert [item.name for item in catalog] == list(names)
+    assert catalog.encoding == encoding.replace("_", "-")
+
+
+def test_text_of_older_macs_is_checked_to_its_end():
+    content = (HEAD + "1,Señal,2,u:x\n2,Niño,2,u:x\n3,a\u2202b,2,u:x\n").replace("\n", "\r").encode("mac_roman")
+    _, message = until_fault(Catalog(named(content)))
+    assert "is not Western European text (0xb6)" in message
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le"])
 def test_marks_of_joined_files_are_no_part_of_a_text(encoding):
     content = f"\ufeff{HEAD}1,é,2,u:x\n\ufeff2,Tea,2,u:x\n".encode(encoding)

@@ -6,9 +6,9 @@ Everything behind this module reads chunks of valid UTF-8 (`ByteSource.text_chun
 Encodings, in this order: the one that is given; a byte order mark; UTF-16 without a mark, which the NULs of its ASCII
 characters show; the one that the text itself declares, as XML does; then the first byte outside ASCII decides: where it
 starts valid UTF-8 the file is UTF-8, strictly, to its end. Otherwise it is read as Windows-1252, which spreadsheets
-write in the languages that the API serves, but only while every such byte stands for a letter or sign that those
-languages use where it stands, and no letter of UTF-8 is among them; anything else is refused, because text that was
-decoded wrongly looks like success.
+write in the languages that the API serves (older ones of Macs, whose lines end with ``CR`` alone, Mac Roman), but only
+while every such byte stands for a letter or sign that those languages use where it stands, and no letter of UTF-8 is
+among them; anything else is refused, because text that was decoded wrongly looks like success.
 
 A byte order mark is no part of a text, wherever it stands: files that are joined bring theirs along.
 """
@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from ...api.shapes import is_bytes
 from ...errors import ConfigurationError, NeuroonError
+from .western import MAC, guess, is_of_another_script, likely_encoding, un_western
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -48,30 +49,14 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _MARK = "\ufeff"
-_KEEP_ASCII = {"ascii", "utf-8", "cp1252", "iso8859-15"}
+_KEEP_ASCII = {"ascii", "utf-8", "cp1252", "iso8859-15", MAC}
 """Encodings in which bytes that are ASCII can be nothing else."""
 _MEANT = {"utf-8-sig": "utf-8", "iso8859-1": "cp1252"}
 """As browsers read them: what stands where Latin-1 has control characters is a sign of Windows, such as €."""
 _OUTSIDE_ASCII = re.compile(rb"[\x80-\xff]")
-_WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßÿœªºÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ"
-_WESTERN_SIGNS = "€‚„…‘’“”•–—™¡¢£§©«®°±²³´·¹»¼½¾¿×\u00a0\u00ad"  # noqa: RUF001 - the very characters
-_FOREIGN = re.compile(f"[^\\x00-\\x7f{_WESTERN_LETTERS}{_WESTERN_SIGNS}]")
-_MISPLACED = re.compile(
-    r"[\u201a\u201e¡¢£§°±²³¹¼½¾¿º•\u201c\u201d€](?<=[^\W\d_].)(?:"  # to begin with one set is several times as fast
-    r"(?<=[\u201a\u201e])|(?<=[¡¢£§°±²³¹¼½¾¿º])(?=[^\W\d_])|(?<=[•\u201c\u201d])(?=[a-zß-ÿ])"
-    r"|(?<=[A-ZÀ-Þ]€)(?=[A-ZÀ-Þ]))"
-)
-"""A sign inside a word: the mark of a text in another script, or of one from DOS, taken for a Western one.
-
-The bullet and the quotation marks are small letters there, and the euro is a capital one. Where words of others meet
-at them (``Rot•Grün``, ``Preis€Netto``), they are what they seem.
-"""
-_CONTINUED = re.escape(bytes(range(0x80, 0xC0)).decode("cp1252", "ignore"))
-_OF_UTF8 = re.compile(
-    rf"[ÃÂâ](?:(?<=Ã)(?![\xa0»\u201d\u2026])[{_CONTINUED}]|(?<=Ã)(?<![A-ZÀ-Þ]Ã)[\xa0»\u201d\u2026]"
-    r"|(?<=Â)[\xa0-\xbf]|(?<=â)[€\u201a])"
-)
-"""Letters and signs of UTF-8 taken for Western ones. Words in capitals may end with Ã, and a sign may follow them."""
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_WESTERN = frozenset({"cp1252", MAC})
+"""What is never declared, and found out by the letters."""
 
 
 class CatalogError(NeuroonError, ValueError):
@@ -192,7 +177,7 @@ class ByteSource:
         position = 0
         decoder = codecs.getincrementaldecoder(self.encoding)()
         while True:
-            chunk = next(chunks, b"")
+            chunk, is_first = next(chunks, b""), False
             unfinished = decoder.getstate()[0]
             if chunk and chunk.isascii() and not unfinished and self.encoding in _KEEP_ASCII:
                 position += len(chunk)
@@ -200,8 +185,9 @@ class ByteSource:
                 continue
             if self.encoding == "ascii" and encoding is None and (first := _OUTSIDE_ASCII.search(chunk)):
                 follows, chunks = peek(chunks, 4)  # the whole character must be there to be judged
-                self.encoding = _guess((chunk[first.start() :] + follows)[:4], chunk)
+                self.encoding = guess((chunk[first.start() :] + follows)[:4], chunk)
                 decoder = codecs.getincrementaldecoder(self.encoding)()
+                is_first = True
             position -= len(unfinished)
             text, fault = "", None
             data = unfinished + chunk
@@ -210,9 +196,11 @@ class ByteSource:
             except UnicodeDecodeError as error:
                 text = data[: error.start].decode(self.encoding)
                 fault = self._undecodable(position, data, error.start)
-            if encoding is None and self.encoding == "cp1252" and (wrong := _un_western(text)):
-                fault = self._undecodable(position, data, wrong.start())
-                text = text[: wrong.start()]
+            if encoding is None and self.encoding in _WESTERN:
+                wrong = _NOT_ASCII.search(text) if is_first and is_of_another_script(text) else un_western(text)
+                if wrong is not None:
+                    fault = self._undecodable(position, data, wrong.start())
+                    text = text[: wrong.start()]
             if text:
                 yield (text.replace(_MARK, "") if _MARK in text else text).encode()
             if fault is not None:
@@ -223,9 +211,9 @@ class ByteSource:
 
     def _undecodable(self, position: int, data: bytes, at: int) -> CatalogError:
         """The error for the byte ``at`` which ``data`` is no text; it begins at ``position``."""
-        tried = self._given_encoding or ("Western European" if self.encoding == "cp1252" else self.encoding)
+        tried = self._given_encoding or ("Western European" if self.encoding in _WESTERN else self.encoding)
         shown = f" (0x{data[at]:02x})" if at < len(data) else ""
-        another = "cp1252" if self.encoding != "cp1252" else "utf-8" if _is_utf8(data) else "cp1250"
+        another = likely_encoding(data) if self.encoding in _WESTERN else "cp1252"
         return self.error(
             f"byte {position + at}",
             f"is not {tried} text{shown}; if all of the file is written in another encoding, name it "
@@ -321,11 +309,6 @@ def known_encoding(encoding: str, option: str = "encoding") -> str:
     return _MEANT.get(name, name)
 
 
-def _un_western(text: str) -> re.Match[str] | None:
-    found = (pattern.search(text) for pattern in (_FOREIGN, _MISPLACED, _OF_UTF8))
-    return min(filter(None, found), key=lambda wrong: wrong.start(), default=None)
-
-
 def _unmarked_utf16(head: bytes) -> str | None:
     """Catalogs are mostly ASCII, and every ASCII character of UTF-16 has one NUL byte."""
     if len(head) < 4:
@@ -334,23 +317,3 @@ def _unmarked_utf16(head: bytes) -> str | None:
     if high > 0.4 and low < 0.1:
         return "utf-16-le"
     return "utf-16-be" if low > 0.4 and high < 0.1 else None
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data)  # its last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _guess(data: bytes, around: bytes) -> str:
-    """By the first character outside ASCII, with which ``data`` begins; fewer than 4 bytes end the text.
-
-    Where it is none of UTF-8 and others ``around`` it are, it is the fault of a UTF-8 text: one that was cut, say.
-    """
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data, len(data) < 4)
-    except UnicodeDecodeError as error:
-        return "cp1252" if error.start == 0 and not _OF_UTF8.search(around.decode("cp1252", "replace")) else "utf-8"
-    return "utf-8"
