@@ -56,7 +56,9 @@ _SPELLINGS: dict[str, str] = {
         "priceincltax priceinclvat pricewithtax pricewithvat grossprice precioventatotal preciounitario prixunitaire "
         "prezzounitario precounitario preuunitari stuckpreis unitprice prixfinal prixvente prixdeventepublic "
         "prixventepublic endpreis prezzofinale prezzovendita prezzoalpubblico prezzodivenditaalpubblico precofinal "
-        "precovenda precodevendaaopublico preufinal preuvenda preudevendaalpublic prezofinal prezovenda azkenprezioa"
+        "precovenda precodevendaaopublico preufinal preuvenda preudevendaalpublic prezofinal prezovenda azkenprezioa "
+        "finalprice currentprice pricenow nowprice precioactual precioahora prixactuel aktuellerpreis prezzoattuale "
+        "precoatual preuactual prezoactual"
     ),
     "url": (
         "url link producturl productlink permalink enlace urlproducto urldelproducto enlaceproducto direccionweb "
@@ -141,7 +143,7 @@ _SPELLINGS: dict[str, str] = {
         "prezzopromozionale prezzospeciale precopromocional precooferta precodeoferta precopromo precoemsaldo "
         "preurebaixat preuoferta preudoferta preuespecial eskaintzaprezioa prezioberezia prezorebaixado prezooferta "
         "prezodeoferta preciopromocion preciopromo precioespecial prixreduit rabattpreis prezzopromo precoempromocao "
-        "preupromocional prezoespecial sonderangebotspreis"
+        "preupromocional prezoespecial sonderangebotspreis pvpoferta pvprebajado pvppromocion pvppromocional"
     ),
     "regular_price": (
         "regularprice originalprice precionormal precioregular preciooriginal prixnormal prixregulier prixoriginal "

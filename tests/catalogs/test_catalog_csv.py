@@ -371,6 +371,23 @@ def test_a_state_that_speaks_of_being_published_is_heard():
     assert product.is_active is UNSET
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        "deactivated", "Suspended", "expired", "paused", "Not published", "Offline", "Pausado", "Pendiente", "Oculta",
+        "Hors ligne", "Non publié", "Pausiert", "Nicht aktiv", "Sospeso", "Não publicado",
+    ],
+)  # fmt: skip
+def test_what_is_shown_to_nobody_is_not_active(state):
+    (product,) = products(f"id,name,price,url,status\n1,A,1,u:x,{state}\n")
+    assert product.is_active is False
+
+
+def test_a_price_of_an_offer_that_is_called_pvp():
+    (product,) = products("Ref;Nombre;PVP;PVP oferta;URL\n1;A;20,00;15,00;u:x\n")
+    assert (product.price, product.sale_price) == (20, 15)
+
+
 def test_a_state_that_speaks_of_something_else_is_not_used():
     catalog = Catalog(named("id,name,price,url,status\n1,A,1,u:x,used\n2,B,1,u:x,new\n"))
     assert [product.is_active for product in catalog] == [UNSET, UNSET]

@@ -22,7 +22,8 @@ def prices(header: str, *rows: str, **options: object) -> list[tuple[object, obj
     [
         "Price;Regular Price", "_price;_regular_price", "Precio;Precio anterior", "Prix TTC;Prix barré TTC",
         "Preis;Streichpreis", "Prezzo;Prezzo barrato", "Preço;Preço anterior", "Preu;Preu anterior",
-        "price;compare_at_price", "PVP (IVA incl.);Precio tachado",
+        "price;compare_at_price", "PVP (IVA incl.);Precio tachado", "final_price;original_price",
+        "Precio ahora;Precio antes", "current price;old price",
     ],
 )  # fmt: skip
 def test_a_price_beside_a_higher_one_is_that_of_a_sale(header):

@@ -151,7 +151,7 @@ def test_nested_values_are_mapped_by_their_paths():
             "categories": "groups.*.name",
             "tags": "groups.*.parents.*.name",
             "brands": "groups.9.name",
-            "sku": "title.0",
+            "sku": "title.1",
             "attributes.all": "{images.*.src}",
         },
     )

@@ -51,6 +51,12 @@ _YES = _words(
 _NO = _words(
     "false, no, n, f, 0, off, disabled, disable, inactive, draft, archived, unpublished, private, hidden, pending, "
     "trash, staging, whitelist only, future, scheduled, auto draft, unlisted, "
+    "deactivated, suspended, paused, expired, blocked, rejected, offline, not published, not active, not visible, "
+    "desactivada, deshabilitada, oculta, privada, pausado, pausada, suspendido, pendiente, caducado, no activo, "
+    "désactivée, privée, masquée, suspendu, en pause, en attente, hors ligne, non publié, non actif, "
+    "pausiert, gesperrt, abgelaufen, nicht aktiv, nicht sichtbar, "
+    "nascosta, sospeso, in pausa, in attesa, scaduto, non attivo, non pubblicato, non visibile, "
+    "suspenso, pendente, expirado, não ativo, não publicado, não visível, "
     "deleted, programado, planifié, geplant, programmato, agendado, "
     "programat, eliminado, falso, falsa, inactivo, inactiva, desactivado, deshabilitado, borrador, privado, oculto, "
     "no publicado, no visible, faux, non, inactif, désactivé, brouillon, privé, masqué, caché, falsch, nein, inaktiv, "
