@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
 from ..errors import APIError, NeuroonError, RateLimited, ResponseDecodeError, ServerError, TransportError
 from ..transport.retries import backoff_of
+from .lone_failures import LoneFailures
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,8 +35,6 @@ MAX_FAILED_IN_A_ROW = 10
 """After so many batches in a row that failed for good, the run stops."""
 MAX_TOO_LARGE_IN_A_ROW = 64
 """After so many single products refused as too large, none accepted in between, size is not what is wrong."""
-MAX_ROUNDS_BESIDE_ANSWERS = 2
-"""One round in which it failed while others were answered may have begun before an outage, or ended after it."""
 _REFUSALS_OF_FIREWALLS = {403, 406}
 
 
@@ -61,13 +60,13 @@ class ServiceHealth:
         """Has the API itself ever answered?"""
         self._kept_out: list[APIError] = []
         """How a firewall refused products that were sent alone, until the API was heard."""
-        self._under_way: list[OutageRetry] = []
+        self._under_way: list[LoneFailures] = []
 
-    def watch(self, request: OutageRetry) -> None:
+    def watch(self, request: LoneFailures) -> None:
         """Tell a request from now on when others are answered."""
         self._under_way.append(request)
 
-    def unwatch(self, request: OutageRetry) -> None:
+    def unwatch(self, request: LoneFailures) -> None:
         self._under_way.remove(request)
 
     def failing_since(self) -> float | None:
@@ -156,25 +155,16 @@ class OutageRetry:
     def __init__(self, health: ServiceHealth, stats: CallStats) -> None:
         self._health = health
         self._stats = stats
-        self._beside: set[tuple[int, int]] = set()
-        """Others were answered when so many attempts of this request had begun, and so many of them had ended."""
-        self._beside_answers = 0
-        self._first = 0
-        """How many attempts had begun when the round did."""
-        self.rounds: int = 0
-        """Failed rounds."""
+        self._lone_failures = LoneFailures(stats)
+        self._failed_rounds = 0
 
     async def run(self, send: Callable[[], Awaitable[T]]) -> T:
         """What ``send`` returns, tried again while the whole service is down. Raises its last error."""
-        self._health.watch(self)
+        self._health.watch(self._lone_failures)
         try:
             return await self._rounds(send)
         finally:
-            self._health.unwatch(self)
-
-    def other_answered(self) -> None:
-        """While an attempt of this request was under way, or the next one was waited for."""
-        self._beside.add((self._stats.requests, self._stats.attempts_ended))
+            self._health.unwatch(self._lone_failures)
 
     async def _rounds(self, send: Callable[[], Awaitable[T]]) -> T:
         while True:
@@ -193,49 +183,19 @@ class OutageRetry:
 
     async def _round(self, send: Callable[[], Awaitable[T]]) -> T:
         """All attempts of a round after the first one are retries, its first one too."""
-        self._first = self._stats.requests
+        self._lone_failures.round_begins()
+        attempts_before = self._stats.requests
         try:
             return await send()
         finally:
-            self._stats.retries += self.rounds > 0 and self._stats.requests > self._first
+            self._stats.retries += self._failed_rounds > 0 and self._stats.requests > attempts_before
 
     async def _another_round(self, error: NeuroonError) -> bool:
-        """Wait, and say whether to try again.
-
-        Where it fails alone round after round, it is not an outage: the request itself is at fault.
-        """
-        self.rounds += 1
+        """Wait, and say whether to try again."""
+        self._failed_rounds += 1
         if isinstance(error, TransportError) and error.permanent:  # no patience mends a certificate
             self._health.gave_up(error)
             return False
-        if all(begun < self._first for begun, _ in self._beside):
-            self._beside_answers = 0
-        elif self._failed_alone():
-            self._beside_answers += 1
-        if self._beside_answers >= MAX_ROUNDS_BESIDE_ANSWERS:
+        if self._lone_failures.round_failed():
             return False
-        self._keep_for_next_round()
-        return await self._health.wait_out(self.rounds, error)
-
-    def _failed_alone(self) -> bool:
-        """Whether an attempt of the round failed while the service was there for others: before it and right after it,
-        or just now. Answers at one moment alone may be the last ones before an outage, or a short return of the
-        service, into which the next attempt may have begun.
-        """
-        return self._failed_just_now() or any((begun + 1, begun + 1) in self._beside for begun, _ in self._beside)
-
-    def _failed_just_now(self) -> bool:
-        """Whether others were answered during the last attempt, or since the one before it.
-
-        A round of one attempt has none before it: the service may have come back and gone again before it began.
-        """
-        last = self._stats.requests
-        return any(begun > self._first and begun >= last - 1 for begun, _ in self._beside)
-
-    def _keep_for_next_round(self) -> None:
-        """Answers before a round's only attempt count against it where others come while the next round is waited for.
-
-        Of two attempts or more the last one has had its verdict.
-        """
-        alone = self._stats.requests == self._first + 1 and not self._failed_just_now()
-        self._beside = {(begun, ended) for begun, ended in self._beside if alone and begun == self._first}
+        return await self._health.wait_out(self._failed_rounds, error)
