@@ -50,7 +50,7 @@ class ChangeDetector(Protocol):
         """How many items are ready to be compared."""
         ...
 
-    def open(self) -> list[Item]:
+    def open_items(self) -> list[Item]:
         """The items that nothing was decided about yet."""
         ...
 
@@ -96,7 +96,7 @@ class AllChanged:
 
     undecided = 0
 
-    def open(self) -> list[Item]:
+    def open_items(self) -> list[Item]:
         return []
 
     def screen(self, items: list[Item], _in_flight: AbstractSet[str]) -> Comparison:
@@ -152,7 +152,7 @@ class LedgerChanges:
         """All that are on these pages."""
         self._unreadable: list[Item] = []
 
-    def open(self) -> list[Item]:
+    def open_items(self) -> list[Item]:
         """The items that wait to be compared with the ledger."""
         open_now = decoded(product for page in self._pages for product in page.products)
         return [*self._unreadable, *open_now, *self._pager.unfinished]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..api.arguments import check_callback, check_concurrency
+from ..api.arguments import check_concurrency
 from ..api.contract import DELETE_PRODUCT
 from ..api.shapes import is_async_iterable
 from ..api.validation import id_problem
@@ -20,11 +20,12 @@ from ..errors import (
 from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
 from .delivery import end_of
+from .endings import attach_report
 from .in_flight import InFlight
 from .item_reader import ItemReader
 from .outages import OutageRetry, ServiceHealth, by_firewall
-from .recorder import Recorder
-from .run import BulkRun, attach_report
+from .recorder import Recorder, check_callbacks
+from .run import BulkRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
@@ -50,8 +51,7 @@ async def delete_products(
     """Delete every id that the source yields."""
     transport.ready()
     check_concurrency(concurrency)
-    check_callback("on_progress", on_progress, awaited=True)
-    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file", awaited=True)
+    check_callbacks(on_progress, on_failure)
     reader: ItemReader[Any] = ItemReader(source)
     recorder = Recorder(on_progress, on_failure, total=reader.total)
     deletion = ProductDeletion(transport.for_bulk_run(), recorder, concurrency)

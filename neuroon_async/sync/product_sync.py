@@ -11,7 +11,6 @@ import asyncio
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from ..api.arguments import check_callback
 from ..api.contract import SyncMode
 from ..api.frames import rows_of
 from ..api.models import Product
@@ -25,6 +24,7 @@ from .conversion import Conversion, Remarks
 from .deletion import delete_missing
 from .delivery import BatchDelivery, failures_of
 from .dispatch import Dispatcher
+from .endings import attach_report, out_of_time
 from .in_flight import InFlight
 from .intake import Intake
 from .item_reader import ItemReader
@@ -32,8 +32,8 @@ from .options import BatchLimits
 from .outages import ServiceHealth
 from .outgoing import decoded
 from .queue import SendQueue
-from .recorder import Recorder
-from .run import BulkRun, attach_report, out_of_time
+from .recorder import Recorder, check_callbacks
+from .run import BulkRun
 from .sender import BatchSender
 from .variants import VariantHold
 
@@ -64,9 +64,7 @@ async def sync_products(
 ) -> SyncReport:
     """One bulk sync of one source: opens the ledger, if there is one, builds the stations and runs them."""
     transport.ready()
-    check_callback("on_progress", on_progress, awaited=True)
-    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file", awaited=True)
-    check_callback("on_accepted", on_accepted, awaited=True)
+    check_callbacks(on_progress, on_failure, on_accepted)
     keeps_products = options.full or on_accepted is not None
     conversion = Conversion(source, options, Remarks(transport.settings.shop_id), keeps_products=keeps_products)
     rows = rows_of(source)
@@ -86,7 +84,7 @@ async def sync_products(
     except BaseException as error:
         if isinstance(error, TimeoutError) and opening.expired():
             late = out_of_time(limit, "; its ledger was not open by then")
-            attach_report(late, recorder.finished())
+            attach_report(late, recorder.update_report())
             raise late from None
         if recorder.report.received or not isinstance(error, LedgerError):  # without a ledger no run has begun
             attach_report(error, recorder.report)
@@ -210,7 +208,7 @@ class ProductSync:
                 await self._recorder.notify()
 
     def unresolved(self, reason: str) -> Iterable[ProductFailure]:
-        yield from (item for item in self._changes.open() if isinstance(item, ProductFailure))
+        yield from (item for item in self._changes.open_items() if isinstance(item, ProductFailure))
         text = f"{reason} while its batch was under way: the server may or may not have taken it"
         for delivery in self._in_flight:
             if delivery.stats.requests:
@@ -218,7 +216,7 @@ class ProductSync:
         for delivery in self._in_flight:
             if not delivery.stats.requests:
                 yield from (self.unread(product, reason) for product in decoded(delivery.open))
-        yield from (self.unread(item, reason) for item in self._changes.open() if isinstance(item, Product))
+        yield from (self.unread(item, reason) for item in self._changes.open_items() if isinstance(item, Product))
         yield from (self.unread(product, reason) for product in decoded(self._queue.remove_all()))
         yield from (self.unread(product, reason) for product in self._hold.unresolved())
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ..api.arguments import check_callback
 from ..api.models import Product
 from ..report import MAX_KEPT_FAILURES, ProductFailure, SyncProgress, SyncReport
 from .costs import Costs
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .outages import ServiceHealth
     from .outgoing import Outgoing
 
-__all__ = ["AcceptedCallback", "FailureCallback", "ProgressCallback", "Recorder"]
+__all__ = ["AcceptedCallback", "FailureCallback", "ProgressCallback", "Recorder", "check_callbacks"]
 
 FailureCallback = Callable[[ProductFailure], Awaitable[None] | None]
 """What ``on_failure`` takes: a plain or async function of one failure."""
@@ -146,7 +147,7 @@ class Recorder:
             await _finished(self._on_progress(self.progress()))
 
     def progress(self) -> SyncProgress:
-        report = self.finished()
+        report = self.update_report()
         done = report.accepted + report.unchanged + report.superseded + report.failed
         rate = done / report.elapsed if report.elapsed > 0 else 0.0
         total = self._total
@@ -172,8 +173,8 @@ class Recorder:
             gives_up_in=None if gives_up_at is None else max(0.0, gives_up_at - now),
         )
 
-    def finished(self) -> SyncReport:
-        """The report with the costs and the time up to now."""
+    def update_report(self) -> SyncReport:
+        """The report, with the costs and the time up to now."""
         report = self.report
         total = self.costs.total()
         report.requests = total.requests
@@ -183,6 +184,13 @@ class Recorder:
         report.request_ids = list(self.costs.request_ids)
         report.elapsed = asyncio.get_running_loop().time() - self._started
         return report
+
+
+def check_callbacks(on_progress: object, on_failure: object, on_accepted: object = None) -> None:
+    """Raises `UsageError` for what cannot be called."""
+    check_callback("on_progress", on_progress, awaited=True)
+    check_callback("on_failure", on_failure, "; DeadLetterFile('failed.jsonl') writes failures to a file", awaited=True)
+    check_callback("on_accepted", on_accepted, awaited=True)
 
 
 async def _finished(answer: Any) -> None:

@@ -7,24 +7,24 @@ cancellation. What becomes of the items is its `Pipeline`'s business: that of a 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import APIError, NeuroonError, RequestTimeout
 from ..report import ProductFailure
 from ..transport.time_limit import TimeLimit
+from .endings import add_note, how_it_ended, out_of_time, told_with
 from .run_tasks import RunTasks
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from ..errors import RequestTimeout
     from ..report import SyncReport
     from .in_flight import InFlight
     from .item_reader import ItemReader
     from .outages import ServiceHealth
     from .recorder import Recorder
 
-__all__ = ["BulkRun", "Pipeline", "attach_report", "out_of_time"]
+__all__ = ["BulkRun", "Pipeline"]
 
 _TURNS = 6
 """Turns of the event loop between two chunks while requests are in flight.
@@ -106,7 +106,7 @@ class BulkRun:
         """Do it all. Whatever ends the run early is raised, once everything is accounted for in the report."""
         stopped = await self._stopped_by()
         self._account_for_rest(stopped)
-        reason = _told_with(stopped, self._reader.error, "the source had already failed")
+        reason = told_with(stopped, self._reader.error, "the source had already failed")
         reason = await self._finally(self._reader.close, "closing the source", reason, self._source_ends())
         reason = await self._finally(self._tell_the_rest, "telling the callbacks", reason, self._callbacks_end(reason))
         reason = reason or self._health.never_answered()
@@ -180,14 +180,14 @@ class BulkRun:
     def _account_for_rest(self, error: BaseException | None) -> None:
         """Account for everything that was read: failures that were known first, what was never sent last."""
         if error is not None:
-            reason = f"the run was {_how_it_ended(error)}"
+            reason = f"the run was {how_it_ended(error)}"
             left, self._reader.buffer = self._reader.buffer, []
             self._recorder.received(len(left))
             self._recorder.failed(item for item in left if isinstance(item, ProductFailure))
             self._recorder.failed(self._pipeline.unresolved(reason))
             rest = (item for item in left if not isinstance(item, ProductFailure))
             self._recorder.failed(self._pipeline.unread(item, reason) for item in rest)
-        self._recorder.finished()
+        self._recorder.update_report()
         self._pipeline.close()
 
     async def _tell_the_rest(self) -> None:
@@ -210,50 +210,31 @@ class BulkRun:
             cut_off = isinstance(error, TimeoutError) and timer.expired()
             if reason is None:
                 return self._out_of_time() if cut_off else error
-            _note(reason, f"{what} took too long and was cut off" if cut_off else f"{what} failed: {error!r}")
+            add_note(reason, f"{what} took too long and was cut off" if cut_off else f"{what} failed: {error!r}")
         except BaseException as interruption:  # noqa: BLE001 - as above
-            return _told_with(interruption, reason, "the run had already failed")
+            return told_with(interruption, reason, "the run had already failed")
         return reason
 
     def _source_ends(self) -> float | None:
         """When the source's own cleanup must have ended. Without a deadline it takes its time, as in any program."""
-        return self._last_words() if self._overdue() else self._limit.deadline
+        return self._end_of_last_words() if self._past_deadline() else self._limit.deadline
 
     def _callbacks_end(self, reason: BaseException | None) -> float | None:
         """When the callbacks must have been told. Of a cancelled run one of them may hang, and nobody cancels twice."""
-        cut_short = self._overdue() or isinstance(reason, asyncio.CancelledError)
-        return self._last_words() if cut_short else self._limit.deadline
+        cut_short = self._past_deadline() or isinstance(reason, asyncio.CancelledError)
+        return self._end_of_last_words() if cut_short else self._limit.deadline
 
-    def _overdue(self) -> bool:
+    def _past_deadline(self) -> bool:
         deadline = self._limit.deadline
         return deadline is not None and asyncio.get_running_loop().time() >= deadline
 
-    def _last_words(self) -> float:
+    def _end_of_last_words(self) -> float:
         return asyncio.get_running_loop().time() + _LAST_WORDS
 
 
 def _once_more(ends: float | None) -> float | None:
     """When what was cancelled at ``ends``, and has not ended since, is cancelled again."""
     return None if ends is None else ends + _LAST_WORDS
-
-
-def _told_with(error: BaseException | None, earlier: BaseException | None, what: str) -> BaseException | None:
-    """The error to raise. One that came before it, and is not the reason, is told with it."""
-    if error is None or earlier is None or error is earlier:
-        return error or earlier
-    _note(error, f"{what}: {earlier!r}")
-    if error.__context__ is None:
-        with suppress(Exception):  # as in `_note`
-            error.__context__ = earlier  # where it happened: it came first, and did not cause the other one
-    return error
-
-
-def _how_it_ended(error: BaseException) -> str:
-    """The error's class and status: its text stands where it is raised, once."""
-    if isinstance(error, asyncio.CancelledError):
-        return "cancelled"
-    status = f" ({error.status})" if isinstance(error, APIError) else ""
-    return f"stopped by {type(error).__name__}{status}"
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -263,25 +244,3 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """
     first = group.exceptions[0]
     return first.cancellation if isinstance(first, _CallbackCancelled) else first
-
-
-def out_of_time(limit: TimeLimit, why: str, *, maybe_processed: bool = False) -> RequestTimeout:
-    """The error of a run that its ``bulk_deadline`` has ended. ``why`` follows after a semicolon."""
-    text = f"the run had not ended within its bulk_deadline of {limit.seconds:g} s{why}"
-    return RequestTimeout(text, maybe_processed=maybe_processed)
-
-
-def attach_report(error: BaseException, report: SyncReport) -> None:
-    """Let the error that ends a run carry its report: once, where the whole run is known."""
-    if isinstance(error, NeuroonError):
-        error.report = report
-        return
-    with suppress(Exception):  # an exception with __slots__ still carries notes
-        error.report = report  # type: ignore[attr-defined]
-    _note(error, f"sync report: {report}")
-
-
-def _note(error: BaseException, text: str) -> None:
-    """A frozen exception, of a dataclass or of attrs, takes no note. It is raised all the same."""
-    with suppress(Exception):
-        error.add_note(text)

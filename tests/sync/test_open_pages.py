@@ -74,7 +74,7 @@ async def test_versions_of_a_product_stay_in_their_order_where_one_cannot_be_enc
     failure = ProductFailure(None, "cannot be read", "local")
     for portion in [Page([older]), [failure], Page([newer])]:
         changes.screen(portion, frozenset())  # type: ignore[arg-type]
-    assert changes.open() == [failure, older, newer]
+    assert changes.open_items() == [failure, older, newer]
     compared = await changes.compare(frozenset())
     assert compared.changed == [older, newer, failure]
     assert not compared.encoded

@@ -382,7 +382,7 @@ async def test_the_recorder_sums_what_the_server_tells():
     recorder = Recorder(total=20)
     recorder.accepted(5, BatchResult(created=3, updated=2, products_count=50, remaining_products=7))
     recorder.accepted(5, BatchResult(created=None, updated=None))
-    report = recorder.finished()
+    report = recorder.update_report()
     assert (report.accepted, report.created, report.updated) == (10, 3, 2)
     assert (report.products_count, report.remaining_products) == (50, 7)
     assert not report.quota_exhausted
