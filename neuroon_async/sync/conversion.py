@@ -21,8 +21,8 @@ from ..api.sources import vouches_for_products
 from ..api.validation import encoding_problems, plainly_valid
 from ..errors import InvalidProduct
 from ..report import ProductFailure
-from .item_reader import ALL_THERE
 from .outgoing import Outgoing, encoded
+from .sources import ALL_THERE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -4,32 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
-from os import PathLike
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..api.shapes import class_of, is_async_iterable, is_list_like
 from ..api.sources import is_list_source
-from ..errors import UsageError
+from .sources import ALL_THERE, check_source, iterator_of, known_length
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence, Sized
+    from collections.abc import Callable, Sequence
 
     from .run_tasks import RunTasks
 
-__all__ = ["ALL_THERE", "ItemReader"]
+__all__ = ["ItemReader"]
 
 T = TypeVar("T")
-
-_NO_MAPPING: dict[Any, Any] = {}
-_VIEWS = (type(_NO_MAPPING.keys()), type(_NO_MAPPING.values()), type(_NO_MAPPING.items()))
-_CHEAP_LENGTHS: set[type[Any]] = {list, tuple, set, frozenset, deque, range, *_VIEWS}
-"""Whose length is known at no cost. That of any other class may query a database, or raise."""
-
-ALL_THERE: set[type[Any]] = {list, tuple}
-"""Whose items nobody changes while they are read: no code of the source's runs meanwhile."""
 
 
 class ItemReader(Generic[T]):
@@ -54,7 +43,7 @@ class ItemReader(Generic[T]):
         flush_after: float | None = None,
         regroup: Callable[[Iterator[Sequence[Any]]], Iterator[Sequence[Any]]] | None = None,
     ) -> None:
-        self.total: int | None = len(cast("Sized", iterable)) if type(iterable) in _CHEAP_LENGTHS else None
+        self.total: int | None = known_length(iterable)
         self.exhausted: bool = False
         self.error: Exception | None = None
         """What the iterable raised. Everything before it is still handed out."""
@@ -65,8 +54,7 @@ class ItemReader(Generic[T]):
         self._flush_at: float | None = None
         self._in_lists = convert is None and flush_after is None and is_list_source(iterable)
         self._whole_lists = self._in_lists and regroup is not None
-        if not _is_source(iterable):
-            raise _no_source(iterable)
+        check_source(iterable)
         self._iterator = self._begin(iterable, regroup)
         self._wanted = 0
         self._wants_more = asyncio.Event()
@@ -79,7 +67,7 @@ class ItemReader(Generic[T]):
         try:
             if self._in_lists and is_list_source(source):
                 return source.in_lists() if regroup is None else source.regrouped(regroup)
-            return _whole_async(aiter(source)) if is_async_iterable(source) else _whole(iter(source))
+            return iterator_of(source)
         except Exception as error:  # noqa: BLE001 - some sources query their database here; told as in `read`
             self.error = error
             self.exhausted = True
@@ -111,9 +99,9 @@ class ItemReader(Generic[T]):
             if self._whole_lists:
                 self.buffer = await self._next_list()
             elif self._flush_after is not None:
-                await self._read_for_a_while(count)
+                await self._read_timed(count)
             else:
-                await self._read_all(count)
+                await (self._read_lists(count) if self._in_lists else self._read_items(count))
                 self.exhausted = len(self.buffer) < count
         except Exception as error:  # noqa: BLE001 - kept, and raised when the run has delivered what came before
             self.error = error
@@ -137,10 +125,7 @@ class ItemReader(Generic[T]):
         elif inspect.isgenerator(self._iterator):
             self._iterator.close()
 
-    async def _read_all(self, count: int) -> None:
-        if self._in_lists:
-            await self._read_lists(count)
-            return
+    async def _read_items(self, count: int) -> None:
         if not isinstance(self._iterator, AsyncIterator):
             items = islice(self._iterator, count)
             if self._convert_many is not None:
@@ -162,21 +147,10 @@ class ItemReader(Generic[T]):
         return found or []
 
     async def _read_lists(self, count: int) -> None:
-        buffer = self.buffer
-        if len(buffer) >= count:
-            return
-        if isinstance(self._iterator, AsyncIterator):
-            async for items in self._iterator:
-                buffer.extend(items)
-                if len(buffer) >= count:
-                    return
-        else:
-            for items in self._iterator:
-                buffer.extend(items)
-                if len(buffer) >= count:
-                    return
+        while len(self.buffer) < count and not self.exhausted:
+            self.buffer.extend(await self._next_list())
 
-    async def _read_for_a_while(self, count: int) -> None:
+    async def _read_timed(self, count: int) -> None:
         if not isinstance(self._iterator, AsyncIterator):
             self._read_plain(self._iterator, count)
             return
@@ -236,56 +210,3 @@ def _cancellations() -> int:
     """How often the current task was cancelled, and has not called that off: what a timeout of its own does."""
     task = asyncio.current_task()
     return 0 if task is None else task.cancelling()
-
-
-class _Whole:
-    """An iterator that is not iterable itself: ``for`` takes such a one, and so do the loops here."""
-
-    def __init__(self, iterator: Iterator[Any]) -> None:
-        self._iterator = iterator
-
-    def __iter__(self) -> Iterator[Any]:
-        return self
-
-    def __next__(self) -> Any:
-        return next(self._iterator)
-
-
-class _WholeAsync:
-    """Likewise for ``async for``."""
-
-    def __init__(self, iterator: AsyncIterator[Any]) -> None:
-        self._iterator = iterator
-
-    def __aiter__(self) -> AsyncIterator[Any]:
-        return self
-
-    async def __anext__(self) -> Any:
-        return await anext(self._iterator)
-
-
-def _whole(iterator: Any) -> Iterator[Any]:
-    return _Whole(iterator) if not hasattr(iterator, "__iter__") else iterator
-
-
-def _whole_async(iterator: Any) -> AsyncIterator[Any]:
-    return _WholeAsync(iterator) if not hasattr(iterator, "__aiter__") else iterator
-
-
-def _is_source(given: object) -> bool:
-    return is_async_iterable(given) or is_list_source(given) or is_list_like(given)
-
-
-def _no_source(given: object) -> UsageError:
-    advice = None
-    if inspect.iscoroutine(given):
-        given.close()  # it will not be awaited, and Python would say so once more
-        advice = "await it first"
-    elif inspect.isroutine(given):
-        advice = "call it: what it returns may be one"
-    elif isinstance(given, (str, PathLike)):
-        advice = "a single id belongs into a list, and a file is read by neuroon_async.catalogs.read_catalog"
-    elif isinstance(given, Mapping) or hasattr(given, "external_id"):
-        advice = "a single product belongs into a list, and of a mapping of many products give its values()"
-    kind = class_of(given).__name__
-    return UsageError(f"must be an iterable or async iterable, got {kind}", where="the source", advice=advice)
