@@ -1,12 +1,10 @@
-"""Which products need no request, and which ones the source no longer has: a run's view of its ledger, if any."""
+"""Which products need no request, and what was sent: a run's view of its ledger, if any."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ..advice import Advice
 from ..api.shapes import implements
-from ..errors import UnsafeDeletion
 from ..ledger.digests import sent_digests
 from ..ledger.pages import Page, PageChunker, PendingPages, fit_for_pages
 from ..ledger.protocols import AnsweredLedgerRun, LeasedLedgerRun, PagedLedgerRun, RepeatingLedgerRun
@@ -14,20 +12,19 @@ from .open_pages import OpenPage
 from .outgoing import all_encoded, decoded, digests_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from ..api.models import Product
     from ..errors import NeuroonError
     from ..ledger.protocols import LedgerRun
     from ..report import ProductFailure
+    from .missing import MissingProducts
     from .outgoing import Outgoing
 
     Item = Product | ProductFailure
 
 __all__ = ["AllChanged", "ChangeDetector", "Comparison", "LedgerChanges"]
-
-_INVALIDATED_AT_ONCE = 100
 
 
 class Comparison(NamedTuple):
@@ -132,16 +129,16 @@ class AllChanged:
 class LedgerChanges:
     """One run's view of its ledger: compares page by page, then product by product.
 
-    ``checked``: was all that has been read checked by then, so that it may be encoded while it is at hand?
+    ``missing`` is told what the source has. ``checked``: was all that has been read checked by then, so that it may be
+    encoded while it is at hand?
     """
 
-    def __init__(self, ledger: LedgerRun, *, watch_missing: bool, checked: Callable[[], bool] = bool) -> None:
+    def __init__(self, ledger: LedgerRun, missing: MissingProducts | None, *, checked: Callable[[], bool]) -> None:
         self._ledger = ledger
         self._checked = checked
         self._paged = ledger if implements(ledger, PagedLedgerRun) else None
         self._leased = ledger if implements(ledger, LeasedLedgerRun) else None
-        self._watch_missing = watch_missing
-        self._nameless = 0
+        self._missing = missing
         self._pager = PageChunker()
         self._to_come = PendingPages()
         self._start_over()
@@ -209,8 +206,8 @@ class LedgerChanges:
         newest = {external_id: position for position, external_id in enumerate(ids)}
         each = [digest for page in pages for digest in page.digests]
         digests = dict(zip(ids, each, strict=True))
-        if self._watch_missing:
-            await self._ledger.seen(newest.keys())
+        if self._missing is not None:
+            await self._missing.seen(newest.keys())
         sure = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
         unchanged = set(await self._ledger.unchanged(sure)) if sure else set[str]()
         if len(newest) == len(ids):  # a page with an older version on it is not what the server has, or will have
@@ -243,13 +240,8 @@ class LedgerChanges:
             await self._paged.keep_pages(pages)
 
     async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
-        """Records that could not be read or sent are in the source all the same: they must not be deleted."""
-        if not self._watch_missing:
-            return
-        ids = [failure.external_id for failure in failures]
-        named = [external_id for external_id in ids if external_id]
-        self._nameless += len(ids) - len(named)
-        await self._ledger.seen(named)
+        if self._missing is not None:
+            await self._missing.seen_as_failures(failures)
 
     async def invalidate(self, ids: Collection[str]) -> None:
         self._to_come.invalidate(ids)
@@ -288,45 +280,3 @@ class LedgerChanges:
         if overtakable:
             await self._note_repeated([external_id])
         await self._ledger.forget([external_id])
-
-    async def check_deletion(self, received: int, max_fraction: float) -> int:
-        """How many products to delete. Raises `UnsafeDeletion` where that looks like a mistake in the source."""
-        missing, held = await self._ledger.missing()
-        if missing == 0:
-            return 0
-        numbers = f"{missing:,} of the {held:,} products that the ledger holds are missing from the source"
-        if received == 0:
-            raise UnsafeDeletion(f"the source was empty; {numbers}. Nothing was deleted", missing, held)
-        if self._nameless:
-            raise UnsafeDeletion(
-                f"{self._nameless:,} records of the source had no readable id, so what is missing cannot be told; "
-                f"{numbers}. Nothing was deleted: mend those records first",
-                missing,
-                held,
-            )
-        if missing > max_fraction * held:
-            raise UnsafeDeletion(
-                f"{numbers}, which is more than the allowed part. Nothing was deleted",
-                missing,
-                held,
-                max_fraction=max_fraction,
-                advice=Advice(
-                    "{max_delete_fraction} forbids it: check that the source is complete, and raise it if it is",
-                    {"max_delete_fraction": max_fraction},
-                ),
-            )
-        return missing
-
-    async def missing_ids(self) -> AsyncIterator[str]:
-        """The ids to delete, each invalidated first: the deletion may work and its answer be lost."""
-        some: list[str] = []
-        async for external_id in self._ledger.missing_ids():
-            some.append(external_id)
-            if len(some) == _INVALIDATED_AT_ONCE:
-                await self._ledger.invalidate(some)
-                for invalidated in some:
-                    yield invalidated
-                some = []
-        await self._ledger.invalidate(some)
-        for invalidated in some:
-            yield invalidated

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..transport.calls import CallStats
     from ..transport.transport import Transport
     from .changes import LedgerChanges
+    from .missing import MissingProducts
     from .options import SyncOptions
     from .recorder import FailureCallback, ProgressCallback
 
@@ -63,11 +64,11 @@ async def delete_products(
 
 
 async def delete_missing(
-    transport: Transport, changes: LedgerChanges, recorder: Recorder, options: SyncOptions
+    transport: Transport, missing: MissingProducts, changes: LedgerChanges, recorder: Recorder, options: SyncOptions
 ) -> None:
     """Delete what the source no longer has. A deletion that fails counts as received and as failed in the sync."""
-    missing = await changes.check_deletion(recorder.report.received, options.max_delete_fraction)
-    if not missing:
+    count = await missing.check_deletion(recorder.report.received, options.max_delete_fraction)
+    if not count:
         return
 
     async def ended(deletion: Deletion) -> None:
@@ -84,7 +85,7 @@ async def delete_missing(
     own = Recorder(on_failure=failed, costs=recorder.costs)
     deletion = ProductDeletion(transport, own, options.concurrency, on_ended=ended, guard=changes.lost)
     recorder.health = deletion.health
-    await deletion.run(ItemReader(_no_more_than(missing, changes.missing_ids())))
+    await deletion.run(ItemReader(_no_more_than(count, missing.ids())))
 
 
 async def _no_more_than(count: int, ids: AsyncIterator[str]) -> AsyncIterator[str]:

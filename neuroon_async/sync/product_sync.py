@@ -28,6 +28,7 @@ from .endings import attach_report, out_of_time
 from .in_flight import InFlight
 from .intake import Intake
 from .item_reader import ItemReader
+from .missing import MissingProducts
 from .options import BatchLimits
 from .outages import ServiceHealth
 from .outgoing import decoded
@@ -114,10 +115,9 @@ class ProductSync:
         self._options = options
         self._reader = reader
         self._recorder = recorder
+        self._missing = MissingProducts(ledger) if ledger is not None and options.delete_missing else None
         self._ledger = (
-            None
-            if ledger is None
-            else LedgerChanges(ledger, watch_missing=options.delete_missing, checked=conversion.leaves_none_unchecked)
+            None if ledger is None else LedgerChanges(ledger, self._missing, checked=conversion.leaves_none_unchecked)
         )
         self._changes = self._ledger or AllChanged()
         self._health = recorder.health = ServiceHealth(transport.retry, recorder.costs)
@@ -177,8 +177,8 @@ class ProductSync:
 
     async def finish(self) -> None:
         await self._release_variants()
-        if self._ledger is not None and self._options.delete_missing and self._reader.error is None:
-            await delete_missing(self._transport, self._ledger, self._recorder, self._options)
+        if self._ledger is not None and self._missing is not None and self._reader.error is None:
+            await delete_missing(self._transport, self._missing, self._ledger, self._recorder, self._options)
 
     def _check_full(self, *, final: bool) -> None:
         """A FULL sync of a part of the catalog would erase the rest."""

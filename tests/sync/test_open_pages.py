@@ -69,7 +69,7 @@ class Empty:
 
 
 async def test_versions_of_a_product_stay_in_their_order_where_one_cannot_be_encoded():
-    changes = LedgerChanges(Empty(), watch_missing=False, checked=lambda: True)  # type: ignore[arg-type]
+    changes = LedgerChanges(Empty(), None, checked=lambda: True)  # type: ignore[arg-type]
     older, newer = item(1, tags=[object()]), item(1, 2)
     failure = ProductFailure(None, "cannot be read", "local")
     for portion in [Page([older]), [failure], Page([newer])]:
