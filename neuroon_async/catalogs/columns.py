@@ -17,13 +17,24 @@ from .column_words import essence_of, words_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["HIGHER_PRICES", "SALE_DATES", "STATES", "UNDERSTOOD", "bounds_in", "claims_of", "recognised_field"]
+__all__ = [
+    "HIGHER_PRICES",
+    "SALE_DATES",
+    "STATES",
+    "UNDERSTOOD",
+    "WITHHELD",
+    "bounds_in",
+    "claims_of",
+    "recognised_field",
+]
 
 SALE_DATES = ("sale_starts", "sale_ends", "sale_period")
 """Not fields of a product: they say when the sale price holds."""
 HIGHER_PRICES = ("regular_price", "struck_price")
 """Nor are these: beside a lower price, they make it that of a sale."""
-STATES = ("status", "visibility", "shown")
+WITHHELD = ("hidden", "draft", "archived", "deleted", "disabled")
+"""Nor are these: a yes, or the date when it was done, says that a product is not published."""
+STATES = ("status", "visibility", "shown", *WITHHELD)
 """Nor are these: their words may say whether a product is published (``draft``), or something else (``used``)."""
 
 _SPELLINGS: dict[str, str] = {
@@ -191,6 +202,19 @@ _SPELLINGS: dict[str, str] = {
     "shown": (
         "visible isvisible productvisible mostrado affiche sichtbar visibile visivel ikusgai onlinestatus online "
         "enligne"
+    ),
+    "hidden": (
+        "hidden ishidden oculto oculta masque cache versteckt ausgeblendet nascosto nascosta escondido amagat agochado"
+    ),
+    "draft": "draft isdraft borrador esborrador brouillon entwurf bozza rascunho esborrany zirriborroa",
+    "archived": "archived isarchived archivedat archivado archivada archive archiviert archiviato arquivado arxivat",
+    "deleted": (
+        "deleted isdeleted deletedat softdeleted trashed eliminado eliminada borrado supprime geloscht geloescht "
+        "eliminato cancellato apagado excluido esborrat ezabatua"
+    ),
+    "disabled": (
+        "disabled isdisabled deshabilitado desactivado desactive deaktiviert disabilitato disattivato desativado "
+        "desactivat deactivated isdeactivated inactive isinactive inactivo inactif inaktiv inattivo inativo"
     ),
 }
 _CODES = (

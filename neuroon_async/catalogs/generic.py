@@ -6,11 +6,13 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from .columns import HIGHER_PRICES, SALE_DATES, STATES, UNDERSTOOD, claims_of
+from .columns import HIGHER_PRICES, SALE_DATES, STATES, UNDERSTOOD, WITHHELD, claims_of
 from .mapping import wrapped_in
 from .offers import Priced, put_higher_price
 from .records import Draft
 from .values.parsing import BadValue, is_blank, is_published, tells_more_than_none, to_availability
+from .values.prices import is_date
+from .values.words import says_yes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -122,6 +124,8 @@ def state_of(name: str, value: Any) -> bool | None:
     """What a column of `STATES` says of a product's being published; ``None`` where it speaks of something else."""
     if is_blank(value) or (name == "visibility" and str(value).strip().isdigit()):
         return None
+    if name in WITHHELD:
+        return False if is_date(value) or says_yes(str(value)) else None
     return is_published(value)
 
 

@@ -383,6 +383,33 @@ def test_what_is_shown_to_nobody_is_not_active(state):
     assert product.is_active is False
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [
+        ("hidden", ("1", "true", "yes")), ("is_draft", ("TRUE", "t")), ("Archivado", ("Sí", "x 1")),
+        ("disabled", ("1.0",)),
+        ("deleted_at", ("2026-01-31 10:00:00", "31/12/2025")), ("Inaktiv", ("ja",)), ("masqué", ("oui",)),
+    ],
+)  # fmt: skip
+def test_a_yes_that_says_that_a_product_is_withheld(column, cells):
+    for cell, is_told in [
+        *((cell, not cell.startswith("x")) for cell in cells),
+        ("0", False),
+        ("", False),
+        ("NULL", False),
+    ]:
+        (product,) = products(f"id,name,price,url,active,{column}\n1,A,1,u:x,1,{cell}\n")
+        assert product.is_active is not is_told, cell
+        (product,) = products(f"id,name,price,url,{column}\n1,A,1,u:x,{cell}\n")
+        assert product.is_active is (False if is_told else UNSET), cell
+
+
+def test_a_product_of_json_that_is_withheld():
+    flags = ('"draft": true', '"hidden": false, "archived": true', '"deleted_at": null', '"disabled": false')
+    objects = ",".join(f'{{"id": 1, "name": "A", "price": 1, "url": "u:x", {flag}}}' for flag in flags)
+    assert [product.is_active for product in products(f"[{objects}]", "f.json")] == [False, False, UNSET, UNSET]
+
+
 def test_a_price_of_an_offer_that_is_called_pvp():
     (product,) = products("Ref;Nombre;PVP;PVP oferta;URL\n1;A;20,00;15,00;u:x\n")
     assert (product.price, product.sale_price) == (20, 15)

@@ -43,6 +43,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "sale_period": ("sale_price_effective_date",),
     "status": ("status", "Estado"),
     "visibility": ("visibility", "Sichtbarkeit"),
+    "hidden": ("is_hidden", "Oculto"),
+    "deleted": ("deleted_at", "eliminado"),
     "none": ("Colour", "weight", "note"),
 }
 PLAIN: dict[str, tuple[str, ...]] = {
@@ -70,6 +72,8 @@ PLAIN: dict[str, tuple[str, ...]] = {
     "sale_period": ("2020-01-01/2099-01-01", ""),
     "status": ("publish", "draft", "used", ""),
     "visibility": ("visible", "hidden", "4", ""),
+    "hidden": ("0", "1", "no", ""),
+    "deleted": ("", "2026-01-31 10:00:00", "\\N", "sí"),
     "none": ("x", "9,99", "2026-01-01", ""),
 }
 REQUIRED = ("external_id", "name", "price", "url")

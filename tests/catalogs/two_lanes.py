@@ -73,7 +73,8 @@ ODD: dict[str, tuple[str, ...]] = {
     "url": _ADDRESSES, "image_url": _ADDRESSES, "price": _MONEY, "sale_price": _MONEY, "categories": _LISTS,
     "brands": _LISTS, "tags": _LISTS, "in_stock": _WORDS, "is_active": _WORDS, "stock_quantity": _NUMBERS + _WORDS,
     "rating": _NUMBERS, "review_count": _NUMBERS, "currency": _CODES, "attributes": (*_NAMES, *_IDS),
-    "status": _STATES, "visibility": _STATES, "sale_starts": _DATES, "sale_ends": _DATES, "sale_period": _PERIODS,
+    "status": _STATES, "visibility": _STATES,
+    "hidden": _STATES, "deleted": _STATES + _DATES, "sale_starts": _DATES, "sale_ends": _DATES, "sale_period": _PERIODS,
 }  # fmt: skip
 """Texts that some rule is about, by field."""
 _ALL = tuple(dict.fromkeys(text for texts in ODD.values() for text in texts))

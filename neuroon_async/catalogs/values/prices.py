@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ...api.models import Number
 
-__all__ = ["Prices", "bounds_of", "holds_on", "on_sale", "struck_through"]
+__all__ = ["Prices", "bounds_of", "holds_on", "is_date", "on_sale", "struck_through"]
 
 _Order = Literal["year first", "day first", "month first"]
 _NUMERIC_DATE = re.compile(r"([0-9]{1,2})([/.-])([0-9]{1,2})\2([0-9]{4}|[0-9]{2})(?:[ T,].*)?")
@@ -59,6 +59,11 @@ def bounds_of(period: str) -> tuple[str, str]:
         return "/".join(parts[:3]), "/".join(parts[3:])
     starts, _, ends = period.partition("/")
     return starts, ends
+
+
+def is_date(value: object) -> bool:
+    """Is it a text that tells a day, if perhaps one of two?"""
+    return isinstance(value, str) and bool(_readings(value))
 
 
 def holds_on(today: date, starts: str, ends: str) -> bool:
