@@ -32,7 +32,9 @@ def test_numbers_that_are_clear():
         (",5", Decimal("0.5"), ","),
         ("1234,5", Decimal("1234.5"), ","),
         ("1 234 567", 1_234_567, None),
-        ("1.299.000", 1_299_000, None),
+        ("1.299.000", 1_299_000, ","),
+        ("1,299,000", 1_299_000, "."),
+        ("1 299 000", 1_299_000, None),
         ("1299", 1_299, None),
         ("1\u2019299.50", Decimal("1299.50"), "."),  # a typographic apostrophe, as Switzerland groups
         ("1\u202f299,50", Decimal("1299.50"), ","),  # a narrow space, as France does

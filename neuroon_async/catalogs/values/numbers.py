@@ -151,7 +151,7 @@ def _decimal_sign(body: str, notation: Notation) -> tuple[Sign | None, Sign | No
         last = max(SIGNS, key=body.rindex)
         return last, last
     if dots + commas != 1:
-        return None, None  # 1.299.000: groups alone, which leave open what decimals would be
+        return None, "," if dots else "." if commas else None  # 1.299.000: what groups separates no decimals
     sign: Sign = "." if dots else ","
     whole, _, decimals = body.partition(sign)
     may_be_group = len(decimals) == 3 and 1 <= len(whole) <= 3 and not whole.startswith("0")
