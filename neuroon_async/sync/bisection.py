@@ -135,8 +135,9 @@ def refused_items(products: Sequence[Outgoing], result: BatchResult) -> tuple[di
         else:
             unnamed.append(f"{reason} (the server names no product of this batch: externalId {error.external_id!r})")
     named = {product.external_id: "; ".join(said) for product in products if (said := reasons[product.external_id])}
-    nowhere = max(0, (result.failed or 0) - len(named) - len(unnamed))
-    unnamed += [f"the server reported {result.failed} failed products without naming this one"] * nowhere
+    if result.failed:
+        nowhere = f"the server reported {result.failed} failed products without naming this one"
+        unnamed += [nowhere] * (result.failed - len(named) - len(unnamed))
     return named, unnamed[: len(products) - len(named)]
 
 
@@ -168,9 +169,9 @@ def _parents_first(products: list[Product]) -> list[Product]:
 
 def _named(products: list[Product], error: APIError) -> list[Product]:
     """The products whose id or index the message gives."""
-    text = " ".join([error.message, *error.field_errors])
-    ids = {first or second for first, second in _QUOTED.findall(text)}
-    indices = {int(index) for index in _INDEX.findall(text)}
+    texts = [error.message, *error.field_errors]
+    ids = {first or second for text in texts for first, second in _QUOTED.findall(text)}
+    indices = {int(index) for text in texts for index in _INDEX.findall(text)}
     return [product for index, product in enumerate(products) if product.external_id in ids or index in indices]
 
 

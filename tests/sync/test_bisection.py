@@ -92,6 +92,11 @@ def test_clues_are_believed_up_to_a_size():
     ]
 
 
+def test_each_of_the_servers_words_is_a_clue_of_its_own():
+    clue = refused("'p1' and the owner's", "'p3'", "products[4].name")
+    assert [ids(each) for each in pieces(items(6), clue)] == [["p1", "p3", "p4"], ["p0", "p2", "p5"]]
+
+
 def test_two_currencies_are_kept_apart():
     batch = [item(0, currency="EUR"), item(1, currency="EUR"), item(2, currency="EUR"), item(3, currency="USD")]
     mixed = UnprocessableEntity(422, message="currency mismatch")
