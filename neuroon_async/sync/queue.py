@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from msgspec import UNSET, UnsetType
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from collections.abc import Set as AbstractSet
 
     from .outgoing import Outgoing
@@ -60,20 +60,11 @@ class SendQueue:
     def __contains__(self, external_id: object) -> bool:
         return external_id in self._waiting
 
-    def add(self, products: Sequence[Outgoing]) -> list[Outgoing]:
-        """Queue newly read products. Returns the waiting ones that they supersede."""
-        fresh = {product.external_id: product for product in products}
-        all_waiting = self._waiting | fresh
-        if len(all_waiting) == len(self._waiting) + len(products):  # which is faster than to look for each
-            self._waiting = all_waiting
-            return []
-        superseded: list[Outgoing] = []
-        for product in products:
-            older = self._waiting.get(product.external_id)
-            if older is not None:
-                superseded.append(older)
-            self._waiting[product.external_id] = product
-        return superseded
+    def add(self, products: Sequence[Outgoing]) -> int:
+        """Queue newly read products. Returns how many older versions they supersede."""
+        versions = len(self._waiting) + len(products)
+        self._waiting |= {product.external_id: product for product in products}
+        return versions - len(self._waiting)
 
     def requeue(self, products: Iterable[Outgoing]) -> list[Outgoing]:
         """Queue products again that were taken before, ahead of all others. Returns those superseded meanwhile."""
@@ -147,39 +138,32 @@ class SendQueue:
     def _sendable(self, count: int) -> dict[str, Outgoing]:
         """The first ``count`` products that may be sent. Fast path: usually nothing is blocked."""
         waiting = self._waiting
+        ids = waiting.keys()
         parents = {product.parent_external_id for product in waiting.values()} - {UNSET, None}
         if (
             not parents
-            and self._ids_in_flight.isdisjoint(waiting)
-            and all(batch.parents.isdisjoint(waiting) for batch in self._batches if batch.parents)
+            and ids.isdisjoint(self._ids_in_flight)
+            and all(ids.isdisjoint(batch.parents) for batch in self._batches)
         ):
-            return _first(waiting, count)
-        chosen = self._choose(count)
+            return dict(islice(waiting.items(), count))
+        chosen = dict(islice(self._unblocked(), count))
         if not chosen and not self._batches:  # only variants that name each other as parents: the server must judge
-            return _first(waiting, count)
+            return dict(islice(waiting.items(), count))
         return chosen
 
-    def _choose(self, count: int) -> dict[str, Outgoing]:
-        """Choose one by one. A variant leaves with its parent or after it, so it stays while its parent does."""
+    def _unblocked(self) -> Iterator[tuple[str, Outgoing]]:
+        """Each that may be sent after those before it. A variant stays while its parent does."""
         blocked = self._ids_in_flight.union(*(batch.parents for batch in self._batches))
-        chosen: dict[str, Outgoing] = {}
+        chosen: set[str] = set()
         behind_parent: defaultdict[str, list[Outgoing]] = defaultdict(list)
         for candidate in self._waiting.values():
             ready = [candidate]
-            while ready and len(chosen) < count:
+            while ready:
                 product = ready.pop()
-                parent = parent_of(product)
-                if product.external_id in blocked or parent in self._ids_in_flight:
-                    continue
+                external_id, parent = product.external_id, parent_of(product)
                 if parent is not None and parent in self._waiting and parent not in chosen:
                     behind_parent[parent].append(product)
-                    continue
-                chosen[product.external_id] = product
-                ready.extend(behind_parent.pop(product.external_id, ()))
-            if len(chosen) == count:
-                break
-        return chosen
-
-
-def _first(products: dict[str, Outgoing], count: int) -> dict[str, Outgoing]:
-    return products if len(products) <= count else dict(islice(products.items(), count))
+                elif external_id not in blocked and parent not in self._ids_in_flight:
+                    chosen.add(external_id)
+                    yield external_id, product
+                    ready.extend(behind_parent.pop(external_id, ()))

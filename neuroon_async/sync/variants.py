@@ -56,7 +56,7 @@ class VariantHold:
         """Queue what was read, or hold it back. A product waits in its newest version only, here or in the queue."""
         if self._store is not None and not self.releasing:
             products = self._hold_back(self._store, products)
-        self._recorder.superseded(len(self._queue.add(products)))
+        self._recorder.superseded(self._queue.add(products))
 
     def _hold_back(self, store: VariantStore, products: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """Keep what must wait. Returns what may be queued."""
