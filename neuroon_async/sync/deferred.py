@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import pickle
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from itertools import chain, islice, repeat
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
@@ -17,7 +18,7 @@ from ..errors import NeuroonError
 from ..sqlite import temporary_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from ..api.shapes import RawValue
 
@@ -36,33 +37,33 @@ class SpillFailed(NeuroonError):
 class VariantStore:
     """At most one version of each product, in the order in which they came.
 
-    Where the disk fails, nothing is raised until `check` is asked: what comes meanwhile stays in memory, so that the
-    run can stop between two steps and account for everything.
+    Where the disk fails, only `check` and `pop` say so: what comes meanwhile stays in memory, so that the run can stop
+    between two steps and account for everything.
     """
 
     def __init__(self) -> None:
         self._database = temporary_database(SPILL_BYTES, _spill_failed)
         self._database.execute("CREATE TABLE variant (position INTEGER PRIMARY KEY, id BLOB UNIQUE, body BLOB)")
-        self._count = 0
-        self._position = 0
+        self._added = 0
+        """Put into the database so far: the newest one's position."""
+        self._removed = 0
+        """Taken out of the database again."""
         self._failure: SpillFailed | None = None
         self._unstored: dict[str, Product] = {}
         """What came since the disk has failed."""
 
     def __len__(self) -> int:
-        return self._count + len(self._unstored)
+        return self._added - self._removed + len(self._unstored)
 
     def __contains__(self, external_id: object) -> bool:
         """Is a version of this product here? Once the disk has failed, only what came since is looked at."""
-        if not isinstance(external_id, str):
-            return False
-        if self._failure is not None:
-            return external_id in self._unstored
-        query = "SELECT 1 FROM variant WHERE id = ?"
-        return self._count > 0 and bool(self._database.execute(query, (_key(external_id),)))
+        return isinstance(external_id, str) and (
+            external_id in self._unstored
+            or bool(self._rows("SELECT 1 FROM variant WHERE id = ?", (_key(external_id),)))
+        )
 
     def check(self) -> None:
-        """Raises `SpillFailed` where not everything could be stored."""
+        """Raises `SpillFailed` where the disk has failed."""
         if self._failure is not None:
             raise self._failure
 
@@ -71,64 +72,65 @@ class VariantStore:
         if self._failure is None:
             rows = (
                 (position, _key(product.external_id), _dump(product))
-                for position, product in enumerate(products, self._position + 1)
+                for position, product in enumerate(products, self._added + 1)
             )
             try:
                 self._database.insert("INSERT INTO variant VALUES (?, ?, ?)", rows)
             except SpillFailed as error:
                 self._failure = error
             else:
-                self._count += len(products)
-                self._position += len(products)
+                self._added += len(products)
                 return
         self._unstored |= {product.external_id: product for product in products}
 
-    def discard(self, ids: Iterable[str]) -> list[Product]:
+    def discard(self, ids: Collection[str]) -> list[Product]:
         """Remove and return those of these ids that are here. Once the disk has failed, only what came since."""
-        if self._failure is not None:
-            return [self._unstored.pop(external_id) for external_id in ids if external_id in self._unstored]
+        found = [self._unstored.pop(external_id) for external_id in ids if external_id in self._unstored]
         wanted = [_key(external_id) for external_id in ids]
-        found: list[Product] = []
-        for start in range(0, len(wanted), _ONE_QUERY) if self._count else ():
+        for start in range(0, len(wanted), _ONE_QUERY):
             some = wanted[start : start + _ONE_QUERY]
             marks = ",".join("?" * len(some))
-            try:
-                rows = self._database.execute(f"DELETE FROM variant WHERE id IN ({marks}) RETURNING body", some)  # noqa: S608 - only marks
-            except SpillFailed as error:
-                self._failure = error
-                break
+            rows = self._rows(f"DELETE FROM variant WHERE id IN ({marks}) RETURNING body", some)  # noqa: S608 - only marks
+            self._removed += len(rows)
             found.extend(_load(body) for (body,) in rows)
-        self._count -= len(found)
         return found
 
     def last_position(self) -> int:
         """Where the newest one stands; nothing added later stands before it."""
-        return self._position
+        return self._added
 
     def pop(self, count: int, up_to: int) -> list[Product]:
         """Remove and return the first ``count``, none that came after position ``up_to``. Raises `SpillFailed`."""
-        self.check()
-        rows = self._database.execute(
-            "SELECT position, body FROM variant WHERE position <= ? ORDER BY position LIMIT ?", (up_to, count)
-        )
+        rows = self._rows(_STORED, (0, up_to, count))
         if rows:
-            self._database.execute("DELETE FROM variant WHERE position <= ?", (rows[-1][0],))
-            self._count -= len(rows)
+            self._rows("DELETE FROM variant WHERE position <= ?", (rows[-1][0],))
+        self.check()
+        self._removed += len(rows)
         return [_load(body) for _, body in rows]
 
     def rest(self) -> Iterator[Product | None]:
         """Everything that is still here, for the report: ``None`` for each one that the disk does not give back."""
-        position = given = 0
-        with suppress(SpillFailed):
-            while rows := self._database.execute(_STORED, (position, self._position, _ONE_QUERY)):
-                for position, body in rows:  # noqa: B007 - the last one is where the next query begins
-                    if given < self._count:
-                        yield _load(body)
-                        given += 1
-        yield from [None] * (self._count - given)
+        yield from islice(chain(self._readable(), repeat(None)), self._added - self._removed)
         yield from self._unstored.values()
-        self._count = 0
+        self._removed = self._added
         self._unstored = {}
+
+    def _readable(self) -> Iterator[Product]:
+        """What can be read back, whether or not the disk has failed."""
+        position = 0
+        with suppress(SpillFailed):
+            while rows := self._database.execute(_STORED, (position, self._added, _ONE_QUERY)):
+                yield from (_load(body) for _, body in rows)
+                position = rows[-1][0]
+
+    def _rows(self, statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """What this gives: nothing where the disk fails, which is asked no more from then on."""
+        if self._failure is None:
+            try:
+                return self._database.execute(statement, parameters)
+            except SpillFailed as error:
+                self._failure = error
+        return []
 
     def close(self) -> None:
         self._database.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from .deferred import SpillFailed, VariantStore
+from .deferred import VariantStore
 from .outgoing import decoded
 from .queue import parent_of
 
@@ -48,7 +48,7 @@ class VariantHold:
         return 0 if self._store is None else len(self._store)
 
     def check(self) -> None:
-        """Raises `SpillFailed` where the temporary file could not keep everything."""
+        """Raises `SpillFailed` where the temporary file has failed."""
         if self._store is not None:
             self._store.check()
 
@@ -106,17 +106,12 @@ class VariantHold:
 
     def _waits(self, external_id: str | None) -> bool:
         """Does any version of this product wait, in the queue or here?"""
-        if external_id in self._queue:
-            return True
-        try:
-            return self._store is not None and external_id in self._store
-        except SpillFailed:  # `check` stops the run at its next step
-            return False
+        return external_id in self._queue or (self._store is not None and external_id in self._store)
 
     def next_round(self) -> Iterator[None]:
         """Queue those whose parents do not wait here themselves, chunk by chunk: the caller sends between them.
 
-        What comes back meanwhile is left for another round.
+        What comes back meanwhile is left for another round. Raises `SpillFailed`.
         """
         store = self._store
         unsent = len(self)
@@ -127,6 +122,7 @@ class VariantHold:
                 ready = _without_waiting_parents(store, chunk)
                 unsent -= len(ready)
                 self.admit(ready)
+                store.check()  # or parents of these may wait there, unseen
                 yield
             if unsent == before:
                 break
@@ -159,11 +155,7 @@ class VariantHold:
 
 def _without_waiting_parents(store: VariantStore, chunk: list[Product]) -> list[Product]:
     """Those of the chunk whose parents do not wait in the store. The others are put back there."""
-    try:
-        behind = _with_variants((product for product in chunk if parent_of(product) in store), chunk)
-    except SpillFailed:
-        store.add(chunk)  # none of them is lost from the report
-        raise
+    behind = _with_variants((product for product in chunk if parent_of(product) in store), chunk)
     store.add([product for product in chunk if product.external_id in behind])
     return [product for product in chunk if product.external_id not in behind]
 

@@ -85,12 +85,12 @@ async def test_what_waited_is_acknowledged_whatever_kinds_of_containers_and_text
 
 def test_many_are_discarded_in_few_statements():
     store = VariantStore()
-    store.add([item(n) for n in range(1_200)])
+    store.add([item(n) for n in range(2_200)])
     statements = []
     store._database._connection.set_trace_callback(statements.append)
     assert len(store.discard([f"p{n}" for n in range(1_001)])) == 1_001
-    assert (len(store), len(statements)) == (199, 3)
-    assert ids(store.rest()) == [f"p{n}" for n in range(1_001, 1_200)]
+    assert (len(store), len(statements)) == (1_199, 3)
+    assert ids(store.rest()) == [f"p{n}" for n in range(1_001, 2_200)]
     store.close()
 
 
@@ -130,6 +130,34 @@ def test_a_full_disk_loses_nothing_for_the_report(monkeypatch):
     assert len(named) > 60
     assert len(set(named)) == len(named)
     assert not store
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "asked", [lambda store: "p1" in store, lambda store: store.discard(["p1"]), lambda store: store.add([])]
+)
+def test_a_disk_that_fails_is_told_at_the_next_step_whatever_was_asked_of_it(asked):
+    store = VariantStore()
+    store.add([item(1), item(2)])
+    store.close()
+    assert not asked(store)
+    with pytest.raises(SpillFailed, match="closed"):
+        store.check()
+    with pytest.raises(SpillFailed, match="closed"):
+        store.pop(2, store.last_position())
+    assert "p1" not in store
+    assert list(store.rest()) == [None, None]
+
+
+def test_what_cannot_be_removed_from_the_disk_is_not_given_twice():
+    store = VariantStore()
+    store.add([item(1), item(2)])
+    store._database.execute("PRAGMA query_only = ON")  # as a disk on which nothing can be written any more
+    with pytest.raises(SpillFailed, match="readonly"):
+        store.pop(1, store.last_position())
+    store.add([item(3)])
+    assert (len(store), "p3" in store) == (3, True)
+    assert ids(store.rest()) == ["p1", "p2", "p3"]
     store.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 from sync_shop import item
 
 from neuroon_async.sync import variants
-from neuroon_async.sync.deferred import SpillFailed
+from neuroon_async.sync.deferred import SpillFailed, VariantStore
 from neuroon_async.sync.queue import SendQueue, parent_of
 from neuroon_async.sync.recorder import Recorder
 from neuroon_async.sync.variants import VariantHold
@@ -168,6 +168,22 @@ async def test_what_has_spilled_is_gone_once_it_is_closed(cast):
     cast.hold.admit([item(2, parent=9)])
     with pytest.raises(SpillFailed, match="closed"):
         cast.hold.check()
+
+
+async def test_nothing_is_released_where_the_disk_no_longer_tells_whose_parents_wait(cast, monkeypatch):
+    class FailsOnceSomethingIsTaken(VariantStore):
+        def pop(self, count, up_to):
+            taken = super().pop(count, up_to)
+            self.close()
+            return taken
+
+    monkeypatch.setattr(variants, "VariantStore", FailsOnceSomethingIsTaken)
+    monkeypatch.setattr(variants, "_CHUNK", 1)
+    cast.hold.defer([item(1, parent=2), item(2, parent="late")], {"p2", "plate"})
+    cast.hold.releasing = True
+    with pytest.raises(SpillFailed):
+        next(cast.hold.next_round())
+    assert [*cast.queued(), *cast.hold.unresolved()] == ["p1", None]  # all are in the report
 
 
 async def test_a_store_that_is_empty_when_its_round_ends_is_closed(cast):
