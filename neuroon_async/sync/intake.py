@@ -58,13 +58,11 @@ class Intake:
         if comparison.unchanged:  # after that: older versions may have been among the changed
             self._recorder.unchanged(len(comparison.unchanged_ids))
             self._hold.discard(comparison.unchanged_ids)
-            self._recorder.entered(comparison.unchanged)
-            self._recorder.acknowledged(comparison.unchanged)
+            self._recorder.acknowledged(self._recorder.entered(comparison.unchanged))
         return failures
 
     def _admit(self, items: list[Product | ProductFailure]) -> list[ProductFailure]:
         products, failures = self._check(items)
         self._recorder.failed(failures)
-        self._recorder.entered(products)
-        self._hold.admit(products)
+        self._hold.admit(self._recorder.entered(products))
         return failures

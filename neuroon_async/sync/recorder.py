@@ -17,7 +17,7 @@ from .outgoing import decoded
 from .receipts import Receipts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from ..api.results import BatchResult
     from .outages import ServiceHealth
@@ -75,10 +75,9 @@ class Recorder:
         """So many items were read."""
         self.report.received += count
 
-    def entered(self, products: Iterable[Outgoing]) -> None:
-        """These were read, and may be sent."""
-        if self._receipts is not None:
-            self._receipts.entered(decoded(products))
+    def entered(self, products: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """These were read, and may be sent: as what is returned."""
+        return products if self._receipts is None else self._receipts.entered(decoded(products))
 
     def accepted(self, count: int, result: BatchResult) -> None:
         """The server has taken ``count`` products of a batch."""

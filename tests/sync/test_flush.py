@@ -240,6 +240,24 @@ async def test_every_product_is_told_once_it_or_a_later_version_is_accepted(kind
     assert emulator.products["p3"]["price"] == 3
 
 
+@pytest.mark.parametrize("batch_size", [1, 50])
+@pytest.mark.parametrize("with_ledger", [False, True])
+async def test_an_object_that_a_source_yields_again_and_again_is_told_as_often(batch_size, with_ledger, tmp_path):
+    told = []
+    one, other, variant, parent = item(1), item(1, price=2), item("v", parent="p"), item("p")
+    catalog = [one, one, other, one, variant, variant, item("v", parent="p"), *items(60)[2:], one, one, parent]
+    ledger = SQLiteLedger(tmp_path / "ledger") if with_ledger else None
+    async with shop(latency=1.0) as (_, client):
+        for _ in range(2):
+            told.clear()
+            report = await client.products.sync(
+                iter(catalog), batch_size=batch_size, concurrency=2, ledger=ledger, on_accepted=told.append
+            )
+            assert_balanced(report)
+            assert report.failed == 0
+            assert sorted(map(id, told)) == sorted(map(id, catalog))
+
+
 async def test_what_was_not_accepted_is_not_told():
     told = []
     async with shop(reject_item=lambda p: "no" if p["externalId"] == "p7" else None) as (_, client):
