@@ -201,26 +201,25 @@ class LedgerChanges:
 
         What the server holds needs none, not even a check of its values: it was checked when it was sent.
         """
-        pages = self._pages
+        pages, unreadable = self._pages, self._unreadable
+        products = [product for page in pages for product in page.products]
         ids = [external_id for page in pages for external_id in page.ids]
         newest = {external_id: position for position, external_id in enumerate(ids)}
-        each = [digest for page in pages for digest in page.digests]
-        digests = dict(zip(ids, each, strict=True))
         if self._missing is not None:
             await self._missing.seen(newest.keys())
-        sure = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
-        unchanged = set(await self._ledger.unchanged(sure)) if sure else set[str]()
+        in_order = [digest for page in pages for digest in page.digests]
+        digests = dict(zip(ids, in_order, strict=True))
+        known = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
+        unchanged_ids = set(await self._ledger.unchanged(known)) if known else set[str]()
         if len(newest) == len(ids):  # a page with an older version on it is not what the server has, or will have
-            await self._keep(self._whole_pages(unchanged, digests))
-        held = {newest[external_id] for external_id in unchanged}
-        products = [product for page in pages for product in page.products]
-        left = [product for position, product in enumerate(products) if position not in held]
-        others = self._unreadable
+            await self._keep(self._whole_pages(unchanged_ids, digests))
+        held = {newest[external_id] for external_id in unchanged_ids}
+        unchanged = [products[position] for position in held]
+        changed = [product for position, product in enumerate(products) if position not in held]
         self._start_over()
-        same = [products[position] for position in held]
-        if all_encoded(left):
-            return Comparison(others, unchanged, same, left)
-        return Comparison([*decoded(left), *others], unchanged, same)
+        if all_encoded(changed):
+            return Comparison(unreadable, unchanged_ids, unchanged, changed)
+        return Comparison([*decoded(changed), *unreadable], unchanged_ids, unchanged)
 
     def _whole_pages(self, unchanged: set[str], digests: dict[str, bytes | None]) -> dict[bytes, list[str]]:
         """The pages of which nothing has changed, by their digests. The others are expected from now on."""

@@ -31,7 +31,7 @@ class Costs:
     def end(self, stats: CallStats) -> None:
         self._open = [other for other in self._open if other is not stats]
         self._ended = _sum([self._ended, stats])
-        self._ended.failing_since = None
+        self._ended.failing_since = None  # only what is under way can still be failing
 
     def total(self) -> CallStats:
         return _sum([self._ended, *self._open])

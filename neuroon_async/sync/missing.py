@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["MissingProducts"]
 
 _INVALIDATED_AT_ONCE = 100
+"""Ids of one write to the ledger."""
 
 
 class MissingProducts:

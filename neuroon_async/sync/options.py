@@ -95,7 +95,7 @@ class BatchLimits:
         return self._allowed if count == 1 else self._learned
 
     def fitting(self, count: int, size: int) -> int:
-        """How many of ``count`` products, ``size`` bytes in all, to try instead."""
+        """How many of ``count`` products, ``size`` bytes in all, to try instead: with a twentieth to spare."""
         return max(1, count * self.most_bytes(count) * 19 // (size * 20))
 
     def too_large(self, size: int) -> None:

@@ -200,9 +200,6 @@ async def retry(
     def before_sleep(state: RetryCallState) -> None:
         before_retry(failed(state), state.upcoming_sleep)
 
-    def last_outcome(state: RetryCallState) -> Response | NeuroonError:
-        return failed(state)
-
     pending: NeuroonError | None = failure
 
     async def next_outcome() -> Response | NeuroonError:
@@ -218,7 +215,7 @@ async def retry(
         wait=wait,
         retry=retry_if_result(lambda outcome: may_retry(policy, endpoint, outcome)),
         before_sleep=before_sleep,
-        retry_error_callback=last_outcome,
+        retry_error_callback=failed,
         sleep=asyncio.sleep,
     )
     return await retrying(next_outcome)
