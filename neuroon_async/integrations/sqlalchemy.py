@@ -284,9 +284,7 @@ class SQLAlchemyOutboxStore:
         query = select(row.order_id, self._body, row.attempts, row.claim).where(self._mine("pending"), due)
         query = query.order_by(row.due_at).limit(count).with_for_update(skip_locked=True)  # nothing in SQLite
         leased: list[LeasedConversion] = []
-        # MySQL's default would lock the gaps between the rows, too: orders would wait, and leases deadlock.
-        level = {"isolation_level": "READ COMMITTED"} if self._dialect == "mysql" else {}
-        async with self._transaction(**level) as connection:
+        async with self._transaction() as connection:
             for order_id, body, attempts, claim in (await connection.execute(query)).all():
                 # Without SKIP LOCKED another process may have been faster.
                 same = row.claim.is_(None) if claim is None else row.claim == claim
@@ -374,8 +372,12 @@ class SQLAlchemyOutboxStore:
             return int(result.rowcount)
 
     @asynccontextmanager
-    async def _transaction(self, **options: str) -> AsyncGenerator[AsyncConnection, None]:
-        engine = self.engine.execution_options(**options) if options else self.engine
+    async def _transaction(self) -> AsyncGenerator[AsyncConnection, None]:
+        # By MySQL's default a lease locks the gaps between rows, too: orders wait, and leases deadlock. Where the
+        # shop's level is SERIALIZABLE, nearly every lease fails in PostgreSQL.
+        engine = self.engine
+        if self._dialect != "sqlite":
+            engine = engine.execution_options(isolation_level="READ COMMITTED")
         try:
             async with engine.begin() as connection:
                 yield connection

@@ -59,7 +59,7 @@ async def make(request, tmp_path):
             table = f"outbox_{uuid.uuid4().hex}"
 
             async def new(**options):
-                engine = create_async_engine(url)
+                engine = create_async_engine(url, isolation_level="SERIALIZABLE")  # as strict shops have it
                 stack.push_async_callback(engine.dispose)
                 store = SQLAlchemyOutboxStore(engine, DEFAULT_SHOP_ID, table=table, **options)
                 await store.create_table()
