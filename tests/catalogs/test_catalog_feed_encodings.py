@@ -87,5 +87,18 @@ def test_a_hostile_declaration_takes_linear_time():
 def test_what_else_ails_a_feed_is_named():
     fault = until_fault(Catalog(named(feed("Tea\x0b"), "f.xml")))[1]
     assert "it holds a control character (0x0b)" in fault
-    undeclared = feed("Tea").replace(' xmlns:g="http://base.google.com/ns/1.0"', "")
+    undeclared = feed("Tea").replace("xmlns:g", "xmlns:x")
+    undeclared = undeclared.replace("<g:", "<y:").replace("</g:", "</y:")
     assert "does not declare a prefix of its names" in until_fault(Catalog(named(undeclared, "f.xml")))[1]
+
+
+@pytest.mark.parametrize(
+    "root", ["<rss version='2.0'><channel>", "<channel>", '<feed\nxmlns="http://www.w3.org/2005/Atom">']
+)
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0"?>\n', "<!-- <g:id> -->\n"])
+def test_a_feed_that_does_not_say_what_googles_prefix_means(root, declaration):
+    fields = "<g:id>A</g:id><id>B</id><title>Tea</title><g:link>https://shop.example/a</g:link><g:price>5 EUR</g:price>"
+    end = "</feed>" if "feed" in root else f"</channel>{'</rss>' * ('rss' in root)}"
+    item = f"<entry>{fields}</entry>" if "feed" in root else f"<item>{fields}</item>"
+    (product,) = products(f"{declaration}{root}{item}{end}", "f.xml")
+    assert (product.external_id, product.price, product.currency) == ("A", 5, "EUR")

@@ -50,6 +50,8 @@ _FILES = frozenset({"enclosure", "media:content"})
 _DECLARATION = re.compile(rb"\A\s*<\?xml\s[^>]*\?>")
 _ENCODING = re.compile(rb"""\sencoding\s*=\s*["']([^"'>]*)["']""")
 _WRITTEN = re.compile(rb"[^\r\n]")
+_ROOT = re.compile(rb"<(?:rss|feed|channel)(?=[\s>])")
+_WITH_GOOGLES_PREFIX = rb'\g<0> xmlns:g="http://base.google.com/ns/1.0"'
 _ASCII = bytes(range(128))
 _IN_MEMORY = ("utf-16", "utf-32")
 """What programs declare that write a text in memory, and then the file as UTF-8."""
@@ -134,10 +136,15 @@ def _declared_encoding(source: ByteSource, head: bytes) -> str:
 
 
 def _undeclared(text: Iterator[bytes]) -> Iterator[bytes]:
-    """The text with spaces for its declaration, which has been heard, and may not stand below an empty line."""
+    """The text with spaces for its declaration, which has been heard, and may not stand below an empty line.
+
+    Where it does not say what ``g:`` means, which many programs leave out, this does.
+    """
     for first in text:
         declaration = _DECLARATION.match(first)
-        yield _WRITTEN.sub(b" ", declaration[0]) + first[declaration.end() :] if declaration else first
+        begun = _WRITTEN.sub(b" ", declaration[0]) + first[declaration.end() :] if declaration else first
+        leaves_out = b"<g:" in begun and b"xmlns:g" not in begun
+        yield _ROOT.sub(_WITH_GOOGLES_PREFIX, begun, count=1) if leaves_out else begun
         break
     yield from text
 
