@@ -148,7 +148,7 @@ def test_what_was_not_told_to_the_others_before_a_fork_is_told_by_the_parent_alo
         emulator,
         tmp_path,
         """
-        from neuroon_async.limits.store import Reports
+        from neuroon_async.limits.reports import Reports
 
         async def report():
             print("told", flush=True)

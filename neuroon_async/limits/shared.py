@@ -22,9 +22,11 @@ from ..errors import ConnectionFailed
 from .callers import CallerLine
 from .clock import LoopClock
 from .local import NOTHING_TOLD, LocalEndpoint, LocalPermit
+from .own_usage import OwnUsage
 from .policy import EffectiveLimit, counted_by_server, would_be_late
 from .protocols import LimitState
-from .store import Forgotten, OwnUsage, Reports, SlotStore, StoreUnavailable, Taken, new_member
+from .reports import Reports
+from .store import Forgotten, SlotStore, StoreUnavailable, Taken, new_member
 from .tables import check_call
 
 if TYPE_CHECKING:

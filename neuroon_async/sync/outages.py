@@ -137,6 +137,7 @@ class ServiceHealth:
             return False
         if begins:
             _log.warning("no usable answer for %.0f s, going on for another %.0f s: %s", now - self._since, left, error)
+        # Longer than within a round, and never so long that its return is noticed late.
         await asyncio.sleep(backoff_of(self._policy, min(rounds + 3, 6)))
         return True
 

@@ -59,7 +59,7 @@ async def process(request, tmp_path, monkeypatch) -> AsyncIterator[Process]:
 def short_transit(monkeypatch) -> float:
     """Seconds that a request may be on its way, for tests that wait as long."""
     seconds = 2.5
-    for module in ("limits.policy", "limits.store", "integrations.redis.slots"):
+    for module in ("limits.policy", "limits.own_usage", "integrations.redis.slots"):
         with suppress(ModuleNotFoundError):  # an extra
             monkeypatch.setattr(importlib.import_module(f"neuroon_async.{module}"), "IN_TRANSIT", seconds)
     return seconds

@@ -8,9 +8,11 @@ import weakref
 import pytest
 
 from neuroon_async import RateLimit, RateLimited
+from neuroon_async.limits.own_usage import OwnUsage
 from neuroon_async.limits.policy import IN_TRANSIT
+from neuroon_async.limits.reports import Reports
 from neuroon_async.limits.shared import SharedEndpoint
-from neuroon_async.limits.store import OwnUsage, Reports, StoreUnavailable, Taken
+from neuroon_async.limits.store import StoreUnavailable, Taken
 
 pytestmark = pytest.mark.virtual_time
 
