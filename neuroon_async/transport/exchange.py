@@ -28,12 +28,14 @@ from ..errors import APIError, ConnectionFailed, NeuroonError, RequestTimeout, R
 from ..settings import package_version
 from .attempt_clock import AttemptClock, running_clock
 from .failures import explain, loss_of, origin_of
-from .routes import Route
+from .routes import Route, may_use_proxy
 from .session import SessionHolder, closed_session
 from .unpacking import ACCEPT_ENCODING, UnpackedAnswer, UnreadableAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from yarl import URL
 
     from ..settings import Settings
     from .calls import Call
@@ -168,25 +170,33 @@ class HttpExchange:
     ) -> tuple[aiohttp.ClientMiddlewareType, ...] | None:
         """What aiohttp's client must pass through. ``None``: what the session has, which only a given one does.
 
-        It never repeats a POST by itself; and where the session adds no header that must not be sent, there is
-        nothing to be done then.
+        It never repeats a POST by itself; and where the session adds nothing that must not be, there is nothing to be
+        done then.
         """
-        if call.endpoint.method == "POST" and not (
-            session.headers and any(name in session.headers for name in self._unwanted)
-        ):
+        if call.endpoint.method == "POST" and not self._needs_correction(session, call.url):
             return None
         # Those of one request replace the session's.
         return (*getattr(session, "_middlewares", ()), self._send_once)
+
+    def _needs_correction(self, session: aiohttp.ClientSession, url: URL) -> bool:
+        """Would this session add a header that must not be sent, or go through a proxy that must not see the key?"""
+        if session.headers and any(name in session.headers for name in self._unwanted):
+            return True
+        has_proxy = session.trust_env or getattr(session, "_default_proxy", None) is not None
+        return has_proxy and not may_use_proxy(url)
 
     async def _send_once(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
         """Keep aiohttp from sending a GET or DELETE a second time by itself when the connection is lost.
 
-        The limiter would not see that request, and its 404 would hide that the first delete had worked.
+        The limiter would not see that request, and its 404 would hide that the first delete had worked. And take out
+        what only the session of a user has added.
         """
         for name in self._unwanted:
             request.headers.popall(name, None)
+        if request.proxy is not None and not may_use_proxy(request.url):
+            request.update_proxy(None, None, None)
         try:
             return await handler(request)
         except aiohttp.ClientConnectorError:  # never sent

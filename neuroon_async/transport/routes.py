@@ -23,7 +23,7 @@ from .failures import system_words
 if TYPE_CHECKING:
     from yarl import URL
 
-__all__ = ["ProxyChoice", "Route", "proxy_from_env"]
+__all__ = ["ProxyChoice", "Route", "may_use_proxy", "proxy_from_env"]
 
 ProxyChoice = str | Callable[[str], str | None]
 """The address of a proxy, or a function that gives one, or ``None``, for the address of a request."""
@@ -81,7 +81,7 @@ class Route:
 
     def proxy_for(self, url: URL) -> str | None:
         """The proxy of a request to ``url``."""
-        if self._proxy is None or not _may_use_proxy(url):
+        if self._proxy is None or not may_use_proxy(url):
             return None
         if isinstance(self._proxy, Secret):
             return self._proxy.reveal()
@@ -92,13 +92,14 @@ class Route:
 
     def always_uses_proxy(self, url: URL) -> bool:
         """Does every request to ``url`` go through one? A function decides anew each time, and is not asked here."""
-        return isinstance(self._proxy, Secret) and _may_use_proxy(url)
+        return isinstance(self._proxy, Secret) and may_use_proxy(url)
 
     def __repr__(self) -> str:
         return "Route(…)"
 
 
-def _may_use_proxy(url: URL) -> bool:
+def may_use_proxy(url: URL) -> bool:
+    """A proxy sees all of a plain request, the API key too; and this machine is reached without one."""
     return url.scheme == "https" and not is_loopback(url.host or "")
 
 

@@ -293,3 +293,20 @@ def test_plain_http_can_be_allowed():
         NeuroonClient(shop_id="s", api_key=KEY, base_url="http://emulator:8080")
     client = NeuroonClient(shop_id="s", api_key=KEY, base_url="http://emulator:8080", allow_plain_http=True)
     assert client._transport.settings.base_url == "http://emulator:8080"
+
+
+@pytest.mark.parametrize("kind", ["of the session", "of the environment"])
+async def test_no_proxy_of_a_given_session_sees_what_goes_out_unencrypted(kind, monkeypatch):
+    async with Emulator() as emulator, Proxy(0, refusal="502 Bad Gateway").running() as proxy:
+        monkeypatch.setenv("http_proxy", f"http://{proxy.address}")
+        for exempt in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(exempt, raising=False)
+        options = {"trust_env": True} if kind == "of the environment" else {"proxy": f"http://{proxy.address}"}
+        async with aiohttp.ClientSession(**options) as session, emulator.client(session=session) as client:
+            await client.shop()
+            product = Product(external_id="A", name="Tea", price=1, url=f"{emulator.shop_url}/a")
+            await client.products.sync_batch([product])
+            await client.products.delete("A")
+            assert proxy.requests == [], "each would have shown it the API key"
+            async with session.get(emulator.url) as other:
+                assert other.status == 502, "what else goes through the session is none of the SDK's business"
