@@ -431,8 +431,13 @@ async def test_a_policy_that_gives_no_seconds_is_named_and_costs_no_slot(emulato
         async def should_retry(self, endpoint, error):
             return True
 
+    class Without(RetryPolicy):
+        wait = None
+
     with pytest.raises(UsageError, match=r"retry\.should_retry must be a plain function, got an async one"):
         emulator.client(retry=Awaited())
+    with pytest.raises(UsageError, match=r"retry\.wait must be a function, got None"):
+        emulator.client(retry=Without())
     limits = {"shop": RateLimit(1, per=0.02)}
     async with emulator.client(retry=Wrong(deadline=30.0), rate_limits=limits) as client:
         for Wrong.seconds in (None, "1", math.nan, math.inf, True):
