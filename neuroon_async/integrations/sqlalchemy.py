@@ -178,6 +178,9 @@ class SQLAlchemyOutboxStore:
         check_conversion(conversion)
         if not conversion.conversions:
             return False
+        session: Any = transaction
+        if getattr(session, "autoflush", False):
+            await session.flush()  # what it holds goes first, and fails as the shop's own
         try:
             await self._add(transaction, conversion.order_id, stored_body(conversion))
         except _FAILURES as error:

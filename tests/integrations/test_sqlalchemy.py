@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ import pytest
 pytest.importorskip("sqlalchemy", reason="needs the extra 'sqlalchemy'")
 pytest.importorskip("aiosqlite", reason="needs aiosqlite")
 
-from sqlalchemy import MetaData, inspect, select, text
+from sqlalchemy import MetaData, String, inspect, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 import neuroon_async
 from neuroon_async import ConfigurationError, Conversion, ConversionItem, InvalidConversion, NeuroonClient
@@ -88,6 +91,25 @@ async def test_a_duplicate_leaves_the_transaction_usable(store, engine):
             await store.enqueue_in(session, order("1", 11))
         await store.enqueue_in(session, order("2"))
     assert await pending(store) == 2
+
+
+async def test_an_order_that_is_there_already_fails_as_the_shops_own(store, engine):
+    class Base(DeclarativeBase):
+        pass
+
+    class Order(Base):
+        __tablename__ = "shop_orders"
+        id: Mapped[str] = mapped_column(String(20), primary_key=True)
+
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+        await connection.run_sync(Base.metadata.create_all)
+    for expected in (nullcontext(), pytest.raises(IntegrityError, match=r"shop_orders|PRIMARY")):
+        with expected:
+            async with AsyncSession(engine) as session, session.begin():
+                session.add(Order(id="1"))
+                await store.enqueue_in(session, order("1"))
+    assert await pending(store) == 1
 
 
 async def test_what_cannot_be_sent_is_not_stored(store, engine):
