@@ -201,7 +201,10 @@ _SPELLINGS: dict[str, str] = {
     ),
     "shown": (
         "visible isvisible productvisible mostrado affiche sichtbar visibile visivel ikusgai onlinestatus online "
-        "enligne"
+        "enligne ispublished isenabled websitepublished publishedonwebsite publishedonstore showinstore showonstore "
+        "showinshop showonwebsite visibleinstore visibleonwebsite visibleonline mostrarentienda mostrarenlatienda "
+        "mostrarenweb mostrarenlaweb visibleentienda visibleenweb visibleweb publicarenweb exibirnaloja exibirnosite "
+        "visivelnaloja visibleenligne affichersurlesite imshopsichtbar onlinesichtbar visibileonline mostranelnegozio"
     ),
     "hidden": (
         "hidden ishidden oculto oculta masque cache versteckt ausgeblendet nascosto nascosta escondido amagat agochado"
@@ -214,7 +217,8 @@ _SPELLINGS: dict[str, str] = {
     ),
     "disabled": (
         "disabled isdisabled deshabilitado desactivado desactive deaktiviert disabilitato disattivato desativado "
-        "desactivat deactivated isdeactivated inactive isinactive inactivo inactif inaktiv inattivo inativo"
+        "desactivat deactivated isdeactivated blocked isblocked bloqueado bloqueada gesperrt baja dadodebaja "
+        "inactive isinactive inactivo inactif inaktiv inattivo inativo"
     ),
 }
 _CODES = (

@@ -388,7 +388,8 @@ def test_what_is_shown_to_nobody_is_not_active(state):
     [
         ("hidden", ("1", "true", "yes")), ("is_draft", ("TRUE", "t")), ("Archivado", ("Sí", "x 1")),
         ("disabled", ("1.0",)),
-        ("deleted_at", ("2026-01-31 10:00:00", "31/12/2025")), ("Inaktiv", ("ja",)), ("masqué", ("oui",)),
+        ("deleted_at", ("2026-01-31 10:00:00", "31/12/2025")), ("Inaktiv", ("ja",)),
+        ("Baja", ("S", "01/02/2025")), ("masqué", ("oui",)),
     ],
 )  # fmt: skip
 def test_a_yes_that_says_that_a_product_is_withheld(column, cells):
@@ -402,6 +403,15 @@ def test_a_yes_that_says_that_a_product_is_withheld(column, cells):
         assert product.is_active is not is_told, cell
         (product,) = products(f"id,name,price,url,{column}\n1,A,1,u:x,{cell}\n")
         assert product.is_active is (False if is_told else UNSET), cell
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["Mostrar en tienda", "Exibir na loja", "Is Published", "website_published", "Visible en web", "show in store"],
+)
+def test_a_column_that_says_whether_a_product_is_shown(column):
+    found = products(f"id,name,price,url,{column}\n1,A,1,u:x,si\n2,B,1,u:x,NO\n3,C,1,u:x,?\n")
+    assert [product.is_active for product in found] == [True, False, UNSET]
 
 
 def test_a_product_of_json_that_is_withheld():
