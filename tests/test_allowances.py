@@ -21,7 +21,7 @@ PAGES = [ROOT / "README.md", ROOT / "AGENTS.md", *sorted((ROOT / "docs").rglob("
 MOST = {
     "type: ignore": 9,
     "pyright: ignore": 0,
-    "noqa": 94,
+    "noqa": 91,
     "Any in public signatures": 28,
     "blocks that are not run": 6,
 }

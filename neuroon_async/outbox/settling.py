@@ -48,8 +48,9 @@ class Settling:
         if self._problem is not None:
             problem, self._problem = self._problem, None
             raise problem
-        if self._delivered and (self._writing is None or self._writing.done()):
-            self._writing = asyncio.get_running_loop().create_task(self._write(), name="neuroon-outbox-settling")
+        if self._bulk is not None and self._delivered and (self._writing is None or self._writing.done()):
+            writing = self._write(self._bulk)
+            self._writing = asyncio.get_running_loop().create_task(writing, name="neuroon-outbox-settling")
 
     async def end(self) -> None:
         """Nothing more is delivered: note what is left. Raises `OutboxUnavailable`; then it will be sent once more."""
@@ -59,12 +60,11 @@ class Settling:
             await self._bulk.delivered_all(self._delivered)
             self._delivered = []
 
-    async def _write(self) -> None:
-        assert self._bulk is not None  # noqa: S101 - see `delivered`
+    async def _write(self, store: BulkOutboxStore) -> None:
         while self._delivered and self._problem is None:
             some, self._delivered = self._delivered, []
             try:
-                await self._bulk.delivered_all(some)
+                await store.delivered_all(some)
             except OutboxUnavailable as problem:
                 self._delivered = some + self._delivered
                 self._problem = problem

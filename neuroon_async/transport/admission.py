@@ -42,8 +42,9 @@ class Gate:
 
         Raises `RateLimited` with ``local`` set where the wait for the limit is known to outlast the call's deadline.
         """
+        places = self._places
         limited = self.limiter is not None and call.endpoint.limit is not None
-        if not limited and (self._places is None or self._places.take_now()):
+        if not limited and (places is None or places.take_now()):
             return None
         loop = asyncio.get_running_loop()
         started = loop.time()
@@ -52,8 +53,8 @@ class Gate:
         try:
             if limited:
                 permit = await self._both(call)
-            else:
-                await self._place()
+            elif places is not None:
+                await places.take(self._shop_id)
         finally:
             waited = loop.time() - started
             call.limit.waited(waited)
@@ -78,10 +79,6 @@ class Gate:
         """The attempt has ended: its connection is free for the next one."""
         if self._places is not None:
             self._places.give_back()
-
-    async def _place(self) -> None:
-        assert self._places is not None  # noqa: S101 - otherwise there is nothing to wait for
-        await self._places.take(self._shop_id)
 
     async def _both(self, call: Call) -> Permit:
         places = self._places

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
@@ -161,8 +161,8 @@ def _seconds(method: str, given: object) -> float:
     return given
 
 
-def may_retry(policy: RetryPolicy, endpoint: Endpoint, outcome: Response | NeuroonError) -> bool:
-    """No policy is asked about a success."""
+def may_retry(outcome: Response | NeuroonError, policy: RetryPolicy, endpoint: Endpoint) -> TypeGuard[NeuroonError]:
+    """Is this a failure that may be repeated? No policy is asked about a success."""
     return isinstance(outcome, NeuroonError) and policy.should_retry(endpoint, outcome)
 
 
@@ -213,7 +213,7 @@ async def retry(
     retrying = AsyncRetrying(
         stop=stop,
         wait=wait,
-        retry=retry_if_result(lambda outcome: may_retry(policy, endpoint, outcome)),
+        retry=retry_if_result(lambda outcome: may_retry(outcome, policy, endpoint)),
         before_sleep=before_sleep,
         retry_error_callback=failed,
         sleep=asyncio.sleep,

@@ -236,8 +236,7 @@ class Transport:
         """The first attempt, and a retry machine only where it failed and may be repeated."""
         policy, cost = self.retry, 0
         outcome = await self._attempt(call)
-        if may_retry(policy, call.endpoint, outcome):
-            assert isinstance(outcome, NeuroonError)  # noqa: S101 - a success is not repeated
+        if may_retry(outcome, policy, call.endpoint):
 
             def before_retry(error: NeuroonError, wait: float) -> None:
                 nonlocal cost
