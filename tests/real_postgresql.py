@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -98,3 +99,10 @@ def postgresql() -> Iterator[PostgreSQL]:
             yield server
         finally:
             server.stop()
+
+
+@pytest.fixture(scope="session")
+def psycopg(postgresql: PostgreSQL) -> SimpleNamespace:
+    """The same server by the other driver, which knows fewer things about a statement."""
+    pytest.importorskip("psycopg", reason="needs psycopg")
+    return SimpleNamespace(url=postgresql.url.replace("+asyncpg", "+psycopg"))

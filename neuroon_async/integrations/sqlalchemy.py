@@ -293,7 +293,7 @@ class SQLAlchemyOutboxStore:
                 same = row.claim.is_(None) if claim is None else row.claim == claim
                 ours = update(self.table).where(self._mine("pending"), row.order_id == order_id, same)
                 result = await connection.execute(ours.values(claim=worker, due_at=self._now + seconds))
-                if result.rowcount:
+                if result.rowcount == 1:
                     leased.append(LeasedConversion(order_id, as_bytes(body), attempts))
         return leased
 
@@ -327,8 +327,9 @@ class SQLAlchemyOutboxStore:
     async def _add(self, transaction: AsyncSession | AsyncConnection, order_id: str, body: bytes) -> None:
         self._check_room(order_id, body)
         row = {"shop_id": self.shop_id, "order_id": order_id, "body": body, "state": "pending", "attempts": 0}
-        result: Any = await transaction.execute(self._insert(row | {"enqueued_at": self._now, "due_at": self._now}))
-        if result.rowcount:
+        insertion = self._insert(row | {"enqueued_at": self._now, "due_at": self._now})
+        result: Any = await transaction.execute(insertion.execution_options(preserve_rowcount=True))
+        if result.rowcount == 1:  # else look what is there: a driver that does not know gives -1
             return
         known = and_(self.table.c.shop_id == self.shop_id, self.table.c.order_id == order_id)
         query = select(self._body).where(known)
@@ -352,11 +353,9 @@ class SQLAlchemyOutboxStore:
             return
         row = self.table.c
         old = select(row.order_id).where(self._mine("delivered"), row.settled_at < self._now - self._keep_delivered)
-        rows = await self._rows(old.limit(_FORGOTTEN_AT_ONCE))
-        if rows:
-            await self._change(
-                delete(self.table).where(self._mine("delivered"), row.order_id.in_([each[0] for each in rows]))
-            )
+        if rows := await self._rows(old.limit(_FORGOTTEN_AT_ONCE)):
+            these = row.order_id.in_([each[0] for each in rows])
+            await self._change(delete(self.table).where(self._mine("delivered"), these))
 
     def _mine(self, state: str) -> ColumnElement[bool]:
         return and_(self.table.c.shop_id == self.shop_id, self.table.c.state == state)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from real_mariadb import mariadb
-from real_postgresql import postgresql
+from real_postgresql import postgresql, psycopg
 from real_redis import mortal_redis_server, redis_server
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-__all__ = ["connect", "mariadb", "mortal_redis_server", "postgresql", "redis_server"]
+__all__ = ["connect", "mariadb", "mortal_redis_server", "postgresql", "psycopg", "redis_server"]
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def order(order_id="1001", value=10, lines=1):
     return Conversion(order_id=order_id, order_value=value, currency="EUR", conversions=items)
 
 
-SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "mariadb")]
+SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "psycopg", "mariadb")]
 
 
 @pytest.fixture(params=["sqlite", *SERVERS])
@@ -253,7 +253,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("server", [server for server in SERVERS if server.values != ("psycopg",)])
 async def test_every_committed_order_arrives_whatever_is_killed(server, request):
     """Shops that sell and deliver are killed again and again, and the database once."""
     database = request.getfixturevalue(server)

@@ -1,6 +1,6 @@
 """Real database servers for the tests of this folder."""
 
 from real_mariadb import mariadb
-from real_postgresql import postgresql
+from real_postgresql import postgresql, psycopg
 
-__all__ = ["mariadb", "postgresql"]
+__all__ = ["mariadb", "postgresql", "psycopg"]

@@ -29,7 +29,7 @@ def body(order_id="1001", value="14.50"):
     return stored_body(order(order_id, value))
 
 
-SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "mariadb")]
+SERVERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("postgresql", "psycopg", "mariadb")]
 
 
 @pytest.fixture(params=["file", "sqlite", *SERVERS])
