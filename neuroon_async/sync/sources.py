@@ -29,7 +29,7 @@ def check_source(given: object) -> None:
     """Raises `UsageError` for what is no iterable, or one whose items nobody means: a text, a mapping."""
     if is_async_iterable(given) or is_list_source(given) or is_list_like(given):
         return
-    advice = None
+    kind, advice = class_of(given).__name__, None
     if inspect.iscoroutine(given):
         given.close()  # it will not be awaited, and Python would say so once more
         advice = "await it first"
@@ -39,7 +39,6 @@ def check_source(given: object) -> None:
         advice = "a single id belongs into a list, and a file is read by neuroon_async.catalogs.read_catalog"
     elif isinstance(given, Mapping) or hasattr(given, "external_id"):
         advice = "a single product belongs into a list, and of a mapping of many products give its values()"
-    kind = class_of(given).__name__
     raise UsageError(f"must be an iterable or async iterable, got {kind}", where="the source", advice=advice)
 
 

@@ -11,7 +11,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from .attempt_clock import running_clock
 
-__all__ = ["AnswerProtocol", "Connector"]
+__all__ = ["AnswerProtocol", "new_connector"]
 
 KEEP_ALIVE = 30.0
 """Seconds an idle connection is kept: less than the 60 s after which load balancers commonly drop it unasked."""
@@ -44,7 +44,7 @@ class AnswerProtocol(ResponseHandler):
         super().data_received(data)
 
 
-class Connector(aiohttp.TCPConnector):
+class _Connector(aiohttp.TCPConnector):
     """Tells the attempt that asked for a connection when it has one. How many there may be is for `Places` to say.
 
     A connection on which something arrived while it was idle is closed: that would be taken for the answer to the next
@@ -54,9 +54,8 @@ class Connector(aiohttp.TCPConnector):
     _factory: Any
     """aiohttp's own name for what makes the protocol of a new connection."""
 
-    def __init__(self) -> None:
-        super().__init__(limit=0, keepalive_timeout=KEEP_ALIVE)
-        self._factory = partial(AnswerProtocol, loop=asyncio.get_running_loop())
+    def read_answers_by(self, protocol: type[AnswerProtocol]) -> None:
+        self._factory = partial(protocol, loop=asyncio.get_running_loop())
 
     async def connect(self, *arguments: Any, **options: Any) -> Any:
         while True:
@@ -69,3 +68,10 @@ class Connector(aiohttp.TCPConnector):
         if (clock := running_clock.get()) is not None:
             clock.connected()
         return connection
+
+
+def new_connector() -> aiohttp.TCPConnector:
+    """One for a session in the running loop."""
+    connector = _Connector(limit=0, keepalive_timeout=KEEP_ALIVE)
+    connector.read_answers_by(AnswerProtocol)
+    return connector

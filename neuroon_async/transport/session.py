@@ -10,7 +10,7 @@ import aiohttp
 
 from ..errors import ClientClosed, UsageError
 from .attempt_clock import TRACE_SIGNALS
-from .connector import Connector
+from .connector import new_connector
 from .places import Places
 
 __all__ = ["SessionHolder", "close_sessions_of_this_loop", "closed_session"]
@@ -68,7 +68,7 @@ class SessionHolder:
         return self._session
 
     def _open(self) -> aiohttp.ClientSession:
-        session = aiohttp.ClientSession(connector=Connector(), cookie_jar=aiohttp.DummyCookieJar())
+        session = aiohttp.ClientSession(connector=new_connector(), cookie_jar=aiohttp.DummyCookieJar())
         if self.places is not None:
             _places[session] = self.places
         _opened.add(self)
