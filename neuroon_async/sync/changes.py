@@ -205,10 +205,11 @@ class LedgerChanges:
         products = [product for page in pages for product in page.products]
         ids = [external_id for page in pages for external_id in page.ids]
         newest = {external_id: position for position, external_id in enumerate(ids)}
-        if self._missing is not None:
-            await self._missing.seen(newest.keys())
         in_order = [digest for page in pages for digest in page.digests]
         digests = dict(zip(ids, in_order, strict=True))
+        if self._missing is not None:
+            await self._missing.seen(newest.keys())
+            await self._missing.seen_if_readable(key for key, digest in digests.items() if digest is None)
         known = {key: digest for key, digest in digests.items() if digest is not None and key not in in_flight}
         unchanged_ids = set(await self._ledger.unchanged(known)) if known else set[str]()
         if len(newest) == len(ids):  # a page with an older version on it is not what the server has, or will have
@@ -240,7 +241,7 @@ class LedgerChanges:
 
     async def note_failures(self, failures: Iterable[ProductFailure]) -> None:
         if self._missing is not None:
-            await self._missing.seen_as_failures(failures)
+            await self._missing.seen_if_readable(failure.external_id for failure in failures)
 
     async def invalidate(self, ids: Collection[str]) -> None:
         self._to_come.invalidate(ids)

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 from ..api.arguments import check_concurrency
 from ..api.contract import DELETE_PRODUCT
 from ..api.shapes import is_async_iterable
-from ..api.validation import id_problem
-from ..api.values import plain_id
 from ..errors import (
     APIError,
     AuthenticationFailed,
@@ -21,6 +19,7 @@ from ..ledger.protocols import LedgerError
 from ..report import ProductFailure
 from .delivery import end_of
 from .endings import attach_report
+from .ids import id_of
 from .in_flight import InFlight
 from .item_reader import ItemReader
 from .outages import OutageRetry, ServiceHealth, by_firewall
@@ -145,7 +144,7 @@ class ProductDeletion:
 
     def take_in(self, portion: list[Any]) -> None:
         for given in portion:
-            item, problem = _id_of(given)
+            item, problem = id_of(given)
             if problem is not None:
                 self._recorder.failed([ProductFailure(_readable(item), f"externalId: {problem}", "local")])
             elif item in self._waiting or any(item == deletion.external_id for deletion in self._in_flight):
@@ -225,7 +224,7 @@ class ProductDeletion:
         self._waiting.clear()
 
     def unread(self, item: Any, reason: str) -> ProductFailure:
-        return ProductFailure(_readable(_id_of(item)[0]), f"not deleted: {reason}", "transport", unsent=True)
+        return ProductFailure(_readable(id_of(item)[0]), f"not deleted: {reason}", "transport", unsent=True)
 
     def close(self) -> None:
         """Nothing is held outside of memory."""
@@ -234,15 +233,6 @@ class ProductDeletion:
 def _is_unknown(error: NeuroonError) -> bool:
     """Does the catalog not have this product?"""
     return isinstance(error, APIError) and DELETE_PRODUCT.finds_done(error)
-
-
-def _id_of(item: object) -> tuple[Any, str | None]:
-    """The id that an item of the source stands for, and why it cannot be one."""
-    try:
-        plain = plain_id(item)
-        return plain, id_problem(plain)
-    except Exception as error:  # noqa: BLE001 - whatever an object of the user's raises costs that item
-        return None, f"cannot be read: {type(error).__name__}"
 
 
 def _readable(item: object) -> str | None:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from ..advice import Advice
 from ..errors import UnsafeDeletion
+from .ids import id_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Iterable
 
     from ..ledger.protocols import LedgerRun
-    from ..report import ProductFailure
 
 __all__ = ["MissingProducts"]
 
@@ -31,11 +31,14 @@ class MissingProducts:
         """The source has these."""
         await self._ledger.seen(ids)
 
-    async def seen_as_failures(self, failures: Iterable[ProductFailure]) -> None:
-        """Records that could not be read or sent are in the source all the same: they must not be deleted."""
-        ids = [failure.external_id for failure in failures]
-        named = [external_id for external_id in ids if external_id]
-        self._nameless += len(ids) - len(named)
+    async def seen_if_readable(self, ids: Iterable[object]) -> None:
+        """Records that cannot be sent are in the source all the same: they must not be deleted.
+
+        An id that cannot be sent either, such as one with damaged letters, is not the one that the ledger knows.
+        """
+        given = [id_of(external_id) for external_id in ids]
+        named = [external_id for external_id, problem in given if problem is None]
+        self._nameless += len(given) - len(named)
         await self._ledger.seen(named)
 
     async def check_deletion(self, received: int, max_fraction: float) -> int:

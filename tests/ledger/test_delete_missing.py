@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 
 import pytest
 from ledger_shop import MemoryLedger, sync
 from repeats import repeats
 from sync.sync_shop import assert_balanced, item, items, shop
 
-from neuroon_async import ProductFailure, RateLimit, SQLiteLedger, UnsafeDeletion
+from neuroon_async import Product, ProductFailure, RateLimit, SQLiteLedger, UnsafeDeletion
 from neuroon_async.testing import Fault
 
 
@@ -112,7 +113,17 @@ async def test_a_cancelled_read_deletes_nothing(ledger):
 
 
 @pytest.mark.parametrize(
-    "nameless", [{"name": "no id"}, {"externalId": ""}, ProductFailure(None, "line 7", "local"), 7]
+    "nameless",
+    [
+        {"name": "no id"},
+        {"externalId": ""},
+        ProductFailure(None, "line 7", "local"),
+        7,
+        {"externalId": "caf\udce9"},  # in bytes that were no UTF-8: it may be any product
+        Product(external_id="caf\udce9", name="Coffee", price=1, url="https://shop.example/coffee"),
+        ProductFailure("caf\udce9", "line 7", "local"),
+        ProductFailure(["p9"], "line 7", "local"),
+    ],
 )
 async def test_records_without_an_id_forbid_deletion(ledger, nameless):
     async with shop() as (emulator, client):
@@ -121,6 +132,15 @@ async def test_records_without_an_id_forbid_deletion(ledger, nameless):
             await sync(client, [*items(9), nameless], ledger, delete_missing=True)
         assert len(emulator.products) == 10
         assert (await sync(client, [*items(10), nameless], ledger, delete_missing=True)).failed == 1
+
+
+async def test_a_failure_may_name_its_product_by_a_number_as_databases_do(ledger):
+    async with shop() as (emulator, client):
+        numbered = Product(external_id="9", name="Coffee", price=1, url="https://shop.example/coffee")
+        await sync(client, [item(0), numbered], ledger)
+        failures = [ProductFailure(9, "price: unreadable", "local"), ProductFailure(uuid.UUID(int=9), "no", "local")]
+        report = await sync(client, [item(0), *failures], ledger, delete_missing=True)
+        assert (report.failed, report.deleted, len(emulator.products)) == (2, 0, 2)
 
 
 @pytest.mark.parametrize("bad", [{"externalId": "p9"}, ProductFailure("p9", "price: unreadable", "local")])
