@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from decimal import Decimal
+from itertools import zip_longest
 from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
@@ -24,18 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = ["NUMBERS", "all_amounts_fit", "all_plainly_valid", "given"]
 
-_Column = tuple[Any, ...]
-
 NUMBERS: set[type[Any]] = {float, Decimal, int}
 """The types of an amount: a bool is none."""
 _LISTS: set[type[Any]] = {list, type(None), UnsetType}
 """msgspec would also take sets for lists, and other mappings for dicts."""
 _DICTS: set[type[Any]] = {dict, type(None), UnsetType}
 
-_NOBODYS: list[Any] = []
-_KINDS = [(field.name, GenericAlias(list, (field.type,)), field.required) for field in structs.fields(Product)]
 _Fields: Any = msgspec.defstruct(
-    "Fields", [(name, kind) if required else (name, kind, _NOBODYS) for name, kind, required in _KINDS]
+    Product.__name__, [(field.name, GenericAlias(list, (field.type,))) for field in structs.fields(Product)]
 )
 """For each field of a product, the values of many."""
 
@@ -48,7 +45,7 @@ def all_plainly_valid(products: Sequence[Product]) -> bool:
     if set(map(type, products)) != {Product}:
         return False
     with suppress(Exception):  # a value's own methods may raise anything, as may the comparison of a signalling Decimal
-        columns = _columns(products)
+        columns = dict(map(_column, WIRE_NAMES, zip_longest(*map(structs.astuple, products))))  # all of one length
         fields = _converted(columns)
         return (
             all_amounts_fit(fields.price)
@@ -56,42 +53,34 @@ def all_plainly_valid(products: Sequence[Product]) -> bool:
             and all_plain_addresses(given(fields.image_url))
             and all_amounts_fit(given(fields.sale_price))
             and all_amounts_fit(given(fields.rating), at_most=MAX_RATING)
-            and all(_hold_only(columns, name, _LISTS) for name in ("categories", "brands", "tags"))
-            and _hold_only(columns, "attributes", _DICTS)
+            and all(_LISTS.issuperset(map(type, columns[name])) for name in ("categories", "brands", "tags"))
+            and _DICTS.issuperset(map(type, columns["attributes"]))
         )
     return False
 
 
-def _columns(products: Sequence[Product]) -> dict[str, _Column]:
-    """The values of each field that not all of them leave out."""
+def _column(name: str, values: tuple[Any, ...]) -> tuple[str, Sequence[Any]]:
+    """A field, and its values; none where no product has it, and none needs it."""
     # Counting compares each value with `UNSET`, so it takes long where most products have the field: the first value is
     # looked at before.
-    return {
-        name: column
-        for name, column in zip(WIRE_NAMES, zip(*map(structs.astuple, products), strict=True), strict=True)
-        if column[0] is not UNSET or column.count(UNSET) < len(column)
-    }
+    if values[0] is UNSET and name not in REQUIRED_FIELDS and values.count(UNSET) == len(values):
+        return name, ()
+    return name, values
 
 
-def _converted(columns: Mapping[str, _Column]) -> Any:
+def _converted(columns: Mapping[str, Sequence[Any]]) -> Any:
     try:
         return convert(columns, _Fields)
     except msgspec.ValidationError:  # perhaps only because some of them leave a field out: look at the other values
         return convert({name: _without_unset(name, column) for name, column in columns.items()}, _Fields)
 
 
-def _without_unset(name: str, column: _Column) -> Sequence[Any]:
+def _without_unset(name: str, column: Sequence[Any]) -> Sequence[Any]:
     return column if name in REQUIRED_FIELDS else [value for value in column if value is not UNSET]
-
-
-def _hold_only(columns: Mapping[str, _Column], name: str, kinds: set[type[Any]]) -> bool:
-    return kinds.issuperset(map(type, columns[name])) if name in columns else True
 
 
 def given(values: list[Any]) -> list[Any]:
     """Those that are neither left out nor null."""
-    if values and values[0] is UNSET and values.count(UNSET) == len(values):
-        return []
     return [value for value in values if value is not UNSET and value is not None]
 
 
