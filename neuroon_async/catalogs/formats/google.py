@@ -67,6 +67,7 @@ _OF_ONE_MEANING = {
     "in_stock": ("availability",),
 }
 """Fields of which two different texts in one item contradict each other."""
+_STATES = frozenset(STATES)
 _CATEGORY_PATHS = ("product_type", "google_product_category", "fb_product_category")
 _USED = (
     *(name for names in _FIELDS.values() for name in names), *_DESCRIPTIONS, "price", "sale_price",
@@ -210,7 +211,10 @@ _FAST = FeedFields(
     used=frozenset(_USED),
     is_exact=lambda name: field_name(name) == name,
     is_special=lambda item: (
-        any(name in item and state_of(name, item[name]) is False for name in STATES)
+        (
+            not _STATES.isdisjoint(item)
+            and any(state_of(name, item[name]) is False for name in _STATES.intersection(item))
+        )
         or "product_tags" in item
         or any(
             not item.keys().isdisjoint(names) and item.keys().isdisjoint(_NAMES[target])
