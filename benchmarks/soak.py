@@ -29,6 +29,7 @@ import threading
 import time
 from collections import Counter
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -355,18 +356,15 @@ async def soak(url: str, requests: int, at_most: float, seed: int) -> None:
     assert not grown, f"there are more {grown} than at the start; of objects {dict(kinds_at_end - kinds)}"
 
 
-def runner(kind: str) -> Callable[[Any], None]:
+def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     if kind == "uvloop":
         import uvloop  # noqa: PLC0415 - only where it is asked for
 
-        return lambda work: asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work)
-
-    def eager() -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
+        return uvloop.new_event_loop()
+    loop = asyncio.new_event_loop()
+    if kind == "eager":
         loop.set_task_factory(asyncio.eager_task_factory)  # Python 3.12 and newer
-        return loop
-
-    return lambda work: asyncio.Runner(loop_factory=eager if kind == "eager" else None).run(work)
+    return loop
 
 
 def main() -> None:
@@ -384,7 +382,8 @@ def main() -> None:
         url = ours.recv()
         mode = f"{options.loop}{', development mode' if sys.flags.dev_mode else ''}"
         print(f"Python {sys.version.split()[0]}, {mode}, process {os.getpid()}", flush=True)
-        runner(options.loop)(soak(url, options.requests, options.seconds, options.seed))
+        with asyncio.Runner(loop_factory=partial(new_loop, options.loop)) as runner:
+            runner.run(soak(url, options.requests, options.seconds, options.seed))
     finally:
         with contextlib.suppress(OSError):
             ours.send("end")

@@ -22,6 +22,25 @@ def row(price: str, currency: str = "", sale: str = "") -> str:
 
 
 @pytest.mark.parametrize(
+    ("signs", "codes"),
+    [
+        ("zł", "PLN"), ("Kč", "CZK"), ("Ft", "HUF"), ("R$", "BRL"), ("US$", "USD"), ("HK$", "HKD"), ("NT$", "TWD"),
+        ("NZ$", "NZD"), ("S$", "SGD"), ("₸", "KZT"), ("₼", "AZN"), ("SFr", "CHF"), ("kr", "DKK ISK NOK SEK"),
+        ("Fr", "CHF XAF XOF XPF"), ("FCFA|F CFA|CFA|francs CFA|franc CFA", "XAF XOF"), ("¥", "CNY JPY"),
+        ("AED", "AED"), ("bif", "BIF"),
+    ],
+)  # fmt: skip
+def test_what_a_sign_may_mean(signs, codes):
+    for sign in signs.split("|"):
+        assert " ".join(sorted(unit_named(sign).currencies)) == codes, sign
+
+
+def test_where_there_is_no_smaller_coin_three_digits_are_a_group():
+    (product,) = products(row("1,200 BIF"))
+    assert product.price == 1200
+
+
+@pytest.mark.parametrize(
     ("text", "amount", "currency"),
     [
         ("49,99 €", "49.99", "EUR"),

@@ -9,6 +9,7 @@ import pytest
 from neuroon_async.catalogs.values.numbers import (
     Money,
     Notation,
+    is_beyond_reason,
     to_integer,
     to_money,
     to_number,
@@ -136,6 +137,20 @@ def test_whole_numbers_are_whole():
     for value in ("1.5", 2.5, float("nan"), float("inf"), -float("inf"), "3.000", Decimal("0.1"), True):
         with pytest.raises(BadValue):
             to_integer(value, PLAIN)
+    with pytest.raises(BadValue, match=r"must be a whole number, got '1\.5'"):
+        to_integer("1.5", PLAIN)
+
+
+def test_a_number_of_more_digits_than_can_be_meant_is_beyond_reason():
+    for number in (1e41, 1e40, Decimal("1e40"), Decimal("-1e40")):
+        assert is_beyond_reason(number)
+    for number in (9.9e39, Decimal("9.9e39"), 10**40, float("inf"), float("nan"), Decimal("Infinity")):
+        assert not is_beyond_reason(number)
+
+
+def test_a_dash_for_cents_tells_a_group_from_decimals():
+    for text, amount in (("1.299,-", 1_299), ("11.299,-", 11_299), ("1.299.-", 1_299), ("49,-", 49), ("9.99", "9.99")):
+        assert to_money(text, PLAIN).amount == Decimal(amount), text
 
 
 def test_a_text_may_be_a_whole_number_and_nothing_else():

@@ -20,7 +20,7 @@ from neuroon_async.catalogs.values.parsing import (
     to_image,
     to_texts,
 )
-from neuroon_async.catalogs.values.prices import Prices, bounds_of, holds_on, on_sale
+from neuroon_async.catalogs.values.prices import Prices, bounds_of, holds_on, on_sale, struck_through
 
 PLAIN = Notation()
 
@@ -158,6 +158,15 @@ def test_a_sale_is_above_nothing_and_below_the_price():
     assert on_sale(euros, dollars).sale_price == dollars  # to be complained of
 
 
+def test_a_price_beside_a_higher_one_is_that_of_a_sale():
+    euros = Money(2, unit_named("EUR"))
+    for amount in (Decimal("0.5"), 1):
+        assert struck_through(Money(amount), euros) == Prices(euros, Money(amount))
+    for amount in (0, 2, 3):
+        assert struck_through(Money(amount), euros) == Prices(Money(amount))
+    assert struck_through(euros, None) == Prices(euros)
+
+
 def test_a_period_is_cut_between_its_two_dates():
     for period, bounds in (
         ("2026-01-01T00:00+01:00/2026-01-31T23:59+01:00", ("2026-01-01T00:00+01:00", "2026-01-31T23:59+01:00")),
@@ -180,6 +189,9 @@ def test_a_sale_holds_from_its_first_day_to_its_last():
         ("2026-11-27", "", False),
         ("", "2026-11-25", False),
         ("2026/11/26 10:00", "2026-11-26T23:00:00+01:00", True),
+        ("2026/11/26Z", "2026-11-26+01:00", True),
+        ("2026/11/27Z", "", False),
+        ("", "2026-11-25Z", False),
         ("0000-00-00 00:00:00", "--", True),
         ("26.11.2026", "26.11.26", True),
         ("27.11.2026", "", False),

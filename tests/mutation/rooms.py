@@ -33,7 +33,7 @@ ROOMS = {
     "retries": Room(_in("transport", "retries", "time_limit"), (*_TRANSPORT_TESTS, "test_wrong_arguments.py")),
     "transport": Room(
         _in("transport", "transport", "admission", "exchange", "places", "open_calls", "unpacking", "failures"),
-        _TRANSPORT_TESTS,
+        (*_TRANSPORT_TESTS, "test_wrong_arguments.py"),
     ),
     "validation": Room(_in("api", "validation", "fast_lane", "columns", "addresses", "values"), ("api",)),
     "queue": Room(_in("sync", "queue", "in_flight"), ("sync",)),
@@ -44,7 +44,7 @@ ROOMS = {
             "ledger",
             *("pages", "steps", "journal", "missing", "recovery", "rows", "statements", "sqlite_run", "sqlite"),
         ),
-        ("ledger",),
+        ("ledger", "test_wrong_arguments.py"),
     ),
     "money": Room(_in("catalogs/values", "numbers", "parsing", "prices", "currencies"), ("catalogs",)),
 }

@@ -353,6 +353,15 @@ async def test_the_life_of_a_verification(pair, short):
     assert not emulator.verified
 
 
+async def test_a_verification_that_was_held_back_may_find_the_domain_verified():
+    async with connected(retry=RetryPolicy(attempts=2, initial=0.0)) as (emulator, client):
+        emulator.verified = True
+        emulator.fail("verify_domain", Fault.status(429, headers={"Retry-After": "0"}), times=1)
+        found = await client.domain.verify("https://shop.example")
+    assert (found.shop_id, found.domain) == ("shop_test", "https://shop.example")
+    assert len(emulator.requests) == 2
+
+
 @pytest.mark.parametrize("domain", ["shop.example", "", None, 7, "https://\ud800", "https://u:p@shop.example"])
 async def test_a_domain_that_is_no_url_is_refused_before_anything_is_sent(pair, domain):
     emulator, client = pair

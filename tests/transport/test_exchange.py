@@ -191,6 +191,11 @@ async def test_the_result_of_an_attempt_has_the_headers_and_the_body_as_they_cam
     assert KEY not in repr(result)
 
 
+def test_no_answer_shows_headers_or_a_body_that_may_echo_the_key():
+    for shown in (ExchangeResult(None, {"X-Own": KEY}, KEY.encode()), _Answer(200, {"X-Own": KEY}, KEY.encode())):
+        assert KEY not in repr(shown)
+
+
 @pytest.mark.parametrize("kind", [ExchangeResult, _Answer, Reason, Call, CallStats, TimeLimit])
 def test_what_is_made_for_every_attempt_is_small(kind):
     assert "__dict__" not in dir(kind)

@@ -8,7 +8,6 @@ where the notation is known, and is an `AmbiguousNumber` otherwise, never a gues
 from __future__ import annotations
 
 import html
-import math
 import re
 from dataclasses import dataclass
 from decimal import Decimal
@@ -134,9 +133,8 @@ def _read(value: object, notation: Notation) -> tuple[Number, Sign | None]:
 
 def is_beyond_reason(number: Number) -> bool:
     """Would it have far more digits than it is written with? A stock of ``1E999999999`` would take all memory."""
-    if isinstance(number, Decimal):
-        return number.is_finite() and number.adjusted() >= _MAX_DIGITS
-    return isinstance(number, float) and math.isfinite(number) and abs(number) >= 10**_MAX_DIGITS
+    exact = Decimal(number) if isinstance(number, float) else number
+    return isinstance(exact, Decimal) and exact.is_finite() and exact.adjusted() >= _MAX_DIGITS
 
 
 def _plain(text: str) -> str:
@@ -204,7 +202,7 @@ def to_money(value: object, notation: Notation) -> Money:
 
 def _as_cents(dash: re.Match[str]) -> str:
     """What the dash stands for where it tells a group from decimals: ``1.299,-`` is ``1.299,00``, as is ``1.299.-``."""
-    group = _GROUP.match(dash.string, max(0, dash.start() - 5), dash.start())
+    group = _GROUP.match(dash.string, max(0, dash.start() - 5))
     return "" if group is None else ",00" if group["sign"] == "." else ".00"
 
 
