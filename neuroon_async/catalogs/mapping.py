@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from ..api.models import PRODUCT_FIELDS, WIRE_NAMES
-from ..api.shapes import is_list, is_object, is_text
+from ..api.shapes import is_list, is_list_or_tuple, is_object, is_text
 from ..errors import ConfigurationError
 from .column_words import names_products
 from .columns import SALE_DATES, recognised_field
@@ -132,15 +132,13 @@ def _is_nothing(value: object) -> bool:
 
 def _at(value: RawValue | Mapping[str, Any], path: list[str]) -> Any:
     for index, name in enumerate(path):
-        if name == "0" and not (
-            value is None or isinstance(value, (list, tuple)) or (is_object(value) and name in value)
-        ):
-            continue  # what is there once is the first of one
-        if isinstance(value, dict):
+        if name == "0" and _stands_once(value):
+            continue
+        if is_object(value):
             value = value.get(name)
         elif name.startswith("$"):  # a type of MongoDB's, which values come without
             return _at(value, path[index + 1 :])
-        elif not isinstance(value, (list, tuple)):
+        elif not is_list_or_tuple(value):
             return None
         elif name == "*":
             found = (_at(item, path[index + 1 :]) for item in value)
@@ -151,6 +149,11 @@ def _at(value: RawValue | Mapping[str, Any], path: list[str]) -> Any:
         else:
             value = value[int(name)]
     return value
+
+
+def _stands_once(value: object) -> bool:
+    """Is this what a list would be of, so that it is its own first?"""
+    return value is not None and not is_list_or_tuple(value) and not (is_object(value) and "0" in value)
 
 
 def _each(found: RawValue) -> list[Any]:
