@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..errors import NeuroonError
     from ..ledger.protocols import LedgerRun
     from ..report import ProductFailure
-    from .missing import MissingProducts
+    from .missing import MissingFromSource
     from .outgoing import Outgoing
 
     Item = Product | ProductFailure
@@ -133,7 +133,7 @@ class LedgerChanges:
     encoded while it is at hand?
     """
 
-    def __init__(self, ledger: LedgerRun, missing: MissingProducts | None, *, checked: Callable[[], bool]) -> None:
+    def __init__(self, ledger: LedgerRun, missing: MissingFromSource | None, *, checked: Callable[[], bool]) -> None:
         self._ledger = ledger
         self._checked = checked
         self._paged = ledger if implements(ledger, PagedLedgerRun) else None

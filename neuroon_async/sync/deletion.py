@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ..transport.calls import CallStats
     from ..transport.transport import Transport
     from .changes import LedgerChanges
-    from .missing import MissingProducts
+    from .missing import MissingFromSource
     from .options import SyncOptions
     from .recorder import FailureCallback, ProgressCallback
 
@@ -63,7 +63,7 @@ async def delete_products(
 
 
 async def delete_missing(
-    transport: Transport, missing: MissingProducts, changes: LedgerChanges, recorder: Recorder, options: SyncOptions
+    transport: Transport, missing: MissingFromSource, changes: LedgerChanges, recorder: Recorder, options: SyncOptions
 ) -> None:
     """Delete what the source no longer has. A deletion that fails counts as received and as failed in the sync."""
     count = await missing.check_deletion(recorder.report.received, options.max_delete_fraction)

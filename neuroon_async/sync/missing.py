@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
     from ..ledger.protocols import LedgerRun
 
-__all__ = ["MissingProducts"]
+__all__ = ["MissingFromSource"]
 
 _INVALIDATED_AT_ONCE = 100
 """Ids of one write to the ledger."""
 
 
-class MissingProducts:
+class MissingFromSource:
     """What the ledger holds and the source has not named. It must be told everything that the source has."""
 
     def __init__(self, ledger: LedgerRun) -> None:
         self._ledger = ledger
         self._nameless = 0
-        """Records of the source without a readable id."""
+        """Records of the source of which it is not known what products they are."""
 
     async def seen(self, ids: Collection[str]) -> None:
         """The source has these."""
@@ -34,7 +34,7 @@ class MissingProducts:
     async def seen_if_readable(self, ids: Iterable[object]) -> None:
         """Records that cannot be sent are in the source all the same: they must not be deleted.
 
-        An id that cannot be sent either, such as one with damaged letters, is not the one that the ledger knows.
+        An id that cannot be sent either, such as one with damaged letters, may be that of any product.
         """
         given = [id_of(external_id) for external_id in ids]
         named = [external_id for external_id, problem in given if problem is None]

@@ -28,7 +28,7 @@ from .endings import attach_report, out_of_time
 from .in_flight import InFlight
 from .intake import Intake
 from .item_reader import ItemReader
-from .missing import MissingProducts
+from .missing import MissingFromSource
 from .options import BatchLimits
 from .outages import ServiceHealth
 from .outgoing import decoded
@@ -115,7 +115,7 @@ class ProductSync:
         self._options = options
         self._reader = reader
         self._recorder = recorder
-        self._missing = MissingProducts(ledger) if ledger is not None and options.delete_missing else None
+        self._missing = MissingFromSource(ledger) if ledger is not None and options.delete_missing else None
         self._ledger = (
             None if ledger is None else LedgerChanges(ledger, self._missing, checked=conversion.leaves_none_unchecked)
         )

@@ -179,11 +179,10 @@ class HttpExchange:
         return (*getattr(session, "_middlewares", ()), self._send_once)
 
     def _needs_correction(self, session: aiohttp.ClientSession, url: URL) -> bool:
-        """Would this session add a header that must not be sent, or go through a proxy that must not see the key?"""
+        """May this session add a header that must not be sent, or go through a proxy that must not see the key?"""
         if session.headers and any(name in session.headers for name in self._unwanted):
             return True
-        has_proxy = session.trust_env or getattr(session, "_default_proxy", None) is not None
-        return has_proxy and not may_use_proxy(url)
+        return self._session.is_given and not may_use_proxy(url)
 
     async def _send_once(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType

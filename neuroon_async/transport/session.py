@@ -28,7 +28,7 @@ class SessionHolder:
 
     def __init__(self, session: aiohttp.ClientSession | None) -> None:
         self._session = session
-        self._owned = session is None
+        self.is_given: bool = session is not None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process = os.getpid()
         """Whose the loop is."""
@@ -89,7 +89,7 @@ class SessionHolder:
         In a forked process it is only forgotten: its connections, and the loop that watches them, are the parent's.
         """
         self._closed = True
-        if not self._owned or self._session is None or self._session.closed or self._process != os.getpid():
+        if self.is_given or self._session is None or self._session.closed or self._process != os.getpid():
             return
         loop = self._loop
         if loop is None or loop is asyncio.get_running_loop() or loop.is_closed():

@@ -21,6 +21,7 @@ from neuroon_async import (
     ResponseDecodeError,
     RetryPolicy,
     ServerError,
+    SyncReport,
 )
 from neuroon_async.api.contract import DELETE_PRODUCT, SHOP
 from neuroon_async.api.responses import Response
@@ -295,6 +296,26 @@ async def test_a_closed_bulk_run_without_a_report_may_have_been_acted_on():
     with pytest.raises(ClientClosed) as caught:
         await running
     assert (caught.value.report, caught.value.maybe_processed, caught.value.shop_id) == (None, True, "shop_7")
+
+
+@pytest.mark.parametrize(("requests", "maybe"), [(0, False), (1, True)])
+async def test_a_closed_bulk_run_may_have_been_acted_on_where_it_had_sent_anything(requests, maybe):
+    report = SyncReport(requests=requests)
+
+    async def run():
+        try:
+            await asyncio.Event().wait()
+        except BaseException as interruption:
+            interruption.report = report
+            raise
+
+    transport = Transport(SETTINGS, Scripted(), None, ONCE, 5.0)
+    running = asyncio.create_task(transport.run_in_bulk("products.sync", run()))
+    await asyncio.sleep(0)
+    transport.open_calls.close()
+    with pytest.raises(ClientClosed) as caught:
+        await running
+    assert (caught.value.report, caught.value.maybe_processed) == (report, maybe)
 
 
 async def test_a_line_of_the_log_tells_how_long_a_request_took(caplog, monkeypatch):

@@ -46,6 +46,11 @@ def test_what_was_packed_comes_back_however_it_is_cut(body, encoding, cuts):
     assert unpack(encoding, PACKINGS[encoding](body), cuts) == body
 
 
+@pytest.mark.parametrize("encoding", PACKINGS)
+def test_each_packing_is_known(encoding):
+    assert unpack(encoding, PACKINGS[encoding](b'{"success":true}')) == b'{"success":true}'
+
+
 @given(st.binary(max_size=2_000))
 def test_a_bare_deflate_stream_is_read_too(body):
     assert unpack("deflate", raw_deflate(body)) == body
