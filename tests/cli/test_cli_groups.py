@@ -61,7 +61,7 @@ def test_commands_that_reach_the_server_have_the_same_options():
     }
     assert access["sync"] == access["delete"] == access["shop"] == access["verify"] == access["doctor"]
     assert len(access["sync"]) == 6
-    assert access["markets"] == {"--ca-file", "--proxy", "--allow-plain-http"}
+    assert access["markets"] == {"--api-url", "--ca-file", "--proxy", "--allow-plain-http"}
     assert access["token"] == {"--api-url", "--shop-id", "--api-key"}
 
 

@@ -39,7 +39,7 @@ def check(data: bytes) -> None:
     config = Folder.get() / "markets.toml"
     config.write_bytes(data)
     try:
-        plan = _read(config, [])
+        plan = _read(config, [], None)
         if plan.file.parent != config.parent:
             return  # not to wander about on this machine
         results = asyncio.run(_sync(plan, Network(), dry_run=True, lines=False))
