@@ -13,30 +13,29 @@ from .currency_words import CURRENCY_WORDS
 
 __all__ = ["WITHOUT_DECIMALS", "Unit", "is_code", "unit_named"]
 
-_CODES = frozenset(
-    re.findall(
-        "[A-Z]{3}",
-        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF "
-        "CHF CLF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD "
-        "HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL "
-        "LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR "
-        "PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP "
-        "TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG",
-    )
-)
+_IN_USE = """
+AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF
+CHF CLF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD
+HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL
+LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR
+PLN PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP
+TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
+"""
+_CODES = frozenset(_IN_USE.split())
 """ISO 4217, those that prices can be in."""
-WITHOUT_DECIMALS = frozenset(re.findall("[A-Z]{3}", "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"))
+_INDIVISIBLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+WITHOUT_DECIMALS = frozenset(_INDIVISIBLE.split())
 """Those of which there is no smaller coin, as ISO 4217 says: ``¥1,200`` is over a thousand."""
 _SIGNS = {
-    "€": "EUR", "£": "GBP", "zł": "PLN", "kč": "CZK", "ft": "HUF", "₺": "TRY", "₴": "UAH", "₽": "RUB", "₹": "INR",
-    "₪": "ILS", "₩": "KRW", "₫": "VND", "฿": "THB", "₱": "PHP", "₦": "NGN", "₲": "PYG", "₡": "CRC", "r$": "BRL",
-    "us$": "USD", "tl": "TRY", "hk$": "HKD", "nt$": "TWD", "nz$": "NZD", "s$": "SGD", "₸": "KZT", "₼": "AZN",
-    "kr": "SEK NOK DKK ISK", "sfr": "CHF", "fr": "CHF XAF XOF XPF",
+    "€": "EUR", "£": "GBP", "₺": "TRY", "₴": "UAH", "₽": "RUB", "₹": "INR", "₪": "ILS", "₩": "KRW", "₫": "VND",
+    "฿": "THB", "₱": "PHP", "₦": "NGN", "₲": "PYG", "₡": "CRC", "tl": "TRY", "hk$": "HKD", "nt$": "TWD", "nz$": "NZD",
+    "s$": "SGD", "₸": "KZT", "₼": "AZN", "sfr": "CHF", "fr": "CHF XAF XOF XPF",
     "fcfa": "XAF XOF", "f cfa": "XAF XOF", "cfa": "XAF XOF", "francs cfa": "XAF XOF", "franc cfa": "XAF XOF",
     "¥": "JPY CNY",
     "$": "USD ARS AUD BBD BMD BND BRL BSD BZD CAD CLP COP CUP CVE DOP FJD GYD HKD JMD KYD LRD MOP MXN NAD NIO NZD SBD "
          "SGD SRD SVC TOP TTD TWD UYU WST XCD",
 }  # fmt: skip
+"""Those that `CURRENCY_WORDS` does not have."""
 _CODE_AND_SIGN = re.compile(
     r"(?P<code>[A-Za-z]{3})\s*(?P<sign>[^\sA-Za-z]+)|(?P<sign2>[^\sA-Za-z]+)\s*(?P<code2>[A-Za-z]{3})"
 )
