@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from server_process import ServerProcess
 
 _DEFAULTS = ("--no-defaults", "--skip-networking", "--max-connections=60", "--innodb-flush-log-at-trx-commit=0")
 _MADRID = "CET-1CEST,M3.5.0,M10.5.0/3"
 _FOLDERS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 
 
-class MariaDB:
+class MariaDB(ServerProcess):
     """A server of its own on a unix socket, in Madrid, whose administrator needs no password."""
 
     def __init__(self, install: str, server: str, folder: Path) -> None:
@@ -33,7 +34,6 @@ class MariaDB:
             stderr=subprocess.DEVNULL,
         )
         self._command = [server, *_DEFAULTS, f"--datadir={data}", f"--socket={self.socket}", *user]
-        self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     @property
@@ -48,18 +48,6 @@ class MariaDB:
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < deadline, "MariaDB does not start"
             time.sleep(0.05)
-
-    def kill(self) -> None:
-        """At once, without a word to anybody."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from server_process import ServerProcess
 
 _START = ("-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=60")
 _UNPRIVILEGED = ("postgres", "nobody")
 
 
-class PostgreSQL:
+class PostgreSQL(ServerProcess):
     """A server of its own on a unix socket. It refuses to run as root, so it gets a user of its own then."""
 
     def __init__(self, binaries: Path, folder: Path) -> None:
@@ -28,7 +29,6 @@ class PostgreSQL:
             shutil.chown(folder, self._user)
             folder.chmod(0o755)
         self._run("initdb", "-D", str(folder / "data"), "-U", "shop", "-A", "trust", "-E", "UTF8", "--no-sync")
-        self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     @property
@@ -47,18 +47,6 @@ class PostgreSQL:
                 time.sleep(0.2)
                 return self.start()
         return None
-
-    def kill(self) -> None:
-        """At once, without a word to anybody. What it had started ends by itself once it notices."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> int:
         command = [str(self._binaries / program), *arguments]
