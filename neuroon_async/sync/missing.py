@@ -29,7 +29,8 @@ class MissingFromSource:
 
     async def seen(self, ids: Collection[str]) -> None:
         """The source has these."""
-        await self._ledger.seen(ids)
+        if ids:  # often there are none, and each question is a way to the ledger and back
+            await self._ledger.seen(ids)
 
     async def seen_if_readable(self, ids: Iterable[object]) -> None:
         """Records that cannot be sent are in the source all the same: they must not be deleted.
@@ -39,7 +40,7 @@ class MissingFromSource:
         given = [id_of(external_id) for external_id in ids]
         named = [external_id for external_id, problem in given if problem is None]
         self._nameless += len(given) - len(named)
-        await self._ledger.seen(named)
+        await self.seen(named)
 
     async def check_deletion(self, received: int, max_fraction: float) -> int:
         """How many products to delete. Raises `UnsafeDeletion` where that looks like a mistake in the source."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 
-__all__ = ["MAC", "guess", "is_of_another_script", "is_utf8", "likely_encoding", "un_western"]
+__all__ = ["MAC", "guess", "is_of_another_script", "likely_encoding", "un_western"]
 
 MAC = "mac-roman"
 _WESTERN_LETTERS = "àáâãäåæçèéêëìíîïñòóôõöøùúûüßÿœªºÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒ"
@@ -58,15 +58,6 @@ def is_of_another_script(text: str) -> bool:
     return long >= _ENOUGH_RUNS and long * 2 > len(runs)
 
 
-def is_utf8(data: bytes) -> bool:
-    """May this be the beginning of a text in UTF-8?"""
-    try:
-        codecs.getincrementaldecoder("utf-8")().decode(data)  # its last character may be cut
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def guess(data: bytes, around: bytes) -> str:
     """By the first character outside ASCII, with which ``data`` begins; fewer than 4 bytes end the text.
 
@@ -97,7 +88,7 @@ def _letters_within(text: str) -> int:
 
 def likely_encoding(data: bytes) -> str:
     """What to propose for a text that is neither UTF-8 nor Windows-1252."""
-    if is_utf8(data):
+    if _is_utf8(data):
         return "utf-8"
     if is_of_another_script(data.decode("cp1252", "replace")):
         return "cp1251"
@@ -108,3 +99,12 @@ def likely_encoding(data: bytes) -> str:
         if not (un_western(text) or _CAPITAL_WITHIN.search(text) or is_of_another_script(text))
     ]
     return max(fitting, key=lambda encoding: _letters_within(texts[encoding]), default="cp1250")
+
+
+def _is_utf8(data: bytes) -> bool:
+    """May this be the beginning of a text in UTF-8?"""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)  # its last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return True
